@@ -1,0 +1,70 @@
+"""A terminal cockpit for local ETL. The public names; each is imported when it is first used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipeloom.api import run_pipeline
+    from pipeloom.console.logging import setup_logging
+    from pipeloom.engine.tally import FailedTask, RunSummary
+    from pipeloom.errors import PipeloomError, TaskCancelled
+    from pipeloom.messages import MsgTaskFinished, MsgTaskLog, MsgTaskProgress, MsgTaskStarted, TaskDef
+    from pipeloom.pipeline import Channel, Pipeline, RetryPolicy
+    from pipeloom.status import RunStatus, Status
+
+    __version__: str
+
+_HOMES = {
+    "Channel": "pipeloom.pipeline",
+    "FailedTask": "pipeloom.engine.tally",
+    "MsgTaskFinished": "pipeloom.messages",
+    "MsgTaskLog": "pipeloom.messages",
+    "MsgTaskProgress": "pipeloom.messages",
+    "MsgTaskStarted": "pipeloom.messages",
+    "Pipeline": "pipeloom.pipeline",
+    "PipeloomError": "pipeloom.errors",
+    "RetryPolicy": "pipeloom.pipeline",
+    "RunStatus": "pipeloom.status",
+    "RunSummary": "pipeloom.engine.tally",
+    "Status": "pipeloom.status",
+    "TaskCancelled": "pipeloom.errors",
+    "TaskDef": "pipeloom.messages",
+    "run_pipeline": "pipeloom.api",
+    "setup_logging": "pipeloom.console.logging",
+}
+
+__all__ = [
+    "Channel",
+    "FailedTask",
+    "MsgTaskFinished",
+    "MsgTaskLog",
+    "MsgTaskProgress",
+    "MsgTaskStarted",
+    "Pipeline",
+    "PipeloomError",
+    "RetryPolicy",
+    "RunStatus",
+    "RunSummary",
+    "Status",
+    "TaskCancelled",
+    "TaskDef",
+    "__version__",
+    "run_pipeline",
+    "setup_logging",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("pipeloom")
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

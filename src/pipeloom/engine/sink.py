@@ -1,0 +1,38 @@
+"""Who is told what the writer has committed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from pipeloom.store.rows import AttemptRow, RunRow
+
+
+@dataclass(frozen=True, slots=True)
+class CommitBatch:
+    """What one transaction changed: the newest full state of each attempt that it touched, never deltas."""
+
+    seq: int
+    """1 for the first transaction of a run, then one more each time."""
+    attempts: tuple[AttemptRow, ...] = ()
+    run: RunRow | None = None
+    """The run's row, when this transaction changed more of it than the heartbeat."""
+    messages: int = 0
+    """Queue entries that this transaction settled."""
+    took_s: float = 0.0
+    """Seconds from BEGIN to the end of COMMIT."""
+    backlog: int = 0
+    """Entries that waited in the queue when the transaction ended."""
+
+
+class Sink(Protocol):
+    """Told on the writer thread, so it must not block, and must not raise."""
+
+    def committed(self, batch: CommitBatch) -> None:
+        """Take note of a transaction; it is on disk."""
+
+    def writer_waiting(self, reason: str | None) -> None:
+        """Take note that the writer cannot commit now, keeps everything and tries again; None: it could."""
+
+    def writer_failed(self, error: BaseException) -> None:
+        """Take note that the writer has given up: nothing more will be saved."""

@@ -1,0 +1,190 @@
+"""What a user writes down: the pipeline, its handlers, its schema helpers and its retry policy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from pipeloom.errors import TaskCancelled, UsageError
+from pipeloom.messages import TaskId, TaskLike
+
+M = TypeVar("M")
+
+MAX_INT = 2**63 - 1
+
+
+class Connection(Protocol):
+    """What a handler may do with the writer's connection; valid only until the handler returns."""
+
+    def execute(self, sql: str, parameters: Any = (), /) -> Any: ...  # noqa: D102
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> Any: ...  # noqa: D102
+    def commit(self) -> None:
+        """Do nothing: the writer commits the whole batch."""
+
+
+class SchemaConnection(Connection, Protocol):
+    """What a schema helper may do: as a handler, and whole scripts."""
+
+    def executescript(self, sql: str, /) -> Any: ...  # noqa: D102
+
+
+class Channel(Protocol):
+    """The `q` of a worker function."""
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the task has been asked to stop."""
+
+    @property
+    def attempt(self) -> int:
+        """1 for the first try of this task in this run, 2 for its first retry, and so on."""
+
+    def put(self, msg: object, block: bool = True, timeout: float | None = None) -> None:
+        """Publish `msg`; blocks while the writer is behind; raises `TaskCancelled` once the task is asked to stop."""
+
+    def raise_if_cancelled(self) -> None:
+        """Raise `TaskCancelled` if the task has been asked to stop."""
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep, but wake up and raise `TaskCancelled` when the task is asked to stop."""
+
+    def on_cancel(self, callback: Callable[[], object]) -> None:
+        """Call `callback` once, from another thread, when the task is asked to stop (at once if it was already)."""
+
+
+WorkerFn = Callable[[Any, Any], object]
+Handler = Callable[[Any, Any], object]
+SchemaHelper = Callable[[Any], object]
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """When an attempt that ended in `error` is followed by another one, and how long the wait is.
+
+    The n-th retry waits `min(max_delay, backoff * factor ** (n - 1))` seconds, of which a random share of up to
+    `jitter` (0..1) is taken off, so that tasks that failed together do not come back together.
+    """
+
+    retries: int = 0
+    backoff: float = 1.0
+    factor: float = 2.0
+    max_delay: float = 60.0
+    jitter: float = 0.5
+    retry_on: tuple[type[BaseException] | str, ...] = (Exception,)
+    """Exception classes (or names of them) that are worth another attempt."""
+
+    def __post_init__(self) -> None:
+        if self.retries < 0 or isinstance(self.retries, bool):
+            raise UsageError(f"RetryPolicy: retries must be 0 or more, not {self.retries!r}.")
+        for name in ("backoff", "factor", "max_delay"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise UsageError(f"RetryPolicy: {name} must be a number of 0 or more, not {value!r}.")
+        if not 0 <= self.jitter <= 1:
+            raise UsageError(f"RetryPolicy: jitter must be between 0 and 1, not {self.jitter!r}.")
+
+    def delay_s(self, retry: int, random: float) -> float:
+        """Return the wait in seconds before retry number `retry` (from 1); `random` is uniform in 0..1."""
+        try:
+            wait = self.backoff * self.factor ** (retry - 1)
+        except OverflowError:
+            wait = self.max_delay
+        return min(self.max_delay, wait) * (1 - self.jitter * random)
+
+
+@dataclass(slots=True)
+class Pipeline:
+    """Tasks, the worker function that does them, and how what it publishes is kept."""
+
+    name: str
+    tasks: Iterable[TaskLike]
+    worker_fn: WorkerFn
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    timeout: float | None = None
+    """Seconds that one attempt of any task may run; None: without limit."""
+    workers: int | None = None
+    """Workers to start with when the call or the command line names no number."""
+    handlers: dict[type, Handler] = field(default_factory=dict)
+    schemas: list[SchemaHelper] = field(default_factory=list)
+
+    def handler(self, message_type: type[M]) -> Callable[[Callable[[Any, M], object]], Callable[[Any, M], object]]:
+        """Register the decorated `handler(conn, msg)` for `message_type` and its subclasses."""
+        if not isinstance(message_type, type):
+            raise UsageError("@pipeline.handler needs the message class: @pipeline.handler(MsgUpsertUsersBatch).")
+        if message_type in self.handlers:
+            raise UsageError(f"{message_type.__name__} has a handler already; a message type has one.")
+
+        def register(function: Callable[[Any, M], object]) -> Callable[[Any, M], object]:
+            self.handlers[message_type] = function
+            return function
+
+        return register
+
+    def schema(self, function: SchemaHelper) -> SchemaHelper:
+        """Register the decorated `helper(conn)`; the writer calls it at start-up, before any message."""
+        self.schemas.append(function)
+        return function
+
+
+def checked_tasks(tasks: Iterable[TaskLike]) -> Sequence[TaskLike]:
+    """Return the tasks as a list; raise `UsageError` unless each has a unique id and a name."""
+    try:
+        listed = list(tasks)
+    except TypeError as error:
+        raise UsageError(f"tasks must be a list of tasks, not {type(tasks).__name__}.") from error
+    seen: set[tuple[type, TaskId]] = set()
+    doubles: dict[TaskId, None] = {}
+    for place, task in enumerate(listed, 1):
+        task_id = _checked_id(task, place)
+        if not isinstance(getattr(task, "name", None), str):
+            raise UsageError(f"Task {task_id!r} (number {place}) has no name: give it a `name` that is a string.")
+        key = (type(task_id), task_id)
+        if key in seen:
+            doubles[task_id] = None
+        seen.add(key)
+    if doubles:
+        shown = ", ".join(map(repr, list(doubles)[:10])) + (" …" if len(doubles) > 10 else "")
+        raise UsageError(f"Task ids must be unique, but these are used more than once: {shown}.")
+    return listed
+
+
+def _checked_id(task: object, place: int) -> TaskId:
+    """Return the task's id if it can name a task in the file."""
+    task_id = getattr(task, "task_id", None)
+    if isinstance(task_id, bool) or not isinstance(task_id, (int, str)):
+        raise UsageError(f"Task number {place} ({type(task).__name__}) has no task_id: it must be an int or a str.")
+    if isinstance(task_id, int) and not -MAX_INT - 1 <= task_id <= MAX_INT:
+        raise UsageError(f"Task number {place}: task_id {task_id} does not fit SQLite's 64-bit integers.")
+    if isinstance(task_id, str) and any("\ud800" <= char <= "\udfff" or char == "\0" for char in task_id):
+        raise UsageError(f"Task number {place}: task_id {task_id!r} holds characters that SQLite cannot keep.")
+    return task_id
+
+
+def positive_number(value: object) -> float | None:
+    """Return `value` as a finite number of seconds above 0, or None when it is not one."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if math.isfinite(value) and value > 0 else None
+
+
+def task_params(task: object) -> Mapping[str, Any]:
+    """Return the task's `params`, empty when it has none."""
+    params = getattr(task, "params", None)
+    return params if isinstance(params, Mapping) else {}
+
+
+def annotated(pipelines: Mapping[str, object]) -> Iterator[tuple[str, Pipeline]]:
+    """Yield the names under which `pipelines` (a module's namespace) holds a `Pipeline`."""
+    for name, value in pipelines.items():
+        if isinstance(value, Pipeline):
+            yield name, value
+
+
+def retries_on(policy: RetryPolicy, error: BaseException) -> bool:
+    """Tell whether `policy` holds `error` to be worth another attempt; a cancelled task never is."""
+    if isinstance(error, TaskCancelled):
+        return False
+    names = {cls.__name__ for cls in type(error).__mro__}
+    return any(entry in names if isinstance(entry, str) else isinstance(error, entry) for entry in policy.retry_on)

@@ -1,0 +1,68 @@
+"""One attempt and one run, as the file holds them: what writer, screens and history hand to each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeloom.messages import TaskId
+from pipeloom.status import RunStatus, Status
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRow:
+    """A row of `task_runs`. Times are UTC ISO-8601 with microseconds and offset."""
+
+    id: int
+    run_id: int
+    task_id: TaskId
+    attempt: int
+    name: str
+    status: Status
+    progress: float | None = None
+    """0..1; None when it is not known."""
+    step: float | None = None
+    total: float | None = None
+    message: str = ""
+    queued_at: str | None = None
+    due_at: str | None = None
+    """When a `retrying` attempt may start."""
+    started_at: str | None = None
+    finished_at: str | None = None
+    duration_s: float | None = None
+    """From the start of the worker to its end, by the monotonic clock."""
+    result: str | None = None
+    """JSON."""
+    error_type: str | None = None
+    error: str | None = None
+    """The traceback, or what the worker or the engine had to say."""
+    params: str | None = None
+    """JSON."""
+    worker: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A row of `pipeline_runs`."""
+
+    id: int
+    pipeline: str
+    status: RunStatus
+    started_at: str
+    source: str | None = None
+    workers: int | None = None
+    executor: str = "thread"
+    parent_run_id: int | None = None
+    host: str | None = None
+    pid: int | None = None
+    process_started_at: str | None = None
+    heartbeat_at: str | None = None
+    finished_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogRow:
+    """A row of `task_logs`."""
+
+    at: str
+    level: str
+    text: str

@@ -1,0 +1,67 @@
+"""The tables of a pipeloom file, and the numbered steps that lead to them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+APPLICATION_ID: Final = 0x504C4F4D  # "PLOM", shown by file(1)
+SCHEMA_VERSION: Final = 1
+
+OUR_TABLES: Final = frozenset({"pipeline_runs", "task_runs", "task_logs"})
+
+_STATUSES: Final = "'queued','retrying','running','cancelling','done','error','cancelled','interrupted'"
+
+TABLES: Final = f"""
+CREATE TABLE {{where}}pipeline_runs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    pipeline TEXT NOT NULL,
+    source TEXT,
+    status TEXT NOT NULL CHECK (status IN ('running','done','error','cancelled','interrupted')),
+    workers INTEGER,
+    executor TEXT NOT NULL,
+    parent_run_id INTEGER,
+    host TEXT,
+    pid INTEGER,
+    process_started_at TEXT,
+    heartbeat_at TEXT,
+    started_at TEXT NOT NULL,
+    finished_at TEXT
+) STRICT;
+CREATE TABLE {{where}}task_runs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    run_id INTEGER NOT NULL,
+    task_id ANY NOT NULL CHECK (typeof(task_id) IN ('integer','text')),
+    attempt INTEGER NOT NULL CHECK (attempt >= 1),
+    name TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ({_STATUSES})),
+    progress REAL CHECK (progress BETWEEN 0 AND 1),
+    step REAL,
+    total REAL,
+    message TEXT NOT NULL DEFAULT '',
+    queued_at TEXT,
+    due_at TEXT,
+    started_at TEXT,
+    finished_at TEXT,
+    duration_s REAL CHECK (duration_s >= 0),
+    result TEXT,
+    error_type TEXT,
+    error TEXT,
+    params TEXT,
+    worker TEXT,
+    UNIQUE (run_id, task_id, attempt)
+) STRICT;
+CREATE TABLE {{where}}task_logs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    task_run_id INTEGER NOT NULL,
+    at TEXT NOT NULL,
+    level TEXT NOT NULL,
+    text TEXT NOT NULL
+) STRICT;
+"""
+
+# Kept apart: a file whose rows live in memory only (store_task_status=False) needs none of them.
+INDEXES: Final = """
+CREATE INDEX task_runs_status ON task_runs (status, id);
+CREATE INDEX task_runs_name ON task_runs (name, id);
+CREATE INDEX task_logs_attempt ON task_logs (task_run_id, id);
+"""

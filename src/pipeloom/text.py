@@ -1,0 +1,66 @@
+"""Make text from anywhere safe to show: the one place that knows which characters may reach a terminal.
+
+Every string that is not a literal of ours passes through `clean` on its way to a screen, a log or an export.
+Markup is a separate matter: `pipeloom.tui.text` wraps the cleaned string so that it is never parsed.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+LIMIT: Final = 500
+"""Characters that a cell, a toast or a line of output shows at most."""
+
+_MAX_COMBINING: Final = (
+    "\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u0610-\u061a\u064b-\u065f"
+    "\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
+)
+_ZALGO: Final = re.compile(f"([{_COMBINING}]{{{_MAX_COMBINING}}})[{_COMBINING}]+")
+_PLAIN: Final = re.compile(r"[ -~]*")
+
+
+def as_text(value: object) -> str:
+    """Return `str(value)`, or a note in its place when the object cannot be printed."""
+    if isinstance(value, str):
+        return value
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 - a user's __str__ may raise anything; the note is what a reader can use
+        return f"<unprintable {type(value).__name__}>"
+
+
+def clean(value: object, limit: int = LIMIT, *, multiline: bool = False) -> str:
+    """Return `value` as text that a terminal can only show, never obey.
+
+    Cut to `limit` characters first, so that a 10 MB string costs no more than a short one. Control characters become
+    their Unicode pictures; what would reorder, hide or break text becomes U+FFFD. With `multiline`, line feeds stay and
+    tabs become four spaces. Cleaning twice changes nothing.
+    """
+    text = as_text(value)
+    if len(text) > limit:
+        text = text[: max(limit - 1, 0)] + "…"
+    if _PLAIN.fullmatch(text):
+        return text
+    text = text.replace("\r\n", "\n").translate(_MULTILINE_TABLE) if multiline else text.translate(_TABLE)
+    return _ZALGO.sub(r"\1", _WIDE_REFUSED.sub("\ufffd", text))[:limit]
+
+
+def first_line(value: object, limit: int = LIMIT) -> str:
+    """Return the first line of `value` that is not blank, cleaned."""
+    text = as_text(value)[: limit * 4]
+    return clean(next((line.strip() for line in text.splitlines() if line.strip()), ""), limit)
+
+
+def storable(text: str, limit: int) -> str:
+    """Return `text` as SQLite can keep and compare it: no lone surrogate, no NUL, at most `limit` characters.
+
+    A longer text keeps its head and its tail; the middle is replaced by a note with the number of characters left out.
+    """
+    if len(text) > limit:
+        note = f"\n… {len(text) - limit:,} characters left out …\n"
+        head = (limit - len(note)) * 2 // 3
+        text = text[:head] + note + text[len(text) - (limit - len(note) - head) :]
+    if text.isascii():
+        return text.replace("\0", "\u2400") if "\0" in text else text
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\u2400")
