@@ -12,7 +12,24 @@ from typing import Final
 LIMIT: Final = 500
 """Characters that a cell, a toast or a line of output shows at most."""
 
-_MAX_COMBINING: Final = (
+_MAX_COMBINING: Final = 4
+
+# C0 has pictures of its own (U+2400 plus the code); what has none is shown as U+FFFD.
+_PICTURES: Final = {code: chr(0x2400 + code) for code in range(0x20)} | {0x7F: "\u2421"}
+_REFUSED: Final = (
+    *range(0x80, 0xA0),  # C1
+    0x061C, 0x200B, 0x200C, 0x200E, 0x200F, 0x2028, 0x2029,
+    *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0xFEFF, *range(0xFFF9, 0xFFFC),
+)  # fmt: skip
+_TABLE: Final = _PICTURES | dict.fromkeys(_REFUSED, "\ufffd")
+_MULTILINE_TABLE: Final = {code: text for code, text in _TABLE.items() if code != 0x0A} | {0x09: "    "}
+
+_WIDE_REFUSED: Final = re.compile(
+    "[\ud800-\udfff\ufdd0-\ufdef\U000e0000-\U000e007f"
+    + "".join(f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0, 0x110000, 0x10000))
+    + "]"
+)
+_COMBINING: Final = (
     "\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u0610-\u061a\u064b-\u065f"
     "\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
 )
