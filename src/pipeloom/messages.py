@@ -52,7 +52,7 @@ class MsgTaskProgress:
     task_id: TaskId
     step: float | None
     total: float | None = None
-    message: str = ""
+    message: str | None = ""
 
 
 @dataclass(frozen=True, slots=True)

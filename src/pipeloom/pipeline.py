@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -175,16 +175,9 @@ def task_params(task: object) -> Mapping[str, Any]:
     return params if isinstance(params, Mapping) else {}
 
 
-def annotated(pipelines: Mapping[str, object]) -> Iterator[tuple[str, Pipeline]]:
-    """Yield the names under which `pipelines` (a module's namespace) holds a `Pipeline`."""
-    for name, value in pipelines.items():
-        if isinstance(value, Pipeline):
-            yield name, value
-
-
-def retries_on(policy: RetryPolicy, error: BaseException) -> bool:
-    """Tell whether `policy` holds `error` to be worth another attempt; a cancelled task never is."""
+def error_matches(error: BaseException, retry_on: tuple[type[BaseException] | str, ...]) -> bool:
+    """Tell whether `error` is of a class that `retry_on` holds or names; a request to stop never is."""
     if isinstance(error, TaskCancelled):
         return False
     names = {cls.__name__ for cls in type(error).__mro__}
-    return any(entry in names if isinstance(entry, str) else isinstance(error, entry) for entry in policy.retry_on)
+    return any(entry in names if isinstance(entry, str) else isinstance(error, entry) for entry in retry_on)

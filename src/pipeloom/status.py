@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import StrEnum
 from typing import Final
 
@@ -34,10 +35,11 @@ OPEN: Final = frozenset(Status) - FINAL
 WAITING: Final = frozenset({Status.QUEUED, Status.RETRYING})
 ACTIVE: Final = frozenset({Status.RUNNING, Status.CANCELLING})
 
-# queued and retrying may end at once: an attempt can be cancelled, interrupted or fail before its worker starts.
+# What waits may be asked to stop in the moment between its dispatch and its start, and may end without a start.
+_LEAVING_WAIT: Final = FINAL - {Status.DONE} | ACTIVE
 TRANSITIONS: Final[dict[Status, frozenset[Status]]] = {
-    Status.QUEUED: FINAL - {Status.DONE} | {Status.RUNNING},
-    Status.RETRYING: FINAL - {Status.DONE} | {Status.QUEUED, Status.RUNNING},
+    Status.QUEUED: _LEAVING_WAIT,
+    Status.RETRYING: _LEAVING_WAIT | {Status.QUEUED},
     Status.RUNNING: FINAL | {Status.CANCELLING},
     Status.CANCELLING: FINAL,
     **{status: frozenset() for status in FINAL},
@@ -47,3 +49,11 @@ TRANSITIONS: Final[dict[Status, frozenset[Status]]] = {
 def may_follow(before: Status, after: Status) -> bool:
     """Tell whether an attempt that is `before` may become `after`."""
     return after in TRANSITIONS[before]
+
+
+def run_status(ends: Collection[Status]) -> RunStatus:
+    """Return how a run ended whose tasks ended as `ends`: the worst of them."""
+    for status in (Status.INTERRUPTED, Status.ERROR, Status.CANCELLED):
+        if status in ends:
+            return RunStatus(status)
+    return RunStatus.DONE

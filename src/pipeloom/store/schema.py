@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
+from pathlib import Path
 from typing import Final
+
+from pipeloom.errors import StoreError
 
 APPLICATION_ID: Final = 0x504C4F4D  # "PLOM", shown by file(1)
 SCHEMA_VERSION: Final = 1
@@ -24,6 +28,7 @@ CREATE TABLE {{where}}pipeline_runs (
     pid INTEGER,
     process_started_at TEXT,
     heartbeat_at TEXT,
+    commits INTEGER NOT NULL DEFAULT 0,
     started_at TEXT NOT NULL,
     finished_at TEXT
 ) STRICT;
@@ -65,3 +70,37 @@ CREATE INDEX task_runs_status ON task_runs (status, id);
 CREATE INDEX task_runs_name ON task_runs (name, id);
 CREATE INDEX task_logs_attempt ON task_logs (task_run_id, id);
 """
+
+
+def create_in_memory(connection: sqlite3.Connection) -> None:
+    """Create the tables as TEMP tables: every statement finds them, and nothing of them reaches the file."""
+    connection.execute("PRAGMA temp_store=MEMORY")
+    connection.executescript(TABLES.format(where="temp."))
+
+
+def migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring the file to `SCHEMA_VERSION`, each step in one transaction that also numbers it."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version == 0:
+        (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+        if application_id not in (0, APPLICATION_ID):
+            raise StoreError(
+                f"{path} belongs to another program (application id {application_id}): choose another file."
+            )
+        _run(connection, TABLES.format(where="main.") + INDEXES, version=1)
+
+
+def _run(connection: sqlite3.Connection, script: str, *, version: int) -> None:
+    """Run the statements of one step and number the file, all or nothing."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for statement in script.split(";"):
+            if statement.strip():
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version={version}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise

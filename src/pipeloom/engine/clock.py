@@ -1,0 +1,56 @@
+"""Time, passed in, so that tests decide what time it is."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What the engine knows of time."""
+
+    def now(self) -> datetime:
+        """Return the wall clock's time in UTC: for people, never for durations."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back: for durations and due times."""
+
+    def wait(self, condition: threading.Condition, timeout_s: float | None) -> None:
+        """Wait on `condition`, which the caller holds, until it is notified or `timeout_s` have passed."""
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """Return the wall clock's time in UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back."""
+        return time.monotonic()
+
+    def wait(self, condition: threading.Condition, timeout_s: float | None) -> None:
+        """Wait on `condition`, which the caller holds, until it is notified or `timeout_s` have passed."""
+        condition.wait(timeout_s)
+
+
+SYSTEM_CLOCK = SystemClock()
+
+
+def stamp(moment: datetime) -> str:
+    """Return `moment` as the file keeps it: UTC ISO-8601 of fixed width, so that text order is time order."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def valid_stamp(text: object) -> str | None:
+    """Return a worker's time in the file's form, or None when it is no time or does not say its offset."""
+    if not isinstance(text, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        return stamp(moment) if moment.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None

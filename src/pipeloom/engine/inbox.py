@@ -1,0 +1,107 @@
+"""The writer's bounded queue: many threads put, one drains; it can neither grow without end nor hang anybody."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+from pipeloom.errors import WriterFailedError
+
+Entry = tuple[int, Any]
+"""An attempt id (or 0 for what concerns no attempt) and what there is to write about it."""
+
+CAPACITY: Final = 10_000
+_FOREVER: Final = float("inf")
+
+
+class Inbox:
+    """Entries on their way to the writer, in order. Workers block while it is full; the engine's own entries never do.
+
+    `queue.Queue` cannot wake a blocked `put` when the task is cancelled or the writer has died, nor hand over
+    everything it holds in one step; both matter here.
+    """
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._capacity = capacity
+        self._entries: list[Entry] = []
+        self._lock = threading.Lock()
+        self._filled = threading.Condition(self._lock)
+        self._drained = threading.Condition(self._lock)
+        self._wanted: float = _FOREVER
+        self._closed = False
+        self._failure: BaseException | None = None
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why the writer has given up, if it has."""
+        return self._failure
+
+    def put(self, entry: Entry, given_up: Callable[[], bool] | None = None) -> bool:
+        """Append `entry`, waiting for room; returns False if `given_up` said so while waiting.
+
+        Raises `WriterFailedError` once nothing can be saved any more.
+        """
+        with self._lock:
+            while len(self._entries) >= self._capacity and self._failure is None:
+                if given_up is not None and given_up():
+                    return False
+                self._drained.wait()
+            self._append(entry)
+        return True
+
+    def put_now(self, *entries: Entry) -> None:
+        """Append entries whatever the size: for the engine's own, whose number is bounded by the tasks'."""
+        with self._lock:
+            for entry in entries:
+                self._append(entry)
+
+    def drain(self, most: int, window_s: float, idle_s: float) -> tuple[list[Entry], bool]:
+        """Return up to `most` entries in order, and whether the inbox is closed and empty after them.
+
+        Waits up to `idle_s` for the first entry, then up to `window_s` for company: a commit costs about the same
+        for one entry as for thousands.
+        """
+        with self._lock:
+            if not self._entries and not self._closed:
+                self._wait_for(1, idle_s)
+            if self._entries and len(self._entries) < most and not self._closed:
+                self._wait_for(most, window_s)
+            entries, self._entries = self._entries[:most], self._entries[most:]
+            self._drained.notify_all()
+            return entries, self._closed and not self._entries
+
+    def close(self) -> None:
+        """Say that nothing follows; what is there is still drained."""
+        with self._lock:
+            self._closed = True
+            self._filled.notify()
+
+    def fail(self, error: BaseException) -> list[Entry]:
+        """Make every `put`, waiting or to come, raise; returns what was never written."""
+        with self._lock:
+            self._failure = error
+            left, self._entries = self._entries, []
+            self._drained.notify_all()
+            return left
+
+    def wake(self) -> None:
+        """Let those who wait for room ask again whether they still want to."""
+        with self._lock:
+            self._drained.notify_all()
+
+    def _append(self, entry: Entry) -> None:
+        if self._failure is not None:
+            raise WriterFailedError(f"Nothing can be saved any more: {self._failure}") from self._failure
+        self._entries.append(entry)
+        if len(self._entries) >= self._wanted:
+            self._wanted = _FOREVER
+            self._filled.notify()
+
+    def _wait_for(self, wanted: int, timeout_s: float) -> None:
+        self._wanted = wanted
+        self._filled.wait(timeout_s)
+        self._wanted = _FOREVER

@@ -1,0 +1,56 @@
+"""How a pipeline is run."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from pipeloom.errors import UsageError
+from pipeloom.pipeline import Pipeline, RetryPolicy, positive_number
+from pipeloom.store.connect import Durability
+
+DEFAULT_WORKERS: Final = 4
+MAX_WORKERS: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineOptions:
+    """What a call or a command line says; None leaves the choice to the pipeline."""
+
+    workers: int | None = None
+    wal: bool = True
+    store_task_status: bool = True
+    durability: Durability = "full"
+    executor: Literal["thread"] = "thread"
+    grace_s: float = 10.0
+    """Seconds that running work gets to stop by itself when the engine is closed."""
+    source: str | None = None
+    """Where the pipeline came from, as it was asked for: kept in the run's row."""
+    retry: RetryPolicy | None = None
+    timeout: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.workers is not None:
+            checked_workers(self.workers)
+        if self.durability not in ("full", "normal"):
+            raise UsageError(f'durability must be "full" or "normal", not {self.durability!r}.')
+        if self.executor != "thread":
+            raise UsageError(f'executor must be "thread", not {self.executor!r}.')
+        if self.timeout is not None and positive_number(self.timeout) is None:
+            raise UsageError(f"timeout must be a number of seconds above 0, not {self.timeout!r}.")
+        if not (math.isfinite(self.grace_s) and self.grace_s >= 0):
+            raise UsageError(f"grace must be a number of seconds of 0 or more, not {self.grace_s!r}.")
+
+    def workers_for(self, pipeline: Pipeline) -> int:
+        """Return the number of workers to start with."""
+        if self.workers is not None:
+            return self.workers
+        return DEFAULT_WORKERS if pipeline.workers is None else checked_workers(pipeline.workers)
+
+
+def checked_workers(workers: object) -> int:
+    """Return `workers` if that many workers can be run; raises `UsageError` otherwise."""
+    if isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= MAX_WORKERS:
+        raise UsageError(f"workers must be a whole number from 1 to {MAX_WORKERS:,}, not {workers!r}.")
+    return workers

@@ -1,0 +1,66 @@
+"""Due times of retries and limits of running attempts: one thread that sleeps until the next."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from pipeloom.engine.clock import Clock
+
+Action = Callable[[Any], Callable[[], None] | None]
+
+
+class Timers:
+    """Calls `action(event)` with the shared lock held when an event is due; what that returns is called without it."""
+
+    def __init__(self, lock: threading.Lock, clock: Clock, action: Action) -> None:
+        self._clock = clock
+        self._action = action
+        self._changed = threading.Condition(lock)
+        self._heap: list[tuple[float, int, Any]] = []
+        self._order = itertools.count()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._main, name="pipeloom-timers", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let the thread end; with the lock held."""
+        self._stopped = True
+        self._changed.notify()
+
+    def add(self, due: float, event: Any) -> None:
+        """Have `event` acted on at `due`, in monotonic seconds; with the lock held."""
+        heapq.heappush(self._heap, (due, next(self._order), event))
+        if self._heap[0][0] == due:
+            self._changed.notify()
+
+    def _main(self) -> None:
+        while True:
+            with self._changed:
+                afterwards = self._next()
+                if self._stopped:
+                    return
+            for call in afterwards:
+                call()
+
+    def _next(self) -> list[Callable[[], None]]:
+        """Wait for the next event and act on all that are due; returns what is left to do without the lock."""
+        while not self._stopped:
+            now = self._clock.monotonic()
+            calls = []
+            acted = False
+            while self._heap and self._heap[0][0] <= now:
+                acted = True
+                call = self._action(heapq.heappop(self._heap)[2])
+                if call is not None:
+                    calls.append(call)
+            if acted:
+                return calls
+            self._clock.wait(self._changed, self._heap[0][0] - now if self._heap else None)
+        return []

@@ -1,0 +1,296 @@
+"""The one thread that writes: drains the inbox, commits in groups, and tells the sinks what is on disk."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from pipeloom.engine.clock import Clock, stamp
+from pipeloom.engine.fold import Fold, Rejection
+from pipeloom.engine.inbox import Entry, Inbox
+from pipeloom.engine.records import RunChanged
+from pipeloom.engine.sink import CommitBatch, Sink
+from pipeloom.errors import StoreError, UsageError
+from pipeloom.messages import MsgTaskProgress
+from pipeloom.pipeline import Handler, SchemaHelper
+from pipeloom.status import FINAL
+from pipeloom.store.connect import close_writer, is_storage_trouble
+from pipeloom.store.facade import Guard
+from pipeloom.store.ledger import Ledger
+from pipeloom.store.rows import AttemptRow, RunRow
+from pipeloom.text import clean
+
+MAX_BATCH: Final = 10_000
+WINDOW_S: Final = 0.01
+HEARTBEAT_S: Final = 5.0
+_RETRY_DELAYS_S: Final = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What the writer found and made when it opened the file."""
+
+    run: RunRow
+    next_attempt_id: int
+
+
+class _TransactionLostError(Exception):
+    """A handler's statement has rolled back the whole transaction: it must be replayed without that message."""
+
+    def __init__(self, index: int, rejection: Rejection) -> None:
+        self.index = index
+        self.rejection = rejection
+
+
+class Writer:
+    """Owns the connection from open to close."""
+
+    def __init__(
+        self,
+        open_connection: Callable[[], sqlite3.Connection],
+        inbox: Inbox,
+        clock: Clock,
+        *,
+        handlers: dict[type, Handler],
+        schemas: Iterable[SchemaHelper],
+        sinks: Sequence[Sink],
+        on_rejected: Callable[[int, Rejection], None],
+    ) -> None:
+        self._open_connection = open_connection
+        self._inbox = inbox
+        self._clock = clock
+        self._handlers = dict(handlers)
+        self._schemas = tuple(schemas)
+        self._sinks = sinks
+        self._on_rejected = on_rejected
+        self._thread = threading.Thread(target=self._main, name="pipeloom-writer", daemon=True)
+        self._ready = threading.Event()
+        self._opened: Opened | None = None
+        self._open_error: BaseException | None = None
+        self._open_rows: dict[int, AttemptRow] = {}
+        self._rejections: dict[int, Rejection] = {}
+        self._seq = 0
+        self._last_beat = float("-inf")
+        self._giving_up = threading.Event()
+        self.unsaved = 0
+        """Entries that could not be written: not 0 once the writer has given up."""
+
+    def start(self, run: RunRow) -> Opened:
+        """Open the file, set it up and insert the run; raises what went wrong."""
+        self._run = run
+        self._thread.start()
+        self._ready.wait()
+        if self._open_error is not None:
+            raise self._open_error
+        assert self._opened is not None
+        return self._opened
+
+    def stop(self, patience_s: float) -> None:
+        """Write what is in the inbox, close the file, end the thread.
+
+        A file that cannot be written now is waited for `patience_s` seconds; what is unsaved then is counted.
+        """
+        self._inbox.close()
+        self._thread.join(patience_s)
+        self._giving_up.set()
+        self._thread.join()
+
+    def _main(self) -> None:
+        try:
+            connection = self._open()
+        except BaseException as error:  # noqa: BLE001 - carried over to the thread that waits in `start`
+            self._open_error = error
+            self._ready.set()
+            return
+        self._ready.set()
+        try:
+            self._loop()
+        except BaseException as error:  # noqa: BLE001 - a writer must never die unseen: everyone is told
+            self._fail(error)
+        finally:
+            close_writer(connection)
+
+    def _open(self) -> sqlite3.Connection:
+        connection = self._open_connection()
+        try:
+            self._guard = Guard(connection)
+            self._ledger = Ledger(connection)
+            for helper in self._schemas:
+                self._call_schema_helper(connection, helper)
+            self._run = self._ledger.insert_run(self._run)
+            self._opened = Opened(self._run, self._ledger.next_attempt_id())
+        except BaseException:
+            close_writer(connection)
+            raise
+        return connection
+
+    def _call_schema_helper(self, connection: sqlite3.Connection, helper: SchemaHelper) -> None:
+        name = getattr(helper, "__name__", repr(helper))
+        try:
+            with self._guard.schema() as facade:
+                helper(facade)
+            if connection.in_transaction:
+                connection.execute("COMMIT /* pipeloom */")
+        except Exception as error:
+            self._ledger.rollback()
+            raise UsageError(f"Schema helper {name} failed: {type(error).__name__}: {clean(error)}") from error
+
+    def _loop(self) -> None:
+        finished = False
+        while not finished:
+            entries, finished = self._inbox.drain(MAX_BATCH, WINDOW_S, HEARTBEAT_S)
+            self._commit_surely(entries)
+
+    def _commit_surely(self, entries: list[Entry]) -> None:
+        """Commit the batch; while the file cannot be written, keep it, say so, and try again."""
+        self.unsaved = len(entries)
+        tries = 0
+        while True:
+            try:
+                batch = self._commit(entries)
+                break
+            except sqlite3.Error as error:
+                self._ledger.rollback()
+                if not is_storage_trouble(error):
+                    raise
+                self._tell_waiting(clean(error))
+                delay = _RETRY_DELAYS_S[min(tries, len(_RETRY_DELAYS_S) - 1)]
+                tries += 1
+                if self._giving_up.wait(delay):
+                    raise StoreError(f"the file could not be written: {error}") from error
+        self.unsaved = 0
+        if tries:
+            self._tell_waiting(None)
+        if batch is not None:
+            for sink in self._sinks:
+                sink.committed(batch)
+
+    def _commit(self, entries: list[Entry]) -> CommitBatch | None:
+        """Write the entries in one transaction and return what it changed; replays when a handler has undone it."""
+        skipped: dict[int, Rejection] = {}
+        while True:
+            try:
+                return self._transact(entries, skipped)
+            except _TransactionLostError as lost:
+                skipped[lost.index] = lost.rejection
+
+    def _transact(self, entries: list[Entry], skipped: dict[int, Rejection]) -> CommitBatch | None:
+        now = self._clock.now()
+        started = time.perf_counter()
+        beat = self._clock.monotonic() - self._last_beat >= HEARTBEAT_S
+        if not entries and not beat:
+            return None
+        self._ledger.begin()
+        rejected = dict(self._rejections)
+        fold = Fold(self._open_rows, rejected)
+        run = self._apply(entries, fold, rejected, skipped, stamp(now))
+        inserts, updates = fold.flush()
+        self._ledger.insert_attempts(inserts)
+        stored = self._ledger.update_attempts(updates)
+        if fold.logs:
+            self._ledger.insert_logs(fold.logs)
+        if run is not None:
+            self._ledger.update_run(run)
+        self._ledger.beat(self._run.id, stamp(now))
+        self._ledger.commit()
+        return self._committed(entries, inserts, updates, stored, run, rejected, time.perf_counter() - started)
+
+    def _apply(
+        self,
+        entries: list[Entry],
+        fold: Fold,
+        rejected: dict[int, Rejection],
+        skipped: dict[int, Rejection],
+        now: str,
+    ) -> RunRow | None:
+        """Run the entries in order: progress is folded, lifecycle is settled, domain messages go to their handlers."""
+        run: RunRow | None = None
+        progress = fold.progress
+        for index, (attempt_id, entry) in enumerate(entries):
+            if type(entry) is MsgTaskProgress:
+                progress[attempt_id] = entry
+            elif fold.lifecycle(attempt_id, entry, now):
+                continue
+            elif type(entry) is RunChanged:
+                run = replace(self._run, status=entry.status, finished_at=entry.finished_at, workers=entry.workers)
+            else:
+                rejection = skipped.get(index) or self._handle(index, entry)
+                if rejection is not None:
+                    rejected.setdefault(attempt_id, rejection)
+        return run
+
+    def _handle(self, index: int, msg: Any) -> Rejection | None:
+        """Hand a domain message to its handler inside a savepoint; a failure undoes this message alone."""
+        self._ledger.savepoint()
+        try:
+            with self._guard.handler() as facade:
+                self._handler_of(type(msg))(facade, msg)
+        except BaseException as error:
+            rejection = Rejection(type(msg).__name__, error, _user_traceback(error))
+            if self._ledger.in_transaction:
+                self._ledger.undo()
+                return rejection
+            if isinstance(error, sqlite3.Error) and is_storage_trouble(error):
+                raise
+            raise _TransactionLostError(index, rejection) from error
+        self._ledger.release()
+        return None
+
+    def _handler_of(self, kind: type) -> Handler:
+        for base in kind.__mro__:
+            if base in self._handlers:
+                return self._handlers.setdefault(kind, self._handlers[base])
+        raise UsageError(f"No handler is registered for {kind.__name__}.")
+
+    def _committed(
+        self,
+        entries: list[Entry],
+        inserts: list[AttemptRow],
+        updates: list[AttemptRow],
+        stored: dict[int, AttemptRow | None],
+        run: RunRow | None,
+        rejected: dict[int, Rejection],
+        took_s: float,
+    ) -> CommitBatch:
+        """Take the committed changes over as the new state, and describe them."""
+        rows = inserts + [row for update in updates if (row := stored.get(update.id, update)) is not None]
+        for row in rows:
+            if row.status in FINAL:
+                self._open_rows.pop(row.id, None)
+            else:
+                self._open_rows[row.id] = row
+        for gone in (attempt_id for attempt_id, row in stored.items() if row is None):
+            _log.warning("Attempt %d was deleted from the file by another program while it was open.", gone)
+            self._open_rows.pop(gone, None)
+        fresh = rejected.keys() - self._rejections.keys()
+        self._rejections = {key: value for key, value in rejected.items() if key in self._open_rows}
+        for attempt_id in fresh:
+            self._on_rejected(attempt_id, rejected[attempt_id])
+        self._run = run or self._run
+        self._seq += 1
+        self._last_beat = self._clock.monotonic()
+        return CommitBatch(self._seq, tuple(rows), run, len(entries), took_s, len(self._inbox))
+
+    def _tell_waiting(self, reason: str | None) -> None:
+        for sink in self._sinks:
+            sink.writer_waiting(reason)
+
+    def _fail(self, error: BaseException) -> None:
+        _log.critical("The writer has stopped: %s", clean(error), exc_info=error)
+        self.unsaved += len(self._inbox.fail(error))
+        for sink in self._sinks:
+            sink.writer_failed(error)
+
+
+def _user_traceback(error: BaseException) -> str:
+    """Return the traceback from the handler's own frame on."""
+    frames = error.__traceback__
+    return "".join(traceback.format_exception(type(error), error, frames.tb_next if frames else None))

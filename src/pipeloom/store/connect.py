@@ -1,0 +1,120 @@
+"""The writer's one connection: created private, checked before it is touched, set up for durability."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+from pathlib import Path
+from typing import Final, Literal
+
+from pipeloom.errors import StoreError
+from pipeloom.store.inspect import FileKind, inspect
+from pipeloom.store.schema import create_in_memory, migrate
+
+Durability = Literal["full", "normal"]
+
+BUSY_TIMEOUT_S: Final = 5.0
+_log = logging.getLogger(__name__)
+
+
+def open_writer(
+    path: Path, *, wal: bool = True, durability: Durability = "full", store: bool = True
+) -> sqlite3.Connection:
+    """Open `path` for the writer thread, creating or migrating it as needed; raises `StoreError` when it must not be.
+
+    With `store` False pipeloom's own tables live in memory only (as TEMP tables, so that every statement stays the
+    same) and the file holds the user's tables alone.
+    """
+    if check_writable(path, store=store) is FileKind.MISSING:
+        _create_private(path)
+    connection = _connect(path)
+    try:
+        _set_up(connection, path, wal=wal, durability=durability)
+        if store:
+            migrate(connection, path)
+        else:
+            create_in_memory(connection)
+    except sqlite3.Error as error:
+        connection.close()
+        raise StoreError(f"{path} cannot be opened for writing: {error}.") from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def close_writer(connection: sqlite3.Connection) -> None:
+    """Leave one complete file behind: optimise, fold the write-ahead log into it, close."""
+    try:
+        connection.set_authorizer(None)
+        connection.execute("PRAGMA optimize")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    except sqlite3.Error as error:
+        _log.warning("The write-ahead log stays beside the file: %s", error)
+    finally:
+        connection.close()
+
+
+def check_writable(path: Path, *, store: bool = True) -> FileKind:
+    """Return what `path` is; raises `StoreError` when pipeloom must not write to it. Changes nothing."""
+    kind = inspect(path, write=True)
+    if kind is FileKind.NEWER:
+        raise StoreError(f"{path} was written by a newer pipeloom: upgrade pipeloom to write to it.")
+    if store and kind is FileKind.LEGACY:
+        raise StoreError(f"{path} was written by an older pipeloom (0.0.x): give this run a new file.")
+    if store and kind is FileKind.CONFLICT:
+        raise StoreError(
+            f"{path} has tables named like pipeloom's that are not pipeloom's: choose another file, "
+            "or keep the status out of it with --no-store (store_task_status=False)."
+        )
+    return kind
+
+
+def _create_private(path: Path) -> None:
+    """Create the file readable by its owner alone; SQLite gives its -wal and -shm the same mode."""
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be created: {error.strerror}. Choose a folder that you may write to."
+        ) from error
+    os.close(descriptor)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    try:
+        return sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S
+        )
+    except sqlite3.Error as error:
+        raise StoreError(f"{path} cannot be opened for writing: {error}.") from error
+
+
+def _set_up(connection: sqlite3.Connection, path: Path, *, wal: bool, durability: Durability) -> None:
+    connection.execute("PRAGMA trusted_schema=OFF")
+    connection.execute("PRAGMA cell_size_check=ON")
+    connection.execute("PRAGMA mmap_size=0")
+    wanted = "wal" if wal else "delete"
+    mode = connection.execute(f"PRAGMA journal_mode={wanted}").fetchone()[0]
+    if mode != wanted:
+        _log.warning("%s stays in journal mode %s: readers may have to wait for the writer.", path, mode)
+    connection.execute(f"PRAGMA synchronous={durability}")
+    connection.execute("PRAGMA fullfsync=1")  # macOS: fsync alone leaves the data in the drive's cache
+
+
+def is_storage_trouble(error: sqlite3.Error) -> bool:
+    """Tell whether `error` may pass by itself (no room, I/O error, file locked), so that the batch is to be kept."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_PROTOCOL,
+    }

@@ -1,0 +1,132 @@
+"""The writer's statements. Each carries a comment: see `pipeloom.store.facade.Guard`."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import fields, replace
+from operator import attrgetter
+from typing import Final
+
+from pipeloom.status import OPEN, Status
+from pipeloom.store.rows import AttemptRow, RunRow
+
+_COLUMNS: Final = tuple(field.name for field in fields(AttemptRow))
+_IMMUTABLE: Final = frozenset({"id", "run_id", "task_id", "attempt", "name", "queued_at", "params"})
+_CHANGING: Final = tuple(name for name in _COLUMNS if name not in _IMMUTABLE)
+_RUN_COLUMNS: Final = tuple(field.name for field in fields(RunRow) if field.name != "id")
+
+_ALL_OF = attrgetter(*_COLUMNS)
+_CHANGES_OF = attrgetter(*_CHANGING, "id")
+_RUN_VALUES_OF = attrgetter(*_RUN_COLUMNS)
+
+_INSERT: Final = (
+    f"INSERT INTO task_runs ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))}) /* pipeloom */"
+)
+_OPEN_SQL: Final = ", ".join(f"'{status}'" for status in Status if status in OPEN)
+# The guard in the statement settles every race: a row that has ended is never written again, whoever ended it.
+_UPDATE: Final = (
+    f"UPDATE task_runs SET {', '.join(f'{name}=?' for name in _CHANGING)} "
+    f"WHERE id=? AND status IN ({_OPEN_SQL}) /* pipeloom */"
+)
+_SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM task_runs WHERE id=? /* pipeloom */"
+
+LogLine = tuple[int, str, str, str]
+"""task_run_id, at, level, text."""
+
+
+class Ledger:
+    """Writes runs, attempts and logs over the writer's connection, inside the transaction that the writer controls."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def begin(self) -> None:
+        """Start a transaction that may write; waits for other writers up to the busy timeout."""
+        self._connection.execute("BEGIN IMMEDIATE /* pipeloom */")
+
+    def commit(self) -> None:
+        """Commit."""
+        self._connection.execute("COMMIT /* pipeloom */")
+
+    def rollback(self) -> None:
+        """Roll back, if SQLite has not done so by itself."""
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK /* pipeloom */")
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+        return self._connection.in_transaction
+
+    def savepoint(self) -> None:
+        """Set the mark to which one message's changes can be undone."""
+        self._connection.execute("SAVEPOINT pipeloom_message")
+
+    def release(self) -> None:
+        """Keep what was done since the savepoint."""
+        self._connection.execute("RELEASE pipeloom_message")
+
+    def undo(self) -> None:
+        """Undo what was done since the savepoint."""
+        self._connection.execute("ROLLBACK TO pipeloom_message")
+        self._connection.execute("RELEASE pipeloom_message")
+
+    def next_attempt_id(self) -> int:
+        """Return the first id that no attempt has ever had; the owner of the file may count on from it."""
+        (used,) = self._connection.execute("SELECT max(seq) FROM sqlite_sequence WHERE name='task_runs'").fetchone()
+        return (used or 0) + 1
+
+    def insert_run(self, run: RunRow) -> RunRow:
+        """Insert the run and return it with its id."""
+        marks = ", ".join("?" * len(_RUN_COLUMNS))
+        cursor = self._connection.execute(
+            f"INSERT INTO pipeline_runs ({', '.join(_RUN_COLUMNS)}) VALUES ({marks}) /* pipeloom */",
+            _RUN_VALUES_OF(run),
+        )
+        assert cursor.lastrowid is not None
+        return replace(run, id=cursor.lastrowid)
+
+    def update_run(self, run: RunRow) -> None:
+        """Write how the run stands."""
+        self._connection.execute(
+            "UPDATE pipeline_runs SET status=?, finished_at=?, workers=? WHERE id=? /* pipeloom */",
+            (run.status, run.finished_at, run.workers, run.id),
+        )
+
+    def beat(self, run_id: int, at: str) -> None:
+        """Note that the owner is alive, and count the transaction."""
+        self._connection.execute(
+            "UPDATE pipeline_runs SET heartbeat_at=?, commits=commits+1 WHERE id=? /* pipeloom */", (at, run_id)
+        )
+
+    def commits(self, run_id: int) -> int:
+        """Return the number of transactions that the run has committed."""
+        row = self._connection.execute(
+            "SELECT commits FROM pipeline_runs WHERE id=? /* pipeloom */", (run_id,)
+        ).fetchone()
+        return row[0] if row else 0
+
+    def insert_attempts(self, rows: Iterable[AttemptRow]) -> None:
+        """Insert new attempts."""
+        self._connection.executemany(_INSERT, map(_ALL_OF, rows))
+
+    def update_attempts(self, rows: Sequence[AttemptRow]) -> dict[int, AttemptRow | None]:
+        """Write the state of open attempts; return those that had ended or gone in the file, as the file has them."""
+        cursor = self._connection.executemany(_UPDATE, map(_CHANGES_OF, rows))
+        if cursor.rowcount == len(rows):
+            return {}
+        return {row.id: stored for row in rows if (stored := self._attempt(row.id)) != row}
+
+    def insert_logs(self, lines: Iterable[LogLine]) -> None:
+        """Append lines to the logs of attempts."""
+        self._connection.executemany(
+            "INSERT INTO task_logs (task_run_id, at, level, text) VALUES (?, ?, ?, ?) /* pipeloom */", lines
+        )
+
+    def _attempt(self, attempt_id: int) -> AttemptRow | None:
+        values = self._connection.execute(_SELECT, (attempt_id,)).fetchone()
+        if values is None:
+            return None
+        row = AttemptRow(*values)
+        return replace(row, status=Status(row.status))

@@ -1,0 +1,72 @@
+"""One process writes to a file at a time: an operating-system lock beside it says which."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from pipeloom.errors import FileBusyError, StoreError
+from pipeloom.text import clean
+
+
+def lock_path(db_path: Path) -> Path:
+    """Return the path of the lock file: beside the real file, whatever links lead to it."""
+    real = Path(os.path.realpath(db_path))
+    return real.with_name(real.name + ".lock")
+
+
+class OwnerLock:
+    """Held from before the file is opened until after it is closed. The kernel drops it when the process dies."""
+
+    def __init__(self, db_path: Path) -> None:
+        self._db_path = db_path
+        self._path = lock_path(db_path)
+        self._lock = FileLock(str(self._path), timeout=0, mode=0o600, thread_local=False)
+
+    def acquire(self, started_at: str) -> None:
+        """Take the lock and note who has it; raises `FileBusyError` naming the owner when somebody else has."""
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise FileBusyError(f"{self._db_path} is in use by {owner_name(self._db_path)}.") from None
+        except OSError as error:
+            raise StoreError(
+                f"Cannot write beside {self._db_path}: {error.strerror}. Choose a folder where you may create files."
+            ) from error
+        owner = {"pid": os.getpid(), "host": socket.gethostname(), "started_at": started_at}
+        self._path.write_text(json.dumps(owner) + "\n", encoding="utf-8")
+        # A forked child would share the lock with us and keep it after our death.
+        os.register_at_fork(after_in_child=self._forget)
+
+    def release(self) -> None:
+        """Give the lock up; the lock file stays, so that nobody can lock a deleted one."""
+        self._lock.release()
+
+    def _forget(self) -> None:
+        """Close the inherited descriptor in a forked child; the parent's lock is another reference to the same file."""
+        descriptor = self._lock._context.lock_file_fd
+        if descriptor is not None:
+            self._lock._context.lock_file_fd = None
+            os.close(descriptor)
+
+
+def owner(db_path: Path) -> dict[str, Any]:
+    """Return what the last owner of the file wrote down: `pid`, `host`, `started_at`; empty when nothing is known."""
+    try:
+        noted = json.loads(lock_path(db_path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return noted if isinstance(noted, dict) else {}
+
+
+def owner_name(db_path: Path) -> str:
+    """Return a phrase that names the owner for a person."""
+    noted = owner(db_path)
+    if not noted:
+        return "another pipeloom process"
+    return clean(f"pipeloom process {noted.get('pid')} on {noted.get('host')}, since {noted.get('started_at')}", 200)
