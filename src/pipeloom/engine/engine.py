@@ -527,5 +527,5 @@ def _check_worker(pipeline: Pipeline) -> None:
         raise UsageError(f"worker_fn must be a function of (task, q), not {type(worker).__name__}.")
     if inspect.iscoroutinefunction(worker) or inspect.isgeneratorfunction(worker):
         raise UsageError(
-            f"worker_fn {worker.__name__} must be a plain function: an async one or a generator never runs."
+            f"worker_fn {worker.__name__} must be a plain function: calling an async one or a generator runs nothing."
         )

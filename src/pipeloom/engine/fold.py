@@ -50,8 +50,8 @@ class Fold:
                 self._change(attempt_id, worker=worker, due_at=None)
                 self._changes[attempt_id].setdefault("started_at", at)
             case MsgTaskStarted():
-                if at := valid_stamp(entry.started_at):
-                    self._change(attempt_id, started_at=at)
+                if (own := valid_stamp(entry.started_at)) is not None:
+                    self._change(attempt_id, started_at=own)
             case CancelAsked(note):
                 if self._set_status(attempt_id, Status.CANCELLING) and note:
                     self._change(attempt_id, message=note)

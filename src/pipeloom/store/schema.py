@@ -13,6 +13,10 @@ SCHEMA_VERSION: Final = 1
 
 OUR_TABLES: Final = frozenset({"pipeline_runs", "task_runs", "task_logs"})
 
+LEGACY_COLUMNS: Final = frozenset(
+    {"id", "name", "status", "progress", "message", "started_at", "finished_at", "result"}
+)
+
 _STATUSES: Final = "'queued','retrying','running','cancelling','done','error','cancelled','interrupted'"
 
 TABLES: Final = f"""

@@ -1,0 +1,148 @@
+"""Looks at a file before anything touches it, and opens readers that cannot change it.
+
+Nothing here calls plain `open()` on a database: closing such a handle would drop SQLite's locks for the whole process.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from enum import Enum, auto
+from pathlib import Path
+from typing import Final
+
+from pipeloom.errors import StoreError
+from pipeloom.store.schema import APPLICATION_ID, LEGACY_COLUMNS, OUR_TABLES, SCHEMA_VERSION
+
+_LIMITS: Final = {
+    sqlite3.SQLITE_LIMIT_LENGTH: 16 << 20,
+    sqlite3.SQLITE_LIMIT_SQL_LENGTH: 1 << 20,
+    sqlite3.SQLITE_LIMIT_ATTACHED: 0,
+    sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 500,
+    sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH: 10,
+}
+_NOT_FILES: Final = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+class FileKind(Enum):
+    """What a path turns out to be."""
+
+    MISSING = auto()
+    EMPTY = auto()
+    """A file of 0 bytes: as good as new."""
+    OURS = auto()
+    NEWER = auto()
+    """Ours, but of a schema that this version does not know."""
+    LEGACY = auto()
+    """Written by pipeloom 0.0.x: a `task_runs` of eight columns."""
+    FOREIGN = auto()
+    """An SQLite file without anything of ours."""
+    CONFLICT = auto()
+    """An SQLite file where something that is not ours has the name of one of our tables."""
+
+
+def inspect(path: Path, *, write: bool = False) -> FileKind:
+    """Return what `path` is; raises `StoreError` when it cannot be a database at all. Changes nothing."""
+    status = _stat(path)
+    if status is None:
+        return FileKind.MISSING
+    kind = _NOT_FILES.get(stat.S_IFMT(status.st_mode))
+    if kind is not None:
+        raise StoreError(f"{path} is {kind}, not a database file: name a file, for example {path / 'etl.db'}.")
+    if write and status.st_nlink > 1:
+        raise StoreError(f"{path} has {status.st_nlink} hard links, which SQLite cannot keep apart: copy it first.")
+    if write and not os.access(path, os.W_OK):
+        raise StoreError(f"{path} is read-only: choose a file that you may write to.")
+    if status.st_size == 0:
+        return FileKind.EMPTY
+    connection = open_reader(path)
+    try:
+        return _identify(connection)
+    except sqlite3.Error as error:
+        raise StoreError(f"{path} cannot be read as an SQLite database: {error}.") from error
+    finally:
+        connection.close()
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    """Open a connection that can only read: `mode=ro` and `query_only`, so that it cannot checkpoint either."""
+    try:
+        connection = sqlite3.connect(_reader_uri(path), uri=True, isolation_level=None, timeout=5.0)
+    except sqlite3.Error as error:
+        raise StoreError(f"{path} cannot be opened: {error}.") from error
+    try:
+        for limit, value in _LIMITS.items():
+            connection.setlimit(limit, value)
+        connection.text_factory = _decode
+        for pragma in ("query_only=ON", "trusted_schema=OFF", "cell_size_check=ON", "mmap_size=0"):
+            connection.execute(f"PRAGMA {pragma}")
+    except sqlite3.Error as error:
+        connection.close()
+        raise StoreError(f"{path} cannot be opened: {error}.") from error
+    return connection
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    if str(path) in ("", ".", ":memory:"):
+        raise StoreError("pipeloom needs a database file: name one, for example etl.db.")
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        if not path.parent.is_dir():
+            raise StoreError(f"There is no folder {path.parent}: create it first.") from None
+        return None
+    except NotADirectoryError:
+        raise StoreError(f"{path.parent} is not a folder: choose another path.") from None
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path} cannot be looked at: {getattr(error, 'strerror', None) or error}.") from error
+
+
+def _reader_uri(path: Path) -> str:
+    """Return the URI of a read-only opening.
+
+    A file in write-ahead mode without its -wal and -shm, in a folder that may not be written to, can only be read as
+    immutable; with a -wal it must not be, because the rows in it would be missed.
+    """
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    wal = path.with_name(path.name + "-wal")
+    if not os.access(path.parent, os.W_OK) and not wal.exists():
+        return uri + "&immutable=1"
+    return uri
+
+
+def _decode(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
+
+
+def _identify(connection: sqlite3.Connection) -> FileKind:
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    named = connection.execute("SELECT type, lower(name), lower(tbl_name) FROM sqlite_schema").fetchall()
+    ours = [(kind, name, table) for kind, name, table in named if name in OUR_TABLES or table in OUR_TABLES]
+    if application_id != APPLICATION_ID:
+        if not ours:
+            return FileKind.FOREIGN
+        return FileKind.LEGACY if _is_legacy(connection, ours) else FileKind.CONFLICT
+    if version > SCHEMA_VERSION:
+        return FileKind.NEWER
+    tables = {name for kind, name, _ in ours if kind == "table"}
+    # A trigger on one of our tables, or a view in its place, would let a file change what we write to it.
+    return (
+        FileKind.OURS
+        if tables == OUR_TABLES and all(kind in ("table", "index") for kind, _, _ in ours)
+        else FileKind.CONFLICT
+    )
+
+
+def _is_legacy(connection: sqlite3.Connection, ours: list[tuple[str, str, str]]) -> bool:
+    if {(kind, name) for kind, name, _ in ours if kind != "index"} != {("table", "task_runs")}:
+        return False
+    columns = {row[0] for row in connection.execute("SELECT name FROM pragma_table_info('task_runs')")}
+    return columns == LEGACY_COLUMNS
