@@ -1,0 +1,305 @@
+"""The one filter grammar: for live rows (a predicate), for the history (parameterised SQL) and for the command line.
+
+A filter is a list of terms, all of which must hold; `-` before a term turns it round::
+
+    orders "two words"          in the name or the message, whatever the case of ASCII letters
+    status:error,cancelled      one of these          run:12,14   task:17   attempt:>1
+    dur:>5m  dur:10s..1m        how long it ran       age:<2h     since its start, or since it was queued
+    started:2026-08-01..        a UTC day, an instant, a range of them, `today` or `yesterday`
+    err:KeyError                in the error's type or text            worker:worker-2
+
+SQL and predicate give the same answer for the same row; what a row does not have (no duration yet) fulfils no
+condition, so a turned-round term keeps it.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from pipeloom.errors import UsageError
+from pipeloom.status import Status
+
+if TYPE_CHECKING:
+    from pipeloom.store.rows import AttemptRow
+
+MAX_LENGTH: Final = 200
+
+Test = Callable[["AttemptRow"], bool]
+
+
+class FilterError(UsageError):
+    """A filter that cannot be understood; `column` (from 0) is where the trouble starts."""
+
+    def __init__(self, column: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.column = column
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One condition, as SQL and as a predicate."""
+
+    text: str
+    sql: str
+    params: tuple[Any, ...]
+    test: Test
+    negated: bool = False
+
+    def holds(self, row: AttemptRow) -> bool:
+        """Tell whether the row fulfils the term."""
+        return self.test(row) is not self.negated
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A parsed filter. Empty ones let everything pass and are false."""
+
+    terms: tuple[Term, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.terms)
+
+    def __str__(self) -> str:
+        return " ".join(term.text for term in self.terms)
+
+    def sql(self) -> tuple[str, list[Any]]:
+        """Return a WHERE condition over `task_runs` and the values for its question marks."""
+        conditions = [f"{'NOT ' if term.negated else ''}coalesce({term.sql}, 0)" for term in self.terms]
+        return " AND ".join(conditions) or "1", [value for term in self.terms for value in term.params]
+
+    def matches(self, row: AttemptRow) -> bool:
+        """Tell whether the row passes."""
+        return all(term.holds(row) for term in self.terms)
+
+
+def parse(text: str, *, now: datetime | None = None) -> Filter:
+    """Return the filter that `text` describes; `now` (default: the clock) is what ages and days are counted from."""
+    if len(text) > MAX_LENGTH:
+        raise FilterError(MAX_LENGTH, f"A filter has at most {MAX_LENGTH} characters.")
+    moment = (now or datetime.now(UTC)).astimezone(UTC)
+    return Filter(tuple(_term(column, word, moment) for column, word in _words(text)))
+
+
+def completions(text: str, cursor: int) -> list[str]:
+    """Return what could stand in place of the word that ends at `cursor`: fields first, then a field's values."""
+    word = text[:cursor].rsplit(" ", 1)[-1].lstrip("-")
+    field, colon, value = word.partition(":")
+    if not colon:
+        return [f"{name}:" for name in _FIELDS if name.startswith(field.lower())]
+    *given, last = value.split(",")
+    values: Sequence[str] = {"status": [*Status], "started": ["today", "yesterday"]}.get(field.lower(), [])
+    return [f"{field}:{','.join([*given, known])}" for known in values if known.startswith(last) and known not in given]
+
+
+def _words(text: str) -> Iterator[tuple[int, str]]:
+    """Yield each word with its column; quotes keep blanks together."""
+    for match in re.finditer(r'(?:"[^"]*"|[^\s"])+|"', text):
+        if match.group().count('"') % 2:
+            raise FilterError(
+                match.start() + match.group().rindex('"'), 'A quotation mark is not closed: add the second ".'
+            )
+        yield match.start(), match.group()
+
+
+def _term(column: int, word: str, now: datetime) -> Term:
+    negated = word.startswith("-") and len(word) > 1
+    body = word[1:] if negated else word
+    column += negated
+    field, colon, value = body.partition(":")
+    if not colon or not field.isalpha():
+        value = body.replace('"', "")
+        sql, params, test = _contains(("name", "message"), value)
+    else:
+        build = _FIELDS.get(field.lower())
+        if build is None:
+            raise FilterError(
+                column, f"There is no field {field!r}: use one of {', '.join(_FIELDS)}, or put it in quotes."
+            )
+        start = column + len(field) + 1
+        if not value:
+            raise FilterError(start, f"{field}: needs a value.")
+        sql, params, test = build(start, value.replace('"', ""), now)
+        body = f"{field.lower()}:{value}"
+    return Term(f"{'-' if negated else ''}{body}", sql, tuple(params), test, negated)
+
+
+Built = tuple[str, Sequence[Any], Test]
+
+_ASCII_LOWER: Final = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
+
+
+def _folded(text: str) -> str:
+    """Return `text` as SQLite's lower() folds it: ASCII letters only."""
+    return text.translate(_ASCII_LOWER)
+
+
+def _contains(columns: tuple[str, ...], value: str) -> Built:
+    wanted = _folded(value)
+    sql = " OR ".join(f"coalesce(instr(lower({name}), ?), 0) > 0" for name in columns)
+
+    def test(row: AttemptRow) -> bool:
+        return any(wanted in _folded(getattr(row, name) or "") for name in columns)
+
+    if not wanted:
+        return "1", (), lambda _row: True
+    return f"({sql})", (wanted,) * len(columns), test
+
+
+def _one_of(column: str, values: Sequence[Any], key: Callable[[Any], Any] = lambda value: value) -> Built:
+    wanted = frozenset(values)
+    return f"({column} IN ({', '.join('?' * len(values))}))", values, lambda row: key(row) in wanted
+
+
+def _status(column: int, value: str, _now: datetime) -> Built:
+    values = []
+    for part in value.lower().split(","):
+        if part not in set(Status):
+            raise FilterError(column, f"There is no status {part!r}: use {', '.join(Status)}.")
+        values.append(str(part))
+        column += len(part) + 1
+    return _one_of("status", values, lambda row: str(row.status))
+
+
+def _run(column: int, value: str, _now: datetime) -> Built:
+    return _one_of("run_id", [_integer(column, part) for part in value.split(",")], lambda row: row.run_id)
+
+
+def _task(_column: int, value: str, _now: datetime) -> Built:
+    return _one_of("CAST(task_id AS TEXT)", value.split(","), lambda row: str(row.task_id))
+
+
+def _attempt(column: int, value: str, _now: datetime) -> Built:
+    return _compared(column, value, "attempt", lambda row: row.attempt, _integer)
+
+
+def _duration(column: int, value: str, _now: datetime) -> Built:
+    return _compared(column, value, "duration_s", lambda row: row.duration_s, _seconds)
+
+
+def _age(column: int, value: str, now: datetime) -> Built:
+    """Compare instants instead of ages, which turns the comparison round."""
+    turned = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "="}
+
+    def instant(place: int, text: str) -> str:
+        try:
+            return _stamp(now - timedelta(seconds=_seconds(place, text)))
+        except OverflowError:
+            raise FilterError(place, f"{text!r} is longer than the calendar.") from None
+
+    bounds = [(turned[sign], bound) for sign, bound in _bounds(column, value, instant)]
+    return _all(bounds, "coalesce(started_at, queued_at)", lambda row: row.started_at or row.queued_at)
+
+
+def _started(column: int, value: str, now: datetime) -> Built:
+    bounds: list[tuple[str, Any]] = []
+    for sign, (first, after) in _bounds(column, value, lambda place, text: _span(place, text, now)):
+        match sign:
+            case ">=" | "<":
+                bounds.append((sign, first))
+            case ">":
+                bounds.append((">=", after))
+            case "<=":
+                bounds.append(("<", after))
+            case _:
+                bounds += [(">=", first), ("<", after)]
+    return _all(bounds, "started_at", lambda row: row.started_at)
+
+
+def _error(_column: int, value: str, _now: datetime) -> Built:
+    return _contains(("error_type", "error"), value)
+
+
+def _worker(_column: int, value: str, _now: datetime) -> Built:
+    return _contains(("worker",), value)
+
+
+_FIELDS: Final[dict[str, Callable[[int, str, datetime], Built]]] = {
+    "status": _status,
+    "run": _run,
+    "task": _task,
+    "attempt": _attempt,
+    "dur": _duration,
+    "age": _age,
+    "started": _started,
+    "err": _error,
+    "worker": _worker,
+}
+
+_SIGNS: Final[dict[str, Callable[[Any, Any], bool]]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "<": operator.lt,
+    "=": operator.eq,
+}
+
+
+def _compared(
+    column: int, value: str, name: str, get: Callable[[AttemptRow], Any], read: Callable[[int, str], Any]
+) -> Built:
+    return _all(_bounds(column, value, read), name, get)
+
+
+def _bounds(column: int, value: str, read: Callable[[int, str], Any]) -> list[tuple[str, Any]]:
+    """Return `>5`, `5`, `1..5`, `1..` or `..5` as signs and bounds."""
+    low, dots, high = value.partition("..")
+    if dots:
+        if not low and not high:
+            raise FilterError(column, "A range needs at least one end: 1..5, 1.. or ..5.")
+        found = [(">=", read(column, low))] if low else []
+        return found + ([("<=", read(column + len(low) + 2, high))] if high else [])
+    sign = next((sign for sign in _SIGNS if value.startswith(sign)), "")
+    return [(sign or "=", read(column + len(sign), value[len(sign) :]))]
+
+
+def _all(bounds: list[tuple[str, Any]], name: str, get: Callable[[AttemptRow], Any]) -> Built:
+    sql = " AND ".join(f"{name} {sign} ?" for sign, _ in bounds)
+
+    def test(row: AttemptRow) -> bool:
+        value = get(row)
+        return value is not None and all(_SIGNS[sign](value, bound) for sign, bound in bounds)
+
+    return f"({sql})", [bound for _, bound in bounds], test
+
+
+def _integer(column: int, text: str) -> int:
+    if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
+        raise FilterError(column, f"{text!r} is not a whole number.")
+    return int(text)
+
+
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "": 1.0}
+
+
+def _seconds(column: int, text: str) -> float:
+    parts = re.findall(r"(\d{1,12}(?:\.\d{1,6})?)(ms|[smhdw]|)", text, re.ASCII)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise FilterError(column, f"{text!r} is not a duration: write 90s, 5m, 1h30m or 2d.")
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+
+
+def _span(column: int, text: str, now: datetime) -> tuple[str, str]:
+    """Return the first instant of what `text` names, and the first one after it."""
+    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    try:
+        if text in ("today", "yesterday"):
+            first, length = today - timedelta(days=text == "yesterday"), timedelta(days=1)
+        elif len(text) == 10:
+            first, length = datetime.fromisoformat(text).replace(tzinfo=UTC), timedelta(days=1)
+        else:
+            moment = datetime.fromisoformat(text)
+            first, length = moment if moment.tzinfo else moment.replace(tzinfo=UTC), timedelta(microseconds=1)
+        return _stamp(first), _stamp(first + length)
+    except (ValueError, OverflowError):
+        raise FilterError(
+            column, f"{text!r} is no date: write 2026-08-01, 2026-08-01T12:30, today or yesterday."
+        ) from None
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")

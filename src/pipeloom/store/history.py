@@ -1,0 +1,264 @@
+"""What front ends read of a file: attempts page by page, runs, logs. Never changes anything."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final, Self
+
+from pipeloom.errors import StoreError
+from pipeloom.filters import Filter
+from pipeloom.messages import TaskId
+from pipeloom.status import RunStatus, Status
+from pipeloom.store.inspect import FileKind, inspect, open_reader
+from pipeloom.store.rows import AttemptRow, LogRow, RunRow
+
+_TEXT_LIMIT: Final = 1 << 16
+_MESSAGE_LIMIT: Final = 500
+_COLUMNS: Final = tuple(field.name for field in fields(AttemptRow))
+_RUN_COLUMNS: Final = tuple(field.name for field in fields(RunRow))
+_HEAVY: Final = frozenset({"result", "error", "params"})
+"""Columns that a page leaves out: `attempt` reads them for the one row that is looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """An order of attempts: by one column, ties by id in the same direction; rows without a value come last."""
+
+    column: str = "id"
+    descending: bool = True
+
+    def __post_init__(self) -> None:
+        if self.column not in _SORTABLE:
+            raise ValueError(f"cannot sort by {self.column!r}")
+
+
+_SORTABLE: Final = frozenset({"id", "name", "status", "started_at", "duration_s"})
+NEWEST: Final = Sort()
+OLDEST: Final = Sort(descending=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A place in an order: the value of the sort column, and the id."""
+
+    value: Any
+    id: int
+
+
+def key_of(row: AttemptRow, sort: Sort) -> Key:
+    """Return the place of `row` in the order `sort`."""
+    value = getattr(row, sort.column)
+    return Key(str(value) if isinstance(value, Status) else value, row.id)
+
+
+class History:
+    """One read-only connection to a file. Open one in each thread that reads; `interrupt` may come from any thread."""
+
+    def __init__(self, path: Path) -> None:
+        kind = inspect(path)
+        if kind is not FileKind.OURS:
+            raise StoreError(_refusal(path, kind))
+        self.path = path
+        self._connection = open_reader(path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def interrupt(self) -> None:
+        """End the query that is running, which then raises `InterruptedError`."""
+        with contextlib.suppress(sqlite3.ProgrammingError):  # closed meanwhile: nothing runs any more
+            self._connection.interrupt()
+
+    def count(self, where: Filter | None = None) -> int:
+        """Return the number of attempts that pass the filter."""
+        condition, values = (where or Filter()).sql()
+        return int(self._rows(f"SELECT count(*) FROM task_runs WHERE {condition}", values)[0][0])
+
+    def page(
+        self,
+        where: Filter | None = None,
+        *,
+        sort: Sort = NEWEST,
+        after: Key | None = None,
+        before: Key | None = None,
+        offset: int = 0,
+        limit: int = 200,
+    ) -> list[AttemptRow]:
+        """Return up to `limit` attempts in the order `sort`, following `after` or ending just before `before`.
+
+        A page by key costs the same however deep it lies; `offset` skips rows from there one by one. Pages leave
+        `result`, `error` and `params` out (see `attempt`) and cut messages to 500 characters.
+        """
+        condition, values = (where or Filter()).sql()
+        backwards = before is not None
+        key = before if before is not None else after
+        if key is not None:
+            beyond, bounds = _beyond(sort, key, backwards=backwards)
+            condition, values = f"({condition}) AND {beyond}", [*values, *bounds]
+        sql = f"SELECT {_PAGE_COLUMNS} FROM task_runs WHERE {condition} ORDER BY {_order(sort, backwards=backwards)}"
+        rows = [_attempt(row) for row in self._rows(f"{sql} LIMIT ? OFFSET ?", [*values, limit, offset])]
+        return rows[::-1] if backwards else rows
+
+    def attempt(self, attempt_id: int) -> AttemptRow | None:
+        """Return the whole row of an attempt, each text cut to 64 KiB."""
+        rows = self._rows(f"SELECT {_WHOLE_COLUMNS} FROM task_runs WHERE id = ?", [attempt_id])
+        return _attempt(rows[0]) if rows else None
+
+    def attempts_of(self, run_id: int, task_id: TaskId) -> list[AttemptRow]:
+        """Return the attempts of a task in a run, whole, oldest first."""
+        sql = f"SELECT {_WHOLE_COLUMNS} FROM task_runs WHERE run_id = ? AND task_id = ? ORDER BY attempt LIMIT 500"
+        return [_attempt(row) for row in self._rows(sql, [run_id, task_id])]
+
+    def runs(self, *, before: int | None = None, limit: int = 100) -> list[RunRow]:
+        """Return up to `limit` runs, newest first, those before run `before` if it is given."""
+        below = 1 << 62 if before is None else before
+        sql = f"SELECT {', '.join(_RUN_COLUMNS)} FROM pipeline_runs WHERE id < ? ORDER BY id DESC LIMIT ?"
+        return [_run(row) for row in self._rows(sql, [below, limit])]
+
+    def run(self, run_id: int) -> RunRow | None:
+        """Return the row of a run."""
+        rows = self._rows(f"SELECT {', '.join(_RUN_COLUMNS)} FROM pipeline_runs WHERE id = ?", [run_id])
+        return _run(rows[0]) if rows else None
+
+    def logs(self, attempt_id: int, limit: int = 2000) -> list[LogRow]:
+        """Return the first `limit` lines of an attempt's log."""
+        sql = (
+            f"SELECT at, level, substr(text, 1, {_TEXT_LIMIT}) FROM task_logs WHERE task_run_id = ? ORDER BY id LIMIT ?"
+        )
+        return [LogRow(*map(_text, row)) for row in self._rows(sql, [attempt_id, limit])]
+
+    def data_version(self) -> int:
+        """Return a number that changes when another connection commits."""
+        return int(self._rows("PRAGMA data_version", [])[0][0])
+
+    def _rows(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """Run a query to its end, so that no open cursor keeps the write-ahead log from being folded in."""
+        try:
+            return self._connection.execute(sql, values).fetchall()
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
+                raise InterruptedError("the query was interrupted") from error
+            raise StoreError(f"{self.path} cannot be read: {error}.") from error
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.path} cannot be read: {error}.") from error
+
+
+def _refusal(path: Path, kind: FileKind) -> str:
+    match kind:
+        case FileKind.MISSING:
+            return f"There is no file {path}: give a pipeline to create it."
+        case FileKind.EMPTY:
+            return f"{path} is empty: give a pipeline to fill it."
+        case FileKind.NEWER:
+            return f"{path} was written by a newer pipeloom: upgrade pipeloom to open it."
+        case FileKind.LEGACY:
+            return f"{path} was written by an older pipeloom (0.0.x), whose files this version does not open."
+        case _:
+            return f"{path} is an SQLite file, but not one of pipeloom's: give a pipeline to add to it."
+
+
+def _page_column(name: str) -> str:
+    if name in _HEAVY:
+        return "NULL"
+    return f"substr(message, 1, {_MESSAGE_LIMIT})" if name == "message" else name
+
+
+_PAGE_COLUMNS: Final = ", ".join(map(_page_column, _COLUMNS))
+_WHOLE_COLUMNS: Final = ", ".join(
+    f"substr({name}, 1, {_TEXT_LIMIT})" if name in _HEAVY or name == "message" else name for name in _COLUMNS
+)
+
+
+def _order(sort: Sort, *, backwards: bool) -> str:
+    direction = "DESC" if sort.descending is not backwards else "ASC"
+    if sort.column == "id":
+        return f"id {direction}"
+    nulls = "FIRST" if backwards else "LAST"
+    return f"{sort.column} {direction} NULLS {nulls}, id {direction}"
+
+
+def _beyond(sort: Sort, key: Key, *, backwards: bool) -> tuple[str, list[Any]]:
+    """Return the condition for the rows that follow `key` (precede it, going backwards)."""
+    sign = "<" if sort.descending is not backwards else ">"
+    if sort.column == "id":
+        return f"id {sign} ?", [key.id]
+    column = sort.column
+    if key.value is None:  # rows without a value form the end of every order
+        same = f"({column} IS NULL AND id {sign} ?)"
+        return (f"({same} OR {column} IS NOT NULL)" if backwards else same), [key.id]
+    beyond = f"({column}, id) {sign} (?, ?)"
+    return (beyond if backwards else f"({beyond} OR {column} IS NULL)"), [key.value, key.id]
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else "" if value is None else str(value)[:_TEXT_LIMIT]
+
+
+def _optional_text(value: Any) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, (int, float)) and math.isfinite(value) else None
+
+
+def _attempt(values: tuple[Any, ...]) -> AttemptRow:
+    """Return a row whatever the file holds: a value of the wrong type becomes none, an unknown status `interrupted`."""
+    row = dict(zip(_COLUMNS, values, strict=True))
+    progress = _number(row["progress"])
+    checked: dict[str, Any] = {name: _optional_text(row[name]) for name in _OPTIONAL_TEXTS}
+    checked |= {name: _number(row[name]) for name in ("step", "total", "duration_s")}
+    return AttemptRow(
+        id=row["id"],
+        run_id=int(_number(row["run_id"]) or 0),
+        task_id=row["task_id"] if isinstance(row["task_id"], (int, str)) else _text(row["task_id"]),
+        attempt=int(_number(row["attempt"]) or 1),
+        name=_text(row["name"]),
+        status=Status(row["status"]) if row["status"] in set(Status) else Status.INTERRUPTED,
+        progress=None if progress is None else min(max(progress, 0.0), 1.0),
+        message=_text(row["message"]),
+        **checked,
+    )
+
+
+_OPTIONAL_TEXTS: Final = (
+    "queued_at", "due_at", "started_at", "finished_at", "result", "error_type", "error", "params", "worker",
+)  # fmt: skip
+
+
+def _run(values: tuple[Any, ...]) -> RunRow:
+    row = dict(zip(_RUN_COLUMNS, values, strict=True))
+    checked: dict[str, Any] = {name: _optional_text(row[name]) for name in _OPTIONAL_RUN_TEXTS}
+    checked |= {name: None if (number := _number(row[name])) is None else int(number) for name in _RUN_INTEGERS}
+    return RunRow(
+        id=row["id"],
+        pipeline=_text(row["pipeline"]),
+        status=RunStatus(row["status"]) if row["status"] in set(RunStatus) else RunStatus.INTERRUPTED,
+        started_at=_text(row["started_at"]),
+        executor=_text(row["executor"]),
+        **checked,
+    )
+
+
+_OPTIONAL_RUN_TEXTS: Final = ("source", "host", "process_started_at", "heartbeat_at", "finished_at")
+_RUN_INTEGERS: Final = ("workers", "parent_run_id", "pid")
+
+
+def walk(history: History, where: Filter | None = None, sort: Sort = NEWEST, limit: int = 500) -> Iterator[AttemptRow]:
+    """Yield every attempt that passes, page by page."""
+    key: Key | None = None
+    while page := history.page(where, sort=sort, after=key, limit=limit):
+        yield from page
+        key = key_of(page[-1], sort)
