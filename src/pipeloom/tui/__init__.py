@@ -1,0 +1,1 @@
+"""The cockpit: everything that knows Textual."""

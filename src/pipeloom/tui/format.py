@@ -1,0 +1,149 @@
+"""Numbers and times as people read them. Pure functions; what cannot be shown becomes "", never an exception."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, tzinfo
+
+
+def number(value: object) -> float | None:
+    """Return `value` as a finite float, or None when it is no such number."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        result = float(value)
+    except OverflowError:
+        return None
+    return result if math.isfinite(result) else None
+
+
+def duration(seconds: object) -> str:
+    """Return "0.4s", "41s", "12m03s", "2h05m" or "3d04h"."""
+    value = number(seconds)
+    if value is None or value < 0:
+        return ""
+    if value < 9.95:
+        return f"{value:.1f}s"
+    whole = round(value)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02}s"
+    if whole < 86_400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02}m"
+    return f"{whole // 86_400}d{whole % 86_400 // 3600:02}h"
+
+
+def stopwatch(seconds: object) -> str:
+    """Return "00:41", "12:03" or "2:05:09"; for a clock that runs, whose width should rest."""
+    value = number(seconds)
+    if value is None or value < 0:
+        return ""
+    whole = int(value)
+    hours = f"{whole // 3600}:" if whole >= 3600 else ""
+    return f"{hours}{whole % 3600 // 60:02}:{whole % 60:02}"
+
+
+def eta(seconds: object) -> str:
+    """Return "<1s", "~2s" or "~12m"; an estimate shows no more digits than it deserves."""
+    value = number(seconds)
+    if value is None or value < 0:
+        return ""
+    if value < 1:
+        return "<1s"
+    if value < 90:
+        return f"~{round(value)}s"
+    if value < 5400:
+        return f"~{round(value / 60)}m"
+    if value < 129_600:
+        return f"~{round(value / 3600)}h"
+    return f"~{round(value / 86_400)}d"
+
+
+def short(value: object) -> str:
+    """Return "0.4", "12", "1.2k" or "3.4M"."""
+    amount = number(value)
+    if amount is None or amount < 0:
+        return ""
+    if amount == 0:
+        return "0"
+    for unit in ("", "k", "M", "G"):
+        if amount < 9.95:
+            return f"{amount:.1f}{unit}"
+        if amount < 999.5:
+            return f"{amount:.0f}{unit}"
+        amount /= 1000
+    return f"{amount:.0f}T"
+
+
+def rate(per_second: object, unit: str = "") -> str:
+    """Return "1.2k/s", or with a unit "2.1 tasks/s"."""
+    shown = short(per_second)
+    if not shown:
+        return ""
+    return f"{shown} {unit}/s" if unit else f"{shown}/s"
+
+
+def count(value: object) -> str:
+    """Return a whole number with separators, as in "1,234,567"."""
+    amount = number(value)
+    return "" if amount is None else f"{int(amount):,}"
+
+
+def percent(fraction: object) -> str:
+    """Return 0..1 as "62%"; below 1 it never says 100%."""
+    value = number(fraction)
+    if value is None:
+        return ""
+    return f"{math.floor(min(max(value, 0.0), 1.0) * 100 + 1e-9)}%"
+
+
+def moment(iso: object) -> datetime | None:
+    """Return one of our times as a datetime that knows its zone, or None."""
+    if not isinstance(iso, str):
+        return None
+    try:
+        value = datetime.fromisoformat(iso)
+    except ValueError:
+        return None
+    return value if value.tzinfo is not None else None
+
+
+def clock(iso: object, tz: tzinfo | None = None) -> str:
+    """Return the time of day as "12:00:41", in the user's zone unless another is given."""
+    return _shown(iso, tz, "%H:%M:%S")
+
+
+def stamp(iso: object, tz: tzinfo | None = None) -> str:
+    """Return date and time as "2026-08-01 12:00:41", in the user's zone unless another is given."""
+    return _shown(iso, tz, "%Y-%m-%d %H:%M:%S")
+
+
+def seconds_since(iso: object, now: float) -> float | None:
+    """Return the seconds from one of our times to `now` (Unix seconds), at least 0."""
+    value = moment(iso)
+    try:
+        return None if value is None else max(0.0, now - value.timestamp())
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
+def age(iso: object, now: float) -> str:
+    """Return how long ago a time was: "now", "41s ago", "12m ago", "5h ago", "3d ago"."""
+    seconds = seconds_since(iso, now)
+    if seconds is None:
+        return ""
+    if seconds < 1:
+        return "now"
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{int(seconds // size)}{unit} ago"
+    return f"{int(seconds)}s ago"
+
+
+def _shown(iso: object, tz: tzinfo | None, pattern: str) -> str:
+    value = moment(iso)
+    try:
+        return "" if value is None else value.astimezone(tz).strftime(pattern)
+    except (OverflowError, ValueError, OSError):
+        return ""

@@ -1,0 +1,73 @@
+"""How a status is shown: a glyph, a word and a style name, so that none depends on colour alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from rich.style import Style
+from rich.text import Text
+
+from pipeloom.status import Status
+from pipeloom.text import clean
+
+_UNICODE: Final = dict(zip(Status, "○»●…✓×■!", strict=True))
+_ASCII: Final = dict(zip(Status, ".>*~+x-!", strict=True))
+
+STATUS_CLASSES: Final = frozenset(f"status--{status}" for status in Status) | {"status--unknown"}
+"""Component classes of every widget that shows a status; `css/app.tcss` colours them."""
+
+MARK: Final = "•"
+CURSOR_BAR: Final = "▌"
+_SPARKS: Final = "▁▂▃▄▅▆▇█"
+_ASCII_SPARKS: Final = "_.-:=+*#"
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """What stands for a status."""
+
+    glyph: str
+    word: str
+    style: str
+    """Name of a component class, such as "status--running"."""
+    variable: str
+    """The theme variable that colours it in `Content`, such as "$status-running"."""
+
+    @property
+    def label(self) -> str:
+        """Glyph and word, as in "● running"."""
+        return f"{self.glyph} {self.word}"
+
+
+def badge(status: object, *, ascii_only: bool = False) -> Badge:
+    """Return the badge of a status; a word that is no status (an old file may hold any) gets a question mark."""
+    try:
+        known = Status(str(status))
+    except ValueError:
+        return Badge("?", clean(status, 20), "status--unknown", "$status-unknown")
+    glyph = (_ASCII if ascii_only else _UNICODE)[known]
+    return Badge(glyph, known.value, f"status--{known.value}", f"$status-{known.value}")
+
+
+def status_text(status: object, style_of: Callable[[str], Style], *, ascii_only: bool = False) -> Text:
+    """Return glyph and word in the style that `style_of` knows for the status."""
+    shown = badge(status, ascii_only=ascii_only)
+    return Text(shown.label, style=style_of(shown.style), no_wrap=True, end="")
+
+
+def spark(values: tuple[float, ...], width: int, *, ascii_only: bool = False) -> str:
+    """Return the last `width` values as a line of small columns, the highest at full height."""
+    shown = [value if 0 <= value < float("inf") else 0.0 for value in values[-width:]] if width > 0 else []
+    top = max(shown, default=0.0)
+    steps = _ASCII_SPARKS if ascii_only else _SPARKS
+    if top <= 0:
+        return steps[0] * len(shown)
+    return "".join(steps[min(len(steps) - 1, int(value / top * len(steps)))] for value in shown)
+
+
+def wants_ascii(environ: Mapping[str, str] = os.environ, encoding: str = "utf-8") -> bool:
+    """Tell whether only ASCII should be drawn: the terminal is not UTF-8, or `PIPELOOM_ASCII` asks for it."""
+    return bool(environ.get("PIPELOOM_ASCII")) or "utf" not in encoding.lower()

@@ -1,0 +1,1 @@
+"""Widgets without knowledge of the engine: they are given data, and say what the user asks for."""

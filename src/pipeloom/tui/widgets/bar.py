@@ -1,0 +1,46 @@
+"""A progress bar as one line of text, for any widget that draws lines."""
+
+from __future__ import annotations
+
+from rich.style import Style
+from rich.text import Text
+from textual.content import Content
+
+from pipeloom.tui.format import number
+
+
+def fraction(progress: object) -> float | None:
+    """Return `progress` within 0..1, or None when it says nothing (None, NaN, infinity, text)."""
+    value = number(progress)
+    return None if value is None else min(max(value, 0.0), 1.0)
+
+
+def pieces(progress: object, width: int, *, ascii_only: bool = False) -> tuple[str, str]:
+    """Return the filled and the empty part, together exactly `width` cells; an unknown progress fills nothing.
+
+    The end is drawn to half a cell. Only a whole 1 fills the last half, so that a full bar means what it says.
+    """
+    width = max(0, width)
+    halves = int((fraction(progress) or 0.0) * width * 2)
+    whole, half = divmod(halves, 2)
+    if ascii_only:
+        return "#" * whole, "-" * (width - whole)
+    if half:
+        return "━" * whole + "╸", "━" * (width - whole - 1)
+    if 0 < whole < width:
+        return "━" * whole, "╺" + "━" * (width - whole - 1)
+    return "━" * whole, "━" * (width - whole)
+
+
+def bar(
+    progress: object, width: int, fill: str | Style = "", rail: str | Style = "", *, ascii_only: bool = False
+) -> Text:
+    """Return the bar as Rich text, for a cell of a table."""
+    filled, empty = pieces(progress, width, ascii_only=ascii_only)
+    return Text(no_wrap=True, end="").append(filled, fill).append(empty, rail)
+
+
+def bar_content(progress: object, width: int, fill: str, rail: str = "$rail", *, ascii_only: bool = False) -> Content:
+    """Return the bar as content; `fill` and `rail` are styles such as "$status-running"."""
+    filled, empty = pieces(progress, width, ascii_only=ascii_only)
+    return Content.assemble((filled, fill), (empty, rail))

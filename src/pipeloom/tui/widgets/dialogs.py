@@ -1,0 +1,147 @@
+"""The questions that the program asks, and its help."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen, Screen
+from textual.widgets import Button, Static
+
+from pipeloom.tui.text import content, lines
+
+
+class ConfirmDialog(ModalScreen[bool]):
+    """Asks before something is stopped or lost; the safe answer has the focus, and is what escape gives."""
+
+    DEFAULT_CSS = """
+    ConfirmDialog {
+        align: center middle;
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "refuse", "Back", tooltip="Close without doing it.", id="dialog.refuse"),
+        Binding("left,up", "app.focus_previous", "Other button", show=False, id="dialog.previous"),
+        Binding("right,down", "app.focus_next", "Other button", show=False, id="dialog.next"),
+    ]
+
+    def __init__(
+        self,
+        title: object,
+        body: Content | str,
+        confirm_label: str,
+        *,
+        cancel_label: str = "Keep running",
+        destructive: bool = True,
+    ) -> None:
+        """Ask `title`; `body` names what is meant. A string is shown as it is, never as markup."""
+        super().__init__()
+        self._title_line = content(title)
+        self._body = body if isinstance(body, Content) else lines(body)
+        self._confirm_label = content(confirm_label)
+        self._cancel_label = content(cancel_label)
+        self._destructive = destructive
+
+    def compose(self) -> ComposeResult:
+        """Put the safe button first, so that it has the focus."""
+        with Vertical(classes="dialog"):
+            yield Static(self._title_line, classes="dialog--title")
+            yield Static(self._body, classes="dialog--body")
+            with Horizontal(classes="dialog--buttons"):
+                yield Button(self._cancel_label, id="refuse", compact=True)
+                kind = "-destructive" if self._destructive else "-confirm"
+                yield Button(self._confirm_label, id="confirm", classes=kind, compact=True)
+
+    @on(Button.Pressed, "#refuse")
+    def action_refuse(self) -> None:
+        """Answer no."""
+        self.dismiss(False)  # noqa: FBT003 - the answer itself
+
+    @on(Button.Pressed, "#confirm")
+    def _confirm(self) -> None:
+        self.dismiss(True)  # noqa: FBT003 - the answer itself
+
+
+@dataclass(frozen=True, slots=True)
+class HelpRow:
+    """A key, what it is called, and what it does."""
+
+    key: str
+    label: str
+    sentence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HelpSection:
+    """Keys that belong together."""
+
+    title: str
+    rows: tuple[HelpRow, ...]
+
+
+class HelpDialog(ModalScreen[None]):
+    """Lists keys and what they do."""
+
+    DEFAULT_CSS = """
+    HelpDialog {
+        align: center middle;
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,question_mark", "dismiss", "Close", tooltip="Close the help.", id="help.close"),
+    ]
+
+    def __init__(self, sections: Iterable[HelpSection]) -> None:
+        """Show `sections` in their order."""
+        super().__init__()
+        self._sections = tuple(sections)
+
+    def compose(self) -> ComposeResult:
+        """Show one scrolling list."""
+        with Vertical(classes="dialog dialog-help"):
+            yield Static("Keys", classes="dialog--title")
+            with VerticalScroll(classes="dialog--list"):
+                for section in self._sections:
+                    yield Static(content(section.title), classes="dialog--section")
+                    yield Static(_table(section.rows), classes="dialog--keys")
+            yield Static("esc closes", classes="dialog--hint")
+
+
+def _table(rows: tuple[HelpRow, ...]) -> Content:
+    """Return the rows with their keys and labels in columns."""
+    keys = max((len(row.key) for row in rows), default=0)
+    labels = max((len(row.label) for row in rows), default=0)
+    return Content("\n").join(
+        Content.assemble(
+            (content(row.key).plain.rjust(keys), "bold $accent"),
+            "  ",
+            content(row.label).plain.ljust(labels),
+            "  ",
+            (content(row.sentence).plain, "$muted"),
+        )
+        for row in rows
+    )
+
+
+def help_sections(screen: Screen[object], title: str) -> list[HelpSection]:
+    """Return the keys that work on `screen` now: its own under `title`, those of the focused widget, the app's."""
+    groups: dict[str, dict[str, HelpRow]] = {title: {}, "Table and fields": {}, "Everywhere": {}}
+    app = screen.app
+    for active in screen.active_bindings.values():
+        binding = active.binding
+        if binding.system or not binding.tooltip:
+            continue
+        name = title if active.node is screen else "Everywhere" if active.node is app else "Table and fields"
+        key = app.get_key_display(binding)
+        known = groups[name].get(binding.action)
+        shown = f"{known.key} {key}" if known else key
+        groups[name][binding.action] = HelpRow(shown, binding.description, binding.tooltip)
+    return [HelpSection(name, tuple(rows.values())) for name, rows in groups.items() if rows]

@@ -1,0 +1,158 @@
+"""The three lines that say how a run stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from pipeloom.status import FINAL, RunStatus, Status
+from pipeloom.tui import format as fmt
+from pipeloom.tui.glyphs import badge, spark
+from pipeloom.tui.text import content
+from pipeloom.tui.widgets.bar import bar_content
+from pipeloom.tui.widgets.line_layout import Part, line
+
+SPARK_WIDTH: Final = 12
+_ORDER: Final = (
+    Status.RUNNING,
+    Status.CANCELLING,
+    Status.QUEUED,
+    Status.RETRYING,
+    Status.DONE,
+    Status.ERROR,
+    Status.CANCELLED,
+    Status.INTERRUPTED,
+)
+# Shown at zero too, so that the line does not jump when the first task gets there.
+_ALWAYS: Final = frozenset({Status.RUNNING, Status.QUEUED, Status.DONE, Status.ERROR})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeaderState:
+    """All that a `RunHeader` shows. Equal states are drawn once."""
+
+    pipeline: str
+    file: str
+    run_id: int | None = None
+    executor: str = ""
+    status: RunStatus | None = None
+    """How the run stands; None before it has started."""
+    counts: Mapping[Status, int] = field(default_factory=dict)
+    """Tasks by the status of their latest attempt."""
+    tasks_per_s: float | None = None
+    history: tuple[float, ...] = ()
+    """Tasks that ended in each of the last seconds, oldest first."""
+    messages_per_s: float | None = None
+    busy: int = 0
+    workers: int = 0
+    leaked: int = 0
+    """Workers lost to tasks that do not come back."""
+    paused: bool = False
+    elapsed_s: float | None = None
+    eta_s: float | None = None
+    notice: str = ""
+    """What stands in the way, such as a locked file; shown before all else."""
+
+    @property
+    def total(self) -> int:
+        """Number of tasks."""
+        return sum(self.counts.values())
+
+    @property
+    def settled(self) -> int:
+        """Number of tasks that have ended."""
+        return sum(self.counts.get(status, 0) for status in FINAL)
+
+
+class RunHeader(Widget):
+    """Name, progress and load of a run in three lines; narrow ones lose parts, never their shape."""
+
+    DEFAULT_CSS = """
+    RunHeader {
+        height: 3;
+        padding: 0 1;
+    }
+    """
+
+    state: reactive[HeaderState | None] = reactive(None)
+    """What is shown; None leaves the lines empty. An equal state costs no repaint."""
+    ascii_only: reactive[bool] = reactive(False)  # noqa: FBT003
+    """Whether bars and glyphs keep to ASCII."""
+
+    def render(self) -> Content:
+        """Draw the state for the width there is."""
+        if self.state is None:
+            return Content("")
+        return render_header(self.state, self.content_size.width, ascii_only=self.ascii_only)
+
+
+def render_header(state: HeaderState, width: int, *, ascii_only: bool = False) -> Content:
+    """Return the three lines, each `width` cells."""
+    return Content("\n").join(
+        (_title(state, width, ascii_only), _progress(state, width, ascii_only), _counts(state, width, ascii_only))
+    )
+
+
+def _title(state: HeaderState, width: int, ascii_only: bool) -> Content:
+    dot = " · " if not ascii_only else " - "
+    glyph = badge(state.status, ascii_only=ascii_only) if state.status else badge(Status.QUEUED, ascii_only=ascii_only)
+    name = Content.assemble((glyph.glyph, glyph.variable), " ", content(state.pipeline, "bold", limit=40))
+    left = [
+        Part(name, 9),
+        Part(content(state.file, "$muted", limit=60), 4),
+        Part(Content.styled("" if state.run_id is None else f"run {state.run_id}", "$muted"), 5, dot),
+        Part(content(state.executor, "$muted", limit=20), 1, dot),
+    ]
+    word = "paused" if state.paused else (state.status.value if state.status else "starting")
+    clock = fmt.stopwatch(state.elapsed_s)
+    remaining = fmt.eta(state.eta_s)
+    right = [
+        Part(content(state.notice, "bold $warning", limit=80), 8),
+        Part(Content(f"{word} {clock}".rstrip()), 7, dot),
+        Part(Content.styled(f"eta {remaining}" if remaining else "", "$muted"), 3, dot),
+    ]
+    return line(left, right, width)
+
+
+def _progress(state: HeaderState, width: int, ascii_only: bool) -> Content:
+    done = state.settled / state.total if state.total else 0.0
+    history = spark(state.history, SPARK_WIDTH, ascii_only=ascii_only) if width >= 100 else ""
+    numbers = [
+        Part(Content.styled(f"{fmt.count(state.settled)}/{fmt.count(state.total)}", "bold"), 9),
+        Part(Content.styled(fmt.percent(done).rjust(4), "bold"), 8),
+        Part(
+            Content.styled(fmt.rate(state.tasks_per_s, "tasks").rjust(11), "$muted") if width >= 60 else Content(""), 5
+        ),
+        Part(Content.styled(history, "$status-running"), 3, " "),
+    ]
+    right = line(
+        [], numbers, sum(part.content.cell_length + len(part.before) for part in numbers if part.content.plain)
+    )
+    room = max(0, width - right.cell_length)
+    style = "$status-done" if done >= 1 or not state.counts.get(Status.ERROR) else "$status-running"
+    return (bar_content(done, room, style, ascii_only=ascii_only) + right).truncate(width)
+
+
+def _counts(state: HeaderState, width: int, ascii_only: bool) -> Content:
+    left = []
+    for place, status in enumerate(_ORDER):
+        number = state.counts.get(status, 0)
+        if number or status in _ALWAYS:
+            shown = badge(status, ascii_only=ascii_only)
+            text = f"{shown.glyph} {fmt.count(number)} {shown.word}"
+            left.append(
+                Part(Content.styled(text, shown.variable if number else "$faint"), 20 - place + 20 * bool(number))
+            )
+    dot = " · " if not ascii_only else " - "
+    leaked = f"{state.leaked} stuck" if state.leaked else ""
+    right = [
+        Part(Content.styled(f"workers {state.busy}/{state.workers}" if state.workers else "", "$muted"), 19),
+        Part(Content.styled(leaked, "$warning"), 30, dot),
+        Part(Content.styled(fmt.rate(state.messages_per_s, "msg"), "$muted"), 1, dot),
+    ]
+    return line(left, right, width)

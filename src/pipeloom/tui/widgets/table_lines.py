@@ -1,0 +1,128 @@
+"""The lines of a virtual table as strips, each made once and kept for as long as its row looks the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, Generic
+
+from rich.console import Console
+from rich.segment import Segment
+from rich.style import Style
+from rich.text import Text
+from textual.cache import LRUCache
+from textual.strip import Strip
+
+from pipeloom.text import clean
+from pipeloom.tui.glyphs import CURSOR_BAR, MARK
+from pipeloom.tui.widgets.columns import GUTTER, Column, Layout, RenderContext, Row
+
+KEPT_LINES: Final = 1024
+"""Strips that are kept: a few screens full, whatever the number of rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a line shows besides its row."""
+
+    cursor: bool = False
+    marked: bool = False
+    second: int = 0
+    """The clock, for rows that read it; the same for all others, so that they stay kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paint:
+    """Where a painter gets its styles from: the widget's component classes."""
+
+    full: Callable[[str], Style]
+    partial: Callable[[str], Style]
+    base: Style
+    console: Console
+
+
+class LinePainter(Generic[Row]):
+    """Draws header, rows and placeholders for one layout and one set of styles."""
+
+    def __init__(self, layout: Layout[Row], paint: Paint, *, ascii_only: bool) -> None:
+        self.layout = layout
+        self._paint = paint
+        self._ascii_only = ascii_only
+        self._kept: LRUCache[Hashable, tuple[Row, Look, Strip]] = LRUCache(KEPT_LINES)
+
+    def header(self, sorted_by: tuple[str, bool] | None) -> Strip:
+        """Return the line of labels, with an arrow on the sorted column."""
+        cells = (self._label(slot.column, slot.width, sorted_by) for slot in self.layout.slots)
+        return self._strip([Segment(" " * GUTTER)], cells, self._paint.full("table--header"))
+
+    def row(self, key: Hashable, row: Row, look: Look, now: float) -> Strip:
+        """Return the line of a row, drawn anew only when row or look are others than last time."""
+        kept = self._kept.get(key)
+        if kept is not None and kept[0] is row and kept[1] == look:
+            return kept[2]
+        strip = self._strip(self._gutter(look), self._cells(row, now), self._line_style(look))
+        self._kept[key] = (row, look, strip)
+        return strip
+
+    def forget(self, key: Hashable) -> None:
+        """Draw the row of `key` anew next time, even if it is the same object."""
+        self._kept.discard(key)
+
+    def placeholder(self, look: Look) -> Strip:
+        """Return the line of a row that is not loaded yet."""
+        dots = "..." if self._ascii_only else "···"
+        style = self._paint.partial("table--placeholder")
+        cells = (Text(dots[: slot.width], style, end="") for slot in self.layout.slots)
+        return self._strip(self._gutter(look), (_fitted(text, 3, "left") for text in cells), self._line_style(look))
+
+    def message(self, line: str, width: int) -> Strip:
+        """Return a line of the text that stands where rows would be."""
+        text = Text(clean(line), self._paint.partial("table--empty"), no_wrap=True, end="")
+        text.truncate(width, overflow="ellipsis")
+        text.pad_left(max(0, (width - text.cell_len) // 2))
+        return Strip(Segment.apply_style(text.render(self._paint.console), self._paint.base))
+
+    def _line_style(self, look: Look) -> Style:
+        return self._paint.full("table--cursor") if look.cursor else self._paint.base
+
+    def _gutter(self, look: Look) -> list[Segment]:
+        bar, mark = (">", "*") if self._ascii_only else (CURSOR_BAR, MARK)
+        return [
+            Segment(bar if look.cursor else " ", self._paint.partial("table--bar")),
+            Segment(mark if look.marked else " ", self._paint.partial("table--mark")),
+            Segment(" "),
+        ]
+
+    def _cells(self, row: Row, now: float) -> Iterator[Text]:
+        for slot in self.layout.slots:
+            context = RenderContext(slot.width, now, self._ascii_only, self._paint.partial)
+            yield _fitted(slot.column.cell(row, context), slot.width, slot.column.justify)
+
+    def _label(self, column: Column[Row], width: int, sorted_by: tuple[str, bool] | None) -> Text:
+        label = column.label
+        if sorted_by is not None and sorted_by[0] == column.id:
+            up, down = ("^", "v") if self._ascii_only else ("↑", "↓")
+            label = f"{label[: max(0, width - 2)]} {down if sorted_by[1] else up}"
+        return _fitted(Text(label, end=""), width, column.justify)
+
+    def _strip(self, gutter: Iterable[Segment], cells: Iterable[Text], style: Style) -> Strip:
+        segments = list(gutter)
+        x = GUTTER
+        for slot, cell in zip(self.layout.slots, cells, strict=True):
+            if slot.x > x:
+                segments.append(Segment(" " * (slot.x - x)))
+            segments.extend(cell.render(self._paint.console))
+            x = slot.x + slot.width
+        return Strip(Segment.apply_style(segments, style), x).simplify()
+
+
+def _fitted(text: Text, width: int, justify: str) -> Text:
+    """Return `text` in exactly `width` cells; a copy, since a cell may hand out one it keeps."""
+    text = text.copy()
+    text.truncate(width, overflow="ellipsis")
+    missing = max(0, width - text.cell_len)
+    if justify == "right":
+        text.pad_left(missing)
+    else:
+        text.pad_right(missing)
+    return text
