@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeloom.engine.book import Book, Stop, Try, refusal
-from pipeloom.engine.checks import as_json
+from pipeloom.engine.checks import KEPT_TEXT, as_json
 from pipeloom.engine.clock import SYSTEM_CLOCK, Clock, stamp
 from pipeloom.engine.commands import CommandResult, EngineLoad
 from pipeloom.engine.executors.base import Attempt, Executor, Outcome
@@ -38,6 +38,7 @@ from pipeloom.status import ACTIVE, FINAL, OPEN, WAITING, RunStatus, Status, run
 from pipeloom.store.connect import check_writable, open_writer
 from pipeloom.store.owner import OwnerLock
 from pipeloom.store.rows import AttemptRow, RunRow
+from pipeloom.text import storable
 
 _SUBMIT_CHUNK: Final = 2_000
 _PROCESS_STARTED_AT: Final = stamp(SYSTEM_CLOCK.now())
@@ -384,7 +385,7 @@ class Engine:
                     self.run_id,
                     task.task_id,
                     number,
-                    task.name,
+                    storable(task.name, KEPT_TEXT),
                     status,
                     queued_at=now,
                     due_at=due_at,

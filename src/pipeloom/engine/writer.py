@@ -158,9 +158,9 @@ class Writer:
                 batch = self._commit(entries)
                 break
             except sqlite3.Error as error:
-                self._ledger.rollback()
                 if not is_storage_trouble(error):
                     raise
+                self._ledger.rollback()
                 self._tell_waiting(clean(error))
                 delay = _RETRY_DELAYS_S[min(tries, len(_RETRY_DELAYS_S) - 1)]
                 tries += 1
@@ -170,8 +170,7 @@ class Writer:
         if tries:
             self._tell_waiting(None)
         if batch is not None:
-            for sink in self._sinks:
-                sink.committed(batch)
+            self._tell(lambda sink: sink.committed(batch))
 
     def _commit(self, entries: list[Entry]) -> CommitBatch | None:
         """Write the entries in one transaction and return what it changed; replays when a handler has undone it."""
@@ -280,14 +279,20 @@ class Writer:
         return CommitBatch(self._seq, tuple(rows), run, len(entries), took_s, len(self._inbox))
 
     def _tell_waiting(self, reason: str | None) -> None:
+        self._tell(lambda sink: sink.writer_waiting(reason))
+
+    def _tell(self, call: Callable[[Sink], None]) -> None:
+        """Tell every sink; a screen that fails must harm neither the writer nor the other sinks."""
         for sink in self._sinks:
-            sink.writer_waiting(reason)
+            try:
+                call(sink)
+            except Exception:  # noqa: BLE001 - reported here, since nobody above could do more
+                _log.exception("%s failed to take note of a commit", type(sink).__name__)
 
     def _fail(self, error: BaseException) -> None:
         _log.critical("The writer has stopped: %s", clean(error), exc_info=error)
         self.unsaved += len(self._inbox.fail(error))
-        for sink in self._sinks:
-            sink.writer_failed(error)
+        self._tell(lambda sink: sink.writer_failed(error))
 
 
 def _user_traceback(error: BaseException) -> str:

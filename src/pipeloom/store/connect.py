@@ -48,6 +48,7 @@ def close_writer(connection: sqlite3.Connection) -> None:
     """Leave one complete file behind: optimise, fold the write-ahead log into it, close."""
     try:
         connection.set_authorizer(None)
+        connection.rollback()
         connection.execute("PRAGMA optimize")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     except sqlite3.Error as error:
