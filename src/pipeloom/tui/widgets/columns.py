@@ -47,7 +47,7 @@ class RenderContext:
     """A component class, such as "status--running" or "table--muted", as a Rich style without background."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Column(Generic[Row]):
     """A column. It gets at least `width` cells, and `share` parts of what the table has to spare."""
 
@@ -62,7 +62,7 @@ class Column(Generic[Row]):
     """The column is left out of a table narrower than this."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Slot(Generic[Row]):
     """A column in its place."""
 
@@ -71,7 +71,7 @@ class Slot(Generic[Row]):
     width: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Layout(Generic[Row]):
     """The columns that a table of some width shows."""
 

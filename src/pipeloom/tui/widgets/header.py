@@ -28,6 +28,7 @@ _ORDER: Final = (
     Status.CANCELLED,
     Status.INTERRUPTED,
 )
+_BAD: Final = frozenset({Status.ERROR, Status.INTERRUPTED})
 # Shown at zero too, so that the line does not jump when the first task gets there.
 _ALWAYS: Final = frozenset({Status.RUNNING, Status.QUEUED, Status.DONE, Status.ERROR})
 
@@ -139,20 +140,27 @@ def _progress(state: HeaderState, width: int, ascii_only: bool) -> Content:
 
 
 def _counts(state: HeaderState, width: int, ascii_only: bool) -> Content:
-    left = []
-    for place, status in enumerate(_ORDER):
-        number = state.counts.get(status, 0)
-        if number or status in _ALWAYS:
-            shown = badge(status, ascii_only=ascii_only)
-            text = f"{shown.glyph} {fmt.count(number)} {shown.word}"
-            left.append(
-                Part(Content.styled(text, shown.variable if number else "$faint"), 20 - place + 20 * bool(number))
-            )
     dot = " · " if not ascii_only else " - "
     leaked = f"{state.leaked} stuck" if state.leaked else ""
     right = [
-        Part(Content.styled(f"workers {state.busy}/{state.workers}" if state.workers else "", "$muted"), 19),
-        Part(Content.styled(leaked, "$warning"), 30, dot),
+        Part(Content.styled(f"workers {state.busy}/{state.workers}" if state.workers else "", "$muted"), 10),
+        Part(Content.styled(leaked, "$warning"), 50, dot),
         Part(Content.styled(fmt.rate(state.messages_per_s, "msg"), "$muted"), 1, dot),
     ]
+    left = [_count(state, status, words=True, ascii_only=ascii_only) for status in _shown(state)]
+    if sum(part.content.cell_length + len(part.before) for part in left) > width:
+        left = [_count(state, status, words=False, ascii_only=ascii_only) for status in _shown(state)]
     return line(left, right, width)
+
+
+def _shown(state: HeaderState) -> list[Status]:
+    return [status for status in _ORDER if state.counts.get(status) or status in _ALWAYS]
+
+
+def _count(state: HeaderState, status: Status, *, words: bool, ascii_only: bool) -> Part:
+    """Return one count; what went wrong outlives the rest on a narrow line, and zeros go first."""
+    number = state.counts.get(status, 0)
+    shown = badge(status, ascii_only=ascii_only)
+    text = f"{shown.glyph} {fmt.count(number)}" + (f" {shown.word}" if words else "")
+    rank = (20 if number else 11) + (10 if status in _BAD else 0) + len(_ORDER) - _ORDER.index(status)
+    return Part(Content.styled(text, shown.variable if number else "$faint"), rank)

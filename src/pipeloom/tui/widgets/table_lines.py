@@ -77,7 +77,7 @@ class LinePainter(Generic[Row]):
 
     def message(self, line: str, width: int) -> Strip:
         """Return a line of the text that stands where rows would be."""
-        text = Text(clean(line), self._paint.partial("table--empty"), no_wrap=True, end="")
+        text = Text(no_wrap=True, end="").append(clean(line), self._paint.partial("table--empty"))
         text.truncate(width, overflow="ellipsis")
         text.pad_left(max(0, (width - text.cell_len) // 2))
         return Strip(Segment.apply_style(text.render(self._paint.console), self._paint.base))
@@ -119,6 +119,7 @@ class LinePainter(Generic[Row]):
 def _fitted(text: Text, width: int, justify: str) -> Text:
     """Return `text` in exactly `width` cells; a copy, since a cell may hand out one it keeps."""
     text = text.copy()
+    text.stylize_before(text.style)  # Text.render leaves the base style out where there are no spans
     text.truncate(width, overflow="ellipsis")
     missing = max(0, width - text.cell_len)
     if justify == "right":
