@@ -1,0 +1,49 @@
+"""Real files for the tests of the store."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeloom.store.connect import close_writer, open_writer
+from pipeloom.store.ledger import Ledger
+from pipeloom.store.rows import AttemptRow
+
+MakeFile = Callable[..., Path]
+
+
+@pytest.fixture
+def make_file(tmp_path: Path) -> MakeFile:
+    """Return a function that makes a pipeloom file with the given attempts."""
+
+    def make(rows: Iterable[AttemptRow] = (), name: str = "etl.db", sql: Iterable[str] = ()) -> Path:
+        path = tmp_path / name
+        connection = open_writer(path)
+        ledger = Ledger(connection)
+        ledger.begin()
+        ledger.insert_attempts(rows)
+        ledger.commit()
+        for statement in sql:
+            connection.execute(statement)
+        close_writer(connection)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def make_sqlite(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that makes an SQLite file with plain SQL."""
+
+    def make(script: str, name: str = "other.db") -> Path:
+        path = tmp_path / name
+        connection: Any = sqlite3.connect(path)
+        connection.executescript(script)
+        connection.close()
+        return path
+
+    return make

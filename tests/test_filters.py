@@ -1,0 +1,168 @@
+"""The filter grammar: one table of cases, through SQL and through the predicate."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeloom.filters import FilterError, completions, parse
+from pipeloom.status import Status
+from pipeloom.store.connect import close_writer, open_writer
+from pipeloom.store.inspect import open_reader
+from pipeloom.store.ledger import Ledger
+from pipeloom.store.rows import AttemptRow
+
+NOW = datetime(2026, 8, 4, 12, 0, tzinfo=UTC)
+
+
+def at(day: int, hour: int = 0) -> str:
+    return f"2026-08-{day:02}T{hour:02}:00:00.000000+00:00"
+
+
+ROWS = [
+    AttemptRow(1, 1, 17, 1, "Orders-2026", Status.DONE, message="31 rows loaded", started_at=at(1, 10), duration_s=4.1, worker="worker-1"),
+    AttemptRow(2, 1, 18, 2, "users", Status.ERROR, message="KeyError: 'temp_max'", started_at=at(3, 23), duration_s=400.0,
+               error_type="KeyError", error="Traceback", worker="worker-2"),
+    AttemptRow(3, 2, "a b", 1, "two words", Status.QUEUED, queued_at=at(4, 11)),
+    AttemptRow(4, 2, 18, 3, "ÉCLAIR 100%", Status.RUNNING, started_at=at(4, 1), queued_at=at(2)),
+    AttemptRow(5, 12, 5, 1, "", Status.CANCELLED, message="", duration_s=0.0),
+]  # fmt: skip
+
+CASES: list[tuple[str, list[int]]] = [
+    ("", [1, 2, 3, 4, 5]),
+    ("orders", [1]),
+    ("ORDERS loaded", [1]),
+    ('"two words"', [3]),
+    ("two words", [3]),
+    ("%", [4]),
+    ("_", [2]),
+    ("Éclair", [4]),
+    ("éclair", []),
+    ("-users", [1, 3, 4, 5]),
+    ("-", [1]),
+    ("status:error", [2]),
+    ("status:error,queued", [2, 3]),
+    ("-status:done", [2, 3, 4, 5]),
+    ("STATUS:Error", [2]),
+    ("run:1", [1, 2]),
+    ("run:2,12", [3, 4, 5]),
+    ("task:18", [2, 4]),
+    ('task:"a b"', [3]),
+    ("attempt:>1", [2, 4]),
+    ("attempt:1", [1, 3, 5]),
+    ("attempt:2..3", [2, 4]),
+    ("dur:>5m", [2]),
+    ("dur:<=4100ms", [1, 5]),
+    ("dur:4s..7m", [1, 2]),
+    ("-dur:>5m", [1, 3, 4, 5]),
+    ("dur:1h30m..", []),
+    ("age:<2h", [3]),
+    ("age:>1d", [1]),
+    ("age:11h..12h", [4]),
+    ("started:2026-08-03..", [2, 4]),
+    ("started:2026-08-01", [1]),
+    ("started:..2026-08-01", [1]),
+    ("started:2026-08-01..2026-08-03", [1, 2]),
+    ("started:>2026-08-01", [2, 4]),
+    ("started:today", [4]),
+    ("started:yesterday", [2]),
+    ("started:>=2026-08-04T01:00", [4]),
+    ("started:2026-08-04T03:00+02:00", [4]),
+    ("err:keyerror", [2]),
+    ("err:Trace", [2]),
+    ("-err:KeyError", [1, 3, 4, 5]),
+    ("worker:worker-2", [2]),
+    ("status:error err:Key attempt:>1", [2]),
+    ("[red]", []),
+    ("12:30", []),
+]
+
+
+@pytest.fixture(scope="module")
+def connection() -> Iterator[Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "etl.db"
+        writer = open_writer(path)
+        Ledger(writer).insert_attempts(ROWS)
+        close_writer(writer)
+        reader = open_reader(path)
+        yield reader
+        reader.close()
+
+
+def ids_by_sql(connection: Any, text: str) -> list[int]:
+    condition, values = parse(text, now=NOW).sql()
+    return [row[0] for row in connection.execute(f"SELECT id FROM task_runs WHERE {condition} ORDER BY id", values)]
+
+
+@pytest.mark.parametrize(("text", "ids"), CASES)
+def test_sql_and_predicate_agree_on_the_table_of_cases(connection: Any, text: str, ids: list[int]) -> None:
+    assert ids_by_sql(connection, text) == ids
+    assert [row.id for row in ROWS if parse(text, now=NOW).matches(row)] == ids
+
+
+words = st.sampled_from([case for case, _ in CASES if case]) | st.text("abORés%_ é1", max_size=6).map(
+    lambda text: f'"{text}"'
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=st.lists(words.map(str), max_size=4).map(" ".join))
+def test_sql_and_predicate_agree_on_any_filter(connection: Any, text: str) -> None:
+    assert ids_by_sql(connection, text) == [row.id for row in ROWS if parse(text, now=NOW).matches(row)]
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "words"),
+    [
+        ("status:banana", 7, "There is no status 'banana': use queued"),
+        ("a status:error,x", 15, "There is no status 'x'"),
+        ("colour:red", 0, "There is no field 'colour': use one of status"),
+        ("dur:>fast", 5, "not a duration: write 90s"),
+        ("run:x", 4, "not a whole number"),
+        ("started:soon", 8, "is no date: write 2026-08-01"),
+        ("started:2026-13-01", 8, "is no date"),
+        ("status:", 7, "needs a value"),
+        ("attempt:..", 8, "needs at least one end"),
+        ('a "b', 2, "not closed"),
+        ("x" * 201, 200, "at most 200"),
+        ("age:>999999999999w", 5, "longer than the calendar"),
+    ],
+)
+def test_a_mistake_is_named_with_its_column(text: str, column: int, words: str) -> None:
+    with pytest.raises(FilterError, match=words) as caught:
+        parse(text, now=NOW)
+    assert caught.value.column == column
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_filter_or_a_filter_error(text: str) -> None:
+    try:
+        parse(text, now=NOW).sql()
+    except FilterError as error:
+        assert 0 <= error.column <= len(text)
+
+
+@given(text=st.lists(words.map(str), max_size=4).map(" ".join))
+def test_a_filter_reads_the_same_when_it_is_written_out(text: str) -> None:
+    once = parse(text, now=NOW)
+    assert str(parse(str(once), now=NOW)) == str(once)
+
+
+def test_completions_offer_fields_then_values() -> None:
+    assert completions("st", 2) == ["status:", "started:"]
+    assert completions("x -sta", 6) == ["status:", "started:"]
+    assert completions("status:error,c", 14) == ["status:error,cancelling", "status:error,cancelled"]
+    assert completions("started:y", 9) == ["started:yesterday"]
+
+
+def test_an_empty_filter_is_false() -> None:
+    assert not parse("  ")
+    assert parse("x")
