@@ -1,5 +1,6 @@
 """What every test shares. The environment is made the same for all before anything imports textual."""
 
+# ruff: noqa: E402 - the environment comes first
 from __future__ import annotations
 
 import os

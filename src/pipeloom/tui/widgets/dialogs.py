@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from textual import on
 from textual.app import ComposeResult
@@ -16,6 +16,8 @@ from textual.widgets import Button, Static
 
 from pipeloom.tui.text import content, lines
 
+TITLE_LIMIT: Final = 160
+
 
 class ConfirmDialog(ModalScreen[bool]):
     """Asks before something is stopped or lost; the safe answer has the focus, and is what escape gives."""
@@ -25,6 +27,9 @@ class ConfirmDialog(ModalScreen[bool]):
         align: center middle;
     }
     """
+
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (60, "-wide")]
+    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-short"), (20, "-tall")]
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "refuse", "Back", tooltip="Close without doing it.", id="dialog.refuse"),
@@ -43,7 +48,7 @@ class ConfirmDialog(ModalScreen[bool]):
     ) -> None:
         """Ask `title`; `body` names what is meant. A string is shown as it is, never as markup."""
         super().__init__()
-        self._title_line = content(title)
+        self._title_line = content(title, limit=TITLE_LIMIT)
         self._body = body if isinstance(body, Content) else lines(body)
         self._confirm_label = content(confirm_label)
         self._cancel_label = content(cancel_label)
@@ -53,7 +58,8 @@ class ConfirmDialog(ModalScreen[bool]):
         """Put the safe button first, so that it has the focus."""
         with Vertical(classes="dialog"):
             yield Static(self._title_line, classes="dialog--title")
-            yield Static(self._body, classes="dialog--body")
+            with VerticalScroll(classes="dialog--body", can_focus=False):
+                yield Static(self._body)
             with Horizontal(classes="dialog--buttons"):
                 yield Button(self._cancel_label, id="refuse", compact=True)
                 kind = "-destructive" if self._destructive else "-confirm"

@@ -1,0 +1,86 @@
+"""Questions and help."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from textual.binding import Binding
+from textual.content import Content
+from textual.widgets import Button, Static
+
+from pipeloom.tui.widgets.dialogs import ConfirmDialog, HelpDialog, HelpRow, HelpSection, help_sections
+
+ThemedApp = Callable[..., Any]
+
+
+@pytest.mark.parametrize(
+    ("keys", "answer"),
+    [
+        (["enter"], False),
+        (["escape"], False),
+        (["right", "enter"], True),
+        (["tab", "enter"], True),
+        (["down", "enter"], True),
+        (["right", "left", "enter"], False),
+        (["right", "escape"], False),
+        (["y"], None),
+        (["x", "X", "space"], None),
+    ],
+)
+async def test_only_the_other_button_means_yes(themed_app: ThemedApp, keys: list[str], answer: bool | None) -> None:
+    answers: list[bool | None] = []
+    async with themed_app(Static("below")).run_test(notifications=True) as pilot:
+        await pilot.app.push_screen(ConfirmDialog("Cancel a?", Content("It runs."), "Cancel task"), answers.append)
+        await pilot.pause()
+        await pilot.press(*keys)
+        await pilot.pause()
+        assert answers == ([] if answer is None else [answer])
+
+
+async def test_the_focus_starts_on_the_safe_button_and_the_target_is_named(themed_app: ThemedApp, nasty: str) -> None:
+    async with themed_app(Static("below")).run_test(notifications=True, size=(80, 24)) as pilot:
+        await pilot.app.push_screen(ConfirmDialog(f"Cancel<{nasty}", nasty, "Cancel task"))
+        await pilot.pause()
+        focused = pilot.app.focused
+        assert isinstance(focused, Button)
+        assert str(focused.label) == "Keep running"
+        text = pilot.app.screen_text()
+        assert "Cancel<" in text
+        assert "Keep running" in text
+
+
+async def test_it_fits_a_small_terminal(themed_app: ThemedApp) -> None:
+    async with themed_app(Static("below")).run_test(size=(40, 12)) as pilot:
+        await pilot.app.push_screen(ConfirmDialog("Cancel seattle-daily-2012-05?", "It is running.", "Cancel task"))
+        await pilot.pause()
+        text = pilot.app.screen_text()
+        assert "Keep running" in text
+        assert "Cancel task" in text
+
+
+async def test_help_shows_keys_labels_and_sentences(themed_app: ThemedApp) -> None:
+    section = HelpSection(
+        "Live", (HelpRow("x", "Cancel", "Ask the task to stop."), HelpRow("[", "[/]", "[@click=app.quit]x[/]"))
+    )
+    async with themed_app(Static("below")).run_test(notifications=True, size=(100, 30)) as pilot:
+        await pilot.app.push_screen(HelpDialog([section]))
+        await pilot.pause()
+        text = pilot.app.screen_text()
+        for shown in ("Live", "x  Cancel  Ask the task to stop.", "[  [/]     [@click=app.quit]x[/]"):
+            assert shown in text
+        await pilot.press("escape")
+        await pilot.pause()
+        assert not isinstance(pilot.app.screen, HelpDialog)
+
+
+async def test_help_is_made_from_the_bindings_that_work_here(themed_app: ThemedApp) -> None:
+    app = themed_app(Static("below"))
+    app._bindings.bind("x", "a")
+    app._bindings.key_to_bindings["x"] = [Binding("x", "bell", "Cancel", tooltip="Ask the task to stop.")]
+    app._bindings.key_to_bindings["w"] = [Binding("w", "beep", "Wordless")]
+    async with app.run_test() as pilot:
+        rows = [row for section in help_sections(pilot.app.screen, "Live") for row in section.rows]
+        assert HelpRow("x", "Cancel", "Ask the task to stop.") in rows
+        assert "Wordless" not in [row.label for row in rows]
