@@ -74,10 +74,18 @@ def storable(text: str, limit: int) -> str:
 
     A longer text keeps its head and its tail; the middle is replaced by a note with the number of characters left out.
     """
-    if len(text) > limit:
-        note = f"\n… {len(text) - limit:,} characters left out …\n"
-        head = (limit - len(note)) * 2 // 3
-        text = text[:head] + note + text[len(text) - (limit - len(note) - head) :]
-    if text.isascii():
-        return text.replace("\0", "\u2400") if "\0" in text else text
-    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\u2400")
+    text = _cut_middle(text, limit)
+    if not text.isascii():  # escapes are longer than what they stand for
+        text = _cut_middle(text.encode("utf-8", "backslashreplace").decode("utf-8"), limit)
+    return text.replace("\0", "\u2400") if "\0" in text else text
+
+
+def _cut_middle(text: str, limit: int) -> str:
+    if len(text) <= limit:
+        return text
+    note = f"\n… {len(text) - limit:,} characters left out …\n"
+    room = limit - len(note)
+    if room < len(note):
+        return text[:limit]
+    head = room * 2 // 3
+    return text[:head] + note + text[len(text) - (room - head) :]

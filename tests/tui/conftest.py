@@ -43,7 +43,8 @@ NASTY = (
 class ThemedApp(App[None]):
     """Shows the widgets it is given, styled as the program styles them."""
 
-    CSS_PATH = css_paths()
+    CSS_PATH = [*css_paths()]  # noqa: RUF012 - Textual's own declaration is no ClassVar
+    TOOLTIP_DELAY = 0.001
 
     def __init__(self, widgets: Iterable[Widget] = ()) -> None:
         super().__init__()

@@ -28,8 +28,8 @@ class ConfirmDialog(ModalScreen[bool]):
     }
     """
 
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (60, "-wide")]
-    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-short"), (20, "-tall")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (60, "-wide")]  # noqa: RUF012 - not a ClassVar in Textual
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (20, "-tall")]  # noqa: RUF012 - not a ClassVar in Textual
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "refuse", "Back", tooltip="Close without doing it.", id="dialog.refuse"),
@@ -117,11 +117,11 @@ class HelpDialog(ModalScreen[None]):
             with VerticalScroll(classes="dialog--list"):
                 for section in self._sections:
                     yield Static(content(section.title), classes="dialog--section")
-                    yield Static(_table(section.rows), classes="dialog--keys")
+                    yield Static(_keys_content(section.rows), classes="dialog--keys")
             yield Static("esc closes", classes="dialog--hint")
 
 
-def _table(rows: tuple[HelpRow, ...]) -> Content:
+def _keys_content(rows: tuple[HelpRow, ...]) -> Content:
     """Return the rows with their keys and labels in columns."""
     keys = max((len(row.key) for row in rows), default=0)
     labels = max((len(row.label) for row in rows), default=0)
