@@ -9,6 +9,7 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from pipeloom.engine.clock import SYSTEM_CLOCK, stamp
@@ -90,8 +91,8 @@ def main() -> None:
     levels: tuple[Durability, ...] = ("normal", "full")
     for durability in levels:
         for work in (1, 10):
-            plain = best_of(3, lambda durability=durability, work=work: commit_per_message(durability, 2_000 * work))
-            ours = best_of(3, lambda durability=durability, work=work: group_commit(durability, 100_000 * work))
+            plain = best_of(3, partial(commit_per_message, durability, 2_000 * work))
+            ours = best_of(3, partial(group_commit, durability, 100_000 * work))
             print(f"{durability:<12}{work:>5}x{plain:>16,.0f}{ours:>14,.0f}{ours / plain:>8.1f}x{GOAL[durability]:>7}x")
 
 

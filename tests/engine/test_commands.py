@@ -137,10 +137,12 @@ def test_a_worker_blocked_by_a_full_queue_wakes_up_when_it_is_cancelled(bench: A
     assert filled.wait(20)
     engine.cancel([2])
     engine.cancel([2])
-    with engine._changed:
-        assert engine._changed.wait_for(lambda: engine._busy == 0, 20), "the worker is still blocked"
+    closing = threading.Thread(target=engine.close, args=(20,))
+    closing.start()
+    with engine._worker_back:
+        assert engine._worker_back.wait_for(lambda: engine._busy == 0, 20), "the worker is still blocked"
     gate.open()
-    assert engine.wait(20)
+    closing.join()
     assert bench.rows() == [(1, 1, "done"), (2, 1, "cancelled")]
 
 

@@ -297,3 +297,11 @@ def test_a_run_without_tasks_ends_at_once(bench: Any) -> None:
     engine = bench.run(lambda task, q: None, [])
     assert engine.summary().counts == {}
     assert bench.rows("SELECT status FROM pipeline_runs") == [("done",)]
+
+
+def test_a_subclass_of_a_lifecycle_message_counts_as_that_message(bench: Any) -> None:
+    class MsgRead(MsgTaskProgress):
+        pass
+
+    bench.run(lambda task, q: q.put(MsgRead(task.task_id, 1, 4, "read")))
+    assert bench.rows("SELECT step, message FROM task_runs") == [(1.0, "read")]

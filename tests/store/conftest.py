@@ -25,7 +25,7 @@ def make_file(tmp_path: Path) -> MakeFile:
         connection = open_writer(path)
         ledger = Ledger(connection)
         ledger.begin()
-        ledger.insert_attempts(rows)
+        ledger.insert_attempts(list(rows))
         ledger.commit()
         for statement in sql:
             connection.execute(statement)

@@ -30,7 +30,7 @@ def row(number: int, **changes: Any) -> AttemptRow:
     return AttemptRow(number, 1, number, 1, **(given | changes))
 
 
-rows = st.lists(
+rows: st.SearchStrategy[list[dict[str, Any]]] = st.lists(
     st.builds(
         dict,
         name=st.sampled_from(["a", "b", "B", "é"]),
@@ -50,7 +50,7 @@ def test_paging_by_key_shows_every_row_once_in_both_directions(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "etl.db"
         connection = open_writer(path, durability="normal")
-        Ledger(connection).insert_attempts(row(number, **changes) for number, changes in enumerate(made, 1))
+        Ledger(connection).insert_attempts([row(number, **changes) for number, changes in enumerate(made, 1)])
         close_writer(connection)
         with History(path) as history:
             whole = history.page(sort=sort, limit=1000)

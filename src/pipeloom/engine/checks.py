@@ -83,16 +83,19 @@ def _checked_progress(msg: MsgTaskProgress, task_id: TaskId) -> MsgTaskProgress:
 
 
 def _checked_lifecycle(msg: Any, task_id: TaskId) -> Any:
+    """Check a lifecycle message; one of a subclass travels as the plain message that it is."""
     _check_task(msg.task_id, task_id, msg)
     match msg:
         case MsgTaskProgress():
-            return _checked_progress(msg, task_id)
+            return _checked_progress(MsgTaskProgress(msg.task_id, msg.step, msg.total, msg.message), task_id)
         case MsgTaskFinished():
             return _checked_finish(msg)
         case MsgTaskLog():
             _check_text("MsgTaskLog", "text", msg.text)
             _check_text("MsgTaskLog", "level", msg.level)
-    return msg
+            return MsgTaskLog(msg.task_id, msg.text, msg.level)
+        case _:
+            return MsgTaskStarted(msg.task_id, msg.name, msg.started_at)
 
 
 def _checked_finish(msg: MsgTaskFinished) -> Finish:

@@ -42,7 +42,9 @@ SYSTEM_CLOCK = SystemClock()
 
 def stamp(moment: datetime) -> str:
     """Return `moment` as the file keeps it: UTC ISO-8601 of fixed width, so that text order is time order."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="microseconds")
 
 
 def valid_stamp(text: object) -> str | None:

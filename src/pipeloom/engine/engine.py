@@ -72,7 +72,10 @@ class Engine:
         self._tally = Tally()
         self._sinks: list[Sink] = [self, self._tally]
         self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)
+        self._ended = threading.Condition(self._lock)
+        """Notified when the run has ended: `wait` waits on it."""
+        self._worker_back = threading.Condition(self._lock)
+        """Notified while closing, when a worker has come back."""
         self._timers = Timers(self._lock, clock, self._due)
         self._inbox = Inbox()
         self._owner = OwnerLock(self.db_path)
@@ -118,7 +121,7 @@ class Engine:
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until every task has ended and that is on disk (or can never be); False when the time is up first."""
         with self._lock:
-            return self._changed.wait_for(
+            return self._ended.wait_for(
                 lambda: self._idle or self.failure is not None or self._closed.is_set(), timeout_s
             )
 
@@ -147,7 +150,7 @@ class Engine:
         self._owner.release()
         self._closed.set()
         with self._lock:
-            self._changed.notify_all()
+            self._ended.notify_all()
 
     def summary(self) -> RunSummary:
         """Return how the run stands, by what is on disk."""
@@ -290,7 +293,8 @@ class Engine:
                 end = self._judge(attempt, outcome)
                 attempt.status = end.status
             self._fill()
-            self._changed.notify_all()
+            if self._closing is not None:
+                self._worker_back.notify_all()
         if end is not None:
             try:
                 self._inbox.put((attempt_id, end))
@@ -310,7 +314,7 @@ class Engine:
                 if batch.run is not None and batch.run.finished_at is not None:
                     self._idle = True
                     self._elapsed_s = self._clock.monotonic() - self._started_s
-                    self._changed.notify_all()
+                    self._ended.notify_all()
                 elif not self._idle and self._closing is None:
                     self._finish_run()
 
@@ -322,7 +326,7 @@ class Engine:
         with self._lock:
             self.failure = error
             running = [attempt.id for attempt in self._book.in_status(*ACTIVE)] if hasattr(self, "_book") else []
-            self._changed.notify_all()
+            self._ended.notify_all()
         if running:
             self._executor.cancel(running)
 
@@ -499,7 +503,7 @@ class Engine:
 
     def _await_workers(self, deadline: float) -> None:
         while self._busy > self._leaked and (left := deadline - self._clock.monotonic()) > 0:
-            self._clock.wait(self._changed, left)
+            self._clock.wait(self._worker_back, left)
 
     def _finish_run(self) -> None:
         self._tell(0, RunChanged(run_status(self._book.ends()), self._now(), self._workers))

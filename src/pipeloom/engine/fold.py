@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from pipeloom.engine.checks import KEPT_TEXT, as_number, fraction
 from pipeloom.engine.clock import valid_stamp
 from pipeloom.engine.records import CancelAsked, Ended, Requeued, Started, Submitted
 from pipeloom.messages import MsgTaskLog, MsgTaskProgress, MsgTaskStarted
-from pipeloom.status import FINAL, Status, may_follow
+from pipeloom.status import FINAL, TRANSITIONS, Status
 from pipeloom.store.ledger import LogLine
 from pipeloom.store.rows import AttemptRow
 from pipeloom.text import first_line, storable
-
-_NOTHING: Final[dict[str, Any]] = {}
 
 
 class Rejection:
@@ -31,109 +28,126 @@ class Rejection:
 class Fold:
     """The changes of one batch, over the open attempts as they were committed before it."""
 
-    def __init__(self, committed: Mapping[int, AttemptRow], rejections: Mapping[int, Rejection]) -> None:
+    def __init__(self, committed: Mapping[int, AttemptRow], rejections: Mapping[int, Rejection], now: str) -> None:
         self._committed = committed
         self._rejections = rejections
+        self._now = now
         self._new: dict[int, AttemptRow] = {}
-        self._changes: dict[int, dict[str, Any]] = {}
+        self._changed: dict[int, AttemptRow] = {}
         self.progress: dict[int, MsgTaskProgress] = {}
         """The last progress of each attempt; the writer's loop fills it, `flush` folds it."""
         self.logs: list[LogLine] = []
 
-    def lifecycle(self, attempt_id: int, entry: Any, now: str) -> bool:
+    def lifecycle(self, attempt_id: int, entry: Any) -> bool:
         """Fold `entry` if it is about an attempt's life; returns False when it is something else."""
-        match entry:
-            case Submitted(rows):
-                self._new.update((row.id, row) for row in rows)
-            case Started(at, worker):
-                self._set_status(attempt_id, Status.RUNNING)
-                self._change(attempt_id, worker=worker, due_at=None)
-                self._changes[attempt_id].setdefault("started_at", at)
-            case MsgTaskStarted():
-                if (own := valid_stamp(entry.started_at)) is not None:
-                    self._change(attempt_id, started_at=own)
-            case CancelAsked(note):
-                if self._set_status(attempt_id, Status.CANCELLING) and note:
-                    self._change(attempt_id, message=note)
-            case Requeued():
-                if self._set_status(attempt_id, Status.QUEUED):
-                    self._change(attempt_id, due_at=None)
-            case Ended():
-                self._end(attempt_id, entry)
-            case MsgTaskLog():
-                level = storable(entry.level, 20).upper()
-                self.logs.append((attempt_id, now, level, storable(entry.text, KEPT_TEXT)))
-            case _:
-                return False
+        step = _STEPS.get(type(entry))
+        if step is None:
+            return False
+        step(self, attempt_id, entry)
         return True
 
     def flush(self) -> tuple[list[AttemptRow], list[AttemptRow]]:
         """Return the attempts to insert and the attempts to update, each in its newest state."""
         for attempt_id in list(self.progress):
             self._fold_progress(attempt_id)
-        inserts = [self._newest(row) for row in self._new.values()]
-        updates = [self._newest(row) for id_ in self._changes if id_ not in self._new and (row := self._base(id_))]
-        return inserts, updates
+        return list(self._new.values()), list(self._changed.values())
 
-    def _end(self, attempt_id: int, end: Ended) -> None:
-        self._fold_progress(attempt_id)
-        row = self._base(attempt_id)
+    def _submitted(self, _attempt_id: int, entry: Submitted) -> None:
+        self._new.update((row.id, row) for row in entry.rows)
+
+    def _started(self, attempt_id: int, entry: Started) -> None:
+        row = self._row(attempt_id)
+        if row is not None and row.status not in FINAL:
+            status = self._next(row, Status.RUNNING)
+            self._keep(row._replace(status=status, worker=entry.worker, started_at=entry.at, due_at=None))
+
+    def _started_by_worker(self, attempt_id: int, entry: MsgTaskStarted) -> None:
+        row, at = self._row(attempt_id), valid_stamp(entry.started_at)
+        if row is not None and at is not None:
+            self._keep(row._replace(started_at=at))
+
+    def _cancel_asked(self, attempt_id: int, entry: CancelAsked) -> None:
+        row = self._row(attempt_id)
+        if row is not None and self._next(row, Status.CANCELLING) is not row.status:
+            self._keep(row._replace(status=Status.CANCELLING, message=entry.note or row.message))
+
+    def _requeued(self, attempt_id: int, _entry: Requeued) -> None:
+        row = self._row(attempt_id)
+        if row is not None:
+            self._keep(row._replace(status=self._next(row, Status.QUEUED), due_at=None))
+
+    def _logged(self, attempt_id: int, entry: MsgTaskLog) -> None:
+        self.logs.append((attempt_id, self._now, storable(entry.level, 20).upper(), storable(entry.text, KEPT_TEXT)))
+
+    def _finished(self, attempt_id: int, end: Ended) -> None:
+        if attempt_id in self.progress:
+            self._fold_progress(attempt_id)
+        row = self._row(attempt_id)
         if row is None:
             return
         rejection = self._rejections.get(attempt_id)
         if rejection is not None and end.status is not Status.INTERRUPTED:
-            end = replace(
-                end,
-                status=Status.ERROR,
-                message=rejection.message,
-                error_type=rejection.error_type,
-                error=rejection.traceback,
-            )
-        if not self._set_status(attempt_id, end.status):
+            end = _rejected(end, rejection)
+        if end.status not in TRANSITIONS[row.status]:
             return
-        changes: dict[str, Any] = {"finished_at": end.at, "duration_s": end.duration_s, "due_at": None}
-        if end.status is Status.DONE:
-            changes["progress"] = 1.0
-        if end.message is not None:
-            changes["message"] = storable(end.message, KEPT_TEXT)
-        if end.result is not None:
-            changes["result"] = end.result
-        if end.status is not Status.DONE:
-            changes["error_type"] = end.error_type
-            changes["error"] = storable(end.error, KEPT_TEXT) if end.error else None
-        self._change(attempt_id, **changes)
+        done = end.status is Status.DONE
+        self._keep(
+            row._replace(
+                status=end.status,
+                progress=1.0 if done else row.progress,
+                finished_at=end.at,
+                duration_s=end.duration_s,
+                due_at=None,
+                message=row.message if end.message is None else storable(end.message, KEPT_TEXT),
+                result=end.result,
+                error_type=None if done else end.error_type,
+                error=None if done or not end.error else storable(end.error, KEPT_TEXT),
+            )
+        )
 
     def _fold_progress(self, attempt_id: int) -> None:
-        msg = self.progress.pop(attempt_id, None)
-        row = self._base(attempt_id)
-        if msg is None or row is None or self._value(attempt_id, "status") in FINAL:
+        msg = self.progress.pop(attempt_id)
+        row = self._row(attempt_id)
+        if row is None or row.status in FINAL:
             return
-        before = self._value(attempt_id, "progress")
-        share = fraction(msg.step, msg.total)
-        # The bar never goes back within an attempt; step and total are kept as they were sent.
+        share, before = fraction(msg.step, msg.total), row.progress
+        # What was shown never goes back within an attempt; step and total are kept as they were sent.
         progress = share if before is None else before if share is None else max(before, share)
-        changes: dict[str, Any] = {"step": as_number(msg.step), "total": as_number(msg.total), "progress": progress}
-        if msg.message:
-            changes["message"] = storable(msg.message, KEPT_TEXT)
-        self._change(attempt_id, **changes)
+        message = storable(msg.message, KEPT_TEXT) if msg.message else row.message
+        self._keep(
+            row._replace(step=as_number(msg.step), total=as_number(msg.total), progress=progress, message=message)
+        )
 
-    def _set_status(self, attempt_id: int, after: Status) -> bool:
-        """Move the attempt to `after` if that may follow; what has ended stays ended."""
-        if self._base(attempt_id) is None or not may_follow(self._value(attempt_id, "status"), after):
-            return False
-        self._change(attempt_id, status=after)
-        return True
+    def _row(self, attempt_id: int) -> AttemptRow | None:
+        return self._changed.get(attempt_id) or self._new.get(attempt_id) or self._committed.get(attempt_id)
 
-    def _base(self, attempt_id: int) -> AttemptRow | None:
-        return self._new.get(attempt_id) or self._committed.get(attempt_id)
+    def _keep(self, row: AttemptRow) -> None:
+        (self._new if row.id in self._new else self._changed)[row.id] = row
 
-    def _value(self, attempt_id: int, name: str) -> Any:
-        changes = self._changes.get(attempt_id, _NOTHING)
-        return changes[name] if name in changes else getattr(self._base(attempt_id), name)
+    @staticmethod
+    def _next(row: AttemptRow, status: Status) -> Status:
+        """Return `status` if it may follow the row's, else the row's: what has ended stays ended."""
+        return status if status in TRANSITIONS[row.status] else row.status
 
-    def _change(self, attempt_id: int, **changes: Any) -> None:
-        self._changes.setdefault(attempt_id, {}).update(changes)
 
-    def _newest(self, row: AttemptRow) -> AttemptRow:
-        changes = self._changes.get(row.id)
-        return replace(row, **changes) if changes else row
+def _rejected(end: Ended, rejection: Rejection) -> Ended:
+    return Ended(
+        Status.ERROR,
+        end.at,
+        end.duration_s,
+        message=rejection.message,
+        result=end.result,
+        error_type=rejection.error_type,
+        error=rejection.traceback,
+    )
+
+
+_STEPS: dict[type, Callable[[Fold, int, Any], None]] = {
+    Submitted: Fold._submitted,
+    Started: Fold._started,
+    MsgTaskStarted: Fold._started_by_worker,
+    CancelAsked: Fold._cancel_asked,
+    Requeued: Fold._requeued,
+    Ended: Fold._finished,
+    MsgTaskLog: Fold._logged,
+}

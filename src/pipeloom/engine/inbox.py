@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -24,7 +25,7 @@ class Inbox:
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
-        self._entries: list[Entry] = []
+        self._entries: deque[Entry] = deque()
         self._lock = threading.Lock()
         self._filled = threading.Condition(self._lock)
         self._drained = threading.Condition(self._lock)
@@ -70,7 +71,7 @@ class Inbox:
                 self._wait_for(1, idle_s)
             if self._entries and len(self._entries) < most and not self._closed:
                 self._wait_for(most, window_s)
-            entries, self._entries = self._entries[:most], self._entries[most:]
+            entries = [self._entries.popleft() for _ in range(min(most, len(self._entries)))]
             self._drained.notify_all()
             return entries, self._closed and not self._entries
 
@@ -80,13 +81,14 @@ class Inbox:
             self._closed = True
             self._filled.notify()
 
-    def fail(self, error: BaseException) -> list[Entry]:
-        """Make every `put`, waiting or to come, raise; returns what was never written."""
+    def fail(self, error: BaseException) -> int:
+        """Make every `put`, waiting or to come, raise; returns how many entries are lost."""
         with self._lock:
             self._failure = error
-            left, self._entries = self._entries, []
+            lost = len(self._entries)
+            self._entries.clear()
             self._drained.notify_all()
-            return left
+            return lost
 
     def wake(self) -> None:
         """Let those who wait for room ask again whether they still want to."""

@@ -12,6 +12,7 @@ from pipeloom.pipeline import error_matches
 from pipeloom.text import first_line, storable
 
 MAX_TRACEBACK: Final = 16_000
+_OK: Final = Outcome(OutcomeKind.OK)
 _MAX_CAUSES: Final = 20
 _MAX_FRAMES: Final = 60
 
@@ -24,7 +25,7 @@ def run_worker(attempt: Attempt, channel: WorkerChannel) -> Outcome:
         return Outcome(OutcomeKind.CANCELLED)
     except BaseException as error:  # noqa: BLE001 - SystemExit and its kin end the attempt, never the worker thread
         return describe(error, attempt.retry_on)
-    return Outcome(OutcomeKind.OK)
+    return _OK
 
 
 def describe(error: BaseException, retry_on: tuple[type[BaseException] | str, ...] = ()) -> Outcome:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,20 +54,21 @@ class Tally:
     def __init__(self) -> None:
         self.run: RunRow | None = None
         self._latest: dict[TaskId, AttemptRow] = {}
-        self._counts: Counter[Status] = Counter()
+        self._counts = dict.fromkeys(Status, 0)
 
     def committed(self, batch: CommitBatch) -> None:
         """Count each attempt that is the newest of its task."""
         if batch.run is not None:
             self.run = batch.run
+        latest, counts = self._latest, self._counts
         for row in batch.attempts:
-            before = self._latest.get(row.task_id)
+            before = latest.get(row.task_id)
             if before is not None:
                 if before.attempt > row.attempt:
                     continue
-                self._counts[before.status] -= 1
-            self._latest[row.task_id] = row
-            self._counts[row.status] += 1
+                counts[before.status] -= 1
+            latest[row.task_id] = row
+            counts[row.status] += 1
 
     def writer_waiting(self, reason: str | None) -> None:
         """Nothing to count."""

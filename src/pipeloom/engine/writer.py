@@ -189,8 +189,8 @@ class Writer:
             return None
         self._ledger.begin()
         rejected = dict(self._rejections)
-        fold = Fold(self._open_rows, rejected)
-        run = self._apply(entries, fold, rejected, skipped, stamp(now))
+        fold = Fold(self._open_rows, rejected, stamp(now))
+        run = self._apply(entries, fold, rejected, skipped)
         inserts, updates = fold.flush()
         self._ledger.insert_attempts(inserts)
         stored = self._ledger.update_attempts(updates)
@@ -208,7 +208,6 @@ class Writer:
         fold: Fold,
         rejected: dict[int, Rejection],
         skipped: dict[int, Rejection],
-        now: str,
     ) -> RunRow | None:
         """Run the entries in order: progress is folded, lifecycle is settled, domain messages go to their handlers."""
         run: RunRow | None = None
@@ -216,7 +215,7 @@ class Writer:
         for index, (attempt_id, entry) in enumerate(entries):
             if type(entry) is MsgTaskProgress:
                 progress[attempt_id] = entry
-            elif fold.lifecycle(attempt_id, entry, now):
+            elif fold.lifecycle(attempt_id, entry):
                 continue
             elif type(entry) is RunChanged:
                 run = replace(self._run, status=entry.status, finished_at=entry.finished_at, workers=entry.workers)
@@ -291,7 +290,7 @@ class Writer:
 
     def _fail(self, error: BaseException) -> None:
         _log.critical("The writer has stopped: %s", clean(error), exc_info=error)
-        self.unsaved += len(self._inbox.fail(error))
+        self.unsaved += self._inbox.fail(error)
         self._tell(lambda sink: sink.writer_failed(error))
 
 

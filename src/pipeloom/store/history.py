@@ -19,7 +19,7 @@ from pipeloom.store.rows import AttemptRow, LogRow, RunRow
 
 _TEXT_LIMIT: Final = 1 << 16
 _MESSAGE_LIMIT: Final = 500
-_COLUMNS: Final = tuple(field.name for field in fields(AttemptRow))
+_COLUMNS: Final = AttemptRow._fields
 _RUN_COLUMNS: Final = tuple(field.name for field in fields(RunRow))
 _HEAVY: Final = frozenset({"result", "error", "params"})
 """Columns that a page leaves out: `attempt` reads them for the one row that is looked at."""

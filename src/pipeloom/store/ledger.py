@@ -3,32 +3,49 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, replace
+from itertools import chain
 from operator import attrgetter
 from typing import Final
 
 from pipeloom.status import OPEN, Status
 from pipeloom.store.rows import AttemptRow, RunRow
 
-_COLUMNS: Final = tuple(field.name for field in fields(AttemptRow))
+_COLUMNS: Final = AttemptRow._fields
 _IMMUTABLE: Final = frozenset({"id", "run_id", "task_id", "attempt", "name", "queued_at", "params"})
 _CHANGING: Final = tuple(name for name in _COLUMNS if name not in _IMMUTABLE)
 _RUN_COLUMNS: Final = tuple(field.name for field in fields(RunRow) if field.name != "id")
 
-_ALL_OF = attrgetter(*_COLUMNS)
-_CHANGES_OF = attrgetter(*_CHANGING, "id")
+_CHANGES_OF = attrgetter("id", *_CHANGING)
 _RUN_VALUES_OF = attrgetter(*_RUN_COLUMNS)
 
-_INSERT: Final = (
-    f"INSERT INTO task_runs ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))}) /* pipeloom */"
-)
+
+def _values(columns: int, rows: int) -> str:
+    return ", ".join([f"({', '.join('?' * columns)})"] * rows)
+
+
+_CHUNK: Final = 50
+"""Rows to a statement: fewer, longer statements cost less, and let go of the interpreter less often."""
+
 _OPEN_SQL: Final = ", ".join(f"'{status}'" for status in Status if status in OPEN)
-# The guard in the statement settles every race: a row that has ended is never written again, whoever ended it.
-_UPDATE: Final = (
-    f"UPDATE task_runs SET {', '.join(f'{name}=?' for name in _CHANGING)} "
-    f"WHERE id=? AND status IN ({_OPEN_SQL}) /* pipeloom */"
-)
+
+
+def _insert(rows: int) -> str:
+    return f"INSERT INTO task_runs ({', '.join(_COLUMNS)}) VALUES {_values(len(_COLUMNS), rows)} /* pipeloom */"
+
+
+def _update(rows: int) -> str:
+    """Return the statement whose guard settles every race: what has ended in the file is never written again."""
+    changes = ", ".join(f"{name}=new.column{place}" for place, name in enumerate(_CHANGING, 2))
+    return (
+        f"UPDATE task_runs SET {changes} FROM (VALUES {_values(len(_CHANGING) + 1, rows)}) AS new "
+        f"WHERE task_runs.id=new.column1 AND task_runs.status IN ({_OPEN_SQL}) /* pipeloom */"
+    )
+
+
+_INSERTS: Final = {rows: _insert(rows) for rows in (1, _CHUNK)}
+_UPDATES: Final = {rows: _update(rows) for rows in (1, _CHUNK)}
 _SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM task_runs WHERE id=? /* pipeloom */"
 
 LogLine = tuple[int, str, str, str]
@@ -107,14 +124,18 @@ class Ledger:
         ).fetchone()
         return row[0] if row else 0
 
-    def insert_attempts(self, rows: Iterable[AttemptRow]) -> None:
+    def insert_attempts(self, rows: Sequence[AttemptRow]) -> None:
         """Insert new attempts."""
-        self._connection.executemany(_INSERT, map(_ALL_OF, rows))
+        for chunk in _chunks(rows):
+            self._connection.execute(_INSERTS[len(chunk)], tuple(chain.from_iterable(chunk)))
 
     def update_attempts(self, rows: Sequence[AttemptRow]) -> dict[int, AttemptRow | None]:
         """Write the state of open attempts; return those that had ended or gone in the file, as the file has them."""
-        cursor = self._connection.executemany(_UPDATE, map(_CHANGES_OF, rows))
-        if cursor.rowcount == len(rows):
+        written = 0
+        for chunk in _chunks(rows):
+            values = tuple(chain.from_iterable(map(_CHANGES_OF, chunk)))
+            written += self._connection.execute(_UPDATES[len(chunk)], values).rowcount
+        if written == len(rows):
             return {}
         return {row.id: stored for row in rows if (stored := self._attempt(row.id)) != row}
 
@@ -129,4 +150,11 @@ class Ledger:
         if values is None:
             return None
         row = AttemptRow(*values)
-        return replace(row, status=Status(row.status))
+        return row._replace(status=Status(row.status))
+
+
+def _chunks(rows: Sequence[AttemptRow]) -> Iterator[Sequence[AttemptRow]]:
+    """Yield the rows in groups of `_CHUNK`, the rest one by one, so that two statements serve every batch."""
+    whole = len(rows) - len(rows) % _CHUNK
+    yield from (rows[start : start + _CHUNK] for start in range(0, whole, _CHUNK))
+    yield from (rows[place : place + 1] for place in range(whole, len(rows)))

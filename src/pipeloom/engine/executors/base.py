@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from pipeloom.messages import TaskLike
 from pipeloom.pipeline import WorkerFn
@@ -44,8 +44,7 @@ class Outcome:
     """False: the user's code certainly never ran."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """One try of one task, as an executor is handed it. Ids are never reused."""
 
     id: int
