@@ -6,6 +6,7 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from pipeloom.engine.engine import Engine
@@ -45,8 +46,8 @@ def main() -> None:
     print(f"{'tasks':>8}{'ThreadPoolExecutor/s':>22}{'pipeloom/s':>12}{'ratio':>8}{'goal':>8}")
     for count in (2_000, 20_000, 200_000):
         tasks = [TaskDef(number, f"task-{number}") for number in range(count)]
-        tries = 3 if count < 100_000 else 1
-        pool, engine = (max(run(tasks) for _ in range(tries)) for run in (bare, ours))
+        pairs = [(bare(tasks), ours(tasks)) for _ in range(5 if count < 100_000 else 1)]
+        pool, engine = (median(rates) for rates in zip(*pairs, strict=True))
         print(f"{count:>8,}{pool:>22,.0f}{engine:>12,.0f}{engine / pool:>7.2f}x{GOAL:>7}x")
 
 
