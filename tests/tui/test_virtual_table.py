@@ -134,7 +134,20 @@ async def test_nothing_is_drawn_when_nothing_changed(themed_app: ThemedApp) -> N
         table.refresh_rows()
         await pilot.pause()
         assert drawn.ids == []
-        assert max(stop - start for start, stop in source.windows) <= 20
+        assert len(source.windows) == 2, "the cursor's row and the visible rows are looked at, and nothing is painted"
+
+
+async def test_it_can_be_filled_before_it_is_on_the_screen(themed_app: ThemedApp) -> None:
+    table, source, drawn = make(3)
+    source.rows.append(Item(3))
+    table.refresh_rows()
+    table.set_columns(drawn.columns[:1])
+    table.tick(5.0)
+    table.move_cursor(2)
+    async with themed_app(table).run_test(size=(60, 20)) as pilot:
+        await pilot.pause()
+        assert table.row_count == 4
+        assert "Name" not in pilot.app.screen_text()
 
 
 async def test_a_key_that_is_named_is_drawn_though_its_row_is_the_same_object(themed_app: ThemedApp) -> None:

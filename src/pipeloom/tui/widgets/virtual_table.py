@@ -191,6 +191,8 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True):
 
     def refresh_rows(self, keys: Collection[Hashable] | None = None) -> None:
         """Take note that the source has changed; draws only lines whose row is another object, or is in `keys`."""
+        if not self.is_attached:
+            return  # nothing is laid out yet; on_mount comes back
         anchor, place = self._anchor()
         had_rows = self._count > 0
         self._count = self._source.count()
@@ -377,6 +379,8 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True):
             self.post_message(self.Highlighted(self, key, row))
 
     def _resize_virtual(self) -> None:
+        if not self.is_attached:
+            return
         size = Size(self._lines.layout.width, self._count + HEADER_LINES)
         if size != self.virtual_size:
             self.virtual_size = size
