@@ -95,9 +95,18 @@ class Engine:
         """Tell `sink` of every commit; before `start`."""
         self._sinks.append(sink)
 
+    @property
+    def task_count(self) -> int:
+        """Number of tasks."""
+        return len(self._tasks)
+
+    def check(self) -> None:
+        """Raise what `start` would raise about the file, as far as looking can tell; changes nothing."""
+        check_writable(self.db_path, store=self.options.store_task_status)
+
     def start(self) -> RunRow:
         """Take the file, enter the tasks and start working; raises `PipeloomError`, and then nothing was started."""
-        check_writable(self.db_path, store=self.options.store_task_status)
+        self.check()
         self._owner.acquire(stamp(self._clock.now()))
         try:
             opened = self._open()

@@ -1,0 +1,156 @@
+"""The library's front door: run a pipeline from a script."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol, Self
+
+from pipeloom.engine.engine import Engine
+from pipeloom.engine.options import EngineOptions
+from pipeloom.engine.sink import CommitBatch, Sink
+from pipeloom.engine.tally import RunSummary
+from pipeloom.errors import PipeloomError, UsageError, WriterFailedError
+from pipeloom.messages import TaskLike
+from pipeloom.pipeline import Handler, Pipeline, RetryPolicy, SchemaHelper, WorkerFn
+
+if TYPE_CHECKING:
+    from pipeloom.store.connect import Durability
+
+Ui = Literal["auto", "progress", "tui", "none"]
+
+
+class Reporter(Sink, Protocol):
+    """A sink that is opened before a run and closed after it."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+class Silence:
+    """A reporter that says nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def committed(self, batch: CommitBatch) -> None:
+        """Say nothing."""
+
+    def writer_waiting(self, reason: str | None) -> None:
+        """Say nothing."""
+
+    def writer_failed(self, error: BaseException) -> None:
+        """Say nothing."""
+
+
+def run_pipeline(
+    db_path: Path | str,
+    tasks: Iterable[TaskLike] | Pipeline,
+    *,
+    workers: int | None = None,
+    wal: bool = True,
+    store_task_status: bool = True,
+    worker_fn: WorkerFn | None = None,
+    handlers: Mapping[type, Handler] | None = None,
+    schema: SchemaHelper | Iterable[SchemaHelper] | None = None,
+    retry: RetryPolicy | None = None,
+    timeout: float | None = None,
+    durability: Durability = "full",
+    executor: Literal["thread"] = "thread",
+    ui: Ui = "auto",
+) -> RunSummary:
+    """Run `worker_fn(task, q)` for every task and keep every attempt in the SQLite file `db_path`.
+
+    `tasks` may be a `Pipeline`, which brings its own worker function, handlers and schema helpers. `timeout` is in
+    seconds and holds for one attempt. `ui` "auto" draws progress on a terminal and writes plain lines elsewhere.
+
+    Failed tasks raise nothing: they are in the summary. Raises `PipeloomError` for misuse and for a file that cannot be
+    used, before anything starts, and `WriterFailedError` when something could not be saved. Ctrl+C gives running
+    work ten seconds, saves, and raises `KeyboardInterrupt`.
+    """
+    options = EngineOptions(
+        workers=workers,
+        wal=wal,
+        store_task_status=store_task_status,
+        durability=durability,
+        executor=executor,
+        retry=retry,
+        timeout=timeout,
+    )
+    engine = Engine(Path(db_path), _pipeline(tasks, worker_fn, handlers, schema), options)
+    if ui == "tui":
+        return _run_in_tui(engine)
+    if ui not in ("auto", "progress", "none"):
+        raise UsageError(f'ui must be "auto", "progress", "tui" or "none", not {ui!r}.')
+    summary = run_headless(engine, reporter_for(engine, ui))
+    if engine.failure is not None:
+        raise WriterFailedError(f"{summary.unsaved:,} changes were not saved: {engine.failure}") from engine.failure
+    return summary
+
+
+def run_headless(engine: Engine, reporter: Reporter) -> RunSummary:
+    """Run the engine to its end and return the summary; a `KeyboardInterrupt` is raised again after all is saved."""
+    engine.add_sink(reporter)
+    engine.start()
+    with reporter:
+        try:
+            engine.wait()
+        except KeyboardInterrupt as stop:
+            engine.close(reason=str(stop) or "stopped with ctrl+c")
+            raise
+        finally:
+            engine.close()
+    return engine.summary()
+
+
+def reporter_for(engine: Engine, ui: Ui) -> Reporter:
+    """Return how the run is shown: bars on a terminal, plain lines elsewhere, or nothing."""
+    from pipeloom.console import shared_console
+    from pipeloom.console.lines import LineReporter, PlainLines
+    from pipeloom.console.progress import ProgressReporter
+
+    if ui == "none":
+        return Silence()
+    console = shared_console()
+    if ui == "progress" or console.is_terminal:
+        return ProgressReporter(console, engine.pipeline.name, engine.task_count)
+    return LineReporter(sys.stderr, PlainLines(engine.task_count))
+
+
+def _pipeline(
+    tasks: Iterable[TaskLike] | Pipeline,
+    worker_fn: WorkerFn | None,
+    handlers: Mapping[type, Handler] | None,
+    schema: SchemaHelper | Iterable[SchemaHelper] | None,
+) -> Pipeline:
+    helpers: list[Callable[[object], object]] = [schema] if callable(schema) else list(schema or ())
+    if isinstance(tasks, Pipeline):
+        return replace(
+            tasks,
+            worker_fn=worker_fn or tasks.worker_fn,
+            handlers={**tasks.handlers, **(handlers or {})},
+            schemas=[*tasks.schemas, *helpers],
+        )
+    if worker_fn is None:
+        raise UsageError("run_pipeline needs worker_fn: a function of (task, q).")
+    name = getattr(worker_fn, "__name__", "pipeline")
+    return Pipeline(name, tasks, worker_fn, handlers=dict(handlers or {}), schemas=helpers)
+
+
+def _run_in_tui(engine: Engine) -> RunSummary:
+    from pipeloom.tui.app import PipeloomApp
+    from pipeloom.tui.terminal import run_app
+
+    app = PipeloomApp(engine.db_path, engine)
+    run_app(app)
+    if app.start_error is not None:
+        raise app.start_error
+    if app.summary is None:
+        raise PipeloomError("The screen ended before the run did.")
+    return app.summary

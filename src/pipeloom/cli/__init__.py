@@ -1,0 +1,19 @@
+"""The two programs: `pipeloom-tui`, the cockpit, and `pipeloom`, the same without a screen."""
+
+from __future__ import annotations
+
+
+def tui_main() -> None:
+    """Run `pipeloom-tui`."""
+    from pipeloom.cli.cockpit import program
+    from pipeloom.cli.frame import run
+
+    run(program)
+
+
+def run_main() -> None:
+    """Run `pipeloom`."""
+    from pipeloom.cli.frame import run
+    from pipeloom.cli.headless import program
+
+    run(program)

@@ -1,0 +1,144 @@
+"""`pipeloom-tui`: the cockpit."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeloom.cli.frame import (
+    PIPELINE_HELP,
+    Durability,
+    DurabilityChoice,
+    Exit,
+    Grace,
+    NoStore,
+    NoWal,
+    Version,
+    Workers,
+    exit_code,
+    source_of,
+    tell,
+)
+from pipeloom.engine.engine import Engine
+from pipeloom.engine.options import EngineOptions
+from pipeloom.errors import UsageError
+from pipeloom.loader import load_pipeline
+from pipeloom.pipeline import Pipeline
+
+program = typer.Typer(
+    name="pipeloom-tui",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@program.command()
+def cockpit(
+    db: Annotated[
+        Path | None,
+        typer.Argument(metavar="DB", help="The SQLite file; created when it is missing.", show_default=False),
+    ] = None,
+    pipeline: Annotated[
+        str | None, typer.Argument(metavar="[PIPELINE]", help=PIPELINE_HELP, show_default=False)
+    ] = None,
+    workers: Workers = None,
+    durability: Durability = DurabilityChoice.FULL,
+    no_wal: NoWal = False,
+    no_store: NoStore = False,
+    grace: Grace = 10.0,
+    demo: Annotated[bool, typer.Option("--demo", help="Run a packaged demonstration of forty tasks.")] = False,
+    version: Version = False,  # noqa: ARG001 - the option acts by itself
+) -> None:
+    """Run PIPELINE over its tasks, live on the screen, and keep every attempt in DB.
+
+    Without PIPELINE, open the history of everything that ever ran in DB. Without a terminal, run PIPELINE as
+    `pipeloom run` does.
+    """
+    chosen, source = _chosen(pipeline, demo=demo)
+    if chosen is None:
+        _browse(db)
+        return
+    options = EngineOptions(
+        workers=workers,
+        wal=not no_wal,
+        store_task_status=not no_store,
+        durability=durability.value,
+        grace_s=grace,
+        source=source,
+    )
+    engine = Engine(_file(db, demo=demo), chosen, options)
+    engine.check()
+    if has_terminal():
+        _show(engine.db_path, engine)
+    else:
+        from pipeloom.cli.headless import run_engine
+
+        run_engine(engine)
+
+
+def has_terminal() -> bool:
+    """Tell whether there is a terminal to draw on and to read keys from; Textual draws on stderr."""
+    streams = (sys.stdin, sys.stderr)
+    attached = all(stream is not None and not stream.closed and stream.isatty() for stream in streams)
+    return attached and os.environ.get("TERM", "dumb") not in ("", "dumb", "unknown")
+
+
+def _chosen(spec: str | None, *, demo: bool) -> tuple[Pipeline | None, str | None]:
+    if demo:
+        if spec is not None:
+            raise UsageError("Give either a pipeline or --demo, not both.")
+        from pipeloom.demo import demo as packaged
+
+        return packaged, "pipeloom.demo:demo"
+    return (load_pipeline(spec), source_of(spec)) if spec is not None else (None, None)
+
+
+def _file(db: Path | None, *, demo: bool) -> Path:
+    if db is not None:
+        return db
+    if not demo:
+        raise UsageError("Name the database file, for example: pipeloom-tui etl.db pipeline.py")
+    from platformdirs import user_state_path
+
+    folder = user_state_path("pipeloom", ensure_exists=True)
+    return folder / f"demo-{datetime.now().astimezone():%Y%m%d-%H%M%S}.db"
+
+
+def _browse(db: Path | None) -> None:
+    """Open the history of a file, or the start page when there is none yet."""
+    path = _file(db, demo=False)
+    if not has_terminal():
+        raise UsageError(f"pipeloom-tui needs a terminal. To run without one: pipeloom run {path} PIPELINE")
+    from pipeloom.store.history import History
+    from pipeloom.store.inspect import FileKind, inspect
+
+    if inspect(path) is not FileKind.MISSING:
+        History(path).close()
+    _show(path, None)
+
+
+def _show(path: Path, engine: Engine | None) -> None:
+    from pipeloom.console import shared_console
+    from pipeloom.console.summary import summary_lines
+    from pipeloom.tui.app import PipeloomApp
+    from pipeloom.tui.terminal import run_app
+
+    app = PipeloomApp(path, engine)
+    code = run_app(app)
+    if app.start_error is not None:
+        raise app.start_error
+    if app.summary is not None:
+        for line in summary_lines(app.summary):
+            shared_console().print(line, soft_wrap=True)
+    if code:
+        raise typer.Exit(code)
+    if app.failure is not None:
+        tell(f"Nothing more could be saved: {app.failure}")
+        raise typer.Exit(Exit.UNSAVED)
+    raise typer.Exit(exit_code(app.summary) if app.summary is not None else Exit.DONE)

@@ -1,0 +1,99 @@
+"""`pipeloom`: runs pipelines without a screen, for scripts, cron and CI."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeloom.api import Reporter, reporter_for, run_headless
+from pipeloom.cli.frame import (
+    DB_HELP,
+    PIPELINE_HELP,
+    Durability,
+    DurabilityChoice,
+    Grace,
+    NoStore,
+    NoWal,
+    Version,
+    Workers,
+    exit_code,
+    source_of,
+    stop_on_signals,
+)
+from pipeloom.console import shared_console
+from pipeloom.console.lines import LineReporter, json_lines, json_summary
+from pipeloom.console.summary import summary_lines
+from pipeloom.engine.engine import Engine
+from pipeloom.engine.options import EngineOptions
+from pipeloom.loader import load_pipeline
+
+program = typer.Typer(
+    name="pipeloom",
+    help="Run a pipeline over its tasks and keep every attempt in one SQLite file.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@program.callback()
+def _pipeloom(version: Version = False) -> None:
+    """Run a pipeline over its tasks and keep every attempt in one SQLite file."""
+
+
+@program.command("run")
+def run_command(
+    db: Annotated[Path, typer.Argument(metavar="DB", help=DB_HELP)],
+    pipeline: Annotated[str, typer.Argument(metavar="PIPELINE", help=PIPELINE_HELP)],
+    workers: Workers = None,
+    durability: Durability = DurabilityChoice.FULL,
+    no_wal: NoWal = False,
+    no_store: NoStore = False,
+    grace: Grace = 10.0,
+    json: Annotated[
+        bool, typer.Option("--json", help="Write one JSON object a line to stdout for each change.")
+    ] = False,
+) -> None:
+    """Run PIPELINE and write every attempt to DB.
+
+    Shows progress bars on a terminal and plain lines elsewhere.
+
+    Exit codes: 0 all tasks done; 1 some failed; 2 it could not start; 3 tasks were cancelled; 4 something could not be
+    saved; 128 + n ended by signal n.
+    """
+    options = EngineOptions(
+        workers=workers,
+        wal=not no_wal,
+        store_task_status=not no_store,
+        durability=durability.value,
+        grace_s=grace,
+        source=source_of(pipeline),
+    )
+    run_engine(Engine(db, load_pipeline(pipeline), options), json=json)
+
+
+def run_engine(engine: Engine, *, json: bool = False) -> None:
+    """Run an engine to its end, tell the summary, and leave with the code that fits."""
+    stop_on_signals()
+    reporter: Reporter = LineReporter(sys.stdout, json_lines) if json else reporter_for(engine, "auto")
+    try:
+        summary = run_headless(engine, reporter)
+    except KeyboardInterrupt:
+        if hasattr(engine, "run_id"):
+            _tell_summary(engine, json=json)
+        raise
+    _tell_summary(engine, json=json)
+    raise typer.Exit(exit_code(summary))
+
+
+def _tell_summary(engine: Engine, *, json: bool) -> None:
+    summary = engine.summary()
+    if json:
+        sys.stdout.write(json_summary(summary) + "\n")
+        return
+    for line in summary_lines(summary):
+        shared_console().print(line, soft_wrap=True)

@@ -1,0 +1,110 @@
+"""Lines for what is not a terminal: plain ones for logs, JSON ones for programs."""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Self, TextIO
+
+from pipeloom.engine.sink import CommitBatch
+from pipeloom.engine.tally import RunSummary, Tally
+from pipeloom.status import FINAL
+from pipeloom.store.rows import AttemptRow
+from pipeloom.text import clean
+
+Describe = Callable[[CommitBatch], Iterator[str]]
+
+HEARTBEAT_S = 30.0
+_SHOWN = ("id", "run_id", "task_id", "attempt", "name", "status", "progress", "message", "started_at", "finished_at",
+          "duration_s", "error_type")  # fmt: skip
+
+
+class LineReporter:
+    """A sink that writes lines in a thread of its own: a reader that is slow, or gone, holds up nobody."""
+
+    def __init__(self, stream: TextIO, describe: Describe) -> None:
+        self._stream = stream
+        self._describe = describe
+        self._batches: queue.SimpleQueue[CommitBatch | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._main, name="pipeloom-lines", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._batches.put(None)
+        self._thread.join(5.0)
+
+    def committed(self, batch: CommitBatch) -> None:
+        """Queue the lines of a batch."""
+        self._batches.put(batch)
+
+    def writer_waiting(self, reason: str | None) -> None:
+        """Keep to state changes: `run_headless` tells of trouble with the file."""
+
+    def writer_failed(self, error: BaseException) -> None:
+        """Keep to state changes: the summary tells what was lost."""
+
+    def _main(self) -> None:
+        while (item := self._batches.get()) is not None:
+            try:
+                for line in self._describe(item):
+                    self._stream.write(line + "\n")
+                self._stream.flush()
+            except (OSError, ValueError):
+                return  # nobody reads any more: the run goes on without
+
+
+class PlainLines:
+    """One line for each task that ends, and a count now and then."""
+
+    def __init__(self, tasks: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._tasks = tasks
+        self._clock = clock
+        self._tally = Tally()
+        self._last = clock()
+
+    def __call__(self, batch: CommitBatch) -> Iterator[str]:
+        """Yield the lines for a batch."""
+        self._tally.committed(batch)
+        for row in batch.attempts:
+            if row.status in FINAL:
+                yield _plain(row)
+        if self._clock() - self._last >= HEARTBEAT_S:
+            self._last = self._clock()
+            counts = ", ".join(f"{count:,} {status}" for status, count in self._tally.counts().items())
+            yield f"… {self._tally.settled():,} of {self._tasks:,} tasks: {counts}"
+
+
+def json_lines(batch: CommitBatch) -> Iterator[str]:
+    """Yield one JSON object for each state change."""
+    for row in batch.attempts:
+        yield json.dumps({"type": "attempt", **{name: getattr(row, name) for name in _SHOWN}})
+
+
+def json_summary(summary: RunSummary) -> str:
+    """Return the JSON object that ends the output."""
+    failed = [{"task_id": task.task_id, "name": task.name, "error": task.error} for task in summary.failed]
+    shown: dict[str, Any] = {
+        "type": "summary",
+        "run_id": summary.run_id,
+        "pipeline": summary.pipeline,
+        "db": str(summary.db_path),
+        "counts": {str(status): count for status, count in summary.counts.items()},
+        "failed": failed,
+        "elapsed_s": round(summary.elapsed_s, 3),
+        "unsaved": summary.unsaved,
+        "late": summary.late,
+    }
+    return json.dumps(shown)
+
+
+def _plain(row: AttemptRow) -> str:
+    attempt = f" (attempt {row.attempt})" if row.attempt > 1 else ""
+    took = f"  {row.duration_s:.1f} s" if row.duration_s is not None else ""
+    message = f"  {clean(row.message, 200)}" if row.message else ""
+    return f"{row.status:<11} {clean(row.name, 80) or '(empty)'}{attempt}{took}{message}"

@@ -1,0 +1,59 @@
+"""What stays in the scrollback after a run."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from rich.text import Text
+
+from pipeloom.engine.tally import FailedTask, RunSummary
+from pipeloom.status import Status
+from pipeloom.text import clean
+
+_SHOWN_FAILURES = 10
+_STYLES = {Status.DONE: "green", Status.ERROR: "red", Status.CANCELLED: "yellow", Status.INTERRUPTED: "yellow"}
+
+
+def summary_lines(summary: RunSummary) -> list[Text]:
+    """Return the lines: counts, the failed tasks with their first error line, the file, and how to go on."""
+    lines = [_headline(summary), *map(_failure, summary.failed[:_SHOWN_FAILURES])]
+    if len(summary.failed) > _SHOWN_FAILURES:
+        lines.append(Text(f"  … and {len(summary.failed) - _SHOWN_FAILURES:,} more"))
+    if summary.unsaved:
+        lines.append(Text(f"  {summary.unsaved:,} changes could not be saved", "bold red"))
+    if summary.late:
+        lines.append(Text(f"  {summary.late:,} messages came after the end of their task and were ignored"))
+    lines.append(Text(f"  pipeloom-tui {clean(shlex.quote(_short(summary)), 300)}   shows this run and all before it"))
+    return lines
+
+
+def _failure(task: FailedTask) -> Text:
+    name, error = clean(task.name, 60) or "(empty)", clean(task.error, 200)
+    return Text.assemble("  ", ("×", "red"), f" {name}  ", (error, "red"))
+
+
+def _headline(summary: RunSummary) -> Text:
+    parts: list[str | tuple[str, str]] = [(clean(summary.pipeline, 60), "bold"), f"  run {summary.run_id}: "]
+    for place, (status, count) in enumerate(summary.counts.items()):
+        parts.append(", " if place else "")
+        parts.append((f"{count:,} {status}", _STYLES.get(status, "")))
+    parts.append("no tasks" if not summary.counts else "")
+    parts.append(f" in {_duration(summary.elapsed_s)}")
+    return Text.assemble(*parts)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+
+
+def _short(summary: RunSummary) -> str:
+    """Return the file's path as the user would type it here."""
+    try:
+        return str(summary.db_path.relative_to(Path.cwd()))
+    except (ValueError, OSError):
+        return str(summary.db_path)

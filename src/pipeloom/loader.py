@@ -1,0 +1,103 @@
+"""Finds the `Pipeline` that a command line names. Code is only ever imported because the user asked for it."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+
+from pipeloom.errors import UsageError
+from pipeloom.pipeline import Pipeline
+from pipeloom.text import first_line
+
+
+def load_pipeline(spec: str) -> Pipeline:
+    """Return the pipeline that `path/to/file.py[:name]` or `package.module[:name]` stands for.
+
+    Raises `UsageError` when there is no such file or module, when importing it fails, or when it is not clear which
+    pipeline is meant.
+    """
+    place, _, name = spec.rpartition(":") if _has_name(spec) else (spec, "", "")
+    module = _import_file(Path(place)) if _is_path(place) else _import_module(place)
+    found = {key: value for key, value in vars(module).items() if isinstance(value, Pipeline)}
+    if name:
+        return _named(found, vars(module), name, place)
+    distinct = {id(value): value for value in found.values()}
+    if len(distinct) == 1:
+        return next(iter(distinct.values()))
+    if not found:
+        raise UsageError(f"{place} holds no Pipeline: write `pipeline = Pipeline(name=…, tasks=…, worker_fn=…)` in it.")
+    raise UsageError(f"{place} holds several pipelines: choose one with {place}:{' or :'.join(found)}.")
+
+
+def _has_name(spec: str) -> bool:
+    """Tell whether `spec` ends in `:name` (a colon in a folder's name does not count)."""
+    _, colon, name = spec.rpartition(":")
+    return bool(colon) and name.isidentifier() and not Path(spec).exists()
+
+
+def _is_path(place: str) -> bool:
+    return place.endswith(".py") or "/" in place or Path(place).exists()
+
+
+def _named(found: dict[str, Pipeline], namespace: dict[str, object], name: str, place: str) -> Pipeline:
+    if name in found:
+        return found[name]
+    known = f"it holds {', '.join(found)}" if found else "it holds no Pipeline"
+    if name in namespace:
+        raise UsageError(f"{name} in {place} is a {type(namespace[name]).__name__}, not a Pipeline; {known}.")
+    raise UsageError(f"{place} has no {name!r}; {known}.")
+
+
+def _import_file(path: Path) -> ModuleType:
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder: name the Python file in it that holds the pipeline.")
+    if not path.is_file():
+        raise UsageError(f"There is no file {path}: name the Python file that holds the pipeline.")
+    real = path.resolve()
+    # As `python file.py` does, so that the file may import its neighbours; never the current directory as such.
+    if str(real.parent) not in sys.path:
+        sys.path.insert(0, str(real.parent))
+    name = f"pipeloom_file_{real.stem}_{hashlib.sha256(str(real).encode()).hexdigest()[:8]}"
+    module_spec = importlib.util.spec_from_file_location(name, real)
+    if module_spec is None or module_spec.loader is None:
+        raise UsageError(f"{path} is not a Python file: its name must end in .py.")
+    module = importlib.util.module_from_spec(module_spec)
+    sys.modules[name] = module  # dataclasses and pickling look a class's module up by name
+    try:
+        module_spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise UsageError(_import_failure(str(path), error)) from error
+    return module
+
+
+def _import_module(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
+            raise UsageError(
+                f"There is no module {name}: name an installed module, or a file such as ./{name}.py."
+            ) from None
+        raise UsageError(_import_failure(name, error)) from error
+    except (Exception, SystemExit) as error:
+        raise UsageError(_import_failure(name, error)) from error
+
+
+def _import_failure(place: str, error: BaseException) -> str:
+    """Return one sentence with the error and the user's own line that it comes from."""
+    if isinstance(error, SyntaxError) and error.lineno:
+        where = f" ({Path(error.filename or place).name}, line {error.lineno})"
+        return f"{place} cannot be imported: SyntaxError: {first_line(error.msg)}{where}."
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if "importlib" not in frame.filename and not frame.filename.startswith("<") and __file__ != frame.filename
+    ]
+    where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    return f"{place} cannot be imported: {type(error).__name__}: {first_line(error)}{where}."
