@@ -159,8 +159,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     made = Bench(tmp_path / "etl.db")
     yield made
     for engine in made.engines:
-        if hasattr(engine, "run_id"):
-            engine.close(0.0)
+        engine.close(0.0)
 
 
 @pytest.fixture

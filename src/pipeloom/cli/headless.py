@@ -83,7 +83,7 @@ def run_engine(engine: Engine, *, json: bool = False) -> None:
     try:
         summary = run_headless(engine, reporter)
     except KeyboardInterrupt:
-        if hasattr(engine, "run_id"):
+        if engine.is_started:
             _tell_summary(engine, json=json)
         raise
     _tell_summary(engine, json=json)

@@ -79,6 +79,7 @@ class Engine:
         self._timers = Timers(self._lock, clock, self._due)
         self._inbox = Inbox()
         self._owner = OwnerLock(self.db_path)
+        self._started = False
         self._busy = 0
         self._leaked = 0
         self._late = 0
@@ -100,6 +101,21 @@ class Engine:
         """Number of tasks."""
         return len(self._tasks)
 
+    @property
+    def is_started(self) -> bool:
+        """Whether `start` has succeeded: only then are there commands, a load and a summary."""
+        return self._started
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has been started and tasks have not all ended."""
+        return self._started and not self._idle and not self._closed.is_set()
+
+    @property
+    def tries(self) -> int:
+        """Attempts that the policy grants a task."""
+        return self._policy.retries + 1
+
     def check(self) -> None:
         """Raise what `start` would raise about the file, as far as looking can tell; changes nothing."""
         check_writable(self.db_path, store=self.options.store_task_status)
@@ -118,13 +134,13 @@ class Engine:
         self._executor: Executor = ThreadExecutor(self._workers)
         self._executor.start(self)
         self._started_s = self._clock.monotonic()
+        self._started = True
         with self._lock:
             self._enter([(task, 1, Status.QUEUED) for task in self._tasks])
             if not self._tasks:
                 self._finish_run()
             self._timers.start()
             self._fill()
-        self._tally.committed(CommitBatch(0, run=opened.run))
         return opened.run
 
     def wait(self, timeout_s: float | None = None) -> bool:
@@ -137,8 +153,11 @@ class Engine:
     def close(self, grace_s: float | None = None, *, reason: str = "the program was closed") -> None:
         """Stop: what waits and what does not stop within the grace becomes `interrupted`; then save and let go.
 
-        The order is: ask to stop, end the executor, last commit, close the file, give up the ownership.
+        The order is: ask to stop, end the executor, last commit, close the file, give up the ownership. Does nothing
+        when the engine was never started.
         """
+        if not self._started:
+            return
         with self._lock:
             first, self._closing = self._closing is None, self._closing or reason
             running = self._interrupt(self._closing) if first else []
@@ -334,7 +353,7 @@ class Engine:
         """Stop everything: no result could be kept."""
         with self._lock:
             self.failure = error
-            running = [attempt.id for attempt in self._book.in_status(*ACTIVE)] if hasattr(self, "_book") else []
+            running = [attempt.id for attempt in self._book.in_status(*ACTIVE)] if self._started else []
             self._ended.notify_all()
         if running:
             self._executor.cancel(running)

@@ -272,6 +272,8 @@ class Writer:
         self._rejections = {key: value for key, value in rejected.items() if key in self._open_rows}
         for attempt_id in fresh:
             self._on_rejected(attempt_id, rejected[attempt_id])
+        if run is None and self._seq == 0:
+            run = self._run  # nobody has been told of the run itself yet
         self._run = run or self._run
         self._seq += 1
         self._last_beat = self._clock.monotonic()

@@ -71,6 +71,8 @@ class VirtualTable(RowView[Row], Generic[Row], can_focus=True):
     class MarksChanged(TableMessage):
         """Rows were marked or unmarked."""
 
+    _at_top: bool = True
+    """Whether the cursor stays on the top row, whichever that is: until the user moves it, and after going back."""
     _mark_anchor: Hashable | None = None
     """The row that was marked last, where the next range begins."""
 
@@ -124,6 +126,7 @@ class VirtualTable(RowView[Row], Generic[Row], can_focus=True):
         """Put the cursor on the row at `index`, or the nearest there is, and scroll it into view."""
         before = self._cursor_index
         self._cursor_index = max(0, min(index, self._count - 1))
+        self._at_top = self._cursor_index == 0
         self._take_key()
         if before != self._cursor_index:
             self.refresh_line(before + HEADER_LINES)
@@ -166,6 +169,8 @@ class VirtualTable(RowView[Row], Generic[Row], can_focus=True):
     def _anchor(self) -> tuple[Hashable | None, int]:
         """Return key and place of the row that should stay on its line: the cursor's if it is seen, else the top."""
         first = self.scroll_offset.y
+        if self._at_top and first == 0:
+            return None, 0
         if first <= self._cursor_index < first + self._page:
             return self._cursor_key, self._cursor_index
         row = self._painted.get(first)
@@ -173,7 +178,8 @@ class VirtualTable(RowView[Row], Generic[Row], can_focus=True):
 
     def _settle_cursor(self) -> None:
         """Find the cursor's row again; when it is gone, the cursor goes to the row now in its place."""
-        found = None if self._cursor_key is None else self._source.index(self._cursor_key)
+        kept = None if self._at_top and self.scroll_offset.y == 0 else self._cursor_key
+        found = None if kept is None else self._source.index(kept)
         before = self._cursor_index
         self._cursor_index = max(0, min(before if found is None else found, self._count - 1))
         if before != self._cursor_index:

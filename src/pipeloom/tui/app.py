@@ -1,0 +1,249 @@
+"""The cockpit: owns the engine's place in the screen, and hands what was committed on to whoever shows it."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Final
+
+from textual import on, work
+from textual.app import App
+from textual.binding import BindingType
+from textual.message import Message
+from textual.signal import Signal
+
+from pipeloom.engine.engine import Engine
+from pipeloom.engine.tally import RunSummary
+from pipeloom.errors import PipeloomError
+from pipeloom.status import OPEN
+from pipeloom.text import clean
+from pipeloom.tui.board import Board
+from pipeloom.tui.bridge import Committed, Delivery, UiSink, WriterFailed, WriterWaiting
+from pipeloom.tui.commands import ActionCommands
+from pipeloom.tui.glyphs import wants_ascii
+from pipeloom.tui.keys import key
+from pipeloom.tui.screens.history import HistoryScreen
+from pipeloom.tui.screens.live import LiveScreen
+from pipeloom.tui.screens.start import StartScreen
+from pipeloom.tui.theme import THEMES, css_paths, variable_defaults
+from pipeloom.tui.widgets.dialogs import ConfirmDialog, HelpDialog, help_sections
+
+DRAIN_S: Final = 0.05
+"""At most this often is the screen brought up to date."""
+
+# Worker threads that compute hold the interpreter for a whole interval at a time, which keeps the keys waiting.
+_SWITCH_INTERVAL_S: Final = 0.0005
+
+
+class PipeloomApp(App[None]):
+    """Shows a run live, and the history of a file."""
+
+    TITLE = "pipeloom"
+    CSS_PATH = [*css_paths()]  # noqa: RUF012 - Textual's own declaration is no ClassVar
+    COMMANDS = App.COMMANDS | {ActionCommands}
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (140, "-wide")]  # noqa: RUF012 - not a ClassVar in Textual
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        key("1", "show('live')", "Live", "Show the run as it goes.", "app.live"),
+        key("2", "show('history')", "History", "Show every attempt that the file holds.", "app.history"),
+        key("question_mark", "help", "Help", "Show the keys of this screen.", "app.help", display="?"),
+        key("q", "leave", "Quit", "Stop and leave; asks while tasks run.", "app.quit"),
+        key("ctrl+q", "leave", "Quit", "Stop and leave; asks while tasks run.", "app.quit_anywhere", footer=False),
+    ]
+
+    @dataclass
+    class StartFailed(Message):
+        """The engine could not be started."""
+
+        error: PipeloomError
+
+    class Stopped(Message):
+        """The engine has been closed."""
+
+    def __init__(
+        self,
+        db_path: Path,
+        engine: Engine | None = None,
+        *,
+        start: bool = True,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Show the run of `engine` (not started yet) if there is one, else the history of the file."""
+        super().__init__()
+        self.db_path = db_path
+        self.engine = engine
+        self.clock = clock
+        self.monotonic = monotonic
+        self.board = Board()
+        self.sink = UiSink(self.post_message)
+        self.commits: Signal[Delivery] = Signal(self, "commits")
+        self.ascii_only = wants_ascii(encoding=getattr(sys.__stdout__, "encoding", None) or "utf-8")
+        self.notice = ""
+        """What stands in the way of the writer, for the header."""
+        self.failure: BaseException | None = None
+        self.start_error: PipeloomError | None = None
+        self.summary: RunSummary | None = None
+        self.crash: BaseException | None = None
+        self.signalled: int | None = None
+        """The signal that ended the program, if one did."""
+        self.left = threading.Event()
+        self._start = start
+        self._leaving = False
+        self._last_drain = float("-inf")
+        self._switch_interval = sys.getswitchinterval()
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = THEMES[0].name
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Give every theme the variables that our style sheets share."""
+        return variable_defaults(self.current_theme)
+
+    # -- life --------------------------------------------------------------------------------------------------------
+
+    def on_mount(self) -> None:
+        """Choose the first screen, and start the engine off this thread."""
+        self.add_mode("live", LiveScreen)
+        self.add_mode("history", HistoryScreen)
+        self.add_mode("start", StartScreen)
+        if self.engine is not None:
+            self.switch_mode("live")
+            self.engine.add_sink(self.sink)
+            if self._start:
+                sys.setswitchinterval(_SWITCH_INTERVAL_S)
+                self._start_engine(self.engine)
+        else:
+            self.switch_mode("history" if self.db_path.exists() else "start")
+
+    def on_unmount(self) -> None:
+        """Say that the screen is gone."""
+        sys.setswitchinterval(self._switch_interval)
+        self.left.set()
+
+    @work(thread=True, group="engine")
+    def _start_engine(self, engine: Engine) -> None:
+        try:
+            engine.start()
+        except PipeloomError as error:
+            self.post_message(self.StartFailed(error))
+
+    @on(StartFailed)
+    def _give_up(self, event: StartFailed) -> None:
+        self.start_error = event.error
+        self.exit()
+
+    def _fatal_error(self) -> None:
+        """Keep Textual from printing the local variables of a crash; `run_app` tells what happened."""
+        self.crash = self.crash or self._exception or sys.exc_info()[1]
+        self._close_messages_no_wait()
+
+    def leave(self) -> None:
+        """End the app; from any thread."""
+        try:
+            self.post_message(self.Stopped())
+        except RuntimeError:
+            self.left.set()
+
+    # -- what was committed ------------------------------------------------------------------------------------------
+
+    @on(Committed)
+    def _fetch_soon(self) -> None:
+        """Fetch what was committed, but not more often than the eye can follow."""
+        wait = self._last_drain + DRAIN_S - self.monotonic()
+        if wait > 0:
+            self.set_timer(wait, self.fetch)
+        else:
+            self.fetch()
+
+    def fetch(self) -> None:
+        """Bring the board up to date and tell the screens."""
+        self._last_drain = self.monotonic()
+        delivery = self.sink.mailbox.drain()
+        self.board.apply(delivery.attempts, delivery.run, self._last_drain)
+        self.commits.publish(delivery)
+
+    @on(WriterWaiting)
+    def _show_waiting(self, event: WriterWaiting) -> None:
+        self.notice = "" if event.reason is None else f"waiting for the file: {event.reason}"
+        self.commits.publish(self.sink.mailbox.drain())
+
+    @on(WriterFailed)
+    def _show_failure(self, event: WriterFailed) -> None:
+        self.failure = event.error
+        self.notice = f"nothing more can be saved: {event.error}"
+        self.commits.publish(self.sink.mailbox.drain())
+
+    # -- what the user asks ------------------------------------------------------------------------------------------
+
+    def tell(self, sentence: str, *, problem: bool = False) -> None:
+        """Show a toast."""
+        self.notify(clean(sentence), markup=False, severity="warning" if problem else "information")
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer the live screen only where there is a run, and the history only where there is a file."""
+        if action == "show":
+            there = self.engine is not None if parameters == ("live",) else self.current_mode != "start"
+            return there and parameters != (self.current_mode,)
+        return super().check_action(action, parameters)
+
+    def action_show(self, mode: str) -> None:
+        """Show another screen."""
+        if self.current_mode != mode:
+            self.switch_mode(mode)
+
+    def action_help(self) -> None:
+        """Show the keys of this screen."""
+        titles = {"live": "Live", "history": "History", "start": "Start"}
+        self.push_screen(HelpDialog(help_sections(self.screen, titles.get(self.current_mode, "Screen"))))
+
+    @work
+    async def action_leave(self) -> None:
+        """Stop and leave; asks while tasks run."""
+        if self._leaving:
+            return
+        unfinished = sum(self.board.counts[status] for status in OPEN)
+        if self.engine is not None and self.engine.is_running and unfinished:
+            grace = self.engine.options.grace_s
+            body = (
+                f"{_tasks(unfinished)} not finished. Running tasks get {grace:g} s to stop; they and those that wait "
+                "are kept as interrupted."
+            )
+            if not await self.push_screen_wait(ConfirmDialog("Stop the run and quit?", body, "Stop and quit")):
+                return
+        self._leaving = True
+        if self.engine is None or not self.engine.is_started:
+            self.exit()
+            return
+        if self.engine.is_running:
+            self.notice = "stopping…"
+            self.commits.publish(self.sink.mailbox.drain())
+        self._close_engine(self.engine)
+
+    @work(thread=True, group="engine")
+    def _close_engine(self, engine: Engine) -> None:
+        engine.close(reason="stopped by the user")
+        self.post_message(self.Stopped())
+
+    @on(Stopped)
+    def _go(self) -> None:
+        self.exit()
+
+    def report(self, verb: str, accepted: Iterable[int], refused: dict[int, str]) -> None:
+        """Tell in one toast what a command did."""
+        done = len(list(accepted))
+        parts = [f"{_tasks(done)} {verb}"] if done else []
+        reasons: dict[str, int] = {}
+        for reason in refused.values():
+            reasons[reason] = reasons.get(reason, 0) + 1
+        parts += [f"{count:,} refused: {reason}" for reason, count in reasons.items()]
+        if parts:
+            self.tell("; ".join(parts), problem=not done)
+
+
+def _tasks(count: int) -> str:
+    return f"{count:,} task" if count == 1 else f"{count:,} tasks"

@@ -1,0 +1,166 @@
+"""The live picture of a run: every task by its latest attempt, in an order that does not jump."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Final
+
+from pipeloom.filters import Filter
+from pipeloom.messages import TaskId
+from pipeloom.status import FINAL, Status
+from pipeloom.store.rows import AttemptRow, RunRow
+from pipeloom.tui.order import SortedNumbers
+
+_GROUPS: Final = {
+    Status.RUNNING: 0,
+    Status.CANCELLING: 1,
+    Status.RETRYING: 2,
+    Status.ERROR: 3,
+    Status.QUEUED: 4,
+    Status.INTERRUPTED: 5,
+    Status.CANCELLED: 5,
+    Status.DONE: 5,
+}
+HISTORY_S: Final = 60
+_RATE_WINDOW_S: Final = 10
+
+
+class Board:
+    """A `RowSource` of the latest attempt of each task, keyed by task id. Fed with what was committed, nothing else.
+
+    Tasks stand in groups (running, cancelling, retrying, error, queued, ended), inside a group in the order in which
+    they were submitted.
+    """
+
+    def __init__(self) -> None:
+        self.run: RunRow | None = None
+        self.counts: dict[Status, int] = dict.fromkeys(Status, 0)
+        self._rows: list[AttemptRow] = []
+        self._places: dict[TaskId, int] = {}
+        self._older: dict[TaskId, list[AttemptRow]] = {}
+        self._groups = [SortedNumbers() for _ in range(max(_GROUPS.values()) + 1)]
+        self._filter = Filter()
+        self._shown: set[int] = set()
+        self._ended: deque[tuple[int, int]] = deque(maxlen=HISTORY_S + 1)
+        self._started: float | None = None
+
+    # -- the rows ----------------------------------------------------------------------------------------------------
+
+    def count(self) -> int:
+        """Return the number of tasks that pass the filter."""
+        return sum(map(len, self._groups))
+
+    def total(self) -> int:
+        """Return the number of tasks."""
+        return len(self._rows)
+
+    def window(self, start: int, stop: int) -> Sequence[AttemptRow]:
+        """Return the rows at places `start` to `stop`."""
+        rows: list[AttemptRow] = []
+        for group in self._groups:
+            rows.extend(self._rows[place] for place in group.slice(start, stop))
+            start, stop = start - len(group), stop - len(group)
+            if stop <= 0:
+                break
+        return rows
+
+    def key(self, row: AttemptRow) -> TaskId:
+        """Return the task's id."""
+        return row.task_id
+
+    def index(self, key: Hashable) -> int | None:
+        """Return where the task is now; None when it does not pass the filter."""
+        place = self._places.get(key)  # type: ignore[call-overload] # any hashable may be asked for
+        if place is None or place not in self._shown:
+            return None
+        group = _GROUPS[self._rows[place].status]
+        return sum(map(len, self._groups[:group])) + self._groups[group].rank(place)
+
+    def row(self, task_id: object) -> AttemptRow | None:
+        """Return the latest attempt of a task."""
+        place = self._places.get(task_id)  # type: ignore[call-overload] # any hashable may be asked for
+        return None if place is None else self._rows[place]
+
+    def attempts_of(self, task_id: object) -> list[AttemptRow]:
+        """Return the attempts of a task in this run, oldest first."""
+        latest = self.row(task_id)
+        return [] if latest is None else [*self._older.get(latest.task_id, ()), latest]
+
+    def shown(self) -> list[AttemptRow]:
+        """Return every row that passes the filter, in order."""
+        return list(self.window(0, self.count()))
+
+    def set_filter(self, where: Filter) -> None:
+        """Show only the tasks whose latest attempt passes."""
+        self._filter = where
+        self._groups = [SortedNumbers() for _ in self._groups]
+        self._shown.clear()
+        for place, row in enumerate(self._rows):
+            self._show(place, row)
+
+    # -- what was committed ------------------------------------------------------------------------------------------
+
+    def apply(self, rows: Iterable[AttemptRow], run: RunRow | None, now_s: float) -> None:
+        """Take over the newest state of attempts and run; `now_s` is monotonic."""
+        if run is not None:
+            self.run = run
+        if self._started is None:
+            self._started = now_s
+        ended = sum(self._take(row) for row in rows)
+        if ended:
+            self._count_ended(int(now_s), ended)
+
+    def tasks_per_s(self, now_s: float) -> float | None:
+        """Return how many tasks ended a second, over the last ten seconds or since the start."""
+        if self._started is None or now_s - self._started < 1:
+            return None
+        window = min(_RATE_WINDOW_S, now_s - self._started)
+        return sum(count for second, count in self._ended if second > now_s - window) / window
+
+    def history(self, now_s: float, seconds: int) -> tuple[float, ...]:
+        """Return how many tasks ended in each of the last `seconds` seconds, oldest first."""
+        by_second = dict(self._ended)
+        newest = int(now_s) - 1
+        return tuple(float(by_second.get(second, 0)) for second in range(newest - seconds + 1, newest + 1))
+
+    def _take(self, row: AttemptRow) -> bool:
+        """Take a row over; returns whether it is a task that has just ended."""
+        place = self._places.get(row.task_id)
+        if place is None:
+            place = self._places[row.task_id] = len(self._rows)
+            self._rows.append(row)
+            self.counts[row.status] += 1
+            self._show(place, row)
+            return row.status in FINAL
+        before = self._rows[place]
+        if row.attempt < before.attempt:
+            self._replace_older(row)
+            return False
+        if row.attempt > before.attempt:
+            self._older.setdefault(row.task_id, []).append(before)
+        self._hide(place, before)
+        self._rows[place] = row
+        self.counts[before.status] -= 1
+        self.counts[row.status] += 1
+        self._show(place, row)
+        return row.status in FINAL and before.status not in FINAL
+
+    def _replace_older(self, row: AttemptRow) -> None:
+        older = self._older.get(row.task_id, [])
+        self._older[row.task_id] = [row if kept.id == row.id else kept for kept in older]
+
+    def _show(self, place: int, row: AttemptRow) -> None:
+        if not self._filter or self._filter.matches(row):
+            self._shown.add(place)
+            self._groups[_GROUPS[row.status]].add(place)
+
+    def _hide(self, place: int, row: AttemptRow) -> None:
+        if place in self._shown:
+            self._shown.discard(place)
+            self._groups[_GROUPS[row.status]].remove(place)
+
+    def _count_ended(self, second: int, count: int) -> None:
+        if self._ended and self._ended[-1][0] == second:
+            count += self._ended.pop()[1]
+        self._ended.append((second, count))

@@ -1,0 +1,1 @@
+"""The screens: thin coordinators between widgets, board and engine."""

@@ -1,0 +1,318 @@
+"""The run as it goes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import getters, on, work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Footer
+
+from pipeloom.status import ACTIVE, FINAL, OPEN, Status
+from pipeloom.store.rows import AttemptRow, LogRow
+from pipeloom.tui import format as fmt
+from pipeloom.tui.bridge import Delivery
+from pipeloom.tui.keys import key
+from pipeloom.tui.screens.live_header import HeaderSource
+from pipeloom.tui.screens.reading import read_logs
+from pipeloom.tui.task_columns import is_moving, live_columns
+from pipeloom.tui.text import content
+from pipeloom.tui.widgets.detail import DetailPane
+from pipeloom.tui.widgets.dialogs import ConfirmDialog
+from pipeloom.tui.widgets.filter_bar import FilterBar
+from pipeloom.tui.widgets.header import RunHeader
+from pipeloom.tui.widgets.virtual_table import VirtualTable
+
+if TYPE_CHECKING:
+    from pipeloom.tui.app import PipeloomApp
+
+_NAMED = 5
+"""Tasks that a dialog names before it only counts."""
+
+
+class LiveScreen(Screen[None]):
+    """Header, filter, table and detail of the run; asks the app's engine to cancel, retry, pause."""
+
+    app: PipeloomApp
+    AUTO_FOCUS = "VirtualTable"
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        key("x", "cancel", "Cancel", "Cancel the marked tasks, else the one under the cursor.", "live.cancel"),
+        key("r", "retry", "Retry", "Run the marked tasks again, else the one under the cursor.", "live.retry"),
+        key("R", "retry_failed", "Failed", "Run every failed task in view again.", "live.retry_failed", footer=False),
+        key("slash", "filter", "Filter", "Show only the tasks that match.", "live.filter", display="/"),
+        key("d", "detail", "Detail", "Show or hide what is known about the task.", "live.detail"),
+        key("l", "log", "Log", "Show the log of the task.", "live.log", footer=False),
+        key("space", "mark", "Mark", "Mark the task, or unmark it.", "live.mark", footer=False),
+        key("v", "mark_range", "Range", "Mark from the last mark to the cursor.", "live.range", footer=False),
+        key("asterisk", "mark_all", "All", "Mark every task in view.", "live.all", display="*", footer=False),
+        key("u", "unmark", "Unmark", "Unmark all tasks.", "live.unmark", footer=False),
+        key("p", "pause", "Pause", "Start no more tasks, or go on.", "live.pause"),
+        key("plus", "workers(1)", "More", "Add a worker.", "live.more", display="+", footer=False),
+        key("minus", "workers(-1)", "Fewer", "Take a worker away.", "live.fewer", display="-", footer=False),
+        key("escape", "close_detail", "Back", "Close the detail.", "live.back", footer=False),
+    ]
+
+    _header = getters.query_one(RunHeader)
+    _filter = getters.query_one(FilterBar)
+    _detail = getters.query_one(DetailPane)
+
+    @property
+    def table(self) -> VirtualTable[AttemptRow]:
+        """The table of tasks."""
+        return self.query_one(VirtualTable)
+
+    def compose(self) -> ComposeResult:
+        """Put header, filter, table, detail and keys in their places."""
+        engine = self.app.engine
+        tries = 1 if engine is None else engine.tries
+        yield RunHeader()
+        yield FilterBar()
+        with Container(classes="panes"):
+            table: VirtualTable[AttemptRow] = VirtualTable(
+                self.app.board, live_columns(tries), is_live=is_moving, ascii_only=self.app.ascii_only
+            )
+            table.empty_text = "No tasks yet."
+            yield table
+            yield DetailPane(ascii_only=self.app.ascii_only)
+        yield Footer()
+
+    def on_mount(self) -> None:
+        """Follow the commits and the clock."""
+        self._source = HeaderSource(self.app)
+        self._header.ascii_only = self.app.ascii_only
+        self._detail.display = False
+        self._offered: Status | None = None
+        self._logs: dict[int, list[LogRow]] = {}
+        self.app.commits.subscribe(self, self._show_commit)
+        self.set_interval(1.0, self._tick)
+        self._show()
+
+    # -- showing -----------------------------------------------------------------------------------------------------
+
+    def _show_commit(self, delivery: Delivery) -> None:
+        self._source.count(delivery)
+        self._show()
+
+    def _show(self) -> None:
+        """Bring everything up to date; what has not changed is not drawn."""
+        self.table.tick(self.app.clock())
+        self.table.refresh_rows()
+        self._header.state = self._source.state()
+        self._show_tally()
+        self._show_detail()
+        self._offer()
+
+    def _tick(self) -> None:
+        self.table.tick(self.app.clock())
+        self._header.state = self._source.state()
+
+    def _show_tally(self) -> None:
+        board, marked = self.app.board, len(self.table.marked)
+        shown = f"{fmt.count(board.count())} of {fmt.count(board.total())}"
+        self._filter.show_tally(content(shown + (f" · {fmt.count(marked)} marked" if marked else ""), "$muted"))
+
+    def _offer(self) -> None:
+        """Offer the keys that work on this row; asks Textual only when they are others."""
+        row = self._row()
+        status = None if row is None else row.status
+        if status is not self._offered:
+            self._offered = status
+            self.refresh_bindings()
+
+    @on(VirtualTable.Highlighted)
+    def _follow(self) -> None:
+        self._show_detail()
+        self._offer()
+
+    @on(VirtualTable.Chosen)
+    def _open(self) -> None:
+        self.action_detail()
+
+    @on(VirtualTable.MarksChanged)
+    def _count_marks(self) -> None:
+        self._show_tally()
+
+    def _show_detail(self) -> None:
+        if not self._detail.display:
+            return
+        row = self._row()
+        attempts = [] if row is None else self.app.board.attempts_of(row.task_id)
+        self._detail.show_attempt(row, attempts, self._logs.get(row.id, []) if row is not None else [])
+        if row is not None and row.status in FINAL and row.id not in self._logs:
+            self._load_logs(row.id)
+
+    @work(exclusive=True, group="logs")
+    async def _load_logs(self, attempt_id: int) -> None:
+        self._logs = {attempt_id: await read_logs(self.app.db_path, attempt_id)}
+        self._show_detail()
+
+    # -- filtering ---------------------------------------------------------------------------------------------------
+
+    @on(FilterBar.Changed)
+    def _apply_filter(self, event: FilterBar.Changed) -> None:
+        self.app.board.set_filter(event.where)
+        self.table.empty_text = "No task matches the filter." if event.where else "No tasks yet."
+        self._show()
+
+    @on(FilterBar.Left)
+    def _back_to_table(self) -> None:
+        self.table.focus()
+
+    def action_filter(self) -> None:
+        """Begin to filter."""
+        self._filter.begin()
+
+    # -- acting ------------------------------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """Offer what works on the marks or the row under the cursor."""
+        if action in ("cancel", "retry") and not self.table.marked:
+            row = self._row()
+            allowed = OPEN if action == "cancel" else FINAL | {Status.RETRYING}
+            return row is not None and row.status in allowed
+        if action == "close_detail":
+            return self._detail.display
+        return True
+
+    def action_cancel(self) -> None:
+        """Ask, then cancel."""
+        self._cancel([row for row in self._targets() if row.status in OPEN])
+
+    @work
+    async def _cancel(self, rows: list[AttemptRow]) -> None:
+        engine = self.app.engine
+        if engine is None or not rows:
+            self.app.tell("Nothing to cancel here: it has ended already.", problem=True)
+            return
+        stuck = [row.id for row in rows if row.status is Status.CANCELLING]
+        if len(stuck) == len(rows):
+            await self._abandon(stuck, rows)
+            return
+        title = "Cancel this task?" if len(rows) == 1 else f"Cancel {len(rows):,} tasks?"
+        label = "Cancel task" if len(rows) == 1 else "Cancel tasks"
+        if await self.app.push_screen_wait(ConfirmDialog(title, _named(rows), label, cancel_label="Back")):
+            result = engine.cancel([row.id for row in rows])
+            self.app.report("asked to stop", result.accepted, result.refused)
+
+    async def _abandon(self, ids: list[int], rows: list[AttemptRow]) -> None:
+        """Offer to give up on workers that do not stop: a thread cannot be killed, so its slot stays occupied."""
+        body = Content("\n").join(
+            [
+                _named(rows),
+                Content(""),
+                Content("Its worker does not stop. Abandoned, it keeps its slot until it ends."),
+            ]
+        )
+        engine = self.app.engine
+        dialog = ConfirmDialog("Abandon what does not stop?", body, "Abandon", cancel_label="Wait")
+        if engine is not None and await self.app.push_screen_wait(dialog):
+            result = engine.abandon(ids)
+            self.app.report("abandoned", result.accepted, result.refused)
+
+    def action_retry(self) -> None:
+        """Run the targets again."""
+        self._retry([row.id for row in self._targets()])
+
+    def _retry(self, ids: list[int]) -> None:
+        if self.app.engine is not None and ids:
+            result = self.app.engine.retry(ids)
+            self.app.report("queued again", result.accepted, result.refused)
+            self.table.clear_marks()
+
+    @work
+    async def action_retry_failed(self) -> None:
+        """Ask, then run every failed task in view again."""
+        rows = [row for row in self.app.board.shown() if row.status in (Status.ERROR, Status.INTERRUPTED)]
+        if not rows:
+            self.app.tell("No failed task in view.")
+            return
+        title = "Run the failed task again?" if len(rows) == 1 else f"Run {len(rows):,} failed tasks again?"
+        dialog = ConfirmDialog(title, _named(rows), "Run again", cancel_label="Back", destructive=False)
+        if await self.app.push_screen_wait(dialog):
+            self._retry([row.id for row in rows])
+
+    def action_pause(self) -> None:
+        """Start nothing more, or go on."""
+        engine = self.app.engine
+        if engine is None or not engine.is_started:
+            return
+        if engine.load().paused:
+            engine.resume()
+            self.app.tell("Going on.")
+        else:
+            engine.pause()
+            self.app.tell("Paused: what runs goes on, nothing more is started.")
+        self._header.state = self._source.state()
+
+    def action_workers(self, change: int) -> None:
+        """Change the number of workers."""
+        engine = self.app.engine
+        if engine is not None and engine.is_started:
+            engine.set_workers(max(1, engine.load().workers + change))
+            self._header.state = self._source.state()
+
+    # -- marks and detail --------------------------------------------------------------------------------------------
+
+    def action_mark(self) -> None:
+        """Mark the row, and go on to the next."""
+        self.table.toggle_mark()
+        self.table.action_move(1)
+
+    def action_mark_range(self) -> None:
+        """Mark from the last mark to the cursor."""
+        self.table.mark_range()
+
+    def action_mark_all(self) -> None:
+        """Mark all that is in view."""
+        self.table.mark(row.task_id for row in self.app.board.shown())
+
+    def action_unmark(self) -> None:
+        """Unmark all."""
+        self.table.clear_marks()
+
+    def action_detail(self) -> None:
+        """Show the detail, or hide it."""
+        self._detail.display = not self._detail.display
+        if not self._detail.display:
+            self.table.focus()
+        self._show_detail()
+
+    def action_close_detail(self) -> None:
+        """Hide the detail."""
+        if self._detail.display:
+            self.action_detail()
+
+    def action_log(self) -> None:
+        """Show the log of the task."""
+        self._detail.display = True
+        self._detail.show_tab("log")
+        self._show_detail()
+
+    def _row(self) -> AttemptRow | None:
+        key = self.table.cursor_key
+        return None if key is None else self.app.board.row(key)
+
+    def _targets(self) -> list[AttemptRow]:
+        """Return the marked tasks' latest attempts, else the one under the cursor: frozen from here on."""
+        keys = [*self.table.marked] or [self.table.cursor_key]
+        return [row for key in keys if (row := self.app.board.row(key)) is not None]
+
+
+def _named(rows: list[AttemptRow]) -> Content:
+    """Return how many there are in each status, and the names of the first."""
+    shown = [_line(row) for row in rows[:_NAMED]]
+    if len(rows) > _NAMED:
+        shown.append(content(f"  … and {len(rows) - _NAMED:,} more", "$muted"))
+    running = sum(row.status in ACTIVE for row in rows)
+    if running and len(rows) > 1:
+        shown.append(content(f"{running:,} of them running", "$muted"))
+    return Content("\n").join(shown)
+
+
+def _line(row: AttemptRow) -> Content:
+    return Content.assemble("  ", content(row.name or "(empty)", "bold", limit=48), (f"  {row.status}", "$muted"))

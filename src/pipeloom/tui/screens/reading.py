@@ -1,0 +1,48 @@
+"""Reads the history off the UI thread: one connection to a query, opened and closed in the thread that uses it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from pipeloom.errors import StoreError
+from pipeloom.store.history import History
+from pipeloom.store.rows import AttemptRow, LogRow
+
+T = TypeVar("T")
+
+
+async def read(path: Path, query: Callable[[History], T]) -> T:
+    """Return `query(history)`, run in a thread. When the task is cancelled, the query is interrupted."""
+    opened: list[History] = []
+
+    def work() -> T:
+        with History(path) as history:
+            opened.append(history)
+            return query(history)
+
+    try:
+        return await asyncio.to_thread(work)
+    except asyncio.CancelledError:
+        for history in opened:
+            history.interrupt()
+        raise
+
+
+async def read_logs(path: Path, attempt_id: int) -> list[LogRow]:
+    """Return the log of an attempt; empty when the file keeps none."""
+    try:
+        return await read(path, lambda history: history.logs(attempt_id))
+    except StoreError:
+        return []  # with store_task_status=False the file is not pipeloom's: there is no log to read
+
+
+async def read_attempt(path: Path, row: AttemptRow) -> tuple[AttemptRow | None, Sequence[AttemptRow], Sequence[LogRow]]:
+    """Return the whole attempt, the attempts of its task in its run, and its log."""
+
+    def query(history: History) -> tuple[AttemptRow | None, Sequence[AttemptRow], Sequence[LogRow]]:
+        return history.attempt(row.id), history.attempts_of(row.run_id, row.task_id), history.logs(row.id)
+
+    return await read(path, query)

@@ -1,0 +1,105 @@
+"""The columns of attempts: the same in the live table and in the history."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from pipeloom.status import ACTIVE, FINAL, Status
+from pipeloom.store.rows import AttemptRow
+from pipeloom.tui import format as fmt
+from pipeloom.tui.glyphs import status_text
+from pipeloom.tui.text import cell, cell_first_line
+from pipeloom.tui.widgets.bar import bar
+from pipeloom.tui.widgets.columns import Column, RenderContext
+
+_PERCENT = 5
+
+
+def live_columns(tries: int) -> list[Column[AttemptRow]]:
+    """Return the columns of the live table; `tries` is how many attempts a task is granted."""
+
+    def attempt(row: AttemptRow, ctx: RenderContext) -> Text:
+        text = f"{row.attempt}/{max(tries, row.attempt)}" if tries > 1 else str(row.attempt)
+        return cell(text, ctx.style("table--muted"))
+
+    return [
+        Column("id", "ID", _task_id, 5, share=0, justify="right"),
+        Column("task", "Task", _name, 14, share=3, max_width=44),
+        Column("status", "Status", _status, 12),
+        Column("progress", "Progress", _progress, 16, share=3, max_width=44),
+        Column("try", "Try", attempt, 3 if tries < 2 else 4, justify="right", hide_below=76),
+        Column("elapsed", "Time", _elapsed, 6, justify="right"),
+        Column("eta", "ETA", _eta, 5, justify="right", hide_below=96),
+        Column("message", "Message", _message, 12, share=4),
+    ]
+
+
+def history_columns() -> list[Column[AttemptRow]]:
+    """Return the columns of the history."""
+    return [
+        Column("run", "Run", lambda row, ctx: cell(row.run_id, ctx.style("table--muted")), 5, justify="right"),
+        Column("id", "ID", _task_id, 5, justify="right", hide_below=90),
+        Column("task", "Task", _name, 14, share=3, max_width=44),
+        Column("status", "Status", _status, 13),
+        Column("try", "Try", lambda row, ctx: cell(row.attempt, ctx.style("table--muted")), 3, justify="right"),
+        Column("started", "Started", _started, 19, hide_below=70),
+        Column("elapsed", "Time", _elapsed, 7, justify="right"),
+        Column("message", "Message", _message, 12, share=4),
+    ]
+
+
+def is_moving(row: AttemptRow) -> bool:
+    """Tell whether the row's cells change with time alone."""
+    return row.status in ACTIVE or row.status is Status.RETRYING
+
+
+def _task_id(row: AttemptRow, ctx: RenderContext) -> Text:
+    return cell(row.task_id, ctx.style("table--muted"))
+
+
+def _name(row: AttemptRow, ctx: RenderContext) -> Text:
+    return cell(row.name) if row.name.strip() else cell("(empty)", ctx.style("table--muted"))
+
+
+def _status(row: AttemptRow, ctx: RenderContext) -> Text:
+    return status_text(row.status, ctx.style, ascii_only=ctx.ascii_only)
+
+
+def _progress(row: AttemptRow, ctx: RenderContext) -> Text:
+    if row.status is Status.QUEUED and row.progress is None:
+        return Text("")
+    width = max(0, ctx.width - _PERCENT)
+    drawn = bar(
+        row.progress, width, ctx.style(f"status--{row.status}"), ctx.style("table--rail"), ascii_only=ctx.ascii_only
+    )
+    if row.progress is not None:
+        return drawn.append(fmt.percent(row.progress).rjust(_PERCENT))
+    count = "" if row.step is None else fmt.short(row.step)
+    return drawn.append(count.rjust(_PERCENT), ctx.style("table--muted"))
+
+
+def _elapsed(row: AttemptRow, ctx: RenderContext) -> Text:
+    if row.status in FINAL:
+        return cell(fmt.duration(row.duration_s))
+    if row.status in ACTIVE:
+        return cell(fmt.duration(fmt.seconds_since(row.started_at, ctx.now)))
+    return Text("")
+
+
+def _eta(row: AttemptRow, ctx: RenderContext) -> Text:
+    """Return what is left by the task's own pace so far, or the time until a retry."""
+    if row.status is Status.RETRYING and (due := fmt.moment(row.due_at)) is not None:
+        return cell(fmt.eta(max(0.0, due.timestamp() - ctx.now)), ctx.style("status--retrying"))
+    elapsed = fmt.seconds_since(row.started_at, ctx.now)
+    if row.status is not Status.RUNNING or elapsed is None or not row.progress or row.progress < 0.05:
+        return Text("")
+    return cell(fmt.eta(elapsed * (1 - row.progress) / row.progress), ctx.style("table--muted"))
+
+
+def _message(row: AttemptRow, ctx: RenderContext) -> Text:
+    failed = row.status in (Status.ERROR, Status.INTERRUPTED)
+    return cell_first_line(row.message, ctx.style(f"status--{row.status}" if failed else "table--muted"))
+
+
+def _started(row: AttemptRow, ctx: RenderContext) -> Text:
+    return cell(fmt.stamp(row.started_at or row.queued_at), ctx.style("table--muted"))

@@ -1,0 +1,96 @@
+"""The line above a table that takes a filter and says how much passes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from textual import getters, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Input, Static
+
+from pipeloom.filters import MAX_LENGTH, Filter, FilterError, parse
+from pipeloom.tui.text import content
+
+
+class FilterBar(Horizontal):
+    """Filters live, as the text is typed. A mistake keeps the last good filter and says where it is."""
+
+    DEFAULT_CSS = """
+    FilterBar { height: 1; }
+    FilterBar .filter-sign { width: 3; padding: 0 1; }
+    FilterBar Input { width: 1fr; }
+    FilterBar .filter-note { width: auto; max-width: 60%; padding: 0 1; }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "clear", "Clear", tooltip="Show everything again.", id="filter.clear"),
+        Binding("enter,down", "leave", "Table", tooltip="Keep the filter and go back to the table.", id="filter.leave"),
+    ]
+
+    @dataclass
+    class Changed(Message):
+        """Another filter holds."""
+
+        bar: FilterBar
+        where: Filter
+
+        @property
+        def control(self) -> FilterBar:
+            """The bar, for `@on` selectors."""
+            return self.bar
+
+    class Left(Message):
+        """The user is done with the filter."""
+
+    _input = getters.query_one(Input)
+    _note = getters.query_one(".filter-note", Static)
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(classes="filter-line", **kwargs)
+        self._tally = Content("")
+
+    def compose(self) -> ComposeResult:
+        """Put sign, field and note on one line."""
+        yield Static("/", classes="filter-sign")
+        yield Input(
+            placeholder="filter: words, status:error, dur:>5m, -task:7",
+            max_length=MAX_LENGTH,
+            classes="filter-input",
+            select_on_focus=False,
+        )
+        yield Static("", classes="filter-note")
+
+    def begin(self) -> None:
+        """Take the focus."""
+        self._input.focus()
+
+    def show_tally(self, tally: Content) -> None:
+        """Say how much passes."""
+        if tally != self._tally:
+            self._tally = tally
+            self._note.update(tally)
+
+    @on(Input.Changed)
+    def _parse(self, event: Input.Changed) -> None:
+        event.stop()
+        try:
+            where = parse(event.value)
+        except FilterError as error:
+            self._note.update(content(f"column {error.column + 1}: {error}", "$status-error"))
+            return
+        self._note.update(self._tally)
+        self.post_message(self.Changed(self, where))
+
+    def action_clear(self) -> None:
+        """Empty the filter and leave."""
+        self._input.value = ""
+        self.post_message(self.Left())
+
+    def action_leave(self) -> None:
+        """Leave the filter as it is."""
+        self.post_message(self.Left())
