@@ -358,6 +358,8 @@ class Model:
     def __init__(self, app: Any, table: VirtualTable[Item], source: Items) -> None:
         self.app, self.table, self.source = app, table, source
         self.fresh = 1000
+        self.at_top = True
+        """Whether the cursor belongs to the top of the table: until it is moved away, and after it came back."""
 
     def play(self, step: str, place: int, many: int) -> None:
         key, index, rows = self.table.cursor_key, self.table.cursor_index, self.source.rows
@@ -374,13 +376,17 @@ class Model:
                 rows.sort(key=lambda row: (0 if row is None else row.id * (7 + place) % 31, str(row)))
             case "move":
                 self.table.move_cursor(index + place)
+                self.at_top = self.table.cursor_index == 0
                 return
             case "scroll":
                 self.table.scroll_to(y=place, animate=False)
             case "mark":
                 self.table.toggle_mark()
+        on_top = self.at_top and self.table.scroll_offset.y == 0
         self.table.refresh_rows()
-        if self.source.index(key) is not None:
+        if on_top:
+            assert self.table.cursor_index == 0
+        elif self.source.index(key) is not None:
             assert self.table.cursor_key == key
         elif rows:
             assert self.table.cursor_index == min(index, len(rows) - 1)

@@ -47,7 +47,7 @@ class DetailPane(Vertical):
 
     def compose(self) -> ComposeResult:
         """Put the tabs over one scrolling text."""
-        yield Tabs(*(Tab(name.capitalize(), id=name) for name in _TABS))
+        yield Tabs(*(Tab(content(name.capitalize()), id=name) for name in _TABS))
         with VerticalScroll():
             yield Static("", id="detail-body")
 
