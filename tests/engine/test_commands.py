@@ -336,3 +336,19 @@ def test_a_second_engine_on_the_same_file_is_refused_and_told_who_owns_it(bench:
     engine.close()
     bench.run(lambda task, q: None)
     assert len(bench.rows("SELECT 1 FROM pipeline_runs")) == 2
+
+
+def test_b9_a_bug_in_the_engines_own_threads_ends_the_run_and_is_told(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = bench.engine(lambda task, q: None, 3)
+    bug = TypeError("a bug of ours")
+
+    def fail(attempt_id: int, outcome: Any) -> None:
+        raise bug
+
+    monkeypatch.setattr(engine, "ended", fail)
+    engine.start()
+    assert engine.wait(20)
+    assert (engine.failure, bench.recorder.failures[0]) == (bug, bug)
+    engine.close(0)

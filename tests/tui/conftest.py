@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from textual.app import App, ComposeResult
+from textual.pilot import Pilot
 from textual.widget import Widget
 
+from pipeloom.engine.engine import Engine
+from pipeloom.engine.sink import CommitBatch
+from pipeloom.pipeline import Pipeline, RetryPolicy
+from pipeloom.status import RunStatus, Status
+from pipeloom.store.rows import AttemptRow, RunRow
+from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.theme import THEMES, css_paths, variable_defaults
 
 NASTY = (
@@ -78,3 +88,103 @@ def themed_app() -> Callable[..., ThemedApp]:
 def nasty(request: pytest.FixtureRequest) -> Any:
     """A string that does harm when it is taken for anything but text."""
     return request.param
+
+
+CLOCK = 1_785_585_641.0  # 2026-08-01T12:00:41Z
+
+
+def at(second: float) -> str:
+    """A time of the fixed day, in the file's form."""
+    return datetime.fromtimestamp(CLOCK - 41 + second, UTC).isoformat(timespec="microseconds")
+
+
+def make_rows(count: int = 12) -> list[AttemptRow]:
+    """Attempts in every status, as a run in full swing has them."""
+    rows = []
+    for number in range(1, count + 1):
+        base = AttemptRow(
+            number, 12, number, 1, f"seattle-2012-{number:02}", Status.QUEUED, queued_at=at(0), params='{"month": 5}'
+        )
+        match number % 12:
+            case 1 | 2:
+                row = base._replace(
+                    status=Status.RUNNING,
+                    progress=0.62 / number,
+                    step=62.0,
+                    total=100.0,
+                    message="transformed 31 rows",
+                    started_at=at(37),
+                    worker="worker-2",
+                )
+            case 3:
+                row = base._replace(status=Status.CANCELLING, progress=0.31, message="stopping", started_at=at(31))
+            case 4:
+                row = base._replace(status=Status.RETRYING, attempt=2, due_at=at(79), id=1000 + number)
+            case 5:
+                row = base._replace(
+                    status=Status.ERROR,
+                    progress=0.31,
+                    message="KeyError: 'temp_max'",
+                    error_type="KeyError",
+                    error="Traceback (most recent call last):\n  File \"weather.py\", line 41, in load\n    row['temp_max']\nKeyError: 'temp_max'\n",
+                    started_at=at(30),
+                    finished_at=at(31),
+                    duration_s=1.0,
+                )
+            case 6:
+                row = base._replace(status=Status.CANCELLED, message="cancelled before it started", finished_at=at(20))
+            case 7:
+                row = base._replace(status=Status.RUNNING, step=1234.0, message="no total known", started_at=at(20))
+            case 8 | 9:
+                row = base._replace(
+                    status=Status.DONE,
+                    progress=1.0,
+                    message="31 rows loaded",
+                    started_at=at(1),
+                    finished_at=at(5),
+                    duration_s=3.8,
+                    result='{"rows": 31}',
+                )
+            case _:
+                row = base
+        rows.append(row)
+    return rows
+
+
+RUN = RunRow(12, "weather", RunStatus.RUNNING, at(0), workers=4, executor="thread")
+
+
+class Cockpit:
+    """The app over a synthetic run: batches are handed to its sink, no engine is started, no clock moves."""
+
+    def __init__(self, folder: Path, *, pipeline: Pipeline | None = None) -> None:
+        made = pipeline or Pipeline("weather", [], print, retry=RetryPolicy(retries=2))
+        self.engine = Engine(folder / "etl.db", made)
+        self.monotonic = 1000.0
+        self.app = PipeloomApp(
+            folder / "etl.db", self.engine, start=False, clock=lambda: CLOCK, monotonic=lambda: self.monotonic
+        )
+        self.seq = 0
+
+    def commit(self, rows: list[AttemptRow], run: RunRow | None = None) -> None:
+        self.seq += 1
+        self.app.sink.committed(CommitBatch(self.seq, tuple(rows), run, len(rows)))
+
+    async def settle(self, pilot: Pilot[None]) -> None:
+        """Let the app take over what was committed."""
+        self.monotonic += 1
+        await pilot.pause()
+        self.app.fetch()
+        await pilot.pause()
+
+
+@pytest.fixture
+def cockpit(tmp_path: Path) -> Cockpit:
+    """A cockpit that shows nothing yet."""
+    return Cockpit(tmp_path)
+
+
+@pytest.fixture
+def synthetic() -> Any:
+    """The synthetic run and its rows: `synthetic.rows(count)`, `synthetic.run`, `synthetic.at(second)`."""
+    return SimpleNamespace(rows=make_rows, run=RUN, at=at, clock=CLOCK)

@@ -7,6 +7,7 @@ engine's own entries without limit, and executors take attempts and requests wit
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 import random as _random
 import socket
@@ -38,7 +39,9 @@ from pipeloom.status import ACTIVE, FINAL, OPEN, WAITING, RunStatus, Status, run
 from pipeloom.store.connect import check_writable, open_writer
 from pipeloom.store.owner import OwnerLock
 from pipeloom.store.rows import AttemptRow, RunRow
-from pipeloom.text import storable
+from pipeloom.text import clean, storable
+
+_log = logging.getLogger(__name__)
 
 _SUBMIT_CHUNK: Final = 2_000
 _PROCESS_STARTED_AT: Final = stamp(SYSTEM_CLOCK.now())
@@ -76,7 +79,7 @@ class Engine:
         """Notified when the run has ended: `wait` waits on it."""
         self._worker_back = threading.Condition(self._lock)
         """Notified while closing, when a worker has come back."""
-        self._timers = Timers(self._lock, clock, self._due)
+        self._timers = Timers(self._lock, clock, self._due, self.broken)
         self._inbox = Inbox()
         self._owner = OwnerLock(self.db_path)
         self._started = False
@@ -328,6 +331,12 @@ class Engine:
                 self._inbox.put((attempt_id, end))
             except WriterFailedError:
                 return  # the sinks have been told; `unsaved` counts what was lost
+
+    def broken(self, error: BaseException) -> None:
+        """Stop the run and tell every sink: a thread of the engine's own has failed, which is a bug."""
+        _log.critical("The engine has failed: %s", clean(error), exc_info=error)
+        for sink in self._sinks:
+            sink.writer_failed(error)
 
     # -- what the writer reports -----------------------------------------------------------------------------------
 

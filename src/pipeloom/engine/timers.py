@@ -16,9 +16,12 @@ Action = Callable[[Any], Callable[[], None] | None]
 class Timers:
     """Calls `action(event)` with the shared lock held when an event is due; what that returns is called without it."""
 
-    def __init__(self, lock: threading.Lock, clock: Clock, action: Action) -> None:
+    def __init__(
+        self, lock: threading.Lock, clock: Clock, action: Action, broken: Callable[[BaseException], None]
+    ) -> None:
         self._clock = clock
         self._action = action
+        self._broken = broken
         self._changed = threading.Condition(lock)
         self._heap: list[tuple[float, int, Any]] = []
         self._order = itertools.count()
@@ -41,13 +44,16 @@ class Timers:
             self._changed.notify()
 
     def _main(self) -> None:
-        while True:
-            with self._changed:
-                afterwards = self._next()
-                if self._stopped:
-                    return
-            for call in afterwards:
-                call()
+        try:
+            while True:
+                with self._changed:
+                    afterwards = self._next()
+                    if self._stopped:
+                        return
+                for call in afterwards:
+                    call()
+        except BaseException as error:  # noqa: BLE001 - without it no retry would ever come due, and nobody would know
+            self._broken(error)
 
     def _next(self) -> list[Callable[[], None]]:
         """Wait for the next event and act on all that are due; returns what is left to do without the lock."""

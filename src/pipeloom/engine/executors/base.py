@@ -74,6 +74,8 @@ class Reports(Protocol):
         """Hand over a message; raises `WriterFailedError` when nothing more can be saved."""
 
     def ended(self, attempt_id: int, outcome: Outcome) -> None: ...  # noqa: D102
+    def broken(self, error: BaseException) -> None:
+        """Take note that the executor itself has failed: a bug, and nothing it holds can be relied on."""
 
 
 class Executor(Protocol):

@@ -82,12 +82,15 @@ class ThreadExecutor:
         return sum(thread.is_alive() for thread in self._threads)
 
     def _work(self, worker: str) -> None:
-        while (attempt := self._waiting.get()) is not None:
-            outcome = self._run(attempt, worker)
-            # Idle before the report: the engine answers it with the next attempt, which this thread then takes.
-            with self._lock:
-                self._idle += 1
-            self._reports.ended(attempt.id, outcome)
+        try:
+            while (attempt := self._waiting.get()) is not None:
+                outcome = self._run(attempt, worker)
+                # Idle before the report: the engine answers it with the next attempt, which this thread then takes.
+                with self._lock:
+                    self._idle += 1
+                self._reports.ended(attempt.id, outcome)
+        except BaseException as error:  # noqa: BLE001 - a worker thread that dies unseen would leave the run waiting
+            self._reports.broken(error)
 
     def _run(self, attempt: Attempt, worker: str) -> Outcome:
         channel = self._channels[attempt.id]

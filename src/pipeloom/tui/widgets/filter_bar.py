@@ -29,7 +29,7 @@ class FilterBar(Horizontal):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "clear", "Clear", tooltip="Show everything again.", id="filter.clear"),
-        Binding("enter,down", "leave", "Table", tooltip="Keep the filter and go back to the table.", id="filter.leave"),
+        Binding("down", "leave", "Table", tooltip="Keep the filter and go back to the table.", id="filter.leave"),
     ]
 
     @dataclass
@@ -91,6 +91,7 @@ class FilterBar(Horizontal):
         self._input.value = ""
         self.post_message(self.Left())
 
+    @on(Input.Submitted)
     def action_leave(self) -> None:
         """Leave the filter as it is."""
         self.post_message(self.Left())

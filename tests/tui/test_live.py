@@ -1,0 +1,275 @@
+"""The live screen, fed with what an engine would commit, and with a real engine."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.binding import Binding
+from textual.widgets import Button, Input
+
+from pipeloom.engine.engine import Engine
+from pipeloom.engine.options import EngineOptions
+from pipeloom.messages import TaskDef
+from pipeloom.pipeline import Pipeline
+from pipeloom.status import RunStatus, Status
+from pipeloom.text import clean
+from pipeloom.tui.app import PipeloomApp
+from pipeloom.tui.commands import ActionCommands
+from pipeloom.tui.widgets.detail import DetailPane
+from pipeloom.tui.widgets.dialogs import ConfirmDialog
+from pipeloom.tui.widgets.virtual_table import VirtualTable
+
+
+def text_of(app: Any) -> str:
+    return "\n".join("".join(segment.text for segment in line) for line in app.screen._compositor.render_strips())
+
+
+async def test_the_screen_shows_what_was_committed(cockpit: Any, synthetic: Any) -> None:
+    async with cockpit.app.run_test(size=(120, 40), notifications=True) as pilot:
+        cockpit.commit(synthetic.rows(), synthetic.run)
+        await cockpit.settle(pilot)
+        shown = text_of(cockpit.app)
+        for words in (
+            "weather",
+            "run 12",
+            "running 00:41",
+            "seattle-2012-05",
+            "KeyError: 'temp_max'",
+            "12 of 12",
+            "workers",
+        ):
+            assert words in shown
+
+
+NAMES = [
+    "[/]",
+    "[red]x",
+    "\x1b[31mred",
+    "a\nb\tc\r",
+    "日本語" * 40,
+    "x" * 10_000,
+    "",
+    "   ",
+    "\ud800",
+    "e" + "\u0301" * 50,
+]
+
+
+@pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
+async def test_hostile_names_and_messages_are_shown_as_text_everywhere(cockpit: Any, synthetic: Any, name: str) -> None:
+    rows = [
+        row._replace(name=name, message=name, error=name, error_type=name[:100], result=name, params=name, worker=name)
+        for row in synthetic.rows(5)
+    ]
+    async with cockpit.app.run_test(size=(120, 40), notifications=True) as pilot:
+        cockpit.commit(rows, synthetic.run)
+        await cockpit.settle(pilot)
+        assert clean(name)[:8].strip() in text_of(cockpit.app)
+        await pilot.press("d")
+        pane = cockpit.app.screen.query_one(DetailPane)
+        for tab in ("overview", "attempts", "log", "error", "params", "result"):
+            pane.show_tab(tab)
+            await pilot.pause()
+            text_of(cockpit.app)
+        await pilot.press("x")
+        await pilot.pause()
+        assert isinstance(cockpit.app.screen, ConfirmDialog)
+        cockpit.app.tell(name)
+        await pilot.pause()
+        assert clean(name)[:8].strip() in text_of(cockpit.app)
+
+
+async def test_the_dialog_names_the_row_that_was_under_the_cursor_and_its_focus_is_on_the_safe_button(
+    cockpit: Any, synthetic: Any
+) -> None:
+    async with cockpit.app.run_test(size=(120, 40)) as pilot:
+        rows = synthetic.rows()
+        cockpit.commit(rows, synthetic.run)
+        await cockpit.settle(pilot)
+        table = cockpit.app.screen.query_one(VirtualTable)
+        table.move_to_key(2)
+        cockpit.commit([rows[0]._replace(status=Status.DONE), rows[11]._replace(status=Status.RUNNING)])
+        await cockpit.settle(pilot)
+        await pilot.press("x")
+        await pilot.pause()
+        assert "seattle-2012-02" in text_of(cockpit.app)
+        assert isinstance(cockpit.app.focused, Button)
+        assert cockpit.app.focused.id == "refuse"
+        await pilot.press("escape")
+        await pilot.pause()
+        assert not isinstance(cockpit.app.screen, ConfirmDialog)
+
+
+async def test_keys_that_do_not_work_on_this_row_are_not_offered(cockpit: Any, synthetic: Any) -> None:
+    async with cockpit.app.run_test(size=(120, 40)) as pilot:
+        cockpit.commit(synthetic.rows(), synthetic.run)
+        await cockpit.settle(pilot)
+        table = cockpit.app.screen.query_one(VirtualTable)
+        for key, offered in ((1, "x"), (8, "r"), (5, "r"), (10, "x")):
+            table.move_to_key(key)
+            await pilot.pause()
+            enabled = {name for name, active in cockpit.app.screen.active_bindings.items() if active.enabled}
+            assert (enabled & {"x", "r"}) == {offered}, key
+
+
+async def test_filtering_is_live_and_a_mistake_is_told_with_its_column(cockpit: Any, synthetic: Any) -> None:
+    async with cockpit.app.run_test(size=(120, 40)) as pilot:
+        cockpit.commit(synthetic.rows(), synthetic.run)
+        await cockpit.settle(pilot)
+        await pilot.press("slash", *"status:error")
+        await pilot.pause()
+        assert "1 of 12" in text_of(cockpit.app)
+        await pilot.press("x")
+        await pilot.pause()
+        assert "column 8: There is no status 'errorx'" in text_of(cockpit.app)
+        assert cockpit.app.board.count() == 1
+        await pilot.press("escape")
+        await pilot.pause()
+        assert cockpit.app.board.count() == 12
+        assert cockpit.app.screen.query_one(Input).value == ""
+
+
+async def test_the_detail_follows_the_cursor_and_keeps_its_tab(cockpit: Any, synthetic: Any) -> None:
+    async with cockpit.app.run_test(size=(120, 40)) as pilot:
+        cockpit.commit(synthetic.rows(), synthetic.run)
+        await cockpit.settle(pilot)
+        table = cockpit.app.screen.query_one(VirtualTable)
+        table.move_to_key(5)
+        await pilot.press("enter")
+        cockpit.app.screen.query_one(DetailPane).show_tab("error")
+        await pilot.pause()
+        assert 'File "weather.py", line 41, in load' in text_of(cockpit.app)
+        table.move_to_key(8)
+        await pilot.pause()
+        assert "No error." in text_of(cockpit.app)
+
+
+async def test_every_key_has_a_tooltip_an_id_and_a_place_in_the_palette(cockpit: Any, synthetic: Any) -> None:
+    async with cockpit.app.run_test(size=(120, 40)) as pilot:
+        cockpit.commit(synthetic.rows(), synthetic.run)
+        await cockpit.settle(pilot)
+        cockpit.app.engine._started = False
+        for mode in ("live", "history"):
+            cockpit.app.switch_mode(mode)
+            await pilot.pause()
+            screen = cockpit.app.screen
+            palette = {action.split(".", 1)[1] for _binding, action in ActionCommands(screen)._actions()}
+            for owner in (type(screen), type(cockpit.app)):
+                for binding in (binding for binding in owner.BINDINGS if isinstance(binding, Binding)):
+                    assert binding.id, binding
+                    assert "." in binding.id
+                    assert binding.tooltip.endswith("."), binding
+                    assert " " not in binding.description, binding
+                    if owner is type(screen) and screen.check_action(*parsed(binding.action)):
+                        assert binding.action in palette, binding
+
+
+def parsed(action: str) -> tuple[str, tuple[object, ...]]:
+    return action.split("(", maxsplit=1)[0], ()
+
+
+class Gated:
+    """A pipeline whose tasks wait until they are let go."""
+
+    def __init__(self, tasks: int = 3) -> None:
+        self.go = threading.Event()
+        self.pipeline = Pipeline("gated", [TaskDef(n, f"task-{n}") for n in range(1, tasks + 1)], self.work)
+
+    def work(self, task: TaskDef, q: Any) -> None:
+        while not self.go.wait(0.01):
+            q.raise_if_cancelled()
+        if task.task_id == 1 and q.attempt == 1:
+            raise KeyError("temp_max")
+
+
+async def until(pilot: Any, condition: Any) -> None:
+    for _ in range(400):
+        if condition():
+            return
+        await pilot.pause(0.02)
+    raise AssertionError("it did not come to that")
+
+
+async def test_cancel_retry_and_quit_with_a_real_engine(tmp_path: Path) -> None:
+    gated = Gated()
+    engine = Engine(tmp_path / "etl.db", gated.pipeline, EngineOptions(workers=2))
+    app = PipeloomApp(tmp_path / "etl.db", engine)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await until(pilot, lambda: app.board.counts[Status.RUNNING] == 2)
+        app.screen.query_one(VirtualTable).move_to_key(3)
+        await pilot.press("x", "right", "enter")
+        await until(pilot, lambda: app.board.counts[Status.CANCELLED] == 1)
+        app.screen.query_one(VirtualTable).move_to_key(2)
+        await pilot.press("x", "right", "enter")
+        await until(pilot, lambda: app.board.counts[Status.CANCELLED] == 2)
+        gated.go.set()
+        await until(pilot, lambda: app.board.counts[Status.ERROR] == 1)
+        app.screen.query_one(VirtualTable).move_to_key(1)
+        await pilot.pause()
+        await pilot.press("r")
+        await until(pilot, lambda: app.board.counts[Status.DONE] == 1)
+        assert [row.status for row in app.board.attempts_of(1)] == [Status.ERROR, Status.DONE]
+        await until(pilot, lambda: app.board.run is not None and app.board.run.status is RunStatus.CANCELLED)
+        await pilot.press("2")
+        await until(pilot, lambda: "KeyError: 'temp_max'" in text_of(app))
+        await pilot.press("q")
+        await until(pilot, lambda: not app.is_running)
+    engine.close()
+
+
+async def test_quitting_while_tasks_run_asks_and_keeps_them_as_interrupted(tmp_path: Path) -> None:
+    gated = Gated()
+    engine = Engine(tmp_path / "etl.db", gated.pipeline, EngineOptions(workers=2))
+    app = PipeloomApp(tmp_path / "etl.db", engine)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await until(pilot, lambda: app.board.counts[Status.RUNNING] == 2)
+        await pilot.press("q")
+        await pilot.pause()
+        assert "Stop the run and quit?" in text_of(app)
+        await pilot.press("escape")
+        assert app.board.counts[Status.RUNNING] == 2
+        await pilot.press("q", "right", "enter")
+        await until(pilot, lambda: not app.is_running)
+    assert engine.summary().counts == {Status.INTERRUPTED: 3}
+
+
+async def test_pause_and_workers_are_shown(tmp_path: Path) -> None:
+    gated = Gated(5)
+    engine = Engine(tmp_path / "etl.db", gated.pipeline, EngineOptions(workers=1))
+    app = PipeloomApp(tmp_path / "etl.db", engine)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await until(pilot, lambda: app.board.counts[Status.RUNNING] == 1)
+        await pilot.press("p")
+        await until(pilot, lambda: "paused" in text_of(app))
+        await pilot.press("plus", "plus", "p")
+        await until(pilot, lambda: "workers 3/3" in text_of(app))
+        await pilot.press("minus")
+        await until(pilot, lambda: "workers 3/2" in text_of(app))
+        gated.go.set()
+        await until(pilot, lambda: not engine.is_running)
+        engine.close()
+
+
+async def test_an_engine_that_cannot_start_ends_the_app_with_its_error(tmp_path: Path) -> None:
+    (tmp_path / "etl.db").write_text("this is no database, and long enough to be looked at" * 50)
+    app = PipeloomApp(tmp_path / "etl.db", Engine(tmp_path / "etl.db", Pipeline("p", [], print)))
+    async with app.run_test() as pilot:
+        await until(pilot, lambda: not app.is_running)
+    assert "cannot be read as an SQLite database" in str(app.start_error)
+
+
+async def test_trouble_with_the_file_is_shown_as_long_as_it_lasts(cockpit: Any, synthetic: Any) -> None:
+    async with cockpit.app.run_test(size=(120, 40)) as pilot:
+        cockpit.commit(synthetic.rows(), synthetic.run)
+        cockpit.app.sink.writer_waiting("database is locked")
+        await cockpit.settle(pilot)
+        assert "waiting for the file: database is locked" in text_of(cockpit.app)
+        cockpit.app.sink.writer_waiting(None)
+        await cockpit.settle(pilot)
+        assert "waiting for the file" not in text_of(cockpit.app)
+        cockpit.app.sink.writer_failed(OSError("disk gone"))
+        await cockpit.settle(pilot)
+        assert "nothing more can be saved: disk gone" in text_of(cockpit.app)
