@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pipeloom.status import RunStatus
+from pipeloom.status import ACTIVE, RunStatus
 from pipeloom.tui import format as fmt
 from pipeloom.tui.bridge import Delivery
 from pipeloom.tui.widgets.header import SPARK_WIDTH, HeaderState
@@ -48,7 +48,7 @@ class HeaderSource:
             tasks_per_s=rate,
             history=app.board.history(now, SPARK_WIDTH) if going else (),
             messages_per_s=self._messages_per_s if going else None,
-            busy=load.busy if load else 0,
+            busy=load.busy if load else sum(counts.get(status, 0) for status in ACTIVE),
             workers=load.workers if load else (run.workers or 0) if run else 0,
             leaked=load.leaked if load else 0,
             paused=load.paused if load else False,

@@ -1,0 +1,107 @@
+"""What the documents show works."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeloom import Pipeline, TaskDef, run_pipeline, setup_logging
+from pipeloom.messages import MsgTaskFinished, MsgTaskProgress, MsgTaskStarted
+
+ROOT = Path(__file__).parents[1]
+
+
+def blocks(path: Path) -> Iterator[str]:
+    yield from re.findall(r"^```python\n(.*?)^```$", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def test_the_code_of_the_guide_runs(tmp_path: Path) -> None:
+    script = tmp_path / "guide.py"
+    script.write_text("\n".join(blocks(ROOT / "docs" / "extending.md")), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_pipeline_of_the_readme_is_one(tmp_path: Path) -> None:
+    (block,) = blocks(ROOT / "README.md")
+    namespace: dict[str, Any] = {}
+    exec(compile(block, "README.md", "exec"), namespace)
+    assert isinstance(namespace["pipeline"], Pipeline)
+    assert len(list(namespace["pipeline"].tasks)) == 100
+
+
+@dataclass(frozen=True)
+class MsgUpsertUsersBatch:
+    rows: list[tuple[str, str, int]]  # (key, name, active)
+
+
+def my_worker(task: TaskDef, q: Any) -> None:
+    q.put(MsgTaskStarted(task.task_id, task.name, datetime.now(UTC).isoformat()))
+    try:
+        total = 3
+        q.put(MsgTaskProgress(task.task_id, 1, total, "extracted"))
+        q.put(MsgTaskProgress(task.task_id, 2, total, "transformed"))
+        if task.task_id == 3:
+            raise ValueError("bad row")
+        q.put(MsgTaskProgress(task.task_id, 3, total, "loaded"))
+        q.put(MsgTaskFinished(task.task_id, "done", datetime.now(UTC).isoformat()))
+    except Exception as e:
+        q.put(MsgTaskFinished(task.task_id, "error", datetime.now(UTC).isoformat(), message=str(e)))
+
+
+def test_a_worker_that_writes_its_own_lifecycle_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    setup_logging(2, None)
+    tasks = [TaskDef(i, f"etl-{i}", steps=3) for i in range(1, 6)]
+    summary = run_pipeline(Path("etl.db"), tasks, workers=4, wal=True, store_task_status=True, worker_fn=my_worker)
+    assert summary.counts == {"done": 4, "error": 1}
+    assert [(failed.name, failed.error) for failed in summary.failed] == [("etl-3", "bad row")]
+
+
+def test_a_registered_handler_persists_the_users_batch(tmp_path: Path) -> None:
+    def worker(task: TaskDef, q: Any) -> None:
+        q.put(MsgUpsertUsersBatch([("k", f"name-{task.task_id}", 1), (f"k{task.task_id}", "n", 0)]))
+
+    pipeline = Pipeline("users", [TaskDef(i, f"etl-{i}") for i in range(1, 4)], worker, workers=1)
+
+    @pipeline.schema
+    def create_users(conn: Any) -> None:
+        conn.execute("CREATE TABLE IF NOT EXISTS users (key TEXT PRIMARY KEY, name TEXT, active INTEGER)")
+        conn.commit()
+
+    @pipeline.handler(MsgUpsertUsersBatch)
+    def upsert(conn: Any, item: MsgUpsertUsersBatch) -> None:
+        conn.executemany(
+            "INSERT INTO users(key, name, active) VALUES (?, ?, ?) "
+            "ON CONFLICT(key) DO UPDATE SET name=excluded.name, active=excluded.active",
+            item.rows,
+        )
+        conn.commit()
+
+    import sqlite3
+
+    assert run_pipeline(tmp_path / "etl.db", pipeline, ui="none").ok
+    connection = sqlite3.connect(tmp_path / "etl.db")
+    assert connection.execute("SELECT count(*), max(name) FROM users WHERE key='k'").fetchall() == [(1, "name-3")]
+    assert connection.execute("SELECT count(*) FROM users").fetchall() == [(4,)]
+    connection.close()
+
+
+def test_the_picture_in_the_readme_is_what_the_program_draws(tmp_path: Path) -> None:
+    kept = (ROOT / "docs" / "screenshot.svg").read_text(encoding="utf-8")
+    code = f"import sys; sys.path.insert(0, {str(ROOT / 'docs')!r}); import screenshot; from pathlib import Path; screenshot.TARGET = Path('s.svg'); screenshot.main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "s.svg").read_text(encoding="utf-8") == kept, "run `python docs/screenshot.py`"

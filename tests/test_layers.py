@@ -1,0 +1,50 @@
+"""Who may know whom."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def loaded_after(code: str) -> set[str]:
+    """Return the top-level packages that a fresh process has loaded after `code`."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys\nprint(*{{name.split('.')[0] for name in sys.modules}})"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return set(done.stdout.split())
+
+
+def test_the_layers_point_one_way() -> None:
+    linter = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import pipeloom.engine",
+        "import pipeloom.engine.engine",
+        "import pipeloom.store.history",
+        "import pipeloom.pipeline, pipeloom.filters, pipeloom.loader, pipeloom.demo",
+    ],
+)
+def test_engine_and_store_load_no_screen(code: str) -> None:
+    assert not {"textual", "rich", "typer"} & loaded_after(code)
+
+
+def test_importing_the_package_loads_next_to_nothing() -> None:
+    assert not {"textual", "rich", "typer", "sqlite3"} & loaded_after("import pipeloom")
+
+
+def test_a_headless_run_loads_no_textual() -> None:
+    assert "textual" not in loaded_after("import pipeloom.cli.headless, pipeloom.cli.cockpit, pipeloom.api")
