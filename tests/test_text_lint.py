@@ -81,7 +81,11 @@ def faults(source: str) -> Iterator[str]:
                     *(word.value for word in node.keywords if word.arg in {"content", "label", "title"}),
                 ]
                 yield from (f"{node.lineno}: {name}" for argument in shown if not is_safe(argument))
-            if isinstance(node.func, ast.Name) and name == "key" and not all(isinstance(argument, ast.Constant) for argument in node.args):
+            if (
+                isinstance(node.func, ast.Name)
+                and name == "key"
+                and not all(isinstance(argument, ast.Constant) for argument in node.args)
+            ):
                 yield f"{node.lineno}: key"
             yield from (
                 f"{node.lineno}: markup" for word in node.keywords if word.arg == "markup" and is_true(word.value)

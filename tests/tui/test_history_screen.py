@@ -101,6 +101,34 @@ async def test_new_rows_do_not_take_the_cursor_away_from_its_row(tmp_path: Path)
         assert screen.table.cursor_key == 295
 
 
+async def test_a_filter_holds_wherever_one_has_scrolled_to(tmp_path: Path) -> None:
+    app = PipeloomApp(make(tmp_path / "etl.db", 20_000))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(app, pilot, "task-20000")
+        await pilot.press("end")
+        await until(app, pilot, "task-1 ")
+        for _ in range(60):
+            await pilot.press("pageup")
+        await pilot.press("slash", *"status:error")
+        await until(app, pilot, "2,857 attempts")
+        await until(app, pilot, "task-19999")
+
+
+async def test_reading_goes_on_after_a_read_that_was_replaced_at_once(tmp_path: Path) -> None:
+    app = PipeloomApp(make(tmp_path / "etl.db", 5_000))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(app, pilot, "task-5000")
+        screen = app.screen
+        assert isinstance(screen, HistoryScreen)
+        for _ in range(3):
+            screen.reload()
+            screen.table.move_cursor(4_000)
+            screen.reload()
+        await until(app, pilot, "task-1000 ")
+        screen.table.move_cursor(4_999)
+        await until(app, pilot, "task-1 ")
+
+
 async def test_an_empty_file_says_so(tmp_path: Path) -> None:
     app = PipeloomApp(make(tmp_path / "etl.db", 0))
     async with app.run_test(size=(80, 24)) as pilot:

@@ -12,6 +12,7 @@ from textual.widgets import Button, Input
 
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.options import EngineOptions
+from pipeloom.engine.sink import CommitBatch
 from pipeloom.messages import TaskDef
 from pipeloom.pipeline import Pipeline
 from pipeloom.status import RunStatus, Status
@@ -259,6 +260,21 @@ async def test_an_engine_that_cannot_start_ends_the_app_with_its_error(tmp_path:
     async with app.run_test() as pilot:
         await until(pilot, lambda: not app.is_running)
     assert "cannot be read as an SQLite database" in str(app.start_error)
+
+
+async def test_rows_that_wait_to_be_fetched_survive_news_about_the_writer(cockpit: Any, synthetic: Any) -> None:
+    async with cockpit.app.run_test(size=(120, 40)) as pilot:
+        rows = synthetic.rows()
+        cockpit.commit(rows, synthetic.run)
+        await cockpit.settle(pilot)
+        sink = cockpit.app.sink
+        for tell, news in ((sink.writer_waiting, None), (sink.writer_failed, OSError())):
+            cockpit.app.sink.mailbox.put(CommitBatch(99, (rows[0]._replace(status=Status.DONE),)))
+            tell(news)
+            await pilot.pause()
+            assert cockpit.app.board.row(1).status is Status.DONE
+            cockpit.commit(rows[:1])
+            await cockpit.settle(pilot)
 
 
 async def test_trouble_with_the_file_is_shown_as_long_as_it_lasts(cockpit: Any, synthetic: Any) -> None:

@@ -170,13 +170,13 @@ class PipeloomApp(App[None]):
     @on(WriterWaiting)
     def _show_waiting(self, event: WriterWaiting) -> None:
         self.notice = "" if event.reason is None else f"waiting for the file: {event.reason}"
-        self.commits.publish(self.sink.mailbox.drain())
+        self.fetch()
 
     @on(WriterFailed)
     def _show_failure(self, event: WriterFailed) -> None:
         self.failure = event.error
         self.notice = f"nothing more can be saved: {event.error}"
-        self.commits.publish(self.sink.mailbox.drain())
+        self.fetch()
 
     # -- what the user asks ------------------------------------------------------------------------------------------
 
@@ -221,7 +221,7 @@ class PipeloomApp(App[None]):
             return
         if self.engine.is_running:
             self.notice = "stopping…"
-            self.commits.publish(self.sink.mailbox.drain())
+            self.fetch()
         self._close_engine(self.engine)
 
     @work(thread=True, group="engine")

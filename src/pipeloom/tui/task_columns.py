@@ -6,13 +6,15 @@ from rich.text import Text
 
 from pipeloom.status import ACTIVE, FINAL, Status
 from pipeloom.store.rows import AttemptRow
+from pipeloom.text import clean
 from pipeloom.tui import format as fmt
 from pipeloom.tui.glyphs import status_text
-from pipeloom.tui.text import cell, cell_first_line
+from pipeloom.tui.text import cell, cell_first_line, clip_middle
 from pipeloom.tui.widgets.bar import bar
 from pipeloom.tui.widgets.columns import Column, RenderContext
 
 _PERCENT = 5
+_WHOLE_TIME = len("2026-08-01 12:00:41")
 
 
 def live_columns(tries: int) -> list[Column[AttemptRow]]:
@@ -24,10 +26,10 @@ def live_columns(tries: int) -> list[Column[AttemptRow]]:
 
     return [
         Column("id", "ID", _task_id, 5, share=0, justify="right"),
-        Column("task", "Task", _name, 14, share=3, max_width=44),
+        Column("task", "Task", _name, 20, share=3, max_width=44),
         Column("status", "Status", _status, 12),
-        Column("progress", "Progress", _progress, 16, share=3, max_width=44),
-        Column("try", "Try", attempt, 3 if tries < 2 else 4, justify="right", hide_below=76),
+        Column("progress", "Progress", _progress, 14, share=3, max_width=44),
+        Column("try", "Try", attempt, 3 if tries < 2 else 4, justify="right", hide_below=90),
         Column("elapsed", "Time", _elapsed, 6, justify="right"),
         Column("eta", "ETA", _eta, 5, justify="right", hide_below=96),
         Column("message", "Message", _message, 12, share=4),
@@ -39,12 +41,12 @@ def history_columns() -> list[Column[AttemptRow]]:
     return [
         Column("run", "Run", lambda row, ctx: cell(row.run_id, ctx.style("table--muted")), 5, justify="right"),
         Column("id", "ID", _task_id, 5, justify="right", hide_below=90),
-        Column("task", "Task", _name, 14, share=3, max_width=44),
+        Column("task", "Task", _name, 20, share=3, max_width=44),
         Column("status", "Status", _status, 13),
         Column("try", "Try", lambda row, ctx: cell(row.attempt, ctx.style("table--muted")), 3, justify="right"),
-        Column("started", "Started", _started, 19, hide_below=70),
+        Column("started", "Started", _started, 11, share=2, max_width=_WHOLE_TIME),
         Column("elapsed", "Time", _elapsed, 7, justify="right"),
-        Column("message", "Message", _message, 12, share=4),
+        Column("message", "Message", _message, 10, share=4),
     ]
 
 
@@ -58,7 +60,10 @@ def _task_id(row: AttemptRow, ctx: RenderContext) -> Text:
 
 
 def _name(row: AttemptRow, ctx: RenderContext) -> Text:
-    return cell(row.name) if row.name.strip() else cell("(empty)", ctx.style("table--muted"))
+    """Return the name, cut in its middle: what tells tasks apart often stands at the end."""
+    if not row.name.strip():
+        return cell("(empty)", ctx.style("table--muted"))
+    return cell(clip_middle(clean(row.name), ctx.width))
 
 
 def _status(row: AttemptRow, ctx: RenderContext) -> Text:
@@ -102,4 +107,6 @@ def _message(row: AttemptRow, ctx: RenderContext) -> Text:
 
 
 def _started(row: AttemptRow, ctx: RenderContext) -> Text:
-    return cell(fmt.stamp(row.started_at or row.queued_at), ctx.style("table--muted"))
+    text = fmt.stamp(row.started_at or row.queued_at)
+    short = text[5:16]  # month, day, hour, minute
+    return cell(text if ctx.width >= _WHOLE_TIME else short, ctx.style("table--muted"))

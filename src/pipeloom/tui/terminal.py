@@ -60,6 +60,12 @@ def log_path() -> Path:
     return path
 
 
+def _open_log(path: Path) -> int:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    os.fchmod(descriptor, 0o600)  # an older file may have been readable by others
+    return descriptor
+
+
 @contextmanager
 def private_terminal(path: Path) -> Iterator[None]:
     """Keep the terminal on descriptors of our own while 0 is /dev/null and 1 and 2 go to the log at `path`.
@@ -76,7 +82,7 @@ def private_terminal(path: Path) -> Iterator[None]:
         os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace"),
         os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace"),
     ]
-    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    log = _open_log(path)
     null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     for source, number in ((null, 0), (log, 1), (log, 2)):
         os.dup2(source, number)
@@ -163,8 +169,7 @@ def _finish(app: PipeloomApp) -> None:
 
 def _write_crash(path: Path, error: BaseException) -> None:
     """Append the traceback, without local variables: they may hold what nobody should read."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "a", encoding="utf-8", errors="backslashreplace") as log:
+    with os.fdopen(_open_log(path), "a", encoding="utf-8", errors="backslashreplace") as log:
         log.writelines(traceback.format_exception(error))
 
 

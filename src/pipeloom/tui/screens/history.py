@@ -46,7 +46,7 @@ class HistoryScreen(Screen[None]):
         key("l", "log", "Log", "Show the log of the attempt.", "history.log", footer=False),
         key("r", "retry", "Retry", "Run the task again, if it is one of the current run.", "history.retry"),
         key("f5", "reload", "Reload", "Read the file again.", "history.reload", footer=False),
-        key("escape", "close_detail", "Back", "Close the detail.", "history.back", footer=False),
+        key("escape", "back", "Back", "Close the detail, then clear the filter.", "history.back", footer=False),
     ]
 
     _filter = getters.query_one(FilterBar)
@@ -57,7 +57,10 @@ class HistoryScreen(Screen[None]):
         super().__init__()
         self.source = HistorySource(self._load_missing)
         self._reload_timer: Timer | None = None
-        self._loading = False
+        self._generation = 0
+        """Number of the picture that is shown or being read: pages of an older one are dropped."""
+        self._reloading = False
+        self._load_called = False
 
     @property
     def table(self) -> VirtualTable[AttemptRow]:
@@ -94,13 +97,21 @@ class HistoryScreen(Screen[None]):
 
     def on_screen_resume(self) -> None:
         """Show what has come since the last look."""
-        if self.is_mounted and self.table.empty_text != "Reading…":
+        if self.is_mounted and self._generation:
             self.reload()
 
-    @work(exclusive=True, group="pages")
-    async def reload(self) -> None:
-        """Read count and visible pages anew, then show both at once: the cursor finds its row again."""
-        self._reload_timer = None
+    def reload(self) -> None:
+        """Read count and visible pages anew; what is being read for an older picture no longer counts."""
+        if self._reload_timer is not None:
+            self._reload_timer.stop()
+            self._reload_timer = None
+        self._generation += 1
+        self._reloading = True
+        self._reload(self._generation)
+
+    @work(exclusive=True, group="reload")
+    async def _reload(self, generation: int) -> None:
+        """Show count and pages at once, so that the cursor finds its row again."""
         start, stop = self.table.visible_range
         numbers = range(max(0, start // PAGE - 1), stop // PAGE + 2)
         where = self.source.where
@@ -112,9 +123,13 @@ class HistoryScreen(Screen[None]):
         try:
             total, pages = await read(self.app.db_path, query)
         except (StoreError, InterruptedError) as error:
+            self._reloading = False
             self.table.empty_text = str(error)
             self.table.refresh()
             return
+        if generation != self._generation:
+            return
+        self._reloading = False
         self.source.replace(total, pages)
         self.table.empty_text = "No attempt matches the filter." if where else "Nothing has run in this file yet."
         self.table.refresh_rows()
@@ -123,22 +138,26 @@ class HistoryScreen(Screen[None]):
 
     def _load_missing(self) -> None:
         """Load what the table has asked for in vain, after this paint."""
-        if not self._loading:
-            self._loading = True
-            self.call_later(self._load)
+        if not self._load_called:
+            self._load_called = True
+            self.call_later(self._load_unless_reloading)
 
-    @work(exclusive=True, group="pages")
-    async def _load(self) -> None:
-        self._loading = False
-        numbers = self.source.take_missing()
+    def _load_unless_reloading(self) -> None:
+        self._load_called = False
+        if not self._reloading:
+            self._load(self._generation, self.source.take_missing())
+
+    @work(exclusive=True, group="missing")
+    async def _load(self, generation: int, numbers: list[int]) -> None:
         known, where = self.source.neighbours(numbers), self.source.where
         try:
             pages = await read(self.app.db_path, lambda history: load_pages(history, where, numbers, known))
         except (StoreError, InterruptedError) as error:
             self.app.tell(str(error), problem=True)
             return
-        self.source.put(pages)
-        self.table.refresh_rows()
+        if generation == self._generation:
+            self.source.put(pages)
+            self.table.refresh_rows()
 
     # -- detail ------------------------------------------------------------------------------------------------------
 
@@ -172,10 +191,12 @@ class HistoryScreen(Screen[None]):
             self.table.focus()
         self._follow()
 
-    def action_close_detail(self) -> None:
-        """Hide the detail."""
+    def action_back(self) -> None:
+        """Hide the detail, or clear the filter."""
         if self._detail.display:
             self.action_detail()
+        else:
+            self._filter.action_clear()
 
     def action_log(self) -> None:
         """Show the log of the attempt."""
@@ -209,8 +230,8 @@ class HistoryScreen(Screen[None]):
         if action == "retry":
             row = self.table.cursor_row
             return self.app.engine is not None and row is not None and row.status in FINAL
-        if action == "close_detail":
-            return self._detail.display
+        if action == "back":
+            return self._detail.display or self._filter.is_filtering
         return True
 
     def action_retry(self) -> None:

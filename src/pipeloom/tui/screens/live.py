@@ -54,7 +54,7 @@ class LiveScreen(Screen[None]):
         key("p", "pause", "Pause", "Start no more tasks, or go on.", "live.pause"),
         key("plus", "workers(1)", "More", "Add a worker.", "live.more", display="+", footer=False),
         key("minus", "workers(-1)", "Fewer", "Take a worker away.", "live.fewer", display="-", footer=False),
-        key("escape", "close_detail", "Back", "Close the detail.", "live.back", footer=False),
+        key("escape", "back", "Back", "Close the detail, then clear the filter.", "live.back", footer=False),
     ]
 
     _header = getters.query_one(RunHeader)
@@ -175,8 +175,8 @@ class LiveScreen(Screen[None]):
             row = self._row()
             allowed = OPEN if action == "cancel" else FINAL | {Status.RETRYING}
             return row is not None and row.status in allowed
-        if action == "close_detail":
-            return self._detail.display
+        if action == "back":
+            return self._detail.display or self._filter.is_filtering
         return True
 
     def action_cancel(self) -> None:
@@ -282,10 +282,12 @@ class LiveScreen(Screen[None]):
             self.table.focus()
         self._show_detail()
 
-    def action_close_detail(self) -> None:
-        """Hide the detail."""
+    def action_back(self) -> None:
+        """Hide the detail, or clear the filter."""
         if self._detail.display:
             self.action_detail()
+        else:
+            self._filter.action_clear()
 
     def action_log(self) -> None:
         """Show the log of the task."""

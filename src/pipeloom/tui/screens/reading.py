@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -17,15 +18,19 @@ T = TypeVar("T")
 async def read(path: Path, query: Callable[[History], T]) -> T:
     """Return `query(history)`, run in a thread. When the task is cancelled, the query is interrupted."""
     opened: list[History] = []
+    abandoned = threading.Event()
 
     def work() -> T:
         with History(path) as history:
             opened.append(history)
+            if abandoned.is_set():
+                raise InterruptedError("nobody waits for this any more")
             return query(history)
 
     try:
         return await asyncio.to_thread(work)
     except asyncio.CancelledError:
+        abandoned.set()
         for history in opened:
             history.interrupt()
         raise

@@ -65,9 +65,14 @@ class FilterBar(Horizontal):
         )
         yield Static("", classes="filter-note")
 
+    @property
+    def is_filtering(self) -> bool:
+        """Whether there is any text in the field."""
+        return bool(self._input.value)
+
     def begin(self) -> None:
-        """Take the focus."""
-        self._input.focus()
+        """Take the focus, now: `focus()` would do it after the keys that are typed next."""
+        self.screen.set_focus(self._input)
 
     def show_tally(self, tally: Content) -> None:
         """Say how much passes."""

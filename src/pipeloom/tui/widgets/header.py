@@ -135,8 +135,7 @@ def _progress(state: HeaderState, width: int, ascii_only: bool) -> Content:
         [], numbers, sum(part.content.cell_length + len(part.before) for part in numbers if part.content.plain)
     )
     room = max(0, width - right.cell_length)
-    style = "$status-done" if done >= 1 or not state.counts.get(Status.ERROR) else "$status-running"
-    return (bar_content(done, room, style, ascii_only=ascii_only) + right).truncate(width)
+    return (bar_content(done, room, "$status-done", ascii_only=ascii_only) + right).truncate(width)
 
 
 def _counts(state: HeaderState, width: int, ascii_only: bool) -> Content:

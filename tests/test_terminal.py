@@ -1,0 +1,262 @@
+"""The real program in a pseudo-terminal: what a user sees, and what is left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import sys
+import termios
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import ptyprocess
+import pyte
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+PATIENCE_S = 40.0
+
+pytestmark = pytest.mark.pty
+
+
+class Terminal:
+    """Runs `pipeloom-tui` on a pseudo-terminal and keeps its screen."""
+
+    def __init__(self, cwd: Path, *arguments: object, size: tuple[int, int] = (40, 120), **environment: str) -> None:
+        code = "from pipeloom.cli import tui_main; tui_main()"
+        self.process = ptyprocess.PtyProcess.spawn(
+            [sys.executable, "-c", code, *map(str, arguments)],
+            cwd=str(cwd),
+            env={**os.environ, "XDG_STATE_HOME": str(cwd / "state"), "HOME": str(cwd), **environment},
+            dimensions=size,
+        )
+        self.before = termios.tcgetattr(self.process.fd)
+        self.screen = pyte.Screen(size[1], size[0])
+        self.raw = b""
+        self._stream = pyte.ByteStream(self.screen)
+        self._changed = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        while True:
+            try:
+                data = self.process.read(65536)
+            except EOFError:
+                data = b""
+            with self._changed:
+                self.raw += data
+                self._stream.feed(data)
+                self._changed.notify_all()
+            if not data:
+                return
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.screen.display)
+
+    def wait_for(self, *words: str) -> None:
+        def there() -> bool:
+            return all(word in self.text for word in words)
+
+        with self._changed:
+            assert self._changed.wait_for(there, PATIENCE_S), f"{words} did not appear:\n{self.text}"
+
+    def press(self, keys: str) -> None:
+        self.process.write(keys.encode())
+
+    def end(self) -> int:
+        """Wait for the end and return the exit code."""
+        self._reader.join(PATIENCE_S)
+        assert not self._reader.is_alive(), f"the program did not end:\n{self.text}"
+        self.process.wait()
+        return -self.process.signalstatus if self.process.signalstatus else int(self.process.exitstatus or 0)
+
+
+Start = Callable[..., Terminal]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    started: list[Terminal] = []
+
+    def make(*arguments: object, **options: Any) -> Terminal:
+        started.append(Terminal(tmp_path, *arguments, **options))
+        return started[-1]
+
+    yield make
+    for terminal in started:
+        terminal.process.close(force=True)
+
+
+def rows(path: Path, sql: str) -> list[Any]:
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute(sql).fetchall()
+    finally:
+        connection.close()
+
+
+def write(path: Path, body: str) -> Path:
+    path.write_text(f"import os, sys, time, threading\nfrom pipeloom import *\n{body}", encoding="utf-8")
+    return path
+
+
+def test_weather_runs_to_its_end_and_leaves_a_summary_and_a_sane_terminal(start: Start, tmp_path: Path) -> None:
+    terminal = start("etl.db", EXAMPLES / "weather.py", WEATHER_PACE="0.02")
+    terminal.wait_for("weather", "running", "seattle-daily-2012-01")
+    terminal.wait_for("72/72", "100%", "72 done")
+    terminal.press("2")
+    terminal.wait_for("history", "72 attempts", "sf-hourly-2010-12")
+    terminal.press("/")
+    terminal.wait_for("Clear")
+    terminal.press("status:error")
+    terminal.wait_for("0 attempts", "No attempt matches the filter.")
+    terminal.press("\x1b")
+    terminal.wait_for("72 attempts")
+    terminal.press("1")
+    terminal.wait_for("72/72")
+    terminal.press("q")
+    assert terminal.end() == 0
+    assert "72 done" in terminal.text
+    assert "pipeloom-tui etl.db" in terminal.text
+    for restored in (b"\x1b[?1049l", b"\x1b[?25h"):
+        assert terminal.raw.rfind(restored) > terminal.raw.rfind(b"\x1b[?1049h")
+    path = tmp_path / "etl.db"
+    assert rows(path, "SELECT status, count(*) FROM task_runs GROUP BY 1") == [("done", 72)]
+    assert rows(path, "SELECT count(*) FROM daily_weather") == [(1461,)]
+    assert rows(path, "SELECT count(*) FROM hourly_temps") == [(17518,)]
+
+
+def test_at_80_by_24_the_table_is_readable(start: Start) -> None:
+    terminal = start("etl.db", EXAMPLES / "weather.py", size=(24, 80), WEATHER_PACE="0.05")
+    terminal.wait_for("weather", "running", "Message")
+    terminal.wait_for("72/72")
+    terminal.press("q")
+    assert terminal.end() == 0
+
+
+SLOW = """
+def work(task, q):
+    q.put(MsgTaskProgress(task.task_id, 1, 2, "half way"))
+    q.sleep(600)
+pipeline = Pipeline("slow", [TaskDef(n, f"slow-{n}") for n in range(3)], work, workers=2)
+"""
+
+
+@pytest.mark.kill
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_b2_a_signal_stops_the_run_and_gives_the_terminal_back(
+    start: Start, tmp_path: Path, number: signal.Signals
+) -> None:
+    terminal = start("etl.db", write(tmp_path / "slow.py", SLOW))
+    terminal.wait_for("half way", "2 running")
+    os.kill(terminal.process.pid, number)
+    assert terminal.end() == 128 + number
+    assert b"\x1b[?1049l" in terminal.raw
+    assert rows(tmp_path / "etl.db", "SELECT DISTINCT status, message FROM task_runs") == [
+        ("interrupted", f"stopped by {number.name}")
+    ]
+
+
+DEAF = """
+def work(task, q):
+    q.put(MsgTaskProgress(task.task_id, 1, 2, "half way"))
+    threading.Event().wait()
+pipeline = Pipeline("deaf", [TaskDef(1, "deaf")], work)
+"""
+
+
+def test_b10_quitting_does_not_wait_for_a_task_that_never_comes_back(start: Start, tmp_path: Path) -> None:
+    terminal = start("etl.db", write(tmp_path / "deaf.py", DEAF), "--grace", "0.3")
+    terminal.wait_for("half way")
+    terminal.press("q")
+    terminal.wait_for("Stop the run and quit?")
+    terminal.press("\x1b[C\r")
+    assert terminal.end() == 3
+    assert rows(tmp_path / "etl.db", "SELECT status FROM task_runs") == [("interrupted",)]
+
+
+LOUD = """
+import subprocess, logging
+handler = logging.StreamHandler(sys.stderr)
+def work(task, q):
+    print("LOUD-print")
+    os.write(1, b"LOUD-fd1")
+    os.write(2, b"LOUD-fd2")
+    handler.emit(logging.LogRecord("x", 30, "", 1, "LOUD-log", (), None))
+    subprocess.run(["echo", "LOUD-child"])
+    subprocess.run(["stty", "sane"], stderr=subprocess.DEVNULL)
+    try:
+        answer = input()
+    except EOFError:
+        answer = "EOF"
+    q.put(MsgTaskProgress(task.task_id, 1, 1, "read " + (sys.stdin.read() or answer)))
+pipeline = Pipeline("loud", [TaskDef(1, "loud")], work)
+"""
+
+
+def test_b13_b14_tasks_can_neither_draw_on_the_screen_nor_read_the_keys(start: Start, tmp_path: Path) -> None:
+    terminal = start("etl.db", write(tmp_path / "loud.py", LOUD))
+    terminal.wait_for("read EOF", "1 done")
+    terminal.press("?")
+    terminal.wait_for("Keys")
+    terminal.press("q")
+    terminal.wait_for("1 of 1")
+    terminal.press("q")
+    assert terminal.end() == 0
+    assert b"LOUD" not in terminal.raw
+    logged = next((tmp_path / "state").rglob("tui.log"))
+    assert {word for word in ("LOUD-print", "LOUD-fd1", "LOUD-fd2", "LOUD-log", "LOUD-child") if word in logged.read_text()} >= {
+        "LOUD-fd1", "LOUD-fd2", "LOUD-log", "LOUD-child",
+    }  # fmt: skip
+    assert logged.stat().st_mode & 0o777 == 0o600
+
+
+CRASH = """
+from pipeloom.tui.screens.live import LiveScreen
+def action_pause(self):
+    secret = "s3cr" + "et"
+    raise RuntimeError("a bug of the screen")
+LiveScreen.action_pause = action_pause
+def work(task, q):
+    for n in range(20):
+        q.sleep(0.1)
+        q.put(MsgTaskProgress(task.task_id, n, 20, "half way"))
+pipeline = Pipeline("crash", [TaskDef(1, "one")], work)
+"""
+
+
+def test_b8_a_crash_of_the_screen_leaves_the_run_alone_and_tells_no_secrets(start: Start, tmp_path: Path) -> None:
+    terminal = start("etl.db", write(tmp_path / "crash.py", CRASH))
+    terminal.wait_for("half way")
+    terminal.press("p")
+    assert terminal.end() == 5
+    assert "the screen has crashed; its traceback is in" in terminal.text.replace("\n", "")
+    assert rows(tmp_path / "etl.db", "SELECT status FROM task_runs") == [("done",)]
+    logged = next((tmp_path / "state").rglob("tui.log")).read_text()
+    assert "a bug of the screen" in logged
+    assert "s3cret" not in logged
+    assert b"s3cret" not in terminal.raw
+
+
+def test_a4_nothing_in_a_name_or_message_commands_the_terminal(start: Start, tmp_path: Path) -> None:
+    body = r"""
+names = ["\x1b]0;OWNED\x07", "\x1b[6nOWNED", "\x9bOWNED", "\x1b[2JOWNED", "[/]OWNED"]
+def work(task, q):
+    q.put(MsgTaskProgress(task.task_id, 1, 1, task.name))
+    if task.task_id % 2:
+        raise ValueError(task.name)
+pipeline = Pipeline("\x1b]0;OWNED\x07", [TaskDef(n, name) for n, name in enumerate(names)], work)
+"""
+    terminal = start("etl.db", write(tmp_path / "hostile.py", body))
+    terminal.wait_for("5/5")
+    terminal.press("d2")
+    terminal.wait_for("5 attempts")
+    terminal.press("q")
+    assert terminal.end() == 1
+    for token in (b"\x1b]0;OWNED", b"\x1b[6nOWNED", b"\x9bOWNED", b"\x1b[2JOWNED"):
+        assert token not in terminal.raw.replace(b"\xc2\x9b", b"")
