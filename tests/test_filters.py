@@ -134,6 +134,7 @@ def test_sql_and_predicate_agree_on_any_filter(connection: Any, text: str) -> No
         ("attempt:..", 8, "needs at least one end"),
         ('a "b', 2, "not closed"),
         ("x" * 201, 200, "at most 200"),
+        ("a\udcff", 1, "cannot hold this character"),
         ("age:>999999999999w", 5, "longer than the calendar"),
     ],
 )

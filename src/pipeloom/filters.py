@@ -69,7 +69,8 @@ class Filter:
 
     def sql(self) -> tuple[str, list[Any]]:
         """Return a WHERE condition over `task_runs` and the values for its question marks."""
-        conditions = [f"{'NOT ' if term.negated else ''}coalesce({term.sql}, 0)" for term in self.terms]
+        # NULL fails a WHERE by itself; around a plain term, coalesce would only hide the indexes.
+        conditions = [f"NOT coalesce({term.sql}, 0)" if term.negated else term.sql for term in self.terms]
         return " AND ".join(conditions) or "1", [value for term in self.terms for value in term.params]
 
     def matches(self, row: AttemptRow) -> bool:
@@ -81,6 +82,8 @@ def parse(text: str, *, now: datetime | None = None) -> Filter:
     """Return the filter that `text` describes; `now` (default: the clock) is what ages and days are counted from."""
     if len(text) > MAX_LENGTH:
         raise FilterError(MAX_LENGTH, f"A filter has at most {MAX_LENGTH} characters.")
+    if (bad := re.search("[\ud800-\udfff\0]", text)) is not None:
+        raise FilterError(bad.start(), "A filter cannot hold this character.")
     moment = (now or datetime.now(UTC)).astimezone(UTC)
     return Filter(tuple(_term(column, word, moment) for column, word in _words(text)))
 
@@ -192,7 +195,15 @@ def _age(column: int, value: str, now: datetime) -> Built:
             raise FilterError(place, f"{text!r} is longer than the calendar.") from None
 
     bounds = [(turned[sign], bound) for sign, bound in _bounds(column, value, instant)]
-    return _all(bounds, "coalesce(started_at, queued_at)", lambda row: row.started_at or row.queued_at)
+    return _all(
+        bounds,
+        "coalesce(started_at, queued_at)",
+        lambda row: row.queued_at if row.started_at is None else row.started_at,
+    )
+
+
+def _begin(row: AttemptRow) -> str | None:
+    return row.queued_at if row.started_at is None else row.started_at
 
 
 def _started(column: int, value: str, now: datetime) -> Built:

@@ -125,3 +125,21 @@ def test_data_version_changes_when_another_connection_commits(make_file: Any) ->
         connection.execute("UPDATE task_runs SET name='new'")
         assert history.data_version() != before
         connection.close()
+
+
+def test_long_texts_in_any_column_are_cut_on_a_page(make_file: Any) -> None:
+    long = "x" * 1_000_000
+    path = make_file([row(1, name=long, worker=long, error_type=long, started_at=long)])
+    with History(path) as history:
+        assert sum(len(value) for value in history.page()[0] if isinstance(value, str)) < 3_000
+
+
+def test_numbers_and_texts_that_sqlite_cannot_take_are_refused_with_a_sentence(make_file: Any) -> None:
+    with History(make_file([row(1)])) as history:
+        for call in (
+            lambda: history.attempt(2**63),
+            lambda: history.attempts_of(1, "\udcff"),
+            lambda: history.page(offset=2**63),
+        ):
+            with pytest.raises(StoreError, match="cannot be read"):
+                call()

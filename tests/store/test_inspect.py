@@ -12,6 +12,7 @@ import pytest
 from pipeloom.errors import StoreError
 from pipeloom.store.connect import check_writable, open_writer
 from pipeloom.store.inspect import FileKind, inspect, open_reader
+from pipeloom.store.schema import APPLICATION_ID
 
 LEGACY = """CREATE TABLE task_runs (id INTEGER PRIMARY KEY, name TEXT, status TEXT, progress REAL, message TEXT,
 started_at TEXT, finished_at TEXT, result TEXT)"""
@@ -56,6 +57,9 @@ def test_e14_a_newer_schema_is_never_written_to(make_file: Any) -> None:
     [
         "CREATE TRIGGER t AFTER UPDATE ON task_runs BEGIN UPDATE task_runs SET status='done'; END",
         "DROP TABLE task_logs",
+        "ALTER TABLE task_runs ADD COLUMN more TEXT",
+        "ALTER TABLE pipeline_runs RENAME COLUMN host TO place",
+        "PRAGMA user_version=0",
     ],
 )
 def test_a_file_of_ours_that_was_tampered_with_is_not_written_to(make_file: Any, sql: str) -> None:
@@ -121,3 +125,31 @@ def test_a_users_own_file_gets_our_tables_beside_its_own(make_sqlite: Any) -> No
     connection = open_reader(path)
     assert connection.execute("SELECT x FROM users").fetchall() == [(1,)]
     connection.close()
+
+
+def test_tables_that_only_look_like_ours_are_not_taken_for_ours(make_sqlite: Any) -> None:
+    names = ("pipeline_runs", "task_runs", "task_logs")
+    script = "".join(f"CREATE TABLE {name} (id TEXT, name TEXT);" for name in names)
+    path = make_sqlite(f"{script} PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version=1")
+    assert inspect(path) is FileKind.CONFLICT
+
+
+def test_looking_at_a_closed_file_leaves_nothing_behind(make_file: Any) -> None:
+    path = make_file()
+    before = path.read_bytes()
+    assert inspect(path, write=True) is FileKind.OURS
+    assert [entry.name for entry in path.parent.iterdir()] == ["etl.db"]
+    assert path.read_bytes() == before
+
+
+def test_e16_committed_rows_in_a_left_over_wal_are_seen_through_a_link_too(make_file: Any, tmp_path: Path) -> None:
+    path = make_file()
+    writer = open_writer(path)
+    writer.execute("INSERT INTO task_logs VALUES (1, 1, '', '', 'new')")
+    (tmp_path / "links").mkdir()
+    link = tmp_path / "links" / "link.db"
+    link.symlink_to(path)
+    reader = open_reader(link)
+    assert reader.execute("SELECT text FROM task_logs").fetchall() == [("new",)]
+    reader.close()
+    writer.close()

@@ -18,11 +18,16 @@ from pipeloom.store.inspect import FileKind, inspect, open_reader
 from pipeloom.store.rows import AttemptRow, LogRow, RunRow
 
 _TEXT_LIMIT: Final = 1 << 16
-_MESSAGE_LIMIT: Final = 500
+_PAGE_TEXT_LIMIT: Final = 500
 _COLUMNS: Final = AttemptRow._fields
 _RUN_COLUMNS: Final = tuple(field.name for field in fields(RunRow))
 _HEAVY: Final = frozenset({"result", "error", "params"})
 """Columns that a page leaves out: `attempt` reads them for the one row that is looked at."""
+
+_OPTIONAL_TEXTS: Final = (
+    "queued_at", "due_at", "started_at", "finished_at", "result", "error_type", "error", "params", "worker",
+)  # fmt: skip
+_TEXTS: Final = frozenset({"name", "message", *_OPTIONAL_TEXTS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,7 @@ class Sort:
 
 
 _SORTABLE: Final = frozenset({"id", "name", "status", "started_at", "duration_s"})
+_NEVER_NULL: Final = frozenset({"id", "name", "status"})
 NEWEST: Final = Sort()
 OLDEST: Final = Sort(descending=False)
 
@@ -151,7 +157,7 @@ class History:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
                 raise InterruptedError("the query was interrupted") from error
             raise StoreError(f"{self.path} cannot be read: {error}.") from error
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OverflowError, UnicodeError) as error:
             raise StoreError(f"{self.path} cannot be read: {error}.") from error
 
 
@@ -169,16 +175,13 @@ def _refusal(path: Path, kind: FileKind) -> str:
             return f"{path} is an SQLite file, but not one of pipeloom's: give a pipeline to add to it."
 
 
-def _page_column(name: str) -> str:
-    if name in _HEAVY:
-        return "NULL"
-    return f"substr(message, 1, {_MESSAGE_LIMIT})" if name == "message" else name
+def _cut(name: str, longest: int) -> str:
+    """Return the column as SQL that cuts it: a file from elsewhere may hold texts of any length."""
+    return f"substr({name}, 1, {longest})" if name in _TEXTS else name
 
 
-_PAGE_COLUMNS: Final = ", ".join(map(_page_column, _COLUMNS))
-_WHOLE_COLUMNS: Final = ", ".join(
-    f"substr({name}, 1, {_TEXT_LIMIT})" if name in _HEAVY or name == "message" else name for name in _COLUMNS
-)
+_PAGE_COLUMNS: Final = ", ".join("NULL" if name in _HEAVY else _cut(name, _PAGE_TEXT_LIMIT) for name in _COLUMNS)
+_WHOLE_COLUMNS: Final = ", ".join(_cut(name, _TEXT_LIMIT) for name in _COLUMNS)
 
 
 def _order(sort: Sort, *, backwards: bool) -> str:
@@ -199,7 +202,8 @@ def _beyond(sort: Sort, key: Key, *, backwards: bool) -> tuple[str, list[Any]]:
         same = f"({column} IS NULL AND id {sign} ?)"
         return (f"({same} OR {column} IS NOT NULL)" if backwards else same), [key.id]
     beyond = f"({column}, id) {sign} (?, ?)"
-    return (beyond if backwards else f"({beyond} OR {column} IS NULL)"), [key.value, key.id]
+    nullable = column not in _NEVER_NULL  # an OR that can never hold would still cost the index
+    return (f"({beyond} OR {column} IS NULL)" if nullable and not backwards else beyond), [key.value, key.id]
 
 
 def _text(value: Any) -> str:
@@ -231,11 +235,6 @@ def _attempt(values: tuple[Any, ...]) -> AttemptRow:
         message=_text(row["message"]),
         **checked,
     )
-
-
-_OPTIONAL_TEXTS: Final = (
-    "queued_at", "due_at", "started_at", "finished_at", "result", "error_type", "error", "params", "worker",
-)  # fmt: skip
 
 
 def _run(values: tuple[Any, ...]) -> RunRow:

@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import Final
 
 from pipeloom.errors import StoreError
-from pipeloom.store.schema import APPLICATION_ID, LEGACY_COLUMNS, OUR_TABLES, SCHEMA_VERSION
+from pipeloom.store.schema import (
+    APPLICATION_ID,
+    LEGACY_COLUMNS,
+    OUR_TABLES,
+    SCHEMA_VERSION,
+    columns_of,
+    expected_columns,
+)
 
 _LIMITS: Final = {
     sqlite3.SQLITE_LIMIT_LENGTH: 16 << 20,
@@ -62,7 +69,21 @@ def inspect(path: Path, *, write: bool = False) -> FileKind:
         raise StoreError(f"{path} is read-only: choose a file that you may write to.")
     if status.st_size == 0:
         return FileKind.EMPTY
-    connection = open_reader(path)
+    return _look(path)
+
+
+def _look(path: Path) -> FileKind:
+    """Identify the file, if nobody has it open without even the side files that reading a WAL file leaves behind."""
+    if not _has_wal(path):
+        try:
+            return _identified(path, immutable=True)
+        except StoreError:
+            pass  # somebody may be changing it just now: look again as an ordinary reader, with locks
+    return _identified(path, immutable=False)
+
+
+def _identified(path: Path, *, immutable: bool) -> FileKind:
+    connection = open_reader(path, immutable=immutable)
     try:
         return _identify(connection)
     except sqlite3.Error as error:
@@ -71,10 +92,12 @@ def inspect(path: Path, *, write: bool = False) -> FileKind:
         connection.close()
 
 
-def open_reader(path: Path) -> sqlite3.Connection:
+def open_reader(path: Path, *, immutable: bool = False) -> sqlite3.Connection:
     """Open a connection that can only read: `mode=ro` and `query_only`, so that it cannot checkpoint either."""
     try:
-        connection = sqlite3.connect(_reader_uri(path), uri=True, isolation_level=None, timeout=5.0)
+        connection = sqlite3.connect(
+            _reader_uri(path, immutable=immutable), uri=True, isolation_level=None, timeout=5.0
+        )
     except sqlite3.Error as error:
         raise StoreError(f"{path} cannot be opened: {error}.") from error
     try:
@@ -104,17 +127,20 @@ def _stat(path: Path) -> os.stat_result | None:
         raise StoreError(f"{path} cannot be looked at: {getattr(error, 'strerror', None) or error}.") from error
 
 
-def _reader_uri(path: Path) -> str:
+def _reader_uri(path: Path, *, immutable: bool) -> str:
     """Return the URI of a read-only opening.
 
     A file in write-ahead mode without its -wal and -shm, in a folder that may not be written to, can only be read as
     immutable; with a -wal it must not be, because the rows in it would be missed.
     """
-    uri = f"{path.absolute().as_uri()}?mode=ro"
-    wal = path.with_name(path.name + "-wal")
-    if not os.access(path.parent, os.W_OK) and not wal.exists():
-        return uri + "&immutable=1"
-    return uri
+    real = Path(os.path.realpath(path))
+    locked = not os.access(real.parent, os.W_OK) and not _has_wal(real)
+    return f"{real.as_uri()}?mode=ro" + ("&immutable=1" if immutable or locked else "")
+
+
+def _has_wal(path: Path) -> bool:
+    real = Path(os.path.realpath(path))
+    return real.with_name(real.name + "-wal").exists()
 
 
 def _decode(raw: bytes) -> str:
@@ -132,13 +158,9 @@ def _identify(connection: sqlite3.Connection) -> FileKind:
         return FileKind.LEGACY if _is_legacy(connection, ours) else FileKind.CONFLICT
     if version > SCHEMA_VERSION:
         return FileKind.NEWER
-    tables = {name for kind, name, _ in ours if kind == "table"}
     # A trigger on one of our tables, or a view in its place, would let a file change what we write to it.
-    return (
-        FileKind.OURS
-        if tables == OUR_TABLES and all(kind in ("table", "index") for kind, _, _ in ours)
-        else FileKind.CONFLICT
-    )
+    intact = version == SCHEMA_VERSION and all(kind in ("table", "index") for kind, _, _ in ours)
+    return FileKind.OURS if intact and columns_of(connection) == expected_columns() else FileKind.CONFLICT
 
 
 def _is_legacy(connection: sqlite3.Connection, ours: list[tuple[str, str, str]]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -74,6 +75,29 @@ CREATE INDEX task_runs_status ON task_runs (status, id);
 CREATE INDEX task_runs_name ON task_runs (name, id);
 CREATE INDEX task_logs_attempt ON task_logs (task_run_id, id);
 """
+
+
+Columns = dict[str, list[tuple[str, str, int]]]
+"""Table to its columns: name, type, and whether it is hidden or generated."""
+
+
+def columns_of(connection: sqlite3.Connection) -> Columns:
+    """Return the columns of those of our tables that are ordinary STRICT tables."""
+    strict = connection.execute("SELECT name FROM pragma_table_list WHERE schema='main' AND type='table' AND strict")
+    ours = [name for (name,) in strict.fetchall() if name in OUR_TABLES]
+    sql = "SELECT name, type, hidden FROM pragma_table_xinfo(?)"
+    return {table: connection.execute(sql, (table,)).fetchall() for table in ours}
+
+
+@cache
+def expected_columns() -> Columns:
+    """Return the columns that a file of this version has."""
+    connection = sqlite3.connect(":memory:")
+    try:
+        connection.executescript(TABLES.format(where="main."))
+        return columns_of(connection)
+    finally:
+        connection.close()
 
 
 def create_in_memory(connection: sqlite3.Connection) -> None:
