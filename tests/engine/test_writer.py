@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -337,3 +339,54 @@ def test_a_clean_end_leaves_one_complete_file(bench: Any) -> None:
     bench.run(lambda task, q: None, 50)
     assert sorted(path.name for path in bench.path.parent.iterdir()) == ["etl.db", "etl.db.lock"]
     assert bench.path.stat().st_mode & 0o777 == 0o600
+
+
+KILLED = """
+import sys, threading
+from pathlib import Path
+from pipeloom import MsgTaskProgress, TaskDef, run_pipeline
+
+def work(task, q):
+    q.put(MsgTaskProgress(task.task_id, 1, 2, "half way"))
+    if task.task_id > 1:
+        threading.Event().wait()
+
+class Tell:
+    def committed(self, batch):
+        for row in batch.attempts:
+            print(row.task_id, row.status, row.message, flush=True)
+    def writer_waiting(self, reason): ...
+    def writer_failed(self, error): ...
+
+from pipeloom import Pipeline
+from pipeloom.engine.engine import Engine
+engine = Engine(Path(sys.argv[1]), Pipeline("p", [TaskDef(n, str(n)) for n in range(1, 5)], work, workers=2))
+engine.add_sink(Tell())
+engine.start()
+engine.wait()
+"""
+
+
+@pytest.mark.kill
+def test_what_a_killed_process_left_open_is_interrupted_when_the_file_is_opened_again(bench: Any) -> None:
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(bench.path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    seen = set()
+    for line in process.stdout:
+        seen.add(line.strip())
+        if {"1 done half way", "2 running half way", "3 running half way"} <= seen:
+            break
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    (heartbeat,) = bench.rows("SELECT heartbeat_at FROM pipeline_runs")[0]
+    bench.run(lambda task, q: None, 0)
+    assert bench.rows("SELECT task_id, status, message, error_type FROM task_runs ORDER BY id") == [
+        (1, "done", "half way", None),
+        (2, "interrupted", "half way", "ProcessDied"),
+        (3, "interrupted", "half way", "ProcessDied"),
+        (4, "interrupted", "", "ProcessDied"),
+    ]
+    assert bench.rows("SELECT DISTINCT finished_at FROM task_runs WHERE task_id > 1") == [(heartbeat,)]
+    assert bench.rows("SELECT status, finished_at=heartbeat_at FROM pipeline_runs WHERE id=1") == [("interrupted", 1)]
+    assert bench.rows("PRAGMA integrity_check") == [("ok",)]

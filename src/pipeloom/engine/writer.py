@@ -125,7 +125,11 @@ class Writer:
             self._ledger = Ledger(connection)
             for helper in self._schemas:
                 self._call_schema_helper(connection, helper)
+            self._ledger.begin()
+            if recovered := self._ledger.recover():
+                _log.warning("%d attempts of a run that was killed are now marked as interrupted", recovered)
             self._run = self._ledger.insert_run(self._run)
+            self._ledger.commit()
             self._opened = Opened(self._run, self._ledger.next_attempt_id())
         except BaseException:
             close_writer(connection)

@@ -104,6 +104,24 @@ class Ledger:
         assert cursor.lastrowid is not None
         return replace(run, id=cursor.lastrowid)
 
+    def recover(self) -> int:
+        """Close what a dead owner left open, as of its last heartbeat; returns the number of attempts.
+
+        Only for who owns the file: then every run that is still `running` in it has nobody behind it any more.
+        """
+        dead = "(SELECT id FROM pipeline_runs WHERE status='running')"
+        cursor = self._connection.execute(
+            "UPDATE task_runs SET status='interrupted', due_at=NULL, error_type='ProcessDied', "
+            "error='the program ended before the task did', "
+            "finished_at=(SELECT heartbeat_at FROM pipeline_runs WHERE id=run_id) "
+            f"WHERE status IN ({_OPEN_SQL}) AND run_id IN {dead} /* pipeloom */"
+        )
+        self._connection.execute(
+            "UPDATE pipeline_runs SET status='interrupted', finished_at=heartbeat_at "
+            "WHERE status='running' /* pipeloom */"
+        )
+        return cursor.rowcount
+
     def update_run(self, run: RunRow) -> None:
         """Write how the run stands."""
         self._connection.execute(
