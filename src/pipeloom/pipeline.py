@@ -164,7 +164,7 @@ def _checked_id(task: object, place: int) -> TaskId:
 
 def positive_number(value: object) -> float | None:
     """Return `value` as a finite number of seconds above 0, or None when it is not one."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if value is None or isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return float(value) if math.isfinite(value) and value > 0 else None
 

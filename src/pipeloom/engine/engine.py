@@ -295,8 +295,8 @@ class Engine:
                 return
             attempt.started = self._clock.monotonic()
             self._tell(attempt_id, Started(self._now(), worker))
-            limit = positive_number(getattr(attempt.task, "timeout", None)) or self._time_limit
-            if limit is not None:
+            limit = getattr(attempt.task, "timeout", None) or self._time_limit
+            if (limit := positive_number(limit)) is not None:
                 self._timers.add(attempt.started + limit, (attempt_id, limit))
 
     def message(self, attempt_id: int, msg: Any) -> None:
@@ -345,7 +345,7 @@ class Engine:
         with self._lock:
             for row in batch.attempts:
                 attempt = self._book.get(row.id) if row.status in FINAL else None
-                if attempt is not None and self._book.settle(attempt, row.status):
+                if attempt is not None and self._book.settle(attempt, row.status) and row.status is Status.ERROR:
                     self._maybe_retry(attempt)
             if self._book.unsettled == 0:
                 if batch.run is not None and batch.run.finished_at is not None:
@@ -485,7 +485,7 @@ class Engine:
         """Follow an error by the next attempt when the task or the policy grants one."""
         own = getattr(attempt.task, "retries", None)
         granted = own if isinstance(own, int) and not isinstance(own, bool) else self._policy.retries
-        again = attempt.status is Status.ERROR and attempt.retryable and self._book.is_latest(attempt)
+        again = attempt.retryable and self._book.is_latest(attempt)
         if not again or attempt.number > granted or self._closing is not None:
             return
         delay = self._policy.delay_s(attempt.number, self._random())

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import getters, on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Container
-from textual.screen import Screen
 from textual.timer import Timer
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from pipeloom.errors import StoreError
 from pipeloom.status import FINAL
@@ -21,36 +19,28 @@ from pipeloom.tui.bridge import Delivery
 from pipeloom.tui.keys import key
 from pipeloom.tui.screens.history_source import PAGE, HistorySource, Pages, load_pages
 from pipeloom.tui.screens.reading import read, read_attempt
-from pipeloom.tui.task_columns import history_columns, is_moving
+from pipeloom.tui.screens.table_screen import SHARED_KEYS, TableScreen
+from pipeloom.tui.task_columns import history_columns
 from pipeloom.tui.text import content
-from pipeloom.tui.widgets.detail import DetailPane
 from pipeloom.tui.widgets.filter_bar import FilterBar
 from pipeloom.tui.widgets.virtual_table import VirtualTable
 
 if TYPE_CHECKING:
-    from pipeloom.tui.app import PipeloomApp
+    pass
 
 _RELOAD_S = 1.0
 """How long new rows may wait to be shown while a run goes on."""
 
 
-class HistoryScreen(Screen[None]):
+class HistoryScreen(TableScreen):
     """Filter, table and detail of the attempts of all runs. Every query runs off the UI thread."""
 
-    app: PipeloomApp
-    AUTO_FOCUS = "VirtualTable"
-
     BINDINGS: ClassVar[list[BindingType]] = [
-        key("slash", "filter", "Filter", "Show only the attempts that match.", "history.filter", display="/"),
-        key("d", "detail", "Detail", "Show or hide what is known about the attempt.", "history.detail"),
-        key("l", "log", "Log", "Show the log of the attempt.", "history.log", footer=False),
         key("r", "retry", "Retry", "Run the task again, if it is one of the current run.", "history.retry"),
         key("f5", "reload", "Reload", "Read the file again.", "history.reload", footer=False),
-        key("escape", "back", "Back", "Close the detail, then clear the filter.", "history.back", footer=False),
+        *SHARED_KEYS,
     ]
 
-    _filter = getters.query_one(FilterBar)
-    _detail = getters.query_one(DetailPane)
     _title = getters.query_one("#history-title", Static)
 
     def __init__(self) -> None:
@@ -62,27 +52,13 @@ class HistoryScreen(Screen[None]):
         self._reloading = False
         self._load_called = False
 
-    @property
-    def table(self) -> VirtualTable[AttemptRow]:
-        """The table of attempts."""
-        return self.query_one(VirtualTable)
-
     def compose(self) -> ComposeResult:
         """Put title, filter, table, detail and keys in their places."""
         yield Static(content(f"history  {self.app.db_path.name}", "bold"), id="history-title")
-        yield FilterBar()
-        with Container(classes="panes"):
-            table: VirtualTable[AttemptRow] = VirtualTable(
-                self.source, history_columns(), is_live=is_moving, ascii_only=self.app.ascii_only
-            )
-            table.empty_text = "Reading…"
-            yield table
-            yield DetailPane(ascii_only=self.app.ascii_only)
-        yield Footer()
+        yield from self.compose_panes(self.source, history_columns(), "Reading…")
 
     def on_mount(self) -> None:
         """Read the newest page, and follow the commits of a run in this program."""
-        self._detail.display = False
         self.app.commits.subscribe(self, self._reload_soon)
         self.set_interval(1.0, lambda: self.table.tick(self.app.clock()))
         self.table.tick(self.app.clock())
@@ -133,8 +109,8 @@ class HistoryScreen(Screen[None]):
         self.source.replace(total, pages)
         self.table.empty_text = "No attempt matches the filter." if where else "Nothing has run in this file yet."
         self.table.refresh_rows()
-        self._filter.show_tally(content(f"{fmt.count(total)} attempts", "$muted"))
-        self._follow()
+        self.filter_bar.show_tally(content(f"{fmt.count(total)} attempts", "$muted"))
+        self.follow()
 
     def _load_missing(self) -> None:
         """Load what the table has asked for in vain, after this paint."""
@@ -162,12 +138,13 @@ class HistoryScreen(Screen[None]):
     # -- detail ------------------------------------------------------------------------------------------------------
 
     @on(VirtualTable.Highlighted)
-    def _follow(self) -> None:
+    def follow(self) -> None:
+        """Show the attempt under the cursor."""
         self.refresh_bindings()
         row = self.table.cursor_row
-        if self._detail.display:
+        if self.detail.display:
             if row is None:
-                self._detail.show_attempt(None)
+                self.detail.show_attempt(None)
             else:
                 self._show_detail(row)
 
@@ -178,31 +155,7 @@ class HistoryScreen(Screen[None]):
         except (StoreError, InterruptedError) as error:
             self.app.tell(str(error), problem=True)
             return
-        self._detail.show_attempt(whole or row, attempts, logs)
-
-    @on(VirtualTable.Chosen)
-    def _open(self) -> None:
-        self.action_detail()
-
-    def action_detail(self) -> None:
-        """Show the detail, or hide it."""
-        self._detail.display = not self._detail.display
-        if not self._detail.display:
-            self.table.focus()
-        self._follow()
-
-    def action_back(self) -> None:
-        """Hide the detail, or clear the filter."""
-        if self._detail.display:
-            self.action_detail()
-        else:
-            self._filter.action_clear()
-
-    def action_log(self) -> None:
-        """Show the log of the attempt."""
-        self._detail.display = True
-        self._detail.show_tab("log")
-        self._follow()
+        self.detail.show_attempt(whole or row, attempts, logs)
 
     # -- filter and retry --------------------------------------------------------------------------------------------
 
@@ -213,26 +166,16 @@ class HistoryScreen(Screen[None]):
             self.table.move_cursor(0)
             self.reload()
 
-    @on(FilterBar.Left)
-    def _back_to_table(self) -> None:
-        self.table.focus()
-
-    def action_filter(self) -> None:
-        """Begin to filter."""
-        self._filter.begin()
-
     def action_reload(self) -> None:
         """Read the file again."""
         self.reload()
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer a retry only where a run is loaded and the attempt has ended."""
         if action == "retry":
             row = self.table.cursor_row
             return self.app.engine is not None and row is not None and row.status in FINAL
-        if action == "back":
-            return self._detail.display or self._filter.is_filtering
-        return True
+        return super().check_action(action, parameters)
 
     def action_retry(self) -> None:
         """Run the task under the cursor again."""

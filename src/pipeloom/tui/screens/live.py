@@ -7,10 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import getters, on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Container
 from textual.content import Content
-from textual.screen import Screen
-from textual.widgets import Footer
 
 from pipeloom.status import ACTIVE, FINAL, OPEN, Status
 from pipeloom.store.rows import AttemptRow, LogRow
@@ -19,34 +16,28 @@ from pipeloom.tui.bridge import Delivery
 from pipeloom.tui.keys import key
 from pipeloom.tui.screens.live_header import HeaderSource
 from pipeloom.tui.screens.reading import read_logs
-from pipeloom.tui.task_columns import is_moving, live_columns
+from pipeloom.tui.screens.table_screen import SHARED_KEYS, TableScreen
+from pipeloom.tui.task_columns import live_columns
 from pipeloom.tui.text import content
-from pipeloom.tui.widgets.detail import DetailPane
 from pipeloom.tui.widgets.dialogs import ConfirmDialog
 from pipeloom.tui.widgets.filter_bar import FilterBar
 from pipeloom.tui.widgets.header import RunHeader
 from pipeloom.tui.widgets.virtual_table import VirtualTable
 
 if TYPE_CHECKING:
-    from pipeloom.tui.app import PipeloomApp
+    pass
 
 _NAMED = 5
 """Tasks that a dialog names before it only counts."""
 
 
-class LiveScreen(Screen[None]):
+class LiveScreen(TableScreen):
     """Header, filter, table and detail of the run; asks the app's engine to cancel, retry, pause."""
-
-    app: PipeloomApp
-    AUTO_FOCUS = "VirtualTable"
 
     BINDINGS: ClassVar[list[BindingType]] = [
         key("x", "cancel", "Cancel", "Cancel the marked tasks, else the one under the cursor.", "live.cancel"),
         key("r", "retry", "Retry", "Run the marked tasks again, else the one under the cursor.", "live.retry"),
         key("R", "retry_failed", "Failed", "Run every failed task in view again.", "live.retry_failed", footer=False),
-        key("slash", "filter", "Filter", "Show only the tasks that match.", "live.filter", display="/"),
-        key("d", "detail", "Detail", "Show or hide what is known about the task.", "live.detail"),
-        key("l", "log", "Log", "Show the log of the task.", "live.log", footer=False),
         key("space", "mark", "Mark", "Mark the task, or unmark it.", "live.mark", footer=False),
         key("v", "mark_range", "Range", "Mark from the last mark to the cursor.", "live.range", footer=False),
         key("asterisk", "mark_all", "All", "Mark every task in view.", "live.all", display="*", footer=False),
@@ -54,38 +45,22 @@ class LiveScreen(Screen[None]):
         key("p", "pause", "Pause", "Start no more tasks, or go on.", "live.pause"),
         key("plus", "workers(1)", "More", "Add a worker.", "live.more", display="+", footer=False),
         key("minus", "workers(-1)", "Fewer", "Take a worker away.", "live.fewer", display="-", footer=False),
-        key("escape", "back", "Back", "Close the detail, then clear the filter.", "live.back", footer=False),
+        *SHARED_KEYS,
     ]
 
     _header = getters.query_one(RunHeader)
-    _filter = getters.query_one(FilterBar)
-    _detail = getters.query_one(DetailPane)
-
-    @property
-    def table(self) -> VirtualTable[AttemptRow]:
-        """The table of tasks."""
-        return self.query_one(VirtualTable)
 
     def compose(self) -> ComposeResult:
         """Put header, filter, table, detail and keys in their places."""
         engine = self.app.engine
         tries = 1 if engine is None else engine.tries
         yield RunHeader()
-        yield FilterBar()
-        with Container(classes="panes"):
-            table: VirtualTable[AttemptRow] = VirtualTable(
-                self.app.board, live_columns(tries), is_live=is_moving, ascii_only=self.app.ascii_only
-            )
-            table.empty_text = "No tasks yet."
-            yield table
-            yield DetailPane(ascii_only=self.app.ascii_only)
-        yield Footer()
+        yield from self.compose_panes(self.app.board, live_columns(tries), "No tasks yet.")
 
     def on_mount(self) -> None:
         """Follow the commits and the clock."""
         self._source = HeaderSource(self.app)
         self._header.ascii_only = self.app.ascii_only
-        self._detail.display = False
         self._offered: Status | None = None
         self._logs: dict[int, list[LogRow]] = {}
         self.app.commits.subscribe(self, self._show_commit)
@@ -104,7 +79,7 @@ class LiveScreen(Screen[None]):
         self.table.refresh_rows()
         self._header.state = self._source.state()
         self._show_tally()
-        self._show_detail()
+        self.follow()
         self._offer()
 
     def _tick(self) -> None:
@@ -114,7 +89,7 @@ class LiveScreen(Screen[None]):
     def _show_tally(self) -> None:
         board, marked = self.app.board, len(self.table.marked)
         shown = f"{fmt.count(board.count())} of {fmt.count(board.total())}"
-        self._filter.show_tally(content(shown + (f" · {fmt.count(marked)} marked" if marked else ""), "$muted"))
+        self.filter_bar.show_tally(content(shown + (f" · {fmt.count(marked)} marked" if marked else ""), "$muted"))
 
     def _offer(self) -> None:
         """Offer the keys that work on this row; asks Textual only when they are others."""
@@ -126,30 +101,27 @@ class LiveScreen(Screen[None]):
 
     @on(VirtualTable.Highlighted)
     def _follow(self) -> None:
-        self._show_detail()
+        self.follow()
         self._offer()
-
-    @on(VirtualTable.Chosen)
-    def _open(self) -> None:
-        self.action_detail()
 
     @on(VirtualTable.MarksChanged)
     def _count_marks(self) -> None:
         self._show_tally()
 
-    def _show_detail(self) -> None:
-        if not self._detail.display:
+    def follow(self) -> None:
+        """Show the task under the cursor."""
+        if not self.detail.display:
             return
         row = self._row()
         attempts = [] if row is None else self.app.board.attempts_of(row.task_id)
-        self._detail.show_attempt(row, attempts, self._logs.get(row.id, []) if row is not None else [])
+        self.detail.show_attempt(row, attempts, self._logs.get(row.id, []) if row is not None else [])
         if row is not None and row.status in FINAL and row.id not in self._logs:
             self._load_logs(row.id)
 
     @work(exclusive=True, group="logs")
     async def _load_logs(self, attempt_id: int) -> None:
         self._logs = {attempt_id: await read_logs(self.app.db_path, attempt_id)}
-        self._show_detail()
+        self.follow()
 
     # -- filtering ---------------------------------------------------------------------------------------------------
 
@@ -159,25 +131,15 @@ class LiveScreen(Screen[None]):
         self.table.empty_text = "No task matches the filter." if event.where else "No tasks yet."
         self._show()
 
-    @on(FilterBar.Left)
-    def _back_to_table(self) -> None:
-        self.table.focus()
-
-    def action_filter(self) -> None:
-        """Begin to filter."""
-        self._filter.begin()
-
     # -- acting ------------------------------------------------------------------------------------------------------
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer what works on the marks or the row under the cursor."""
         if action in ("cancel", "retry") and not self.table.marked:
             row = self._row()
             allowed = OPEN if action == "cancel" else FINAL | {Status.RETRYING}
             return row is not None and row.status in allowed
-        if action == "back":
-            return self._detail.display or self._filter.is_filtering
-        return True
+        return super().check_action(action, parameters)
 
     def action_cancel(self) -> None:
         """Ask, then cancel."""
@@ -256,7 +218,7 @@ class LiveScreen(Screen[None]):
             engine.set_workers(max(1, engine.load().workers + change))
             self._header.state = self._source.state()
 
-    # -- marks and detail --------------------------------------------------------------------------------------------
+    # -- marks --------------------------------------------------------------------------------------------
 
     def action_mark(self) -> None:
         """Mark the row, and go on to the next."""
@@ -274,26 +236,6 @@ class LiveScreen(Screen[None]):
     def action_unmark(self) -> None:
         """Unmark all."""
         self.table.clear_marks()
-
-    def action_detail(self) -> None:
-        """Show the detail, or hide it."""
-        self._detail.display = not self._detail.display
-        if not self._detail.display:
-            self.table.focus()
-        self._show_detail()
-
-    def action_back(self) -> None:
-        """Hide the detail, or clear the filter."""
-        if self._detail.display:
-            self.action_detail()
-        else:
-            self._filter.action_clear()
-
-    def action_log(self) -> None:
-        """Show the log of the task."""
-        self._detail.display = True
-        self._detail.show_tab("log")
-        self._show_detail()
 
     def _row(self) -> AttemptRow | None:
         key = self.table.cursor_key

@@ -1,0 +1,103 @@
+"""What the two screens with a table have in common: filter line above, detail below or beside."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from textual import getters, on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container
+from textual.screen import Screen
+from textual.widgets import Footer
+
+from pipeloom.store.rows import AttemptRow
+from pipeloom.tui.keys import key
+from pipeloom.tui.task_columns import is_moving
+from pipeloom.tui.widgets.columns import Column, RowSource
+from pipeloom.tui.widgets.detail import DetailPane
+from pipeloom.tui.widgets.filter_bar import FilterBar
+from pipeloom.tui.widgets.virtual_table import VirtualTable
+
+if TYPE_CHECKING:
+    from pipeloom.tui.app import PipeloomApp
+
+
+SHARED_KEYS: Final[list[BindingType]] = [
+    key("slash", "filter", "Filter", "Show only the rows that match.", "table.filter", display="/"),
+    key("d", "detail", "Detail", "Show or hide what is known about the row.", "table.detail"),
+    key("l", "log", "Log", "Show the log of the row.", "table.log", footer=False),
+    key("escape", "back", "Back", "Close the detail, then clear the filter.", "table.back", footer=False),
+]
+"""Listed by each screen after its own, which come first in the footer."""
+
+
+class TableScreen(Screen[None]):
+    """A table of attempts with its filter and its detail; `follow` is called when another row is to be shown."""
+
+    app: PipeloomApp
+    AUTO_FOCUS = "VirtualTable"
+
+    filter_bar = getters.query_one(FilterBar)
+    detail = getters.query_one(DetailPane)
+
+    @property
+    def table(self) -> VirtualTable[AttemptRow]:
+        """The table."""
+        return self.query_one(VirtualTable)
+
+    def compose_panes(
+        self, source: RowSource[AttemptRow], columns: list[Column[AttemptRow]], empty: str
+    ) -> ComposeResult:
+        """Yield filter, table, detail and keys."""
+        ascii_only = self.app.ascii_only
+        yield FilterBar()
+        with Container(classes="panes"):
+            table: VirtualTable[AttemptRow] = VirtualTable(source, columns, is_live=is_moving, ascii_only=ascii_only)
+            table.empty_text = empty
+            yield table
+            detail = DetailPane(ascii_only=ascii_only)
+            detail.display = False
+            yield detail
+        yield Footer()
+
+    def follow(self) -> None:
+        """Show the row under the cursor in the detail, if that is open; each screen reads it from elsewhere."""
+
+    @on(VirtualTable.Chosen)
+    def _open(self) -> None:
+        self.action_detail()
+
+    @on(FilterBar.Left)
+    def _back_to_table(self) -> None:
+        self.table.focus()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer the way back only where there is one."""
+        if action == "back":
+            return self.detail.display or self.filter_bar.is_filtering
+        return super().check_action(action, parameters)
+
+    def action_filter(self) -> None:
+        """Begin to filter."""
+        self.filter_bar.begin()
+
+    def action_detail(self) -> None:
+        """Show the detail, or hide it."""
+        self.detail.display = not self.detail.display
+        if not self.detail.display:
+            self.table.focus()
+        self.follow()
+
+    def action_log(self) -> None:
+        """Show the log."""
+        self.detail.display = True
+        self.detail.show_tab("log")
+        self.follow()
+
+    def action_back(self) -> None:
+        """Hide the detail, or clear the filter."""
+        if self.detail.display:
+            self.action_detail()
+        else:
+            self.filter_bar.action_clear()
