@@ -1,53 +1,35 @@
-"""Runs a pipeline: hands attempts to the executor, their messages to the writer, and obeys commands from any thread.
-
-One lock guards everything that the engine decides. Nothing blocks while it is held: the writer's queue takes the
-engine's own entries without limit, and executors take attempts and requests without waiting.
-"""
+"""Runs a pipeline: takes the file, starts the threads, and leaves everything in order."""
 
 from __future__ import annotations
 
 import inspect
-import logging
 import os
 import random as _random
 import socket
 import threading
-from collections.abc import Callable, Iterable
-from datetime import timedelta
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from pipeloom.engine.book import Book, Stop, Try, refusal
-from pipeloom.engine.checks import KEPT_TEXT, as_json
+from pipeloom.engine.book import Book
 from pipeloom.engine.clock import SYSTEM_CLOCK, Clock, stamp
-from pipeloom.engine.commands import CommandResult, EngineLoad
-from pipeloom.engine.executors.base import Attempt, Executor, Outcome
+from pipeloom.engine.dispatcher import Dispatcher
 from pipeloom.engine.executors.thread import ThreadExecutor
-from pipeloom.engine.fold import Rejection
-from pipeloom.engine.inbox import Inbox
-from pipeloom.engine.options import EngineOptions, checked_workers
-from pipeloom.engine.records import CancelAsked, Ended, Finish, Requeued, RunChanged, Started, Submitted
-from pipeloom.engine.sink import CommitBatch, Sink
+from pipeloom.engine.options import EngineOptions
+from pipeloom.engine.sink import Sink
 from pipeloom.engine.tally import RunSummary, Tally
-from pipeloom.engine.timers import Timers
-from pipeloom.engine.verdict import verdict
 from pipeloom.engine.writer import Opened, Writer
-from pipeloom.errors import TaskCancelled, UsageError, WriterFailedError
-from pipeloom.messages import TaskLike
-from pipeloom.pipeline import Pipeline, checked_tasks, error_matches, positive_number, task_params
-from pipeloom.status import ACTIVE, FINAL, OPEN, WAITING, RunStatus, Status, run_status
+from pipeloom.errors import UsageError
+from pipeloom.pipeline import Pipeline, checked_tasks
+from pipeloom.status import ACTIVE, RunStatus, Status
 from pipeloom.store.connect import check_writable, open_writer
 from pipeloom.store.owner import OwnerLock
-from pipeloom.store.rows import AttemptRow, RunRow
-from pipeloom.text import clean, storable
+from pipeloom.store.rows import RunRow
 
-_log = logging.getLogger(__name__)
-
-_SUBMIT_CHUNK: Final = 2_000
 _PROCESS_STARTED_AT: Final = stamp(SYSTEM_CLOCK.now())
 
 
-class Engine:
+class Engine(Dispatcher):
     """One run of one pipeline. Commands are thread-safe, idempotent, and answer what happened."""
 
     def __init__(
@@ -59,41 +41,14 @@ class Engine:
         clock: Clock = SYSTEM_CLOCK,
         random: Callable[[], float] = _random.random,
     ) -> None:
+        super().__init__(pipeline, options or EngineOptions(), clock, random)
         self.db_path = Path(db_path).absolute()
-        self.pipeline = pipeline
-        self.options = options or EngineOptions()
-        self.failure: BaseException | None = None
-        """Why the writer has given up, if it has."""
-        self._clock = clock
-        self._random = random
-        self._policy = self.options.retry or pipeline.retry
-        self._time_limit = self.options.timeout or pipeline.timeout
-        self._workers = self.options.workers_for(pipeline)
         self._tasks = checked_tasks(pipeline.tasks)
         _check_worker(pipeline)
-        self._message_types = frozenset(pipeline.handlers)
         self._tally = Tally()
-        self._sinks: list[Sink] = [self, self._tally]
-        self._lock = threading.Lock()
-        self._ended = threading.Condition(self._lock)
-        """Notified when the run has ended: `wait` waits on it."""
-        self._worker_back = threading.Condition(self._lock)
-        """Notified while closing, when a worker has come back."""
-        self._timers = Timers(self._lock, clock, self._due, self.broken)
-        self._inbox = Inbox()
+        self._sinks.append(self._tally)
         self._owner = OwnerLock(self.db_path)
-        self._started = False
-        self._busy = 0
-        self._leaked = 0
-        self._late = 0
-        self._paused = False
-        self._idle = False
-        self._closing: str | None = None
         self._closed = threading.Event()
-        self._started_s = clock.monotonic()
-        self._elapsed_s: float | None = None
-
-    # -- life ------------------------------------------------------------------------------------------------------
 
     def add_sink(self, sink: Sink) -> None:
         """Tell `sink` of every commit; before `start`."""
@@ -134,7 +89,7 @@ class Engine:
             raise
         self.run_id = opened.run.id
         self._book = Book(opened.next_attempt_id)
-        self._executor: Executor = ThreadExecutor(self._workers)
+        self._executor = ThreadExecutor(self._workers)
         self._executor.start(self)
         self._started_s = self._clock.monotonic()
         self._started = True
@@ -197,178 +152,6 @@ class Engine:
             late=self._late,
         )
 
-    # -- commands --------------------------------------------------------------------------------------------------
-
-    def cancel(self, attempt_ids: Iterable[int] | None = None) -> CommandResult:
-        """Cancel attempts (None: all that are open): what waits ends at once, what runs is asked to stop."""
-        result, running = _Answer(), []
-        with self._lock:
-            if attempt_ids is None:
-                attempt_ids = [attempt.id for attempt in self._book.in_status(*OPEN)]
-            for attempt_id in attempt_ids:
-                attempt = self._book.get(attempt_id)
-                if attempt is None:
-                    result.refuse(attempt_id, "it is not an attempt of this run")
-                elif attempt.status in WAITING:
-                    self._end(attempt, Ended(Status.CANCELLED, self._now(), message="cancelled before it started"))
-                    result.accept(attempt_id)
-                elif attempt.status in ACTIVE:
-                    self._ask_to_stop(attempt, Stop.CANCEL)
-                    running.append(attempt_id)
-                    result.accept(attempt_id)
-                else:
-                    result.refuse(attempt_id, f"it has ended already ({attempt.status})")
-        self._executor.cancel(running)
-        self._inbox.wake()
-        return result.frozen()
-
-    def retry(self, attempt_ids: Iterable[int]) -> CommandResult:
-        """Follow ended attempts by new ones; one that waits for its due time starts now."""
-        result = _Answer()
-        with self._lock:
-            new: list[tuple[TaskLike, int, Status]] = []
-            for attempt_id in dict.fromkeys(attempt_ids):
-                attempt = self._book.get(attempt_id)
-                if attempt is None:
-                    result.refuse(attempt_id, "it is not an attempt of this run")
-                elif self._closing is not None:
-                    result.refuse(attempt_id, "the run is being closed")
-                elif (why := refusal(self._book, attempt)) is not None:
-                    result.refuse(attempt_id, why)
-                elif attempt.status is Status.RETRYING:
-                    self._requeue(attempt)
-                    result.accept(attempt_id)
-                else:
-                    new.append((attempt.task, attempt.number + 1, Status.QUEUED))
-            result.accept(*self._enter(new))
-            self._fill()
-        return result.frozen()
-
-    def abandon(self, attempt_ids: Iterable[int]) -> CommandResult:
-        """Give up on attempts whose workers do not stop: they end `cancelled`, and their slots stay occupied."""
-        result = _Answer()
-        with self._lock:
-            for attempt_id in attempt_ids:
-                attempt = self._book.get(attempt_id)
-                if attempt is None or attempt.status is not Status.CANCELLING:
-                    result.refuse(attempt_id, "only an attempt that was asked to stop can be abandoned")
-                    continue
-                if not self._executor.kill(attempt_id):
-                    self._give_up_on(attempt, Status.CANCELLED, "abandoned: its worker did not stop")
-                result.accept(attempt_id)
-        return result.frozen()
-
-    def pause(self) -> None:
-        """Start nothing more; what runs goes on."""
-        with self._lock:
-            self._paused = True
-
-    def resume(self) -> None:
-        """Go on dispatching."""
-        with self._lock:
-            self._paused = False
-            self._fill()
-
-    def set_workers(self, workers: int) -> int:
-        """Change the number of workers and return it; what runs is not interrupted when it falls."""
-        checked_workers(workers)
-        with self._lock:
-            self._workers = workers
-            self._executor.set_slots(workers)
-            self._fill()
-        return workers
-
-    def load(self) -> EngineLoad:
-        """Return how busy the engine is."""
-        with self._lock:
-            return EngineLoad(
-                self._workers, self._busy, self._leaked, self._book.waiting(), len(self._inbox), self._paused
-            )
-
-    # -- what the executor reports ---------------------------------------------------------------------------------
-
-    def started(self, attempt_id: int, worker: str) -> None:
-        """Note that a worker has taken the attempt."""
-        with self._lock:
-            attempt = self._book.get(attempt_id)
-            if attempt is None or attempt.status not in ACTIVE:
-                return
-            attempt.started = self._clock.monotonic()
-            self._tell(attempt_id, Started(self._now(), worker))
-            limit = getattr(attempt.task, "timeout", None) or self._time_limit
-            if (limit := positive_number(limit)) is not None:
-                self._timers.add(attempt.started + limit, (attempt_id, limit))
-
-    def message(self, attempt_id: int, msg: Any) -> None:
-        """Pass a worker's message on, waiting for room; what comes after the end is counted and dropped."""
-        attempt = self._book.get(attempt_id)
-        if attempt is None or attempt.deaf:
-            self._late += 1
-        elif type(msg) is Finish:
-            attempt.finish = msg
-        elif not self._inbox.put((attempt_id, msg), lambda: attempt.stop is not None):
-            attempt.muted = True
-            raise TaskCancelled
-
-    def ended(self, attempt_id: int, outcome: Outcome) -> None:
-        """Settle how the attempt ended and give its slot to the next one."""
-        with self._lock:
-            attempt = self._book.get(attempt_id)
-            if attempt is None:
-                return
-            self._busy -= 1
-            end = None
-            if attempt.abandoned:
-                self._leaked -= 1
-            else:
-                end = self._judge(attempt, outcome)
-                attempt.status = end.status
-            self._fill()
-            if self._closing is not None:
-                self._worker_back.notify_all()
-        if end is not None:
-            try:
-                self._inbox.put((attempt_id, end))
-            except WriterFailedError:
-                return  # the sinks have been told; `unsaved` counts what was lost
-
-    def broken(self, error: BaseException) -> None:
-        """Stop the run and tell every sink: a thread of the engine's own has failed, which is a bug."""
-        _log.critical("The engine has failed: %s", clean(error), exc_info=error)
-        for sink in self._sinks:
-            sink.writer_failed(error)
-
-    # -- what the writer reports -----------------------------------------------------------------------------------
-
-    def committed(self, batch: CommitBatch) -> None:
-        """Take note of what is on disk; an error that the policy forgives is followed by the next attempt."""
-        with self._lock:
-            for row in batch.attempts:
-                attempt = self._book.get(row.id) if row.status in FINAL else None
-                if attempt is not None and self._book.settle(attempt, row.status) and row.status is Status.ERROR:
-                    self._maybe_retry(attempt)
-            if self._book.unsettled == 0:
-                if batch.run is not None and batch.run.finished_at is not None:
-                    self._idle = True
-                    self._elapsed_s = self._clock.monotonic() - self._started_s
-                    self._ended.notify_all()
-                elif not self._idle and self._closing is None:
-                    self._finish_run()
-
-    def writer_waiting(self, reason: str | None) -> None:
-        """Nothing to do: workers wait by themselves, in `put`."""
-
-    def writer_failed(self, error: BaseException) -> None:
-        """Stop everything: no result could be kept."""
-        with self._lock:
-            self.failure = error
-            running = [attempt.id for attempt in self._book.in_status(*ACTIVE)] if self._started else []
-            self._ended.notify_all()
-        if running:
-            self._executor.cancel(running)
-
-    # -- inside, with the lock held --------------------------------------------------------------------------------
-
     def _open(self) -> Opened:
         options = self.options
         self._writer = Writer(
@@ -398,169 +181,6 @@ class Engine:
                 heartbeat_at=now,
             )
         )
-
-    def _now(self) -> str:
-        return stamp(self._clock.now())
-
-    def _tell(self, attempt_id: int, entry: object) -> None:
-        """Put an entry of the engine's own; a writer that has failed has told everybody already."""
-        if self.failure is None:
-            try:
-                self._inbox.put_now((attempt_id, entry))
-            except WriterFailedError:
-                return
-
-    def _enter(self, new: list[tuple[TaskLike, int, Status]], due_at: str | None = None) -> list[int]:
-        """Create attempts and their rows; returns the ids."""
-        if new and self._idle:
-            self._idle = False
-            self._elapsed_s = None
-            self._tell(0, RunChanged(RunStatus.RUNNING, None, self._workers))
-        now, rows = self._now(), []
-        for task, number, status in new:
-            attempt = self._book.add(task, number, status)
-            params, _ = as_json(dict(given) if (given := task_params(task)) else None)
-            rows.append(
-                AttemptRow(
-                    attempt.id,
-                    self.run_id,
-                    task.task_id,
-                    number,
-                    storable(task.name, KEPT_TEXT),
-                    status,
-                    queued_at=now,
-                    due_at=due_at,
-                    params=params,
-                )
-            )
-        for start in range(0, len(rows), _SUBMIT_CHUNK):
-            self._tell(0, Submitted(tuple(rows[start : start + _SUBMIT_CHUNK])))
-        return [row.id for row in rows]
-
-    def _fill(self) -> None:
-        """Hand attempts to the executor while it has free slots."""
-        while not self._paused and self._closing is None and self.failure is None and self._busy < self._workers:
-            attempt = self._book.next_ready()
-            if attempt is None:
-                return
-            attempt.status = Status.RUNNING
-            self._busy += 1
-            self._executor.submit(
-                Attempt(
-                    attempt.id,
-                    attempt.number,
-                    attempt.task,
-                    self.pipeline.worker_fn,
-                    self._message_types,
-                    self._policy.retry_on,
-                )
-            )
-
-    def _ask_to_stop(self, attempt: Try, why: Stop, note: str = "") -> None:
-        """Mark a running attempt as `cancelling`; the caller then tells the executor, without the lock."""
-        if attempt.stop is None:
-            attempt.stop = why
-            attempt.status = Status.CANCELLING
-            self._tell(attempt.id, CancelAsked(note))
-
-    def _end(self, attempt: Try, end: Ended) -> None:
-        attempt.status = end.status
-        self._tell(attempt.id, end)
-
-    def _give_up_on(self, attempt: Try, status: Status, note: str) -> None:
-        """End an attempt whose worker has not come back; its slot stays occupied until it does."""
-        attempt.abandoned = True
-        self._leaked += 1
-        duration = None if attempt.started is None else self._clock.monotonic() - attempt.started
-        self._end(attempt, Ended(status, self._now(), duration, message=note))
-
-    def _judge(self, attempt: Try, outcome: Outcome) -> Ended:
-        end, attempt.retryable = verdict(attempt, outcome, self._policy.retry_on, self._closing)
-        duration = None if attempt.started is None else max(0.0, self._clock.monotonic() - attempt.started)
-        end.at = attempt.finish.at if attempt.finish is not None and attempt.finish.at else self._now()
-        end.duration_s = duration
-        return end
-
-    def _maybe_retry(self, attempt: Try) -> None:
-        """Follow an error by the next attempt when the task or the policy grants one."""
-        own = getattr(attempt.task, "retries", None)
-        granted = own if isinstance(own, int) and not isinstance(own, bool) else self._policy.retries
-        again = attempt.retryable and self._book.is_latest(attempt)
-        if not again or attempt.number > granted or self._closing is not None:
-            return
-        delay = self._policy.delay_s(attempt.number, self._random())
-        due_at = stamp(self._clock.now() + timedelta(seconds=delay))
-        (new_id,) = self._enter([(attempt.task, attempt.number + 1, Status.RETRYING)], due_at)
-        self._timers.add(self._clock.monotonic() + delay, (new_id, None))
-
-    def _requeue(self, attempt: Try) -> None:
-        self._book.make_ready(attempt)
-        self._tell(attempt.id, Requeued())
-
-    def _due(self, event: tuple[int, float | None]) -> Callable[[], None] | None:
-        """Act on a timer, with the lock held; what is returned is called without it."""
-        attempt_id, limit = event
-        attempt = self._book.get(attempt_id)
-        if attempt is None:
-            return None
-        if limit is None:
-            if attempt.status is Status.RETRYING:
-                self._requeue(attempt)
-                self._fill()
-            return None
-        if attempt.status is not Status.RUNNING:
-            return None
-        self._ask_to_stop(attempt, Stop.TIMEOUT, f"time limit of {limit:g} s reached")
-        return lambda: self._stop_running([attempt_id])
-
-    def _stop_running(self, attempt_ids: list[int]) -> None:
-        self._executor.cancel(attempt_ids)
-        self._inbox.wake()
-
-    def _on_rejected(self, attempt_id: int, rejection: Rejection) -> None:
-        """Stop the worker whose message its handler could not persist (called by the writer)."""
-        with self._lock:
-            attempt = self._book.get(attempt_id)
-            if attempt is None:
-                return
-            attempt.retryable = error_matches(rejection.error, self._policy.retry_on)
-            if attempt.status is not Status.RUNNING:
-                return
-            self._ask_to_stop(attempt, Stop.REJECTED, rejection.message)
-        self._stop_running([attempt_id])
-
-    def _interrupt(self, reason: str) -> list[int]:
-        """End what waits, mark what runs, and return the ids of what runs."""
-        for attempt in self._book.in_status(*WAITING):
-            self._end(attempt, Ended(Status.INTERRUPTED, self._now(), message=reason))
-        running = list(self._book.in_status(*ACTIVE))
-        for attempt in running:
-            self._ask_to_stop(attempt, Stop.INTERRUPT, reason)
-        return [attempt.id for attempt in running]
-
-    def _await_workers(self, deadline: float) -> None:
-        while self._busy > self._leaked and (left := deadline - self._clock.monotonic()) > 0:
-            self._clock.wait(self._worker_back, left)
-
-    def _finish_run(self) -> None:
-        self._tell(0, RunChanged(run_status(self._book.ends()), self._now(), self._workers))
-
-
-class _Answer:
-    """A `CommandResult` in the making."""
-
-    def __init__(self) -> None:
-        self._accepted: list[int] = []
-        self._refused: dict[int, str] = {}
-
-    def accept(self, *attempt_ids: int) -> None:
-        self._accepted.extend(attempt_ids)
-
-    def refuse(self, attempt_id: int, why: str) -> None:
-        self._refused[attempt_id] = why
-
-    def frozen(self) -> CommandResult:
-        return CommandResult(tuple(self._accepted), self._refused)
 
 
 def _check_worker(pipeline: Pipeline) -> None:
