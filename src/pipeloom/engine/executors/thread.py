@@ -27,6 +27,7 @@ class ThreadExecutor:
         self._threads: list[threading.Thread] = []
         self._channels: dict[int, WorkerChannel] = {}
         self._closed = False
+        self._here = threading.local()
 
     @property
     def slots(self) -> int:
@@ -48,6 +49,11 @@ class ThreadExecutor:
             self._reports.message(attempt_id, msg)
 
         self._channels[attempt.id] = WorkerChannel(attempt, send)
+        if getattr(self._here, "finishing", False):
+            # The engine's answer to the end of an attempt: the thread that reported it goes on with this one itself,
+            # which spares a wake-up and a change of threads for every task.
+            self._here.finishing, self._here.next = False, attempt
+            return
         with self._lock:
             self._waiting.put(attempt)
             if self._idle:
@@ -83,14 +89,20 @@ class ThreadExecutor:
 
     def _work(self, worker: str) -> None:
         try:
-            while (attempt := self._waiting.get()) is not None:
+            attempt = self._waiting.get()
+            while attempt is not None:
                 outcome = self._run(attempt, worker)
-                # Idle before the report: the engine answers it with the next attempt, which this thread then takes.
-                with self._lock:
-                    self._idle += 1
+                self._here.finishing, self._here.next = True, None
                 self._reports.ended(attempt.id, outcome)
+                self._here.finishing = False
+                attempt = self._here.next or self._wait()
         except BaseException as error:  # noqa: BLE001 - a worker thread that dies unseen would leave the run waiting
             self._reports.broken(error)
+
+    def _wait(self) -> Attempt | None:
+        with self._lock:
+            self._idle += 1
+        return self._waiting.get()
 
     def _run(self, attempt: Attempt, worker: str) -> Outcome:
         channel = self._channels[attempt.id]
