@@ -97,9 +97,9 @@ def run_pipeline(
 def run_headless(engine: Engine, reporter: Reporter) -> RunSummary:
     """Run the engine to its end and return the summary; a `KeyboardInterrupt` is raised again after all is saved."""
     engine.add_sink(reporter)
-    engine.start()
     with reporter:
         try:
+            engine.start()
             engine.wait()
         except KeyboardInterrupt as stop:
             engine.close(reason=str(stop) or "stopped with ctrl+c")

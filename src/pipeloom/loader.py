@@ -70,7 +70,9 @@ def _import_file(path: Path) -> ModuleType:
     sys.modules[name] = module  # dataclasses and pickling look a class's module up by name
     try:
         module_spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         del sys.modules[name]
         raise UsageError(_import_failure(str(path), error)) from error
     return module
@@ -85,7 +87,9 @@ def _import_module(name: str) -> ModuleType:
                 f"There is no module {name}: name an installed module, or a file such as ./{name}.py."
             ) from None
         raise UsageError(_import_failure(name, error)) from error
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise UsageError(_import_failure(name, error)) from error
 
 

@@ -56,7 +56,7 @@ Grace = Annotated[float, typer.Option(metavar="SECONDS", help="What running task
 
 
 class Signalled(KeyboardInterrupt):
-    """A signal that asks the program to stop."""
+    """A signal that asks the program to stop. `run_engine` deals with it: typer would make any of them a ctrl+c."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"stopped by {signal.Signals(number).name}")
@@ -94,8 +94,6 @@ def run(program: Callable[[], Any]) -> NoReturn:
     except PipeloomError as error:
         tell(str(error))
         code = Exit.USAGE
-    except Signalled as stop:
-        code = 128 + stop.number
     except KeyboardInterrupt:
         code = 128 + signal.SIGINT
     except Exception as error:

@@ -14,14 +14,17 @@ from pipeloom.cli.frame import (
     PIPELINE_HELP,
     Durability,
     DurabilityChoice,
+    Exit,
     Grace,
     NoStore,
     NoWal,
+    Signalled,
     Version,
     Workers,
     exit_code,
     source_of,
     stop_on_signals,
+    tell,
 )
 from pipeloom.console import shared_console
 from pipeloom.console.lines import LineReporter, json_lines, json_summary
@@ -79,21 +82,19 @@ def run_command(
 def run_engine(engine: Engine, *, json: bool = False) -> None:
     """Run an engine to its end, tell the summary, and leave with the code that fits."""
     stop_on_signals()
-    reporter: Reporter = LineReporter(sys.stdout, json_lines) if json else reporter_for(engine, "auto")
+    lines = LineReporter(sys.stdout, json_lines, last=lambda: json_summary(engine.summary())) if json else None
+    reporter: Reporter = lines or reporter_for(engine, "auto")
+    stopped: int | None = None
     try:
-        summary = run_headless(engine, reporter)
-    except KeyboardInterrupt:
-        if engine.is_started:
-            _tell_summary(engine, json=json)
-        raise
-    _tell_summary(engine, json=json)
-    raise typer.Exit(exit_code(summary))
-
-
-def _tell_summary(engine: Engine, *, json: bool) -> None:
-    summary = engine.summary()
-    if json:
-        sys.stdout.write(json_summary(summary) + "\n")
-        return
-    for line in summary_lines(summary):
-        shared_console().print(line, soft_wrap=True)
+        run_headless(engine, reporter)
+    except Signalled as stop:
+        stopped = stop.number
+    if not engine.is_started:
+        raise typer.Exit(128 + (stopped or 0))
+    if lines is None:
+        for line in summary_lines(engine.summary()):
+            shared_console().print(line, soft_wrap=True)
+    elif lines.trouble is not None and not isinstance(lines.trouble, BrokenPipeError):
+        tell(f"The lines could not be written: {lines.trouble}.")
+        raise typer.Exit(Exit.UNSAVED)
+    raise typer.Exit(exit_code(engine.summary()) if stopped is None else 128 + stopped)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self, TextIO
 
 from pipeloom.engine.sink import CommitBatch
@@ -18,6 +20,7 @@ from pipeloom.text import clean
 Describe = Callable[[CommitBatch], Iterator[str]]
 
 HEARTBEAT_S = 30.0
+_PATIENCE_S = 5.0
 _SHOWN = ("id", "run_id", "task_id", "attempt", "name", "status", "progress", "message", "started_at", "finished_at",
           "duration_s", "error_type")  # fmt: skip
 
@@ -25,11 +28,15 @@ _SHOWN = ("id", "run_id", "task_id", "attempt", "name", "status", "progress", "m
 class LineReporter:
     """A sink that writes lines in a thread of its own: a reader that is slow, or gone, holds up nobody."""
 
-    def __init__(self, stream: TextIO, describe: Describe) -> None:
+    def __init__(self, stream: TextIO | None, describe: Describe, last: Callable[[], str] | None = None) -> None:
+        """Write what `describe` says of each batch, and `last()` when all is over; without a stream, nothing."""
         self._stream = stream
         self._describe = describe
+        self._last = last
         self._batches: queue.SimpleQueue[CommitBatch | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._main, name="pipeloom-lines", daemon=True)
+        self.trouble: Exception | None = None
+        """Why the lines could not be written, if they could not."""
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -37,26 +44,42 @@ class LineReporter:
 
     def __exit__(self, *_: object) -> None:
         self._batches.put(None)
-        self._thread.join(5.0)
+        self._thread.join(_PATIENCE_S)
 
     def committed(self, batch: CommitBatch) -> None:
         """Queue the lines of a batch."""
         self._batches.put(batch)
 
     def writer_waiting(self, reason: str | None) -> None:
-        """Keep to state changes: `run_headless` tells of trouble with the file."""
+        """Keep to state changes."""
 
     def writer_failed(self, error: BaseException) -> None:
         """Keep to state changes: the summary tells what was lost."""
 
     def _main(self) -> None:
-        while (item := self._batches.get()) is not None:
-            try:
-                for line in self._describe(item):
-                    self._stream.write(line + "\n")
-                self._stream.flush()
-            except (OSError, ValueError):
-                return  # nobody reads any more: the run goes on without
+        if self._stream is None:
+            return
+        try:
+            while (batch := self._batches.get()) is not None:
+                self._write(self._stream, self._describe(batch))
+            if self._last is not None:
+                self._write(self._stream, [self._last()])
+        except Exception as error:  # noqa: BLE001 - the run goes on without its lines; the program tells at its end
+            self.trouble = error
+            _give_up(self._stream)
+
+    @staticmethod
+    def _write(stream: TextIO, lines: Iterable[str]) -> None:
+        stream.writelines(line + "\n" for line in lines)
+        stream.flush()
+
+
+def _give_up(stream: TextIO) -> None:
+    """Point the stream nowhere, so that the interpreter does not fail over it once more when it ends."""
+    with contextlib.suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
 
 
 class PlainLines:
@@ -83,7 +106,7 @@ class PlainLines:
 def json_lines(batch: CommitBatch) -> Iterator[str]:
     """Yield one JSON object for each state change."""
     for row in batch.attempts:
-        yield json.dumps({"type": "attempt", **{name: getattr(row, name) for name in _SHOWN}})
+        yield json.dumps({"type": "attempt", **{name: getattr(row, name) for name in _SHOWN}}, default=str)
 
 
 def json_summary(summary: RunSummary) -> str:
@@ -100,7 +123,7 @@ def json_summary(summary: RunSummary) -> str:
         "unsaved": summary.unsaved,
         "late": summary.late,
     }
-    return json.dumps(shown)
+    return json.dumps(shown, default=str)
 
 
 def _plain(row: AttemptRow) -> str:

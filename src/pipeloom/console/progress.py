@@ -24,6 +24,8 @@ class ProgressReporter:
         self._console = console
         self._tally = Tally()
         self._bars: dict[int, TaskID] = {}
+        self._hidden: dict[int, AttemptRow] = {}
+        """Running attempts for which the terminal has no line left."""
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -49,10 +51,13 @@ class ProgressReporter:
         """Move the bars."""
         self._tally.committed(batch)
         for row in batch.attempts:
+            self._hidden.pop(row.id, None)
             if row.status in ACTIVE:
                 self._draw(row)
             elif (bar := self._bars.pop(row.id, None)) is not None:  # a TaskID of 0 is a bar too
                 self._progress.remove_task(bar)
+        while self._hidden and self._room():
+            self._draw(self._hidden.pop(next(iter(self._hidden))))
         failed = self._tally.counts().get(Status.ERROR, 0)
         note = f"{failed:,} failed" if failed else ""
         self._progress.update(self._overall, completed=self._tally.settled(), note=note)
@@ -69,8 +74,12 @@ class ProgressReporter:
     def _draw(self, row: AttemptRow) -> None:
         bar = self._bars.get(row.id)
         if bar is None:
-            if len(self._bars) >= max(1, self._console.height - _LINES_LEFT):
+            if not self._room():
+                self._hidden[row.id] = row
                 return
             bar = self._bars[row.id] = self._progress.add_task(clean(row.name, 40), total=100, note="")
         completed = None if row.progress is None else round(row.progress * 100)
         self._progress.update(bar, completed=completed, note=clean(row.message, 60))
+
+    def _room(self) -> bool:
+        return len(self._bars) < max(1, self._console.height - _LINES_LEFT)

@@ -52,8 +52,9 @@ def _duration(seconds: float) -> str:
 
 
 def _short(summary: RunSummary) -> str:
-    """Return the file's path as the user would type it here."""
+    """Return the file's path as the user would type it here; a leading dash would be read as an option."""
     try:
-        return str(summary.db_path.relative_to(Path.cwd()))
+        path = str(summary.db_path.relative_to(Path.cwd()))
     except (ValueError, OSError):
         return str(summary.db_path)
+    return f"./{path}" if path.startswith("-") else path
