@@ -113,7 +113,7 @@ def open_reader(path: Path, *, immutable: bool = False) -> sqlite3.Connection:
 
 
 def _stat(path: Path) -> os.stat_result | None:
-    if str(path) in ("", ".", ":memory:"):
+    if str(path) in ("", ".") or path.name == ":memory:":
         raise StoreError("pipeloom needs a database file: name one, for example etl.db.")
     try:
         return path.stat()

@@ -1,0 +1,196 @@
+"""What the programs print, write and exit with."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def rows(path: Path, sql: str) -> list[Any]:
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute(sql).fetchall()
+    finally:
+        connection.close()
+
+
+FILES = {
+    "broken.py": "def (",
+    "raises.py": "x = {}['temp_max']",
+    "exits.py": "import sys; sys.exit('no')",
+    "strange.py": "class Odd(BaseException): pass\nraise Odd('odd')",
+    "empty.py": "x = 1",
+    "needs.py": "import not_installed_anywhere",
+    "doubles.py": "from pipeloom import *\npipeline = Pipeline('p', [TaskDef(1, 'a'), TaskDef(1, 'b')], print)",
+    "nameless.py": "from pipeloom import *\nclass T: task_id = 1\npipeline = Pipeline('p', [T()], print)",
+    "text.db": "this is no database\n" * 100,
+}
+
+
+@pytest.mark.parametrize("program", ["pipeloom run", "pipeloom-tui"])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["new.db", "missing.py"], "There is no file missing.py"),
+        (["new.db", "."], "is a folder"),
+        (["new.db", "no.such.module"], "There is no module no.such.module"),
+        (["new.db", "broken.py"], "SyntaxError"),
+        (["new.db", "raises.py"], "KeyError: 'temp_max' (raises.py, line 1)"),
+        (["new.db", "exits.py"], "SystemExit: no"),
+        (["new.db", "strange.py"], "Odd: odd"),
+        (["new.db", "needs.py"], "No module named 'not_installed_anywhere'"),
+        (["new.db", "empty.py"], "holds no Pipeline"),
+        (["new.db", "good.py"], "several pipelines: choose one with good.py:pipeline or :failing"),
+        (["new.db", "good.py:nobody"], "it holds pipeline, failing"),
+        (["new.db", "good.py:work"], "is a function, not a Pipeline"),
+        (["new.db", "doubles.py"], "more than once: 1"),
+        (["new.db", "nameless.py"], "no name"),
+        (["new.db", "one.py", "--workers", "0"], "workers must be"),
+        (["new.db", "one.py", "--grace", "-1"], "grace must be"),
+        (["no/new.db", "one.py"], "There is no folder"),
+        ([".", "one.py"], "is a directory"),
+        (["text.db", "one.py"], "cannot be read as an SQLite database"),
+        (["text.db/new.db", "one.py"], "is not a folder"),
+        ([":memory:", "one.py"], "needs a database file"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_nothing_is_written(
+    run: Any, folder: Path, program: str, arguments: list[str], words: str
+) -> None:
+    for name, text in FILES.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    before = {path.name: path.stat().st_size for path in folder.iterdir() if path.name != "__pycache__"}
+    done = run(*program.split(" ")[:1], *program.split(" ")[1:], *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    after = {path.name: path.stat().st_size for path in folder.iterdir() if path.name != "__pycache__"}
+    assert after == before
+
+
+def test_a_file_that_somebody_else_runs_on_is_refused_by_name(run: Any, popen: Any, folder: Path) -> None:
+    (folder / "slow.py").write_text(
+        "from pipeloom import *\npipeline = Pipeline('p', [TaskDef(1, 'a')], lambda t, q: (print('in', flush=True), q.sleep(60)))"
+    )
+    process = popen("pipeloom", "run", "etl.db", "slow.py")
+    assert process.stdout.readline() == "in\n"
+    done = run("pipeloom", "run", "etl.db", "one.py")
+    assert (done.returncode, f"in use by pipeloom process {process.pid}" in done.stderr) == (2, True)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+
+
+def test_exit_codes_and_the_summary_tell_how_it_went(run: Any, folder: Path) -> None:
+    done = run("pipeloom", "run", "etl.db", "good.py:pipeline")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "good  run 1: 3 done" in done.stderr
+    done = run("pipeloom", "run", "etl.db", "good.py:failing")
+    assert done.returncode == 1
+    assert "× bad  KeyError: 'temp_max'" in done.stderr
+    assert "pipeloom-tui etl.db" in done.stderr
+    assert rows(folder / "etl.db", "SELECT run_id, count(*) FROM task_runs GROUP BY 1") == [(1, 3), (2, 2)]
+    assert rows(folder / "etl.db", "SELECT DISTINCT source FROM pipeline_runs") == [
+        (f"{folder / 'good.py'}:pipeline",),
+        (f"{folder / 'good.py'}:failing",),
+    ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_b15_a_signal_stops_gracefully_and_is_the_exit_code(popen: Any, folder: Path, number: signal.Signals) -> None:
+    (folder / "slow.py").write_text(
+        "from pipeloom import *\npipeline = Pipeline('p', [TaskDef(1, 'a')], lambda t, q: (print('in', flush=True), q.sleep(60)))"
+    )
+    process = popen("pipeloom", "run", "etl.db", "slow.py")
+    assert process.stdout.readline() == "in\n"
+    process.send_signal(number)
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode == 128 + number
+    assert "1 interrupted" in said
+    assert rows(folder / "etl.db", "SELECT status, message FROM task_runs") == [
+        ("interrupted", f"stopped by {number.name}")
+    ]
+
+
+def test_json_lines_are_objects_and_end_in_a_summary(run: Any) -> None:
+    done = run("pipeloom", "run", "etl.db", "good.py:failing", "--json")
+    objects = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {entry["type"] for entry in objects[:-1]} == {"attempt"}
+    assert objects[-1]["type"] == "summary"
+    assert objects[-1]["counts"] == {"done": 1, "error": 1}
+    assert objects[-1]["failed"] == [{"task_id": 0, "name": "bad", "error": "KeyError: 'temp_max'"}]
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize(("target", "code"), [("/dev/full", 4), ("closed", 0), ("gone", 0)])
+def test_output_that_goes_nowhere_does_not_stop_the_run(run: Any, folder: Path, target: str, code: int) -> None:
+    line = f"{sys.executable} -c 'from pipeloom.cli import run_main; run_main()' run etl.db one.py --json"
+    ending = {"/dev/full": "> /dev/full", "closed": ">&-", "gone": "| true"}[target]
+    script = f"set -o pipefail; {line} {ending}"
+    done = subprocess.run(["bash", "-c", script], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert rows(folder / "etl.db", "SELECT count(*) FROM task_runs WHERE status='done'") == [(3,)]
+
+
+@pytest.mark.parametrize(
+    "redirection",
+    [
+        "</dev/null",
+        "</dev/null >/dev/null",
+        "</dev/null 2>/dev/null",
+        "<&-",
+        "2>&-",
+        "<&- >&- 2>&-",
+        "</dev/null 2>&1 | cat",
+        "| cat",
+    ],
+)
+def test_b6_b7_without_a_terminal_the_cockpit_runs_headless_or_says_what_it_needs(
+    folder: Path, redirection: str
+) -> None:
+    line = f"set -o pipefail; {sys.executable} -c 'from pipeloom.cli import tui_main; tui_main()' etl.db"
+    for arguments, code in (("one.py", 0), ("", 2)):
+        done = subprocess.run(
+            ["bash", "-c", f"{line} {arguments} {redirection}"],
+            cwd=folder,
+            capture_output=True,
+            timeout=60,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        assert done.returncode == code, done.stderr
+        assert b"\x1b" not in done.stdout + done.stderr
+        assert b"Traceback" not in done.stdout + done.stderr
+    assert rows(folder / "etl.db", "SELECT status, count(*) FROM task_runs GROUP BY 1") == [("done", 3)]
+
+
+@pytest.mark.parametrize("name", ["with space.db", "#a.db", "a%20b.db", "a?mode=memory.db"])
+def test_any_file_name_will_do(run: Any, folder: Path, name: str) -> None:
+    assert run("pipeloom", "run", name, "one.py").returncode == 0
+    assert rows(folder / name, "SELECT count(*) FROM task_runs") == [(3,)]
+
+
+def test_a_name_that_begins_with_a_dash_will_do_and_the_hint_is_usable(run: Any, folder: Path) -> None:
+    done = run("pipeloom", "run", "--", "-x.db", "one.py")
+    assert done.returncode == 0
+    assert "pipeloom-tui ./-x.db" in done.stderr
+
+
+def test_versions_and_help_are_told(run: Any) -> None:
+    for program in ("pipeloom", "pipeloom-tui"):
+        assert run(program, "--version").stdout.startswith("pipeloom 0.")
+        assert "PIPELINE" in run(program, *(["run"] if program == "pipeloom" else []), "--help").stdout
+    assert "not both" in run("pipeloom-tui", "etl.db", "one.py", "--demo").stderr
+
+
+def test_without_status_the_file_holds_no_tables_of_ours(run: Any, folder: Path) -> None:
+    done = run("pipeloom", "run", "etl.db", "one.py", "--no-store")
+    assert (done.returncode, "3 done" in done.stderr) == (0, True)
+    assert rows(folder / "etl.db", "SELECT name FROM sqlite_schema") == []
