@@ -71,8 +71,9 @@ def test_misuse_is_refused_before_anything_is_written(tmp_path: Path, tasks: Any
 
 def test_ctrl_c_saves_and_is_passed_on(tmp_path: Path) -> None:
     def work(task: TaskDef, q: Any) -> None:
-        assert threading.main_thread().ident is not None
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        main = threading.main_thread().ident
+        assert main is not None
+        signal.pthread_kill(main, signal.SIGINT)
         q.sleep(60)
 
     with pytest.raises(KeyboardInterrupt):
