@@ -58,6 +58,7 @@ def test_handlers_and_schema_may_be_arguments(tmp_path: Path) -> None:
         ([TaskDef(1, "a")], {"worker_fn": print, "workers": 0}),
         ([TaskDef(1, "a"), TaskDef(1, "b")], {"worker_fn": print}),
         ([TaskDef(1, "a")], {"worker_fn": print, "ui": "loud"}),
+        ([TaskDef(1, "a")], {"worker_fn": print, "ui": "tui"}),  # there is no terminal here
         ([TaskDef(1, "a")], {"worker_fn": print, "durability": "some"}),
         ([TaskDef(1, "a")], {"worker_fn": print, "executor": "gpu"}),
         ([TaskDef(1, "a")], {"worker_fn": "print"}),

@@ -88,7 +88,11 @@ def run_pipeline(
         return _run_in_tui(engine)
     if ui not in ("auto", "progress", "none"):
         raise UsageError(f'ui must be "auto", "progress", "tui" or "none", not {ui!r}.')
-    summary = run_headless(engine, reporter_for(engine, ui))
+    return _saved(engine, run_headless(engine, reporter_for(engine, ui)))
+
+
+def _saved(engine: Engine, summary: RunSummary) -> RunSummary:
+    """Return the summary, unless something could not be saved."""
     if engine.failure is not None:
         raise WriterFailedError(f"{summary.unsaved:,} changes were not saved: {engine.failure}") from engine.failure
     return summary
@@ -118,7 +122,7 @@ def reporter_for(engine: Engine, ui: Ui) -> Reporter:
     if ui == "none":
         return Silence()
     console = shared_console()
-    if ui == "progress" or console.is_terminal:
+    if ui == "progress" or (console.is_terminal and not console.is_dumb_terminal):
         return ProgressReporter(console, engine.pipeline.name, engine.task_count)
     return LineReporter(sys.stderr, PlainLines(engine.task_count))
 
@@ -144,6 +148,10 @@ def _pipeline(
 
 
 def _run_in_tui(engine: Engine) -> RunSummary:
+    from pipeloom.console import has_terminal
+
+    if not has_terminal():
+        raise UsageError('ui="tui" needs a terminal; ui="auto" does without.')
     from pipeloom.tui.app import PipeloomApp
     from pipeloom.tui.terminal import run_app
 
@@ -153,4 +161,4 @@ def _run_in_tui(engine: Engine) -> RunSummary:
         raise app.start_error
     if app.summary is None:
         raise PipeloomError("The screen ended before the run did.")
-    return app.summary
+    return _saved(engine, app.summary)

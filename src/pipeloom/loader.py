@@ -14,6 +14,8 @@ from pipeloom.errors import UsageError
 from pipeloom.pipeline import Pipeline
 from pipeloom.text import first_line
 
+_LONGEST = 4096
+
 
 def load_pipeline(spec: str) -> Pipeline:
     """Return the pipeline that `path/to/file.py[:name]` or `package.module[:name]` stands for.
@@ -21,6 +23,8 @@ def load_pipeline(spec: str) -> Pipeline:
     Raises `UsageError` when there is no such file or module, when importing it fails, or when it is not clear which
     pipeline is meant.
     """
+    if len(spec) > _LONGEST:
+        raise UsageError(f"{spec[:60]}… is too long to name a pipeline.")
     place, _, name = spec.rpartition(":") if _has_name(spec) else (spec, "", "")
     module = _import_file(Path(place)) if _is_path(place) else _import_module(place)
     found = {key: value for key, value in vars(module).items() if isinstance(value, Pipeline)}
@@ -37,11 +41,18 @@ def load_pipeline(spec: str) -> Pipeline:
 def _has_name(spec: str) -> bool:
     """Tell whether `spec` ends in `:name` (a colon in a folder's name does not count)."""
     _, colon, name = spec.rpartition(":")
-    return bool(colon) and name.isidentifier() and not Path(spec).exists()
+    return bool(colon) and name.isidentifier() and not _exists(Path(spec))
 
 
 def _is_path(place: str) -> bool:
-    return place.endswith(".py") or "/" in place or Path(place).exists()
+    return place.endswith(".py") or "/" in place or _exists(Path(place))
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long, for example, is the name of nothing
+        return False
 
 
 def _named(found: dict[str, Pipeline], namespace: dict[str, object], name: str, place: str) -> Pipeline:
@@ -54,9 +65,9 @@ def _named(found: dict[str, Pipeline], namespace: dict[str, object], name: str, 
 
 
 def _import_file(path: Path) -> ModuleType:
-    if path.is_dir():
+    if _exists(path) and path.is_dir():
         raise UsageError(f"{path} is a folder: name the Python file in it that holds the pipeline.")
-    if not path.is_file():
+    if not _exists(path):
         raise UsageError(f"There is no file {path}: name the Python file that holds the pipeline.")
     real = path.resolve()
     # As `python file.py` does, so that the file may import its neighbours; never the current directory as such.

@@ -40,6 +40,7 @@ FILES = {
     [
         (["new.db", "missing.py"], "There is no file missing.py"),
         (["new.db", "."], "is a folder"),
+        (["new.db", "x" * 300 + ".py"], "There is no file"),
         (["new.db", "no.such.module"], "There is no module no.such.module"),
         (["new.db", "broken.py"], "SyntaxError"),
         (["new.db", "raises.py"], "KeyError: 'temp_max' (raises.py, line 1)"),
@@ -193,4 +194,16 @@ def test_versions_and_help_are_told(run: Any) -> None:
 def test_without_status_the_file_holds_no_tables_of_ours(run: Any, folder: Path) -> None:
     done = run("pipeloom", "run", "etl.db", "one.py", "--no-store")
     assert (done.returncode, "3 done" in done.stderr) == (0, True)
+    assert "pipeloom-tui" not in done.stderr  # there is no history to show
     assert rows(folder / "etl.db", "SELECT name FROM sqlite_schema") == []
+
+
+def test_a_signal_that_the_parent_ignores_is_not_for_us(folder: Path) -> None:
+    (folder / "hup.py").write_text(
+        "import os, signal\nfrom pipeloom import *\n"
+        "pipeline = Pipeline('p', [TaskDef(1, 'a')], lambda t, q: (os.kill(os.getpid(), signal.SIGHUP), q.sleep(0.1)))"
+    )
+    line = f"trap '' HUP; {sys.executable} -c 'from pipeloom.cli import run_main; run_main()' run etl.db hup.py"
+    done = subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert rows(folder / "etl.db", "SELECT status FROM task_runs") == [("done",)]

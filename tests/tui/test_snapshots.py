@@ -100,18 +100,25 @@ def history_app(tmp_path: Path, synthetic: Any) -> PipeloomApp:
     return PipeloomApp(path, clock=lambda: synthetic.clock, monotonic=lambda: 1000.0)
 
 
+async def at_rest(pilot: Any) -> None:
+    """Wait until nothing is being read any more; a read that a newer one replaced does not count."""
+    for _ in range(500):
+        await pilot.pause()
+        if all(worker.is_finished for worker in pilot.app.workers):
+            return
+        await pilot.pause(0.01)
+    raise AssertionError("the history is still being read")
+
+
 def loaded(*keys: str, at: int | None = None, tab: str | None = None) -> Before:
     async def before(pilot: Any) -> None:
-        await pilot.app.workers.wait_for_complete()
-        await pilot.pause()
+        await at_rest(pilot)
         if at is not None:
             pilot.app.screen.table.move_to_key(at)
         await pilot.press(*keys)
         if tab:
             pilot.app.screen.query_one(DetailPane).show_tab(tab)
-        await pilot.pause()
-        await pilot.app.workers.wait_for_complete()
-        await pilot.pause()
+        await at_rest(pilot)
 
     return before
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +22,7 @@ from pipeloom.cli.frame import (
     source_of,
     tell,
 )
+from pipeloom.console import has_terminal
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.options import EngineOptions
 from pipeloom.errors import UsageError
@@ -80,13 +79,6 @@ def cockpit(
         from pipeloom.cli.headless import run_engine
 
         run_engine(engine)
-
-
-def has_terminal() -> bool:
-    """Tell whether there is a terminal to draw on and to read keys from; Textual draws on stderr."""
-    streams = (sys.stdin, sys.stderr)
-    attached = all(stream is not None and not stream.closed and stream.isatty() for stream in streams)
-    return attached and os.environ.get("TERM", "dumb") not in ("", "dumb", "unknown")
 
 
 def _chosen(spec: str | None, *, demo: bool) -> tuple[Pipeline | None, str | None]:

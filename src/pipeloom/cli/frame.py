@@ -74,12 +74,13 @@ def stop_on_signals() -> None:
         raise Signalled(number)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stop)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup: then it is not for us
+            signal.signal(number, stop)
 
 
-def exit_code(summary: RunSummary) -> Exit:
-    """Return what the summary means to the shell."""
-    if summary.unsaved:
+def exit_code(summary: RunSummary, failure: BaseException | None = None) -> Exit:
+    """Return what the end of a run means to the shell."""
+    if summary.unsaved or failure is not None:
         return Exit.UNSAVED
     if summary.counts.get(Status.ERROR):
         return Exit.FAILED
@@ -98,7 +99,7 @@ def run(program: Callable[[], Any]) -> NoReturn:
         code = 128 + signal.SIGINT
     except Exception as error:
         logging.getLogger(__name__).debug("internal error", exc_info=error)
-        tell(f"internal error: {type(error).__name__}: {error}. Please report it.")
+        tell(f"internal error: {type(error).__name__}. Please report it.")
         code = Exit.INTERNAL
     sys.exit(code)
 

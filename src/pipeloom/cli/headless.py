@@ -68,6 +68,7 @@ def run_command(
     Exit codes: 0 all tasks done; 1 some failed; 2 it could not start; 3 tasks were cancelled; 4 something could not be
     saved; 128 + n ended by signal n.
     """
+    chosen = load_pipeline(pipeline)
     options = EngineOptions(
         workers=workers,
         wal=not no_wal,
@@ -76,7 +77,7 @@ def run_command(
         grace_s=grace,
         source=source_of(pipeline),
     )
-    run_engine(Engine(db, load_pipeline(pipeline), options), json=json)
+    run_engine(Engine(db, chosen, options), json=json)
 
 
 def run_engine(engine: Engine, *, json: bool = False) -> None:
@@ -97,4 +98,4 @@ def run_engine(engine: Engine, *, json: bool = False) -> None:
     elif lines.trouble is not None and not isinstance(lines.trouble, BrokenPipeError):
         tell(f"The lines could not be written: {lines.trouble}.")
         raise typer.Exit(Exit.UNSAVED)
-    raise typer.Exit(exit_code(engine.summary()) if stopped is None else 128 + stopped)
+    raise typer.Exit(exit_code(engine.summary(), engine.failure) if stopped is None else 128 + stopped)

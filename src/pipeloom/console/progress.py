@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Self
 
 from rich.console import Console
@@ -34,6 +35,7 @@ class ProgressReporter:
             TextColumn("{task.fields[note]}", markup=False),
             console=console,
             transient=False,
+            redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),  # else it belongs to whoever redirected it
         )
         self._overall = self._progress.add_task(clean(name, 40), total=tasks, note="")
 

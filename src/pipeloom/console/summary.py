@@ -24,7 +24,10 @@ def summary_lines(summary: RunSummary) -> list[Text]:
         lines.append(Text(f"  {summary.unsaved:,} changes could not be saved", "bold red"))
     if summary.late:
         lines.append(Text(f"  {summary.late:,} messages came after the end of their task and were ignored"))
-    lines.append(Text(f"  pipeloom-tui {clean(shlex.quote(_short(summary)), 300)}   shows this run and all before it"))
+    if summary.stored:
+        lines.append(
+            Text(f"  pipeloom-tui {clean(shlex.quote(_short(summary)), 300)}   shows this run and all before it")
+        )
     return lines
 
 

@@ -150,6 +150,7 @@ class Engine(Dispatcher):
             elapsed_s=elapsed,
             unsaved=self._writer.unsaved,
             late=self._late,
+            stored=self.options.store_task_status,
         )
 
     def _open(self) -> Opened:

@@ -36,6 +36,8 @@ class RunSummary:
     """Queue entries that could not be written."""
     late: int = 0
     """Messages that came after the end of their attempt and were ignored."""
+    stored: bool = True
+    """Whether the file keeps the attempts (`store_task_status`)."""
 
     @property
     def total(self) -> int:

@@ -165,6 +165,8 @@ class Writer:
                 if not is_storage_trouble(error):
                     raise
                 self._ledger.rollback()
+                if not tries:
+                    _log.warning("The file cannot be written now, and is tried again: %s", clean(error))
                 self._tell_waiting(clean(error))
                 delay = _RETRY_DELAYS_S[min(tries, len(_RETRY_DELAYS_S) - 1)]
                 tries += 1

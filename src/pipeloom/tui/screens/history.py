@@ -73,7 +73,7 @@ class HistoryScreen(TableScreen):
 
     def on_screen_resume(self) -> None:
         """Show what has come since the last look."""
-        if self.is_mounted and self._generation:
+        if self._generation and not self._reloading:
             self.reload()
 
     def reload(self) -> None:
