@@ -61,7 +61,8 @@ def tasks(library: Path = LIBRARY) -> list[TaskDef]:
 def index_package(task: TaskDef, q: Any) -> None:
     """Index every file of the package."""
     root = Path(task.params["path"])
-    files = [root] if root.is_file() else sorted(path for path in root.rglob("*.py") if not SKIPPED & set(path.parts))
+    found = [root] if root.is_file() else sorted(root.rglob("*.py"))
+    files = [path for path in found if not SKIPPED & set(path.relative_to(root).parts)]
     unparsed = 0
     for number, path in enumerate(files, 1):
         shown = str(path.relative_to(LIBRARY))
@@ -118,6 +119,7 @@ def create_tables(conn: Any) -> None:
 @pipeline.handler(MsgModule)
 def replace_module(conn: Any, msg: MsgModule) -> None:
     """Replace all that is known of a module, so that a second run leaves the same rows."""
+    conn.execute("DELETE FROM unparsed WHERE path = ?", (msg.path,))
     conn.execute("INSERT OR REPLACE INTO modules VALUES (?, ?, ?)", (msg.path, msg.name, msg.lines))
     for table, found in (("functions", msg.functions), ("classes", msg.classes)):
         conn.execute(f"DELETE FROM {table} WHERE path = ?", (msg.path,))
@@ -126,7 +128,9 @@ def replace_module(conn: Any, msg: MsgModule) -> None:
 
 @pipeline.handler(MsgUnparsed)
 def keep_unparsed(conn: Any, msg: MsgUnparsed) -> None:
-    """Keep the name of a file that cannot be parsed."""
+    """Keep the name of a file that cannot be parsed, and nothing that was known of it before."""
+    for table in ("modules", "functions", "classes"):
+        conn.execute(f"DELETE FROM {table} WHERE path = ?", (msg.path,))
     conn.execute("INSERT OR REPLACE INTO unparsed VALUES (?, ?)", (msg.path, msg.reason))
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
@@ -62,15 +63,23 @@ class MsgSummaries:
 
 @dataclass(frozen=True)
 class MsgBadRows:
-    """Rows that were not loaded, and why."""
+    """All rows of a dataset's month that were not loaded, with their lines and reasons."""
 
-    rows: list[Row]
+    dataset: str
+    month: str
+    rows: list[tuple[int, str]]
+
+
+def month_of(row: dict[str, str]) -> str:
+    """Return the month of a row as YYYY-MM; rows whose date says none are loaded, and found bad, together."""
+    found = re.match(r"(\d{4})/(\d{2})/", row["date"] or "")
+    return "-".join(found.groups()) if found else "undated"
 
 
 def months(file: Path) -> list[str]:
-    """Return the months that a file has rows of, as YYYY-MM."""
+    """Return the months that a file has rows of."""
     with file.open(newline="", encoding="utf-8") as lines:
-        return sorted({row["date"][:7].replace("/", "-") for row in csv.DictReader(lines)})
+        return sorted({month_of(row) for row in csv.DictReader(lines)})
 
 
 def tasks(data: Path = DATA) -> list[TaskDef]:
@@ -93,7 +102,7 @@ def load_month(task: TaskDef, q: Any) -> None:
     good, bad = validate(raw, daily=dataset.endswith("daily"))
     if bad:
         q.put(MsgTaskLog(task.task_id, f"{len(bad)} rows could not be read: see bad_rows", "WARNING"))
-        q.put(MsgBadRows([(dataset, month, line, why) for line, why in bad]))
+    q.put(MsgBadRows(dataset, month, bad))  # even when there are none: an earlier run may have found some
     report(task, q, 2, f"validated {len(good)} rows, {len(bad)} bad")
 
     if dataset.endswith("daily"):
@@ -122,7 +131,7 @@ def extract(file: Path, month: str) -> Iterator[RawRow]:
     """Yield the month's rows with their line numbers."""
     with file.open(newline="", encoding="utf-8") as lines:
         for row in (reader := csv.DictReader(lines)):
-            if (row["date"] or "")[:7].replace("/", "-") == month:
+            if month_of(row) == month:
                 yield reader.line_num, row
 
 
@@ -133,10 +142,17 @@ def validate(
     good, bad = [], []
     for line, row in raw:
         try:
+            check_fields(row)
             good.append(_day(row) if daily else _hour(row))
         except (ValueError, KeyError, TypeError) as error:
             bad.append((line, f"{type(error).__name__}: {error}"))
     return good, bad
+
+
+def check_fields(row: dict[str, str]) -> None:
+    """Raise `ValueError` for a row with fields too few (they are None) or too many (they stand under None)."""
+    if None in row or None in row.values():
+        raise ValueError("wrong number of fields")
 
 
 def _day(row: dict[str, str]) -> dict[str, Any]:
@@ -203,6 +219,7 @@ def create_tables(conn: Any) -> None:
         CREATE TABLE IF NOT EXISTS bad_rows (
             dataset TEXT, month TEXT, line INTEGER, reason TEXT, PRIMARY KEY (dataset, line)
         );
+        DELETE FROM bad_rows WHERE month = 'undated'; -- found anew by each run, if there still are any
         """
     )
 
@@ -230,8 +247,10 @@ def upsert_summaries(conn: Any, msg: MsgSummaries) -> None:
 
 @pipeline.handler(MsgBadRows)
 def keep_bad_rows(conn: Any, msg: MsgBadRows) -> None:
-    """Keep what could not be loaded."""
-    conn.executemany("INSERT OR REPLACE INTO bad_rows VALUES (?, ?, ?, ?)", msg.rows)
+    """Keep what could not be loaded, in place of what an earlier run had kept."""
+    conn.execute("DELETE FROM bad_rows WHERE dataset = ? AND month = ?", (msg.dataset, msg.month))
+    rows = [(msg.dataset, msg.month, line, why) for line, why in msg.rows]
+    conn.executemany("INSERT INTO bad_rows VALUES (?, ?, ?, ?)", rows)
 
 
 if __name__ == "__main__":

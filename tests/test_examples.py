@@ -79,13 +79,24 @@ def test_weather_counts_bad_rows_and_drops_none_silently(tmp_path: Path) -> None
         (folder / "data" / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
     with (folder / "data" / "seattle-weather.csv").open("a", encoding="utf-8") as more:
         more.write("2012/01/30,0.0,warm,5.0,4.7,sun\n2012/01/31,0.0,1.0,5.0,4.7,sun\n")
+    with (folder / "data" / "sf-temps.csv").open("a", encoding="utf-8") as more:
+        more.write("50.0\n48.1,2010/01/01 05:00:00,7\n")
     done = run("-m", "pipeloom", "run", tmp_path / "etl.db", folder / "weather.py", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert rows(tmp_path / "etl.db", "SELECT dataset, line, reason FROM bad_rows") == [
+    assert rows(tmp_path / "etl.db", "SELECT dataset, line, reason FROM bad_rows ORDER BY 1, 2") == [
         ("seattle-daily", 6, "ValueError: could not convert string to float: 'warm'"),
         ("seattle-daily", 7, "ValueError: temp_min 5.0 is above temp_max 1.0"),
+        ("sf-hourly", 6, "ValueError: wrong number of fields"),
+        ("sf-hourly", 7, "ValueError: wrong number of fields"),
     ]
-    assert rows(tmp_path / "etl.db", "SELECT text FROM task_logs") == [("2 rows could not be read: see bad_rows",)]
+    logged = rows(tmp_path / "etl.db", "SELECT text FROM task_logs ORDER BY 1 DESC LIMIT 1")
+    assert logged == [("2 rows could not be read: see bad_rows",)]
+    for name in ("seattle-weather.csv", "sf-temps.csv"):
+        lines = (DATA / name).read_text(encoding="utf-8").splitlines()[:5]
+        (folder / "data" / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    done = run("-m", "pipeloom", "run", tmp_path / "etl.db", folder / "weather.py", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert rows(tmp_path / "etl.db", "SELECT * FROM bad_rows") == []
 
 
 def test_the_seed_example_keeps_its_users(tmp_path: Path) -> None:
