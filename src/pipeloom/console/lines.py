@@ -42,10 +42,10 @@ class LineReporter:
         self._thread.start()
         return self
 
-    def __exit__(self, stopped: object, *_: object) -> None:
+    def __exit__(self, *raised: object) -> None:
         self._batches.put(None)
         # A slow reader gets every line of a run that has ended; only one that was stopped may leave without.
-        self._thread.join(None if stopped is None else _PATIENCE_S)
+        self._thread.join(_PATIENCE_S if any(raised) else None)
 
     def committed(self, batch: CommitBatch) -> None:
         """Queue the lines of a batch."""
