@@ -48,3 +48,11 @@ def test_importing_the_package_loads_next_to_nothing() -> None:
 
 def test_a_headless_run_loads_no_textual() -> None:
     assert "textual" not in loaded_after("import pipeloom.cli.headless, pipeloom.cli.cockpit, pipeloom.api")
+
+
+@pytest.mark.parametrize("program", ["run_main", "tui_main"])
+def test_help_loads_no_textual(program: str) -> None:
+    call = f"sys.argv[1:] = ['--help']\ntry: {program}()\nexcept SystemExit: pass"
+    loaded = loaded_after(f"import sys\nfrom pipeloom.cli import {program}\n{call}")
+    assert "typer" in loaded
+    assert "textual" not in loaded

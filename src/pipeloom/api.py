@@ -17,6 +17,8 @@ from pipeloom.messages import TaskLike
 from pipeloom.pipeline import Handler, Pipeline, RetryPolicy, SchemaHelper, WorkerFn
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from pipeloom.store.connect import Durability
 
 Ui = Literal["auto", "progress", "tui", "none"]
@@ -113,8 +115,8 @@ def run_headless(engine: Engine, reporter: Reporter) -> RunSummary:
     return engine.summary()
 
 
-def reporter_for(engine: Engine, ui: Ui) -> Reporter:
-    """Return how the run is shown: bars on a terminal, plain lines elsewhere, or nothing."""
+def reporter_for(engine: Engine, ui: Ui, last: Callable[[], Iterable[Text]] = tuple) -> Reporter:
+    """Return how the run is shown, ending in `last()`: bars on a terminal, plain lines elsewhere, or nothing."""
     from pipeloom.console import shared_console
     from pipeloom.console.lines import LineReporter, PlainLines
     from pipeloom.console.progress import ProgressReporter
@@ -123,8 +125,8 @@ def reporter_for(engine: Engine, ui: Ui) -> Reporter:
         return Silence()
     console = shared_console()
     if ui == "progress" or (console.is_terminal and not console.is_dumb_terminal):
-        return ProgressReporter(console, engine.pipeline.name, engine.task_count)
-    return LineReporter(sys.stderr, PlainLines(engine.task_count))
+        return ProgressReporter(console, engine.pipeline.name, engine.task_count, last)
+    return LineReporter(sys.stderr, PlainLines(engine.task_count), lambda: (line.plain for line in last()))
 
 
 def _pipeline(

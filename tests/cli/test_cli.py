@@ -184,6 +184,37 @@ def test_a_name_that_begins_with_a_dash_will_do_and_the_hint_is_usable(run: Any,
     assert "pipeloom-tui ./-x.db" in done.stderr
 
 
+def test_a_task_that_says_it_was_cancelled_makes_exit_code_3(run: Any, folder: Path) -> None:
+    (folder / "stops.py").write_text(
+        "from pipeloom import *\nfrom pipeloom.errors import TaskCancelled\n"
+        "def work(task, q):\n    raise TaskCancelled\npipeline = Pipeline('p', [TaskDef(1, 'a')], work)"
+    )
+    done = run("pipeloom", "run", "etl.db", "stops.py")
+    assert (done.returncode, "1 cancelled" in done.stderr) == (3, True)
+
+
+def test_the_summary_comes_last_for_a_reader_that_takes_its_time(popen: Any, folder: Path) -> None:
+    (folder / "many.py").write_text(
+        "from pipeloom import *\n"
+        "pipeline = Pipeline('p', [TaskDef(n, 'task ' + 'x' * 70 + str(n)) for n in range(3000)], lambda t, q: None)"
+    )
+    process = popen("pipeloom", "run", "etl.db", "many.py")
+    first = process.stdout.readline()
+    # The pipe is full by now, so that the program waits for us with most of its lines unwritten.
+    while rows_if_any(folder / "etl.db") < 3000:
+        assert process.poll() is None
+    with process.stdout:
+        lines = [first, *process.stdout]
+    assert process.wait(timeout=60) == 0
+    assert len([line for line in lines if line.startswith("done ")]) == 3000
+    assert "3,000 done" in lines[-2]
+    assert "pipeloom-tui etl.db" in lines[-1]
+
+
+def rows_if_any(path: Path) -> int:
+    return int(rows(path, "SELECT count(*) FROM task_runs WHERE status='done'")[0][0])
+
+
 def test_versions_and_help_are_told(run: Any) -> None:
     for program in ("pipeloom", "pipeloom-tui"):
         assert run(program, "--version").stdout.startswith("pipeloom 0.")

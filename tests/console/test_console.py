@@ -78,7 +78,7 @@ def test_a_count_is_told_now_and_then() -> None:
 
 def test_the_last_line_comes_last() -> None:
     stream = io.StringIO()
-    with LineReporter(stream, json_lines, last=lambda: "the end") as lines:
+    with LineReporter(stream, json_lines, last=lambda: ["the end"]) as lines:
         for number in range(100):
             lines.committed(CommitBatch(number, (row(number, "a", Status.DONE),)))
     assert stream.getvalue().splitlines()[-1] == "the end"

@@ -26,7 +26,6 @@ from pipeloom.cli.frame import (
     stop_on_signals,
     tell,
 )
-from pipeloom.console import shared_console
 from pipeloom.console.lines import LineReporter, json_lines, json_summary
 from pipeloom.console.summary import summary_lines
 from pipeloom.engine.engine import Engine
@@ -83,19 +82,25 @@ def run_command(
 def run_engine(engine: Engine, *, json: bool = False) -> None:
     """Run an engine to its end, tell the summary, and leave with the code that fits."""
     stop_on_signals()
-    lines = LineReporter(sys.stdout, json_lines, last=lambda: json_summary(engine.summary())) if json else None
-    reporter: Reporter = lines or reporter_for(engine, "auto")
     stopped: int | None = None
+    reporter: Reporter | None = None
     try:
+        reporter = _reporter(engine, json=json)
         run_headless(engine, reporter)
     except Signalled as stop:
         stopped = stop.number
-    if not engine.is_started:
-        raise typer.Exit(128 + (stopped or 0))
-    if lines is None:
-        for line in summary_lines(engine.summary()):
-            shared_console().print(line, soft_wrap=True)
-    elif lines.trouble is not None and not isinstance(lines.trouble, BrokenPipeError):
-        tell(f"The lines could not be written: {lines.trouble}.")
+    if stopped is not None:
+        raise typer.Exit(128 + stopped)
+    if json and isinstance(reporter, LineReporter) and not isinstance(reporter.trouble, BrokenPipeError | None):
+        tell(f"The lines could not be written: {reporter.trouble}.")
         raise typer.Exit(Exit.UNSAVED)
-    raise typer.Exit(exit_code(engine.summary(), engine.failure) if stopped is None else 128 + stopped)
+    raise typer.Exit(exit_code(engine.summary(), engine.failure))
+
+
+def _reporter(engine: Engine, *, json: bool) -> Reporter:
+    """Return what shows the run and then, if there was one, its summary."""
+    if json:
+        return LineReporter(
+            sys.stdout, json_lines, lambda: [json_summary(engine.summary())] if engine.is_started else []
+        )
+    return reporter_for(engine, "auto", lambda: summary_lines(engine.summary()) if engine.is_started else [])

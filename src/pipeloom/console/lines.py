@@ -28,7 +28,7 @@ _SHOWN = ("id", "run_id", "task_id", "attempt", "name", "status", "progress", "m
 class LineReporter:
     """A sink that writes lines in a thread of its own: a reader that is slow, or gone, holds up nobody."""
 
-    def __init__(self, stream: TextIO | None, describe: Describe, last: Callable[[], str] | None = None) -> None:
+    def __init__(self, stream: TextIO | None, describe: Describe, last: Callable[[], Iterable[str]] = tuple) -> None:
         """Write what `describe` says of each batch, and `last()` when all is over; without a stream, nothing."""
         self._stream = stream
         self._describe = describe
@@ -63,8 +63,7 @@ class LineReporter:
         try:
             while (batch := self._batches.get()) is not None:
                 self._write(self._stream, self._describe(batch))
-            if self._last is not None:
-                self._write(self._stream, [self._last()])
+            self._write(self._stream, self._last())
         except Exception as error:  # noqa: BLE001 - the run goes on without its lines; the program tells at its end
             self.trouble = error
             _give_up(self._stream)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterable
 from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from pipeloom.engine.sink import CommitBatch
 from pipeloom.engine.tally import Tally
@@ -21,8 +23,10 @@ _LINES_LEFT = 6
 class ProgressReporter:
     """A sink that draws. Rich paints in a thread of its own, so nothing here waits for the terminal."""
 
-    def __init__(self, console: Console, name: str, tasks: int) -> None:
+    def __init__(self, console: Console, name: str, tasks: int, last: Callable[[], Iterable[Text]] = tuple) -> None:
+        """Draw bars for a run of `tasks` tasks, and leave `last()` below them when it is over."""
         self._console = console
+        self._last = last
         self._tally = Tally()
         self._bars: dict[int, TaskID] = {}
         self._hidden: dict[int, AttemptRow] = {}
@@ -48,6 +52,8 @@ class ProgressReporter:
             self._progress.remove_task(bar)
         self._bars.clear()
         self._progress.stop()
+        for line in self._last():
+            self._console.print(line, soft_wrap=True)
 
     def committed(self, batch: CommitBatch) -> None:
         """Move the bars."""
