@@ -12,6 +12,11 @@ for _name in ("COLUMNS", "LINES", "FORCE_COLOR", "PIPELOOM_ASCII"):
 os.environ["TERM"] = "xterm-256color"
 os.environ["COLORTERM"] = "truecolor"
 
+import signal
+
+# Who starts the tests in the background of a shell has ctrl+c ignored, and every process that a test starts inherits it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 import threading
 from collections.abc import Callable
 from pathlib import Path

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +52,20 @@ def run(folder: Path) -> Run:
 
 
 @pytest.fixture
-def popen(folder: Path) -> Callable[..., subprocess.Popen[str]]:
-    """Return a function that starts a program."""
+def popen(folder: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Yield a function that starts a program; what a test leaves running is killed."""
+    started: list[subprocess.Popen[str]] = []
 
     def start(program: str, *arguments: object) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command(program, *arguments), cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
+        started.append(process)
+        return process
 
-    return start
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()

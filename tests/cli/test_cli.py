@@ -203,8 +203,7 @@ def test_the_summary_comes_last_for_a_reader_that_takes_its_time(popen: Any, fol
     # The pipe is full by now, so that the program waits for us with most of its lines unwritten.
     while rows_if_any(folder / "etl.db") < 3000:
         assert process.poll() is None
-    with process.stdout:
-        lines = [first, *process.stdout]
+    lines = [first, *process.stdout]
     assert process.wait(timeout=60) == 0
     assert len([line for line in lines if line.startswith("done ")]) == 3000
     assert "3,000 done" in lines[-2]
