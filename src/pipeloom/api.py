@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 from pipeloom.engine.engine import Engine
+from pipeloom.engine.executors import ExecutorName
 from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.sink import CommitBatch, Sink
 from pipeloom.engine.tally import RunSummary
@@ -64,13 +65,15 @@ def run_pipeline(
     retry: RetryPolicy | None = None,
     timeout: float | None = None,
     durability: Durability = "full",
-    executor: Literal["thread"] = "thread",
+    executor: ExecutorName | None = None,
     ui: Ui = "auto",
 ) -> RunSummary:
     """Run `worker_fn(task, q)` for every task and keep every attempt in the SQLite file `db_path`.
 
     `tasks` may be a `Pipeline`, which brings its own worker function, handlers and schema helpers. `timeout` is in
-    seconds and holds for one attempt. `ui` "auto" draws progress on a terminal and writes plain lines elsewhere.
+    seconds and holds for one attempt. `executor` "process" gives workers processes of their own, for work that
+    computes; when it is not given the pipeline decides, else "thread". `ui` "auto" draws progress on a terminal and
+    writes plain lines elsewhere.
 
     Failed tasks raise nothing: they are in the summary. Raises `PipeloomError` for misuse and for a file that cannot be
     used, before anything starts, and `WriterFailedError` when something could not be saved. Ctrl+C gives running

@@ -15,6 +15,7 @@ from pipeloom.pipeline import Pipeline
 from pipeloom.text import first_line
 
 _LONGEST = 4096
+_PREFIX = "pipeloom_file_"
 
 
 def load_pipeline(spec: str) -> Pipeline:
@@ -26,7 +27,7 @@ def load_pipeline(spec: str) -> Pipeline:
     if len(spec) > _LONGEST:
         raise UsageError(f"{spec[:60]}… is too long to name a pipeline.")
     place, _, name = spec.rpartition(":") if _has_name(spec) else (spec, "", "")
-    module = _import_file(Path(place)) if _is_path(place) else _import_module(place)
+    module = import_file(place) if _is_path(place) else _import_module(place)
     found = {key: value for key, value in vars(module).items() if isinstance(value, Pipeline)}
     if name:
         return _named(found, vars(module), name, place)
@@ -36,6 +37,12 @@ def load_pipeline(spec: str) -> Pipeline:
     if not found:
         raise UsageError(f"{place} holds no Pipeline: write `pipeline = Pipeline(name=…, tasks=…, worker_fn=…)` in it.")
     raise UsageError(f"{place} holds several pipelines: choose one with {place}:{' or :'.join(found)}.")
+
+
+def loaded_files() -> dict[str, str]:
+    """Return the modules that `import_file` has made in this process: name to path."""
+    modules = list(sys.modules.items())
+    return {name: str(module.__file__) for name, module in modules if name.startswith(_PREFIX)}
 
 
 def _has_name(spec: str) -> bool:
@@ -64,7 +71,12 @@ def _named(found: dict[str, Pipeline], namespace: dict[str, object], name: str, 
     raise UsageError(f"{place} has no {name!r}; {known}.")
 
 
-def _import_file(path: Path) -> ModuleType:
+def import_file(place: str) -> ModuleType:
+    """Import a Python file, once; its module's name follows from its path, so it is the same in every process.
+
+    Raises `UsageError` when there is no such file or when importing it fails.
+    """
+    path = Path(place)
     if _exists(path) and path.is_dir():
         raise UsageError(f"{path} is a folder: name the Python file in it that holds the pipeline.")
     if not _exists(path):
@@ -73,7 +85,9 @@ def _import_file(path: Path) -> ModuleType:
     # As `python file.py` does, so that the file may import its neighbours; never the current directory as such.
     if str(real.parent) not in sys.path:
         sys.path.insert(0, str(real.parent))
-    name = f"pipeloom_file_{real.stem}_{hashlib.sha256(str(real).encode()).hexdigest()[:8]}"
+    name = f"{_PREFIX}{real.stem}_{hashlib.sha256(str(real).encode()).hexdigest()[:8]}"
+    if name in sys.modules:
+        return sys.modules[name]
     module_spec = importlib.util.spec_from_file_location(name, real)
     if module_spec is None or module_spec.loader is None:
         raise UsageError(f"{path} is not a Python file: its name must end in .py.")

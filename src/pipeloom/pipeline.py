@@ -106,6 +106,8 @@ class Pipeline:
     """Seconds that one attempt of any task may run; None: without limit."""
     workers: int | None = None
     """Workers to start with when the call or the command line names no number."""
+    executor: str | None = None
+    """"thread" or "process", where the call or the command line does not say: work that computes wants processes."""
     handlers: dict[type, Handler] = field(default_factory=dict)
     schemas: list[SchemaHelper] = field(default_factory=list)
 

@@ -12,19 +12,20 @@ from pipeloom.cli.frame import (
     PIPELINE_HELP,
     Durability,
     DurabilityChoice,
+    Executor,
     Exit,
     Grace,
     NoStore,
     NoWal,
     Version,
     Workers,
+    engine_options,
     exit_code,
     source_of,
     tell,
 )
 from pipeloom.console import has_terminal
 from pipeloom.engine.engine import Engine
-from pipeloom.engine.options import EngineOptions
 from pipeloom.errors import UsageError
 from pipeloom.loader import load_pipeline
 from pipeloom.pipeline import Pipeline
@@ -47,6 +48,7 @@ def cockpit(
         str | None, typer.Argument(metavar="[PIPELINE]", help=PIPELINE_HELP, show_default=False)
     ] = None,
     workers: Workers = None,
+    executor: Executor = None,
     durability: Durability = DurabilityChoice.FULL,
     no_wal: NoWal = False,
     no_store: NoStore = False,
@@ -63,13 +65,14 @@ def cockpit(
     if chosen is None:
         _browse(db)
         return
-    options = EngineOptions(
+    options = engine_options(
+        source,
         workers=workers,
-        wal=not no_wal,
-        store_task_status=not no_store,
-        durability=durability.value,
-        grace_s=grace,
-        source=source,
+        executor=executor,
+        durability=durability,
+        no_wal=no_wal,
+        no_store=no_store,
+        grace=grace,
     )
     engine = Engine(_file(db, demo=demo), chosen, options)
     engine.check()

@@ -13,6 +13,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.tally import RunSummary
 from pipeloom.errors import PipeloomError
 from pipeloom.status import Status
@@ -37,12 +38,25 @@ class DurabilityChoice(StrEnum):
     NORMAL = "normal"
 
 
+class ExecutorChoice(StrEnum):
+    """Where the worker function runs."""
+
+    THREAD = "thread"
+    PROCESS = "process"
+
+
 DB_HELP = "The SQLite file; created when it is missing."
 PIPELINE_HELP = "Where the pipeline is: path/to/file.py[:NAME] or package.module[:NAME]."
 
 Workers = Annotated[
     int | None,
     typer.Option("--workers", "-w", help="How many tasks run at the same time; 4 unless the pipeline says otherwise."),
+]
+Executor = Annotated[
+    ExecutorChoice | None,
+    typer.Option(
+        help="thread: for work that waits. process: for work that computes. thread unless the pipeline says otherwise."
+    ),
 ]
 Durability = Annotated[
     DurabilityChoice,
@@ -122,6 +136,28 @@ def show_version(wanted: bool) -> None:
 Version = Annotated[
     bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit.")
 ]
+
+
+def engine_options(
+    pipeline: str | None,
+    *,
+    workers: int | None,
+    executor: ExecutorChoice | None,
+    durability: DurabilityChoice,
+    no_wal: bool,
+    no_store: bool,
+    grace: float,
+) -> EngineOptions:
+    """Return what the options that both programs have mean to the engine."""
+    return EngineOptions(
+        workers=workers,
+        wal=not no_wal,
+        store_task_status=not no_store,
+        durability=durability.value,
+        executor=None if executor is None else executor.value,
+        grace_s=grace,
+        source=pipeline,
+    )
 
 
 def source_of(spec: str) -> str:

@@ -14,6 +14,7 @@ from pipeloom.cli.frame import (
     PIPELINE_HELP,
     Durability,
     DurabilityChoice,
+    Executor,
     Exit,
     Grace,
     NoStore,
@@ -21,6 +22,7 @@ from pipeloom.cli.frame import (
     Signalled,
     Version,
     Workers,
+    engine_options,
     exit_code,
     source_of,
     stop_on_signals,
@@ -29,7 +31,6 @@ from pipeloom.cli.frame import (
 from pipeloom.console.lines import LineReporter, json_lines, json_summary
 from pipeloom.console.summary import summary_lines
 from pipeloom.engine.engine import Engine
-from pipeloom.engine.options import EngineOptions
 from pipeloom.loader import load_pipeline
 
 program = typer.Typer(
@@ -52,6 +53,7 @@ def run_command(
     db: Annotated[Path, typer.Argument(metavar="DB", help=DB_HELP)],
     pipeline: Annotated[str, typer.Argument(metavar="PIPELINE", help=PIPELINE_HELP)],
     workers: Workers = None,
+    executor: Executor = None,
     durability: Durability = DurabilityChoice.FULL,
     no_wal: NoWal = False,
     no_store: NoStore = False,
@@ -68,13 +70,14 @@ def run_command(
     saved; 128 + n ended by signal n.
     """
     chosen = load_pipeline(pipeline)
-    options = EngineOptions(
+    options = engine_options(
+        source_of(pipeline),
         workers=workers,
-        wal=not no_wal,
-        store_task_status=not no_store,
-        durability=durability.value,
-        grace_s=grace,
-        source=source_of(pipeline),
+        executor=executor,
+        durability=durability,
+        no_wal=no_wal,
+        no_store=no_store,
+        grace=grace,
     )
     run_engine(Engine(db, chosen, options), json=json)
 

@@ -27,6 +27,7 @@ class Try:
         "abandoned",
         "finish",
         "id",
+        "killed",
         "muted",
         "number",
         "retryable",
@@ -50,6 +51,8 @@ class Try:
         self.retryable = False
         self.muted = False
         """A message was given up while the task was being stopped: the later ones would leave a gap."""
+        self.killed = False
+        """Its worker did not stop and was ended by force."""
         self.abandoned = False
         """Ended in the file although its worker has not come back."""
         self.settled = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from pipeloom.engine.checks import checked
 from pipeloom.engine.executors.base import Attempt
 from pipeloom.engine.records import Finish
-from pipeloom.errors import TaskCancelled
+from pipeloom.errors import MessageError, TaskCancelled
 
 Send = Callable[[Any], None]
 
@@ -19,7 +20,9 @@ class WorkerChannel:
 
     def __init__(self, attempt: Attempt, send: Send) -> None:
         self.attempt = attempt.number
+        self.attempt_id = attempt.id
         self._attempt = attempt
+        self._process = os.getpid()
         self._send = send
         self._lock = threading.Lock()
         self._stop: threading.Event | None = None
@@ -38,6 +41,8 @@ class WorkerChannel:
         `MsgTaskFinished` still goes through: work that is finished is finished), and `WriterFailedError` when nothing
         can be saved any more.
         """
+        if os.getpid() != self._process:
+            raise MessageError("q belongs to the process that runs the task: a forked child cannot publish through it.")
         entry = checked(msg, self._attempt.task.task_id, self._attempt.message_types)
         if self._cancelled and type(entry) is not Finish:
             raise TaskCancelled

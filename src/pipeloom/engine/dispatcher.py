@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 from pipeloom.engine.book import Book, Stop, Try, refusal
@@ -30,6 +31,9 @@ from pipeloom.pipeline import Pipeline, error_matches, positive_number, task_par
 from pipeloom.status import ACTIVE, FINAL, OPEN, WAITING, RunStatus, Status, run_status
 from pipeloom.store.rows import AttemptRow
 from pipeloom.text import clean, storable
+
+KILL_AFTER_S: Final = 5.0
+"""What a worker process that was asked to stop gets, before it is killed."""
 
 _SUBMIT_CHUNK: Final = 2_000
 _log = logging.getLogger(__name__)
@@ -57,7 +61,7 @@ class Dispatcher:
         """Notified when the run has ended: `wait` waits on it."""
         self._worker_back = threading.Condition(self._lock)
         """Notified while closing, when a worker has come back."""
-        self._timers = Timers(self._lock, clock, self._due, self.broken)
+        self._timers = Timers(self._lock, clock, self.broken)
         self._inbox = Inbox()
         self._book = Book(0)
         self._executor: Executor
@@ -119,7 +123,10 @@ class Dispatcher:
         return result.frozen()
 
     def abandon(self, attempt_ids: Iterable[int]) -> CommandResult:
-        """Give up on attempts whose workers do not stop: they end `cancelled`, and their slots stay occupied."""
+        """Give up on attempts whose workers do not stop: they end `cancelled`.
+
+        A worker process is killed; a worker thread cannot be, and keeps its slot until it comes back.
+        """
         result = _Answer()
         with self._lock:
             for attempt_id in attempt_ids:
@@ -127,7 +134,7 @@ class Dispatcher:
                 if attempt is None or attempt.status is not Status.CANCELLING:
                     result.refuse(attempt_id, "only an attempt that was asked to stop can be abandoned")
                     continue
-                if not self._executor.kill(attempt_id):
+                if not self._kill(attempt):
                     self._give_up_on(attempt, Status.CANCELLED, "abandoned: its worker did not stop")
                 result.accept(attempt_id)
         return result.frozen()
@@ -171,7 +178,7 @@ class Dispatcher:
             self._tell(attempt_id, Started(self._now(), worker))
             limit = getattr(attempt.task, "timeout", None) or self._time_limit
             if (limit := positive_number(limit)) is not None:
-                self._timers.add(attempt.started + limit, (attempt_id, limit))
+                self._timers.add(attempt.started + limit, partial(self._limit_reached, attempt, limit))
 
     def message(self, attempt_id: int, msg: Any) -> None:
         """Pass a worker's message on, waiting for room; what comes after the end is counted and dropped."""
@@ -306,6 +313,13 @@ class Dispatcher:
             attempt.stop = why
             attempt.status = Status.CANCELLING
             self._tell(attempt.id, CancelAsked(note))
+            if self._executor.caps.hard_kill:
+                self._timers.add(self._clock.monotonic() + KILL_AFTER_S, partial(self._kill_stuck, attempt))
+
+    def _kill(self, attempt: Try) -> bool:
+        """End an attempt by force, where the executor can."""
+        attempt.killed = self._executor.kill(attempt.id)
+        return attempt.killed
 
     def _end(self, attempt: Try, end: Ended) -> None:
         attempt.status = end.status
@@ -335,27 +349,33 @@ class Dispatcher:
         delay = self._policy.delay_s(attempt.number, self._random())
         due_at = stamp(self._clock.now() + timedelta(seconds=delay))
         (new_id,) = self._enter([(attempt.task, attempt.number + 1, Status.RETRYING)], due_at)
-        self._timers.add(self._clock.monotonic() + delay, (new_id, None))
+        self._wait_until_due(new_id, delay)
+
+    def _wait_until_due(self, attempt_id: int, delay_s: float) -> None:
+        attempt = self._book.get(attempt_id)
+        assert attempt is not None
+        self._timers.add(self._clock.monotonic() + delay_s, partial(self._retry_due, attempt))
 
     def _requeue(self, attempt: Try) -> None:
         self._book.make_ready(attempt)
         self._tell(attempt.id, Requeued())
 
-    def _due(self, event: tuple[int, float | None]) -> Callable[[], None] | None:
-        """Act on a timer, with the lock held; what is returned is called without it."""
-        attempt_id, limit = event
-        attempt = self._book.get(attempt_id)
-        if attempt is None:
-            return None
-        if limit is None:
-            if attempt.status is Status.RETRYING:
-                self._requeue(attempt)
-                self._fill()
-            return None
+    # The three things that timers do: called with the lock held, what they return without it.
+
+    def _retry_due(self, attempt: Try) -> None:
+        if attempt.status is Status.RETRYING:
+            self._requeue(attempt)
+            self._fill()
+
+    def _limit_reached(self, attempt: Try, limit: float) -> Callable[[], None] | None:
         if attempt.status is not Status.RUNNING:
             return None
         self._ask_to_stop(attempt, Stop.TIMEOUT, f"time limit of {limit:g} s reached")
-        return lambda: self._stop_running([attempt_id])
+        return partial(self._stop_running, [attempt.id])
+
+    def _kill_stuck(self, attempt: Try) -> None:
+        if attempt.status is Status.CANCELLING:
+            self._kill(attempt)
 
     def _stop_running(self, attempt_ids: list[int]) -> None:
         self._executor.cancel(attempt_ids)

@@ -14,7 +14,7 @@ from typing import Final
 from pipeloom.engine.book import Book
 from pipeloom.engine.clock import SYSTEM_CLOCK, Clock, stamp
 from pipeloom.engine.dispatcher import Dispatcher
-from pipeloom.engine.executors.thread import ThreadExecutor
+from pipeloom.engine.executors import check_executor, make_executor
 from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.sink import Sink
 from pipeloom.engine.tally import RunSummary, Tally
@@ -45,6 +45,8 @@ class Engine(Dispatcher):
         self.db_path = Path(db_path).absolute()
         self._tasks = checked_tasks(pipeline.tasks)
         _check_worker(pipeline)
+        self._executor_name = self.options.executor_for(pipeline)
+        check_executor(self._executor_name, pipeline)
         self._tally = Tally()
         self._sinks.append(self._tally)
         self._owner = OwnerLock(self.db_path)
@@ -89,7 +91,7 @@ class Engine(Dispatcher):
             raise
         self.run_id = opened.run.id
         self._book = Book(opened.next_attempt_id)
-        self._executor = ThreadExecutor(self._workers)
+        self._executor = make_executor(self._executor_name, self._workers)
         self._executor.start(self)
         self._started_s = self._clock.monotonic()
         self._started = True
@@ -175,7 +177,7 @@ class Engine(Dispatcher):
                 started_at=now,
                 source=options.source,
                 workers=self._workers,
-                executor=options.executor,
+                executor=self._executor_name,
                 host=socket.gethostname(),
                 pid=os.getpid(),
                 process_started_at=_PROCESS_STARTED_AT,

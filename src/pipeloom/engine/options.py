@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, cast
 
+from pipeloom.engine.executors import EXECUTORS, ExecutorName
 from pipeloom.errors import UsageError
 from pipeloom.pipeline import Pipeline, RetryPolicy, positive_number
 from pipeloom.store.connect import Durability
@@ -22,7 +23,7 @@ class EngineOptions:
     wal: bool = True
     store_task_status: bool = True
     durability: Durability = "full"
-    executor: Literal["thread"] = "thread"
+    executor: ExecutorName | None = None
     grace_s: float = 10.0
     """Seconds that running work gets to stop by itself when the engine is closed."""
     source: str | None = None
@@ -35,8 +36,8 @@ class EngineOptions:
             checked_workers(self.workers)
         if self.durability not in ("full", "normal"):
             raise UsageError(f'durability must be "full" or "normal", not {self.durability!r}.')
-        if self.executor != "thread":
-            raise UsageError(f'executor must be "thread", not {self.executor!r}.')
+        if self.executor is not None:
+            checked_executor(self.executor)
         if self.timeout is not None and positive_number(self.timeout) is None:
             raise UsageError(f"timeout must be a number of seconds above 0, not {self.timeout!r}.")
         if not (math.isfinite(self.grace_s) and self.grace_s >= 0):
@@ -47,6 +48,17 @@ class EngineOptions:
         if self.workers is not None:
             return self.workers
         return DEFAULT_WORKERS if pipeline.workers is None else checked_workers(pipeline.workers)
+
+    def executor_for(self, pipeline: Pipeline) -> ExecutorName:
+        """Return where the attempts run."""
+        return self.executor or checked_executor(pipeline.executor or "thread")
+
+
+def checked_executor(name: str) -> ExecutorName:
+    """Return `name` if there is such an executor; raises `UsageError` otherwise."""
+    if name not in EXECUTORS:
+        raise UsageError(f"executor must be one of {', '.join(map(repr, EXECUTORS))}, not {name!r}.")
+    return cast("ExecutorName", name)
 
 
 def checked_workers(workers: object) -> int:

@@ -6,24 +6,20 @@ import heapq
 import itertools
 import threading
 from collections.abc import Callable
-from typing import Any
 
 from pipeloom.engine.clock import Clock
 
-Action = Callable[[Any], Callable[[], None] | None]
+Action = Callable[[], Callable[[], None] | None]
 
 
 class Timers:
-    """Calls `action(event)` with the shared lock held when an event is due; what that returns is called without it."""
+    """Calls each action with the shared lock held when it is due; what that returns is called without the lock."""
 
-    def __init__(
-        self, lock: threading.Lock, clock: Clock, action: Action, broken: Callable[[BaseException], None]
-    ) -> None:
+    def __init__(self, lock: threading.Lock, clock: Clock, broken: Callable[[BaseException], None]) -> None:
         self._clock = clock
-        self._action = action
         self._broken = broken
         self._changed = threading.Condition(lock)
-        self._heap: list[tuple[float, int, Any]] = []
+        self._heap: list[tuple[float, int, Action]] = []
         self._order = itertools.count()
         self._stopped = False
         self._thread = threading.Thread(target=self._main, name="pipeloom-timers", daemon=True)
@@ -37,9 +33,9 @@ class Timers:
         self._stopped = True
         self._changed.notify()
 
-    def add(self, due: float, event: Any) -> None:
-        """Have `event` acted on at `due`, in monotonic seconds; with the lock held."""
-        heapq.heappush(self._heap, (due, next(self._order), event))
+    def add(self, due: float, action: Action) -> None:
+        """Have `action` called at `due`, in monotonic seconds; with the lock held."""
+        heapq.heappush(self._heap, (due, next(self._order), action))
         if self._heap[0][0] == due:
             self._changed.notify()
 
@@ -63,7 +59,7 @@ class Timers:
             acted = False
             while self._heap and self._heap[0][0] <= now:
                 acted = True
-                call = self._action(heapq.heappop(self._heap)[2])
+                call = heapq.heappop(self._heap)[2]()
                 if call is not None:
                     calls.append(call)
             if acted:

@@ -19,6 +19,10 @@ def verdict(
             return _as_reported(attempt.finish, retry_on)
         case OutcomeKind.CANCELLED:
             return _stopped(attempt, retry_on, closing)
+        case OutcomeKind.LOST if attempt.killed:
+            end, worth = _stopped(attempt, retry_on, closing)
+            end.message = " · ".join(filter(None, (end.message, "its worker did not stop and was killed")))
+            return end, worth
         case OutcomeKind.LOST:
             return _failed(outcome, "WorkerLost"), True
         case _:

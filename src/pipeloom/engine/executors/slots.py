@@ -1,0 +1,92 @@
+"""What the local executors share: daemon threads of our own, one per slot, each busy with one attempt at a time.
+
+A task that never returns can hold its thread, but not the program's exit, as a `ThreadPoolExecutor` would.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+
+from pipeloom.engine.executors.base import Attempt, Outcome, Reports
+
+
+class SlotExecutor:
+    """Hands each attempt to an idle thread, or to a new one. Threads are started as they are needed and then kept."""
+
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
+        self._lock = threading.Lock()
+        self._waiting: queue.SimpleQueue[Attempt | None] = queue.SimpleQueue()
+        self._idle = 0
+        self._threads: list[threading.Thread] = []
+        self._closed = False
+        self._here = threading.local()
+
+    @property
+    def slots(self) -> int:
+        """Attempts that may run at the same time."""
+        return self._slots
+
+    def start(self, reports: Reports) -> None:
+        """Remember where to report; threads come with the attempts."""
+        self._reports = reports
+
+    def set_slots(self, slots: int) -> None:
+        """Change the number of slots; threads above it stay, idle, for when it rises again."""
+        self._slots = slots
+
+    def submit(self, attempt: Attempt) -> None:
+        """Hand the attempt to an idle thread, or to a new one."""
+        if getattr(self._here, "finishing", False):
+            # The engine's answer to the end of an attempt: the thread that reported it goes on with this one itself,
+            # which spares a wake-up and a change of threads for every task.
+            self._here.finishing, self._here.next = False, attempt
+            return
+        with self._lock:
+            self._waiting.put(attempt)
+            if self._idle:
+                self._idle -= 1
+                return
+            worker = f"worker-{len(self._threads) + 1}"
+            thread = threading.Thread(target=self._work, args=(worker,), name=f"pipeloom-{worker}", daemon=True)
+            self._threads.append(thread)
+        thread.start()
+
+    def shutdown(self, timeout_s: float) -> int:
+        """Let idle threads end and wait for the others; returns how many are still busy."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                for _ in self._threads:
+                    self._waiting.put(None)
+        deadline = time.monotonic() + timeout_s
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        return sum(thread.is_alive() for thread in self._threads)
+
+    def _run(self, attempt: Attempt, worker: str) -> Outcome:
+        """Run one attempt to its end."""
+        raise NotImplementedError
+
+    def _retire(self, worker: str) -> None:
+        """Clear away what the thread `worker` has used."""
+
+    def _work(self, worker: str) -> None:
+        try:
+            attempt = self._waiting.get()
+            while attempt is not None:
+                outcome = self._run(attempt, worker)
+                self._here.finishing, self._here.next = True, None
+                self._reports.ended(attempt.id, outcome)
+                self._here.finishing = False
+                attempt = self._here.next or self._wait()
+            self._retire(worker)
+        except BaseException as error:  # noqa: BLE001 - a thread that dies unseen would leave the run waiting
+            self._reports.broken(error)
+
+    def _wait(self) -> Attempt | None:
+        with self._lock:
+            self._idle += 1
+        return self._waiting.get()

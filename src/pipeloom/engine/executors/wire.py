@@ -1,0 +1,32 @@
+"""What a worker process and the program say to each other: one byte of kind, then a pickle, over one pipe.
+
+Both ends are this program: nothing is ever unpickled that came from a file or from somebody else.
+"""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any, Final
+
+RUN: Final = b"r"
+"""To the worker: an `Attempt`."""
+CANCEL: Final = b"c"
+"""To the worker: the id of the attempt that should stop."""
+STOP: Final = b"s"
+"""To the worker: end when idle."""
+STARTED: Final = b"b"
+"""To the program: the user's code is about to run; without it, it certainly never ran."""
+MESSAGE: Final = b"m"
+"""To the program: one entry for the writer."""
+ENDED: Final = b"e"
+"""To the program: the `Outcome`; nothing of the attempt follows."""
+
+
+def packed(kind: bytes, value: Any) -> bytes:
+    """Return the frame; raises whatever pickling `value` raises."""
+    return kind + pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+
+
+def unpacked(frame: bytes) -> Any:
+    """Return the value of a frame; raises whatever unpickling it raises."""
+    return pickle.loads(memoryview(frame)[1:])  # noqa: S301 - see above

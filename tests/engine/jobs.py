@@ -1,0 +1,163 @@
+"""Worker functions of the executors' tests: at the top level of a file, so that a worker process finds them too.
+
+Arrivals and departures are files: a gate that works between processes as it does between threads.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeloom.messages import MsgTaskFinished, MsgTaskLog, MsgTaskProgress
+
+
+@dataclass(frozen=True)
+class Note:
+    """A domain message."""
+
+    task_id: int
+    value: Any
+
+
+class Unpicklable:
+    """Cannot leave its process."""
+
+    task_id = 1
+
+    def __reduce__(self) -> Any:
+        raise TypeError("it does not want to travel")
+
+
+def _explode() -> None:
+    raise RuntimeError("it breaks on arrival")
+
+
+class Grenade:
+    """Leaves its process well and breaks where it arrives."""
+
+    def __reduce__(self) -> Any:
+        return _explode, ()
+
+
+class Slow:
+    """Takes its time to leave."""
+
+    def __init__(self, wait: Any) -> None:
+        self._wait = wait
+
+    def __reduce__(self) -> Any:
+        self._wait(30)
+        return int, ()
+
+
+class TwoArgumentsError(Exception):
+    """A classic: it can be pickled, but not unpickled."""
+
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(first)
+        self.second = second
+
+
+def nothing(task: Any, q: Any) -> None:
+    pass
+
+
+def count(task: Any, q: Any) -> None:
+    for number in range(task.params["messages"]):
+        q.put(Note(task.task_id, number))
+
+
+def fail(task: Any, q: Any) -> None:
+    q.put(Note(task.task_id, "before"))
+    raise task.params.get("error", KeyError)("temp_max")
+
+
+def fail_with_two_arguments(task: Any, q: Any) -> None:
+    raise TwoArgumentsError("one", "two")
+
+
+def leave(task: Any, q: Any) -> None:
+    raise {"exit": SystemExit(3), "interrupt": KeyboardInterrupt(), "generator": GeneratorExit()}[task.params["how"]]
+
+
+def die(task: Any, q: Any) -> None:
+    for number in range(1000):
+        q.put(Note(task.task_id, number))
+    if task.params["how"] == "exit":
+        os._exit(7)
+    os.kill(os.getpid(), signal.SIGSEGV if task.params["how"] == "segfault" else signal.SIGKILL)
+    time.sleep(60)
+
+
+def die_once(task: Any, q: Any) -> None:
+    if q.attempt == 1:
+        os._exit(1)
+
+
+def publish(task: Any, q: Any) -> None:
+    q.put(Note(task.task_id, {"grenade": Grenade, "unpicklable": Unpicklable}[task.params["what"]]()))
+    q.put(Note(task.task_id, "after"))
+
+
+def wait(task: Any, q: Any) -> None:
+    q.put(Note(task.task_id, os.getpid()))
+    q.sleep(600)
+
+
+def compute(task: Any, q: Any) -> None:
+    q.put(Note(task.task_id, os.getpid()))
+    while not q.cancelled:
+        sum(range(1000))
+    q.raise_if_cancelled()
+
+
+def flood(task: Any, q: Any) -> None:
+    number = 0
+    while True:
+        q.put(Note(task.task_id, number))
+        number += 1
+
+
+def deaf(task: Any, q: Any) -> None:
+    q.put(Note(task.task_id, os.getpid()))
+    threading.Event().wait(600)
+
+
+def finish_anyway(task: Any, q: Any) -> None:
+    q.put(Note(task.task_id, os.getpid()))
+    while not q.cancelled:
+        time.sleep(0.001)
+    q.put(MsgTaskFinished(task.task_id, "done", "2026-08-01T12:00:00Z", "all the same"))
+
+
+def from_a_child(task: Any, q: Any) -> None:
+    """Publish from a forked child, and tell what came of it."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            q.put(Note(task.task_id, "from the child"))
+            said = b"published"
+        except Exception as error:
+            said = type(error).__name__.encode()
+        os.write(write, said)
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(write)
+    q.put(Note(task.task_id, os.read(read, 100).decode()))
+    os.close(read)
+
+
+def say(task: Any, q: Any) -> None:
+    q.put(MsgTaskProgress(task.task_id, 1, 2, "half"))
+    q.put(MsgTaskLog(task.task_id, "a line"))
+    q.put(MsgTaskProgress(task.task_id, 2, 2, "whole"))
+
+
+def touch(task: Any, q: Any) -> None:
+    (Path(task.params["folder"]) / str(task.task_id)).write_text(str(os.getpid()))
