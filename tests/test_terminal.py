@@ -260,3 +260,34 @@ pipeline = Pipeline("\x1b]0;OWNED\x07", [TaskDef(n, name) for n, name in enumera
     assert terminal.end() == 1
     for token in (b"\x1b]0;OWNED", b"\x1b[6nOWNED", b"\x9bOWNED", b"\x1b[2JOWNED"):
         assert token not in terminal.raw.replace(b"\xc2\x9b", b"")
+
+
+PROCESSES = """
+def work(task, q):
+    os.write(1, b"LOUD-fd1")
+    os.write(2, b"LOUD-fd2")
+    print("LOUD-print", flush=True)
+    q.put(MsgTaskProgress(task.task_id, 1, 2, "in a process"))
+    if task.name == "deaf":
+        threading.Event().wait()
+pipeline = Pipeline("processes", [TaskDef(1, "deaf"), TaskDef(2, "good")], work, executor="process")
+"""
+
+
+def test_worker_processes_start_under_the_screen_and_cannot_draw_on_it(start: Start, tmp_path: Path) -> None:
+    terminal = start("etl.db", write(tmp_path / "processes.py", PROCESSES))
+    terminal.wait_for("in a process", "1 done", "1 running")
+    terminal.press("x")
+    terminal.wait_for("Cancel this task?")
+    terminal.press("\x1b[C\r")
+    terminal.wait_for("1 cancelling")
+    terminal.press("x")
+    terminal.wait_for("Abandon")
+    terminal.press("\x1b[C\r")
+    terminal.wait_for("1 cancelled", "2/2")
+    terminal.press("q")
+    assert terminal.end() == 3
+    assert b"LOUD" not in terminal.raw
+    assert rows(tmp_path / "etl.db", "SELECT status, message FROM task_runs WHERE task_id=1") == [
+        ("cancelled", "its worker did not stop and was killed")
+    ]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, Self
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.executors import ExecutorName
 from pipeloom.engine.options import EngineOptions
+from pipeloom.engine.resume import Resume
 from pipeloom.engine.sink import CommitBatch, Sink
 from pipeloom.engine.tally import RunSummary
 from pipeloom.errors import PipeloomError, UsageError, WriterFailedError
@@ -66,14 +67,15 @@ def run_pipeline(
     timeout: float | None = None,
     durability: Durability = "full",
     executor: ExecutorName | None = None,
+    resume: bool = False,
     ui: Ui = "auto",
 ) -> RunSummary:
     """Run `worker_fn(task, q)` for every task and keep every attempt in the SQLite file `db_path`.
 
     `tasks` may be a `Pipeline`, which brings its own worker function, handlers and schema helpers. `timeout` is in
     seconds and holds for one attempt. `executor` "process" gives workers processes of their own, for work that
-    computes; when it is not given the pipeline decides, else "thread". `ui` "auto" draws progress on a terminal and
-    writes plain lines elsewhere.
+    computes; when it is not given the pipeline decides, else "thread". `resume` runs only the tasks that the pipeline's
+    last run in the file has not done. `ui` "auto" draws progress on a terminal and writes plain lines elsewhere.
 
     Failed tasks raise nothing: they are in the summary. Raises `PipeloomError` for misuse and for a file that cannot be
     used, before anything starts, and `WriterFailedError` when something could not be saved. Ctrl+C gives running
@@ -85,6 +87,7 @@ def run_pipeline(
         store_task_status=store_task_status,
         durability=durability,
         executor=executor,
+        resume=Resume() if resume else None,
         retry=retry,
         timeout=timeout,
     )
@@ -128,8 +131,8 @@ def reporter_for(engine: Engine, ui: Ui, last: Callable[[], Iterable[Text]] = tu
         return Silence()
     console = shared_console()
     if ui == "progress" or (console.is_terminal and not console.is_dumb_terminal):
-        return ProgressReporter(console, engine.pipeline.name, engine.task_count, last)
-    return LineReporter(sys.stderr, PlainLines(engine.task_count), lambda: (line.plain for line in last()))
+        return ProgressReporter(console, engine.pipeline.name, last)
+    return LineReporter(sys.stderr, PlainLines(), lambda: (line.plain for line in last()))
 
 
 def _pipeline(

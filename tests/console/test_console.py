@@ -34,10 +34,10 @@ def test_names_and_messages_are_shown_as_they_are(name: str) -> None:
     console = Console(
         file=stream, width=200, height=40, force_terminal=True, markup=False, emoji=False, highlight=False
     )
-    with ProgressReporter(console, name, 2) as bars:
+    with ProgressReporter(console, name) as bars:
         bars.committed(CommitBatch(1, (row(1, name, Status.RUNNING, progress=0.5), row(2, name, Status.QUEUED))))
         bars._progress.refresh()
-    plain = "".join(PlainLines(1)(CommitBatch(1, (row(1, name, Status.ERROR),))))
+    plain = "".join(PlainLines()(CommitBatch(1, (row(1, name, Status.ERROR),))))
     summary = RunSummary(1, name, Path("x.db"), {Status.ERROR: 1}, (FailedTask(1, name, name),), 1.0)
     told = "\n".join(line.plain for line in summary_lines(summary))
     for text in (plain, told):
@@ -49,7 +49,7 @@ def test_names_and_messages_are_shown_as_they_are(name: str) -> None:
 
 def test_running_tasks_have_bars_as_far_as_there_is_room() -> None:
     console = Console(file=io.StringIO(), width=80, height=9, force_terminal=True)
-    with ProgressReporter(console, "p", 10) as bars:
+    with ProgressReporter(console, "p") as bars:
         bars.committed(CommitBatch(1, tuple(row(n, f"t{n}", Status.RUNNING) for n in range(10))))
         assert len(bars._bars) == 3
         bars.committed(CommitBatch(2, (row(0, "t0", Status.DONE), row(1, "t1", Status.ERROR))))
@@ -70,10 +70,10 @@ def test_many_failures_are_counted_after_ten() -> None:
 
 def test_a_count_is_told_now_and_then() -> None:
     now = [0.0]
-    lines = PlainLines(2, clock=lambda: now[0])
+    lines = PlainLines(clock=lambda: now[0])
     assert list(lines(CommitBatch(1, (row(1, "a", Status.RUNNING),)))) == []
     now[0] = 31.0
-    assert list(lines(CommitBatch(2, ()))) == ["… 0 of 2 tasks: 1 running"]
+    assert list(lines(CommitBatch(2, ()))) == ["… 0 of 1 tasks: 1 running"]
 
 
 def test_the_last_line_comes_last() -> None:

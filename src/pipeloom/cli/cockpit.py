@@ -10,6 +10,7 @@ import typer
 
 from pipeloom.cli.frame import (
     PIPELINE_HELP,
+    Continue,
     Durability,
     DurabilityChoice,
     Executor,
@@ -52,6 +53,7 @@ def cockpit(
     durability: Durability = DurabilityChoice.FULL,
     no_wal: NoWal = False,
     no_store: NoStore = False,
+    resume: Continue = None,
     grace: Grace = 10.0,
     demo: Annotated[bool, typer.Option("--demo", help="Run a packaged demonstration of forty tasks.")] = False,
     version: Version = False,  # noqa: ARG001 - the option acts by itself
@@ -72,6 +74,7 @@ def cockpit(
         durability=durability,
         no_wal=no_wal,
         no_store=no_store,
+        resume=resume,
         grace=grace,
     )
     engine = Engine(_file(db, demo=demo), chosen, options)

@@ -14,6 +14,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from pipeloom.engine.options import EngineOptions
+from pipeloom.engine.resume import Resume
 from pipeloom.engine.tally import RunSummary
 from pipeloom.errors import PipeloomError
 from pipeloom.status import Status
@@ -66,6 +67,14 @@ NoWal = Annotated[
     bool, typer.Option("--no-wal", help="Do without the write-ahead log; readers then wait for the writer.")
 ]
 NoStore = Annotated[bool, typer.Option("--no-store", help="Keep pipeloom's own tables out of the file.")]
+Continue = Annotated[
+    bool | None,
+    typer.Option(
+        "--resume/--no-resume",
+        help="Run only what the pipeline's last run in DB has not done, or run everything.",
+        show_default=False,
+    ),
+]
 Grace = Annotated[float, typer.Option(metavar="SECONDS", help="What running tasks get to stop in when you leave.")]
 
 
@@ -146,6 +155,7 @@ def engine_options(
     durability: DurabilityChoice,
     no_wal: bool,
     no_store: bool,
+    resume: bool | None,
     grace: float,
 ) -> EngineOptions:
     """Return what the options that both programs have mean to the engine."""
@@ -155,6 +165,7 @@ def engine_options(
         store_task_status=not no_store,
         durability=durability.value,
         executor=None if executor is None else executor.value,
+        resume=Resume() if resume else None,
         grace_s=grace,
         source=pipeline,
     )

@@ -12,6 +12,7 @@ from pipeloom.api import Reporter, reporter_for, run_headless
 from pipeloom.cli.frame import (
     DB_HELP,
     PIPELINE_HELP,
+    Continue,
     Durability,
     DurabilityChoice,
     Executor,
@@ -57,6 +58,7 @@ def run_command(
     durability: Durability = DurabilityChoice.FULL,
     no_wal: NoWal = False,
     no_store: NoStore = False,
+    resume: Continue = None,
     grace: Grace = 10.0,
     json: Annotated[
         bool, typer.Option("--json", help="Write one JSON object a line to stdout for each change.")
@@ -77,6 +79,7 @@ def run_command(
         durability=durability,
         no_wal=no_wal,
         no_store=no_store,
+        resume=resume,
         grace=grace,
     )
     run_engine(Engine(db, chosen, options), json=json)

@@ -85,8 +85,7 @@ def _give_up(stream: TextIO) -> None:
 class PlainLines:
     """One line for each task that ends, and a count now and then."""
 
-    def __init__(self, tasks: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._tasks = tasks
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._tally = Tally()
         self._last = clock()
@@ -100,7 +99,7 @@ class PlainLines:
         if self._clock() - self._last >= HEARTBEAT_S:
             self._last = self._clock()
             counts = ", ".join(f"{count:,} {status}" for status, count in self._tally.counts().items())
-            yield f"… {self._tally.settled():,} of {self._tasks:,} tasks: {counts}"
+            yield f"… {self._tally.settled():,} of {self._tally.total():,} tasks: {counts}"
 
 
 def json_lines(batch: CommitBatch) -> Iterator[str]:

@@ -23,8 +23,8 @@ _LINES_LEFT = 6
 class ProgressReporter:
     """A sink that draws. Rich paints in a thread of its own, so nothing here waits for the terminal."""
 
-    def __init__(self, console: Console, name: str, tasks: int, last: Callable[[], Iterable[Text]] = tuple) -> None:
-        """Draw bars for a run of `tasks` tasks, and leave `last()` below them when it is over."""
+    def __init__(self, console: Console, name: str, last: Callable[[], Iterable[Text]] = tuple) -> None:
+        """Draw bars for a run of the pipeline `name`, and leave `last()` below them when it is over."""
         self._console = console
         self._last = last
         self._tally = Tally()
@@ -41,7 +41,7 @@ class ProgressReporter:
             transient=False,
             redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),  # else it belongs to whoever redirected it
         )
-        self._overall = self._progress.add_task(clean(name, 40), total=tasks, note="")
+        self._overall = self._progress.add_task(clean(name, 40), total=None, note="")
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -68,7 +68,7 @@ class ProgressReporter:
             self._draw(self._hidden.pop(next(iter(self._hidden))))
         failed = self._tally.counts().get(Status.ERROR, 0)
         note = f"{failed:,} failed" if failed else ""
-        self._progress.update(self._overall, completed=self._tally.settled(), note=note)
+        self._progress.update(self._overall, total=self._tally.total(), completed=self._tally.settled(), note=note)
 
     def writer_waiting(self, reason: str | None) -> None:
         """Say why nothing can be saved now, and when it can again."""

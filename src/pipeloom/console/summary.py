@@ -37,11 +37,13 @@ def _failure(task: FailedTask) -> Text:
 
 
 def _headline(summary: RunSummary) -> Text:
-    parts: list[str | tuple[str, str]] = [(clean(summary.pipeline, 60), "bold"), f"  run {summary.run_id}: "]
+    of = "" if summary.parent_run_id is None else f" (continues run {summary.parent_run_id})"
+    parts: list[str | tuple[str, str]] = [(clean(summary.pipeline, 60), "bold"), f"  run {summary.run_id}{of}: "]
     for place, (status, count) in enumerate(summary.counts.items()):
         parts.append(", " if place else "")
         parts.append((f"{count:,} {status}", _STYLES.get(status, "")))
-    parts.append("no tasks" if not summary.counts else "")
+    if not summary.counts:
+        parts.append("no tasks" if summary.parent_run_id is None else "nothing was left to do")
     parts.append(f" in {_duration(summary.elapsed_s)}")
     return Text.assemble(*parts)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import Enum, auto
 
 from pipeloom.engine.records import Finish
@@ -18,6 +19,17 @@ class Stop(Enum):
     TIMEOUT = auto()
     REJECTED = auto()
     INTERRUPT = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class NewAttempt:
+    """An attempt that is to be."""
+
+    task: TaskLike
+    number: int = 1
+    status: Status = Status.QUEUED
+    due_at: str | None = None
+    """For one that is `retrying`: when it may start."""
 
 
 class Try:
@@ -75,14 +87,14 @@ class Book:
         self.unsettled = 0
         """Attempts whose end is not on disk yet."""
 
-    def add(self, task: TaskLike, number: int, status: Status) -> Try:
+    def add(self, new: NewAttempt) -> Try:
         """Enter a new attempt; a queued one waits for a worker from now on."""
-        attempt = Try(self._next_id, number, task, status)
+        attempt = Try(self._next_id, new.number, new.task, new.status)
         self._next_id += 1
         self._tries[attempt.id] = attempt
-        self._latest[task.task_id] = attempt
+        self._latest[new.task.task_id] = attempt
         self.unsettled += 1
-        if status is Status.QUEUED:
+        if new.status is Status.QUEUED:
             self._ready.append(attempt)
         return attempt
 

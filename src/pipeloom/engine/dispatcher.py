@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
-from pipeloom.engine.book import Book, Stop, Try, refusal
+from pipeloom.engine.book import Book, NewAttempt, Stop, Try, refusal
 from pipeloom.engine.checks import KEPT_TEXT, as_json
 from pipeloom.engine.clock import Clock, stamp
 from pipeloom.engine.commands import CommandResult, EngineLoad
@@ -26,7 +26,6 @@ from pipeloom.engine.sink import CommitBatch, Sink
 from pipeloom.engine.timers import Timers
 from pipeloom.engine.verdict import verdict
 from pipeloom.errors import TaskCancelled, WriterFailedError
-from pipeloom.messages import TaskLike
 from pipeloom.pipeline import Pipeline, error_matches, positive_number, task_params
 from pipeloom.status import ACTIVE, FINAL, OPEN, WAITING, RunStatus, Status, run_status
 from pipeloom.store.rows import AttemptRow
@@ -88,7 +87,9 @@ class Dispatcher:
                 if attempt is None:
                     result.refuse(attempt_id, "it is not an attempt of this run")
                 elif attempt.status in WAITING:
-                    self._end(attempt, Ended(Status.CANCELLED, self._now(), message="cancelled before it started"))
+                    waits = attempt.status is Status.RETRYING
+                    note = "given up before its retry" if waits else "cancelled before it started"
+                    self._end(attempt, Ended(Status.CANCELLED, self._now(), message=note))
                     result.accept(attempt_id)
                 elif attempt.status in ACTIVE:
                     self._ask_to_stop(attempt, Stop.CANCEL)
@@ -104,7 +105,7 @@ class Dispatcher:
         """Follow ended attempts by new ones; one that waits for its due time starts now."""
         result = _Answer()
         with self._lock:
-            new: list[tuple[TaskLike, int, Status]] = []
+            new: list[NewAttempt] = []
             for attempt_id in dict.fromkeys(attempt_ids):
                 attempt = self._book.get(attempt_id)
                 if attempt is None:
@@ -117,7 +118,7 @@ class Dispatcher:
                     self._requeue(attempt)
                     result.accept(attempt_id)
                 else:
-                    new.append((attempt.task, attempt.number + 1, Status.QUEUED))
+                    new.append(NewAttempt(attempt.task, attempt.number + 1))
             result.accept(*self._enter(new))
             self._fill()
         return result.frozen()
@@ -261,32 +262,36 @@ class Dispatcher:
             except WriterFailedError:
                 return
 
-    def _enter(self, new: list[tuple[TaskLike, int, Status]], due_at: str | None = None) -> list[int]:
+    def _enter(self, new: list[NewAttempt]) -> list[int]:
         """Create attempts and their rows; returns the ids."""
         if new and self._idle:
             self._idle = False
             self._elapsed_s = None
             self._tell(0, RunChanged(RunStatus.RUNNING, None, self._workers))
-        now, rows = self._now(), []
-        for task, number, status in new:
-            attempt = self._book.add(task, number, status)
-            params, _ = as_json(dict(given) if (given := task_params(task)) else None)
-            rows.append(
-                AttemptRow(
-                    attempt.id,
-                    self.run_id,
-                    task.task_id,
-                    number,
-                    storable(task.name, KEPT_TEXT),
-                    status,
-                    queued_at=now,
-                    due_at=due_at,
-                    params=params,
-                )
-            )
+        now, rows = self._clock.now(), []
+        for one in new:
+            attempt = self._book.add(one)
+            if one.due_at is not None:
+                delay = (datetime.fromisoformat(one.due_at) - now).total_seconds()
+                self._timers.add(self._clock.monotonic() + delay, partial(self._retry_due, attempt))
+            rows.append(self._new_row(attempt, one.due_at, stamp(now)))
         for start in range(0, len(rows), _SUBMIT_CHUNK):
             self._tell(0, Submitted(tuple(rows[start : start + _SUBMIT_CHUNK])))
         return [row.id for row in rows]
+
+    def _new_row(self, attempt: Try, due_at: str | None, now: str) -> AttemptRow:
+        params, _ = as_json(dict(given) if (given := task_params(attempt.task)) else None)
+        return AttemptRow(
+            attempt.id,
+            self.run_id,
+            attempt.task.task_id,
+            attempt.number,
+            storable(attempt.task.name, KEPT_TEXT),
+            attempt.status,
+            queued_at=now,
+            due_at=due_at,
+            params=params,
+        )
 
     def _fill(self) -> None:
         """Hand attempts to the executor while it has free slots."""
@@ -348,13 +353,7 @@ class Dispatcher:
             return
         delay = self._policy.delay_s(attempt.number, self._random())
         due_at = stamp(self._clock.now() + timedelta(seconds=delay))
-        (new_id,) = self._enter([(attempt.task, attempt.number + 1, Status.RETRYING)], due_at)
-        self._wait_until_due(new_id, delay)
-
-    def _wait_until_due(self, attempt_id: int, delay_s: float) -> None:
-        attempt = self._book.get(attempt_id)
-        assert attempt is not None
-        self._timers.add(self._clock.monotonic() + delay_s, partial(self._retry_due, attempt))
+        self._enter([NewAttempt(attempt.task, attempt.number + 1, Status.RETRYING, due_at)])
 
     def _requeue(self, attempt: Try) -> None:
         self._book.make_ready(attempt)

@@ -7,7 +7,7 @@ import os
 import random as _random
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,10 +16,12 @@ from pipeloom.engine.clock import SYSTEM_CLOCK, Clock, stamp
 from pipeloom.engine.dispatcher import Dispatcher
 from pipeloom.engine.executors import check_executor, make_executor
 from pipeloom.engine.options import EngineOptions
+from pipeloom.engine.resume import Earlier, Resume, earlier_run, first_attempts
 from pipeloom.engine.sink import Sink
 from pipeloom.engine.tally import RunSummary, Tally
 from pipeloom.engine.writer import Opened, Writer
 from pipeloom.errors import UsageError
+from pipeloom.messages import TaskLike
 from pipeloom.pipeline import Pipeline, checked_tasks
 from pipeloom.status import ACTIVE, RunStatus, Status
 from pipeloom.store.connect import check_writable, open_writer
@@ -51,15 +53,16 @@ class Engine(Dispatcher):
         self._sinks.append(self._tally)
         self._owner = OwnerLock(self.db_path)
         self._closed = threading.Event()
+        self._parent_run_id: int | None = None
 
     def add_sink(self, sink: Sink) -> None:
         """Tell `sink` of every commit; before `start`."""
         self._sinks.append(sink)
 
     @property
-    def task_count(self) -> int:
-        """Number of tasks."""
-        return len(self._tasks)
+    def tasks(self) -> Sequence[TaskLike]:
+        """The pipeline's tasks."""
+        return self._tasks
 
     @property
     def is_started(self) -> bool:
@@ -76,30 +79,40 @@ class Engine(Dispatcher):
         """Attempts that the policy grants a task."""
         return self._policy.retries + 1
 
+    def earlier(self) -> Earlier | None:
+        """Return the pipeline's last run in the file, if there is one."""
+        return earlier_run(self.db_path, self.pipeline.name)
+
     def check(self) -> None:
         """Raise what `start` would raise about the file, as far as looking can tell; changes nothing."""
         check_writable(self.db_path, store=self.options.store_task_status)
 
-    def start(self) -> RunRow:
-        """Take the file, enter the tasks and start working; raises `PipeloomError`, and then nothing was started."""
+    def start(self, resume: Resume | None = None) -> RunRow:
+        """Take the file, enter the tasks and start working; raises `PipeloomError`, and then nothing was started.
+
+        `resume` says what to run again of an earlier run where the options do not.
+        """
         self.check()
         self._owner.acquire(stamp(self._clock.now()))
         try:
-            opened = self._open()
+            resume = resume or self.options.resume
+            earlier = None if resume is None else earlier_run(self.db_path, self.pipeline.name, resume.run_id)
+            opened = self._open(None if earlier is None else earlier.run.id)
         except BaseException:
             self._owner.release()
             raise
-        self.run_id = opened.run.id
+        self.run_id, self._parent_run_id = opened.run.id, opened.run.parent_run_id
         self._book = Book(opened.next_attempt_id)
         self._executor = make_executor(self._executor_name, self._workers)
         self._executor.start(self)
         self._started_s = self._clock.monotonic()
         self._started = True
+        new = first_attempts(self._tasks, earlier, resume, self._clock.now())
         with self._lock:
-            self._enter([(task, 1, Status.QUEUED) for task in self._tasks])
-            if not self._tasks:
-                self._finish_run()
             self._timers.start()
+            self._enter(new)
+            if not new:
+                self._finish_run()
             self._fill()
         return opened.run
 
@@ -153,9 +166,10 @@ class Engine(Dispatcher):
             unsaved=self._writer.unsaved,
             late=self._late,
             stored=self.options.store_task_status,
+            parent_run_id=self._parent_run_id,
         )
 
-    def _open(self) -> Opened:
+    def _open(self, parent_run_id: int | None) -> Opened:
         options = self.options
         self._writer = Writer(
             lambda: open_writer(
@@ -178,6 +192,7 @@ class Engine(Dispatcher):
                 source=options.source,
                 workers=self._workers,
                 executor=self._executor_name,
+                parent_run_id=parent_run_id,
                 host=socket.gethostname(),
                 pid=os.getpid(),
                 process_started_at=_PROCESS_STARTED_AT,

@@ -91,13 +91,15 @@ class Fold:
         if end.status not in TRANSITIONS[row.status]:
             return
         done = end.status is Status.DONE
+        # Whoever resumes the run lets a retry that was interrupted wait until it was due.
+        waits = row.status is Status.RETRYING and end.status is Status.INTERRUPTED
         self._keep(
             row._replace(
                 status=end.status,
                 progress=1.0 if done else row.progress,
                 finished_at=end.at,
                 duration_s=end.duration_s,
-                due_at=None,
+                due_at=row.due_at if waits else None,
                 message=row.message if end.message is None else storable(end.message, KEPT_TEXT),
                 result=end.result,
                 error_type=None if done else end.error_type,

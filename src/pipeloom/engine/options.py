@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from pipeloom.engine.executors import EXECUTORS, ExecutorName
+from pipeloom.engine.resume import Resume
 from pipeloom.errors import UsageError
 from pipeloom.pipeline import Pipeline, RetryPolicy, positive_number
 from pipeloom.store.connect import Durability
@@ -28,6 +29,8 @@ class EngineOptions:
     """Seconds that running work gets to stop by itself when the engine is closed."""
     source: str | None = None
     """Where the pipeline came from, as it was asked for: kept in the run's row."""
+    resume: Resume | None = None
+    """What to run again of an earlier run; None: all tasks."""
     retry: RetryPolicy | None = None
     timeout: float | None = None
 

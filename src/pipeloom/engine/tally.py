@@ -38,6 +38,8 @@ class RunSummary:
     """Messages that came after the end of their attempt and were ignored."""
     stored: bool = True
     """Whether the file keeps the attempts (`store_task_status`)."""
+    parent_run_id: int | None = None
+    """The earlier run that this one continued or retried tasks of."""
 
     @property
     def total(self) -> int:
@@ -81,6 +83,10 @@ class Tally:
     def counts(self) -> dict[Status, int]:
         """Return the number of tasks in each status that has any."""
         return {status: count for status in Status if (count := self._counts[status])}
+
+    def total(self) -> int:
+        """Return the number of tasks."""
+        return len(self._latest)
 
     def settled(self) -> int:
         """Return the number of tasks whose latest attempt is final."""

@@ -13,9 +13,9 @@ from typing import Any, Final, Self
 from pipeloom.errors import StoreError
 from pipeloom.filters import Filter
 from pipeloom.messages import TaskId
-from pipeloom.status import RunStatus, Status
+from pipeloom.status import FINAL, RunStatus, Status
 from pipeloom.store.inspect import FileKind, inspect, open_reader
-from pipeloom.store.rows import AttemptRow, LogRow, RunRow
+from pipeloom.store.rows import AttemptRow, LogRow, RunRow, Standing
 
 _TEXT_LIMIT: Final = 1 << 16
 _PAGE_TEXT_LIMIT: Final = 500
@@ -138,6 +138,17 @@ class History:
         rows = self._rows(f"SELECT {', '.join(_RUN_COLUMNS)} FROM pipeline_runs WHERE id = ?", [run_id])
         return _run(rows[0]) if rows else None
 
+    def last_run(self, pipeline: str) -> RunRow | None:
+        """Return the newest run of a pipeline."""
+        sql = f"SELECT {', '.join(_RUN_COLUMNS)} FROM pipeline_runs WHERE pipeline = ? ORDER BY id DESC LIMIT 1"
+        rows = self._rows(sql, [pipeline])
+        return _run(rows[0]) if rows else None
+
+    def standings(self, run_id: int) -> dict[TaskId, Standing]:
+        """Return how each task stands after a run: what it did not run itself stands as its parents left it."""
+        rows = self._rows(_STANDINGS, [run_id])
+        return {task_id: _standing(status, attempt, due_at) for task_id, status, attempt, due_at, _ in rows}
+
     def logs(self, attempt_id: int, limit: int = 2000) -> list[LogRow]:
         """Return the first `limit` lines of an attempt's log."""
         sql = (
@@ -159,6 +170,24 @@ class History:
             raise StoreError(f"{self.path} cannot be read: {error}.") from error
         except (sqlite3.Error, OverflowError, UnicodeError) as error:
             raise StoreError(f"{self.path} cannot be read: {error}.") from error
+
+
+# A later attempt has a higher id, whatever run it belongs to; SQLite takes the other columns from the row of the max.
+_STANDINGS: Final = """
+WITH RECURSIVE family(id, generation) AS (
+    VALUES (?, 0)
+    UNION ALL
+    SELECT parent_run_id, generation + 1 FROM pipeline_runs JOIN family USING (id)
+    WHERE parent_run_id < id AND generation < 10000
+)
+SELECT task_id, status, attempt, due_at, max(id) FROM task_runs
+WHERE run_id IN (SELECT id FROM family) GROUP BY task_id
+"""
+
+
+def _standing(status: Any, attempt: Any, due_at: Any) -> Standing:
+    known = Status(status) if status in FINAL else Status.INTERRUPTED
+    return Standing(known, int(_number(attempt) or 1), _optional_text(due_at))
 
 
 def _refusal(path: Path, kind: FileKind) -> str:

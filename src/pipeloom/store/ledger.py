@@ -111,7 +111,7 @@ class Ledger:
         """
         dead = "(SELECT id FROM pipeline_runs WHERE status='running')"
         cursor = self._connection.execute(
-            "UPDATE task_runs SET status='interrupted', due_at=NULL, error_type='ProcessDied', "
+            "UPDATE task_runs SET status='interrupted', error_type='ProcessDied', "
             "error='the program ended before the task did', "
             "finished_at=(SELECT heartbeat_at FROM pipeline_runs WHERE id=run_id) "
             f"WHERE status IN ({_OPEN_SQL}) AND run_id IN {dead} /* pipeloom */"

@@ -70,3 +70,12 @@ class LogRow:
     at: str
     level: str
     text: str
+
+
+class Standing(NamedTuple):
+    """How a task stands after a run: the end of its latest attempt. An attempt that nobody ended was interrupted."""
+
+    status: Status
+    attempt: int
+    due_at: str | None
+    """When the retry was due that the attempt was still waiting for."""
