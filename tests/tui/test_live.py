@@ -98,7 +98,7 @@ async def test_the_dialog_names_the_row_that_was_under_the_cursor_and_its_focus_
         await pilot.pause()
         assert "seattle-2012-02" in text_of(cockpit.app)
         assert isinstance(cockpit.app.focused, Button)
-        assert cockpit.app.focused.id == "refuse"
+        assert cockpit.app.focused.id == "choice-0"
         await pilot.press("escape")
         await pilot.pause()
         assert not isinstance(cockpit.app.screen, ConfirmDialog)

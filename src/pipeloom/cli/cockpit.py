@@ -115,9 +115,11 @@ def _browse(db: Path | None) -> None:
         raise UsageError(f"pipeloom-tui needs a terminal. To run without one: pipeloom run {path} PIPELINE")
     from pipeloom.store.history import History
     from pipeloom.store.inspect import FileKind, inspect
+    from pipeloom.store.recovery import recover
 
     if inspect(path) is not FileKind.MISSING:
         History(path).close()
+        recover(path)
     _show(path, None)
 
 

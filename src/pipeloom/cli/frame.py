@@ -166,6 +166,7 @@ def engine_options(
         durability=durability.value,
         executor=None if executor is None else executor.value,
         resume=Resume() if resume else None,
+        ask_to_resume=resume is None,
         grace_s=grace,
         source=pipeline,
     )

@@ -31,6 +31,8 @@ class EngineOptions:
     """Where the pipeline came from, as it was asked for: kept in the run's row."""
     resume: Resume | None = None
     """What to run again of an earlier run; None: all tasks."""
+    ask_to_resume: bool = True
+    """Whether a front end that can ask does so when the last run did not come to its end."""
     retry: RetryPolicy | None = None
     timeout: float | None = None
 

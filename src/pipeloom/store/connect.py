@@ -19,10 +19,11 @@ _log = logging.getLogger(__name__)
 
 
 def open_writer(
-    path: Path, *, wal: bool = True, durability: Durability = "full", store: bool = True
+    path: Path, *, wal: bool | None = True, durability: Durability = "full", store: bool = True
 ) -> sqlite3.Connection:
     """Open `path` for the writer thread, creating or migrating it as needed; raises `StoreError` when it must not be.
 
+    `wal` None leaves the journal mode as it is.
     With `store` False pipeloom's own tables live in memory only (as TEMP tables, so that every statement stays the
     same) and the file holds the user's tables alone.
     """
@@ -94,14 +95,15 @@ def _connect(path: Path) -> sqlite3.Connection:
         raise StoreError(f"{path} cannot be opened for writing: {error}.") from error
 
 
-def _set_up(connection: sqlite3.Connection, path: Path, *, wal: bool, durability: Durability) -> None:
+def _set_up(connection: sqlite3.Connection, path: Path, *, wal: bool | None, durability: Durability) -> None:
     connection.execute("PRAGMA trusted_schema=OFF")
     connection.execute("PRAGMA cell_size_check=ON")
     connection.execute("PRAGMA mmap_size=0")
-    wanted = "wal" if wal else "delete"
-    mode = connection.execute(f"PRAGMA journal_mode={wanted}").fetchone()[0]
-    if mode != wanted:
-        _log.warning("%s stays in journal mode %s: readers may have to wait for the writer.", path, mode)
+    if wal is not None:
+        wanted = "wal" if wal else "delete"
+        mode = connection.execute(f"PRAGMA journal_mode={wanted}").fetchone()[0]
+        if mode != wanted:
+            _log.warning("%s stays in journal mode %s: readers may have to wait for the writer.", path, mode)
     connection.execute(f"PRAGMA synchronous={durability}")
     connection.execute("PRAGMA fullfsync=1")  # macOS: fsync alone leaves the data in the drive's cache
 

@@ -156,6 +156,10 @@ class History:
         )
         return [LogRow(*map(_text, row)) for row in self._rows(sql, [attempt_id, limit])]
 
+    def has_open_runs(self) -> bool:
+        """Tell whether a run is under way in the file, or was when its owner died."""
+        return bool(self._rows("SELECT 1 FROM pipeline_runs WHERE status = 'running' LIMIT 1", []))
+
     def data_version(self) -> int:
         """Return a number that changes when another connection commits."""
         return int(self._rows("PRAGMA data_version", [])[0][0])

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from filelock import FileLock, Timeout
 
 from pipeloom.errors import FileBusyError, StoreError
 from pipeloom.text import clean
+
+_PROBE_S: Final = 0.5
+"""How long to try for the lock: whoever looks whether there is an owner (`is_owned`) has it for a moment."""
 
 
 def lock_path(db_path: Path) -> Path:
@@ -31,7 +35,7 @@ class OwnerLock:
     def acquire(self, started_at: str) -> None:
         """Take the lock and note who has it; raises `FileBusyError` naming the owner when somebody else has."""
         try:
-            self._lock.acquire()
+            self._lock.acquire(timeout=_PROBE_S, poll_interval=_PROBE_S / 10)
         except Timeout:
             raise FileBusyError(f"{self._db_path} is in use by {owner_name(self._db_path)}.") from None
         except OSError as error:
@@ -53,6 +57,21 @@ class OwnerLock:
         if descriptor is not None:
             self._lock._context.lock_file_fd = None
             os.close(descriptor)
+
+
+def is_owned(db_path: Path) -> bool:
+    """Tell whether a living process owns the file. Asks the kernel: what is written in the lock file proves nothing."""
+    try:
+        descriptor = os.open(lock_path(db_path), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def owner(db_path: Path) -> dict[str, Any]:

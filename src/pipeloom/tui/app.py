@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import threading
 import time
@@ -17,9 +18,11 @@ from textual.message import Message
 from textual.signal import Signal
 
 from pipeloom.engine.engine import Engine
+from pipeloom.engine.resume import Resume
 from pipeloom.engine.tally import RunSummary
-from pipeloom.errors import PipeloomError
-from pipeloom.status import OPEN
+from pipeloom.errors import FileBusyError, PipeloomError, StoreError
+from pipeloom.status import OPEN, RunStatus
+from pipeloom.store.owner import is_owned, owner_name
 from pipeloom.text import clean
 from pipeloom.tui.board import Board
 from pipeloom.tui.bridge import Committed, Delivery, UiSink, WriterFailed, WriterWaiting
@@ -28,8 +31,10 @@ from pipeloom.tui.glyphs import wants_ascii
 from pipeloom.tui.keys import key
 from pipeloom.tui.screens.history import HistoryScreen
 from pipeloom.tui.screens.live import LiveScreen
+from pipeloom.tui.screens.resume import Start, resume_dialog
 from pipeloom.tui.screens.start import StartScreen
 from pipeloom.tui.theme import THEMES, css_paths, variable_defaults
+from pipeloom.tui.watcher import FileChanged, Watcher
 from pipeloom.tui.widgets.dialogs import ConfirmDialog, HelpDialog, help_sections
 
 DRAIN_S: Final = 0.05
@@ -92,6 +97,10 @@ class PipeloomApp(App[None]):
         self.signalled: int | None = None
         """The signal that ended the program, if one did."""
         self.left = threading.Event()
+        self.owner: str | None = None
+        """Who else owns the file: then this is a viewer."""
+        self.file_changes: Signal[FileChanged] = Signal(self, "file-changes")
+        self._watcher = Watcher(db_path, self.post_message)
         self._start = start
         self._leaving = False
         self._last_drain = float("-inf")
@@ -113,29 +122,76 @@ class PipeloomApp(App[None]):
         self.add_mode("start", StartScreen)
         if self.engine is not None:
             self.switch_mode("live")
-            self.engine.add_sink(self.sink)
             if self._start:
-                sys.setswitchinterval(_SWITCH_INTERVAL_S)
-                self._start_engine(self.engine)
+                self._begin(self.engine)
+            else:
+                self.engine.add_sink(self.sink)
+        elif self.db_path.exists():
+            self._watch()
         else:
-            self.switch_mode("history" if self.db_path.exists() else "start")
+            self.switch_mode("start")
 
     def on_unmount(self) -> None:
         """Say that the screen is gone."""
+        self._watcher.stop()
         sys.setswitchinterval(self._switch_interval)
         self.left.set()
 
-    @work(thread=True, group="engine")
-    def _start_engine(self, engine: Engine) -> None:
+    @work
+    async def _begin(self, engine: Engine) -> None:
+        """Start the run; if the last one of this pipeline did not come to its end, ask first what to do about it."""
         try:
-            engine.start()
+            resume = await self._resumption(engine)
+        except StoreError as error:
+            self.post_message(self.StartFailed(error))
+            return
+        if resume is Start.NOTHING:
+            self.engine = None
+            self._watch()
+            return
+        self._start_engine(engine, None if resume is Start.EVERYTHING else resume)
+
+    async def _resumption(self, engine: Engine) -> Resume | Start:
+        options = engine.options
+        if options.resume is not None or not options.ask_to_resume:
+            return Start.EVERYTHING
+        earlier = await asyncio.to_thread(engine.earlier)
+        if earlier is None or earlier.run.status not in (RunStatus.RUNNING, RunStatus.INTERRUPTED):
+            return Start.EVERYTHING
+        if earlier.run.status is RunStatus.RUNNING and is_owned(self.db_path):
+            return Start.EVERYTHING  # which will be refused, naming the owner
+        return await self.push_screen_wait(resume_dialog(earlier, engine.tasks))
+
+    @work(thread=True, group="engine")
+    def _start_engine(self, engine: Engine, resume: Resume | None) -> None:
+        engine.add_sink(self.sink)
+        sys.setswitchinterval(_SWITCH_INTERVAL_S)
+        try:
+            engine.start(resume)
         except PipeloomError as error:
             self.post_message(self.StartFailed(error))
 
     @on(StartFailed)
     def _give_up(self, event: StartFailed) -> None:
+        """Leave with the error; a file that somebody else runs on can at least be watched."""
         self.start_error = event.error
-        self.exit()
+        if isinstance(event.error, FileBusyError):
+            self.engine = None
+            self.owner = owner_name(self.db_path)
+            self._watch()
+            self.tell(str(event.error), problem=True)
+        else:
+            self.exit()
+
+    def _watch(self) -> None:
+        """Show the history of the file, and follow what others do to it."""
+        self.switch_mode("history")
+        self._watcher.start()
+
+    @on(FileChanged)
+    def _note_change(self, event: FileChanged) -> None:
+        self.owner = event.owner
+        self.file_changes.publish(event)
 
     def _fatal_error(self) -> None:
         """Keep Textual from printing the local variables of a crash; `run_app` tells what happened."""

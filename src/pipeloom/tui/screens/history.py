@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import getters, on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Static
 
@@ -22,6 +23,7 @@ from pipeloom.tui.screens.reading import read, read_attempt
 from pipeloom.tui.screens.table_screen import SHARED_KEYS, TableScreen
 from pipeloom.tui.task_columns import history_columns
 from pipeloom.tui.text import content
+from pipeloom.tui.watcher import FileChanged
 from pipeloom.tui.widgets.filter_bar import FilterBar
 from pipeloom.tui.widgets.virtual_table import VirtualTable
 
@@ -54,19 +56,32 @@ class HistoryScreen(TableScreen):
 
     def compose(self) -> ComposeResult:
         """Put title, filter, table, detail and keys in their places."""
-        yield Static(content(f"history  {self.app.db_path.name}", "bold"), id="history-title")
+        yield Static(id="history-title")
         yield from self.compose_panes(self.source, history_columns(), "Reading…")
 
     def on_mount(self) -> None:
         """Read the newest page, and follow the commits of a run in this program."""
         self.app.commits.subscribe(self, self._reload_soon)
+        self.app.file_changes.subscribe(self, self._follow_file)
         self.set_interval(1.0, lambda: self.table.tick(self.app.clock()))
         self.table.tick(self.app.clock())
+        self._show_title()
         self.reload()
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
-    def _reload_soon(self, _delivery: Delivery) -> None:
+    def _follow_file(self, event: FileChanged) -> None:
+        self._show_title()
+        self._reload_soon(event)
+
+    def _show_title(self) -> None:
+        """Name the file, and who owns it when that is somebody else."""
+        title = content(f"history  {self.app.db_path.name}", "bold")
+        if self.app.owner is not None:
+            title = Content.assemble(title, "  ", content(f"VIEWER · {self.app.owner}", "$warning"))
+        self._title.update(title)
+
+    def _reload_soon(self, _event: Delivery | FileChanged) -> None:
         """Reload, at most once a second, and only while somebody looks."""
         if self._reload_timer is None and self.is_current:
             self._reload_timer = self.set_timer(_RELOAD_S, self.reload)

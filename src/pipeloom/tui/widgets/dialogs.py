@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Generic, Literal, TypeVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -16,14 +16,25 @@ from textual.widgets import Button, Static
 
 from pipeloom.tui.text import content, lines
 
+T = TypeVar("T")
+
 TITLE_LIMIT: Final = 160
 
 
-class ConfirmDialog(ModalScreen[bool]):
-    """Asks before something is stopped or lost; the safe answer has the focus, and is what escape gives."""
+@dataclass(frozen=True, slots=True)
+class Choice(Generic[T]):
+    """One answer: what it means, its label, and the class of its button."""
+
+    value: T
+    label: str
+    kind: Literal["", "-confirm", "-destructive"] = ""
+
+
+class ChoiceDialog(ModalScreen[T]):
+    """Asks which of several things to do; the first answer is the safe one: it has the focus, and escape gives it."""
 
     DEFAULT_CSS = """
-    ConfirmDialog {
+    ChoiceDialog {
         align: center middle;
     }
     """
@@ -37,6 +48,35 @@ class ConfirmDialog(ModalScreen[bool]):
         Binding("right,down", "app.focus_next", "Other button", show=False, id="dialog.next"),
     ]
 
+    def __init__(self, title: object, body: Content | str, choices: Sequence[Choice[T]]) -> None:
+        """Ask `title`; `body` names what is meant. A string is shown as it is, never as markup."""
+        super().__init__()
+        self._title_line = content(title, limit=TITLE_LIMIT)
+        self._body = body if isinstance(body, Content) else lines(body)
+        self._choices = tuple(choices)
+
+    def compose(self) -> ComposeResult:
+        """Put the safe button first, so that it has the focus."""
+        with Vertical(classes="dialog"):
+            yield Static(self._title_line, classes="dialog--title")
+            with VerticalScroll(classes="dialog--body", can_focus=False):
+                yield Static(self._body)
+            with Horizontal(classes="dialog--buttons" if len(self._choices) < 3 else "dialog--buttons -stacked"):
+                for number, choice in enumerate(self._choices):
+                    yield Button(content(choice.label), id=f"choice-{number}", classes=choice.kind, compact=True)
+
+    def action_refuse(self) -> None:
+        """Give the safe answer."""
+        self.dismiss(self._choices[0].value)
+
+    @on(Button.Pressed)
+    def _answer(self, event: Button.Pressed) -> None:
+        self.dismiss(self._choices[int((event.button.id or "choice-0").removeprefix("choice-"))].value)
+
+
+class ConfirmDialog(ChoiceDialog[bool]):
+    """Asks before something is stopped or lost."""
+
     def __init__(
         self,
         title: object,
@@ -47,32 +87,8 @@ class ConfirmDialog(ModalScreen[bool]):
         destructive: bool = True,
     ) -> None:
         """Ask `title`; `body` names what is meant. A string is shown as it is, never as markup."""
-        super().__init__()
-        self._title_line = content(title, limit=TITLE_LIMIT)
-        self._body = body if isinstance(body, Content) else lines(body)
-        self._confirm_label = content(confirm_label)
-        self._cancel_label = content(cancel_label)
-        self._destructive = destructive
-
-    def compose(self) -> ComposeResult:
-        """Put the safe button first, so that it has the focus."""
-        with Vertical(classes="dialog"):
-            yield Static(self._title_line, classes="dialog--title")
-            with VerticalScroll(classes="dialog--body", can_focus=False):
-                yield Static(self._body)
-            with Horizontal(classes="dialog--buttons"):
-                yield Button(self._cancel_label, id="refuse", compact=True)
-                kind = "-destructive" if self._destructive else "-confirm"
-                yield Button(self._confirm_label, id="confirm", classes=kind, compact=True)
-
-    @on(Button.Pressed, "#refuse")
-    def action_refuse(self) -> None:
-        """Answer no."""
-        self.dismiss(False)  # noqa: FBT003 - the answer itself
-
-    @on(Button.Pressed, "#confirm")
-    def _confirm(self) -> None:
-        self.dismiss(True)  # noqa: FBT003 - the answer itself
+        kind: Literal["-confirm", "-destructive"] = "-destructive" if destructive else "-confirm"
+        super().__init__(title, body, [Choice(False, cancel_label), Choice(True, confirm_label, kind)])  # noqa: FBT003
 
 
 @dataclass(frozen=True, slots=True)
