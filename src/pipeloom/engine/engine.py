@@ -79,6 +79,11 @@ class Engine(Dispatcher):
         """Attempts that the policy grants a task."""
         return self._policy.retries + 1
 
+    @property
+    def can_kill(self) -> bool:
+        """Whether an attempt that is abandoned is ended by force."""
+        return self._started and self._executor.caps.hard_kill
+
     def earlier(self) -> Earlier | None:
         """Return the pipeline's last run in the file, if there is one."""
         return earlier_run(self.db_path, self.pipeline.name)

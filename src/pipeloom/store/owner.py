@@ -74,6 +74,13 @@ def is_owned(db_path: Path) -> bool:
     return False
 
 
+def other_owner(db_path: Path) -> str | None:
+    """Return a phrase that names the living process, other than this one, that owns the file, if there is one."""
+    if not is_owned(db_path) or owner(db_path).get("pid") == os.getpid():
+        return None
+    return owner_name(db_path)
+
+
 def owner(db_path: Path) -> dict[str, Any]:
     """Return what the last owner of the file wrote down: `pid`, `host`, `started_at`; empty when nothing is known."""
     try:

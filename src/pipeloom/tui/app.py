@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -146,7 +146,6 @@ class PipeloomApp(App[None]):
             self.post_message(self.StartFailed(error))
             return
         if resume is Start.NOTHING:
-            self.engine = None
             self._watch()
             return
         self._start_engine(engine, None if resume is Start.EVERYTHING else resume)
@@ -170,6 +169,21 @@ class PipeloomApp(App[None]):
             engine.start(resume)
         except PipeloomError as error:
             self.post_message(self.StartFailed(error))
+
+    @work
+    async def run_again(self, resume: Resume) -> None:
+        """Run tasks of an earlier run again, as a new run of the same pipeline, and show it live."""
+        before = self.engine
+        if before is None:
+            return
+        pipeline = replace(before.pipeline, tasks=before.tasks)  # the tasks may have been given as a generator
+        await asyncio.to_thread(before.close)
+        self.engine = Engine(self.db_path, pipeline, replace(before.options, resume=None))
+        self.board, self.sink, self.notice = Board(), UiSink(self.post_message), ""
+        await self.remove_mode("live")
+        self.add_mode("live", LiveScreen)
+        self.switch_mode("live")
+        self._start_engine(self.engine, resume)
 
     @on(StartFailed)
     def _give_up(self, event: StartFailed) -> None:

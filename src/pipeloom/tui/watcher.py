@@ -12,7 +12,7 @@ from textual.message import Message
 
 from pipeloom.errors import StoreError
 from pipeloom.store.history import History
-from pipeloom.store.owner import is_owned, owner_name
+from pipeloom.store.owner import other_owner
 from pipeloom.store.recovery import recover
 
 LOOK_S: Final = 1.0
@@ -55,9 +55,9 @@ class Watcher:
         """Look until stopped, or until the file is another one."""
         file = self._path.stat().st_ino
         while not self._stopped.wait(LOOK_S) and self._path.exists() and self._path.stat().st_ino == file:
-            owner = owner_name(self._path) if is_owned(self._path) else None
+            owner = other_owner(self._path)
             now = (owner, history.data_version())
-            if owner is None and seen is not None and seen[0] is not None:
+            if owner is None and (seen is None or seen[0] is not None):
                 recover(self._path)
             if now != seen:
                 seen = now

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import getters, on, work
@@ -11,7 +12,8 @@ from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Static
 
-from pipeloom.errors import StoreError
+from pipeloom.errors import PipeloomError, StoreError
+from pipeloom.messages import TaskId
 from pipeloom.status import FINAL
 from pipeloom.store.history import History
 from pipeloom.store.rows import AttemptRow
@@ -20,10 +22,12 @@ from pipeloom.tui.bridge import Delivery
 from pipeloom.tui.keys import key
 from pipeloom.tui.screens.history_source import PAGE, HistorySource, Pages, load_pages
 from pipeloom.tui.screens.reading import read, read_attempt
+from pipeloom.tui.screens.resume import plan_retry
 from pipeloom.tui.screens.table_screen import SHARED_KEYS, TableScreen
 from pipeloom.tui.task_columns import history_columns
 from pipeloom.tui.text import content
 from pipeloom.tui.watcher import FileChanged
+from pipeloom.tui.widgets.dialogs import ConfirmDialog
 from pipeloom.tui.widgets.filter_bar import FilterBar
 from pipeloom.tui.widgets.virtual_table import VirtualTable
 
@@ -38,7 +42,8 @@ class HistoryScreen(TableScreen):
     """Filter, table and detail of the attempts of all runs. Every query runs off the UI thread."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        key("r", "retry", "Retry", "Run the task again, if it is one of the current run.", "history.retry"),
+        key("r", "retry", "Retry", "Run the marked tasks again, else the one under the cursor.", "history.retry"),
+        key("R", "retry_failed", "Failed", "Run all failed tasks of this row's run again.", "history.retry_failed"),
         key("f5", "reload", "Reload", "Read the file again.", "history.reload", footer=False),
         *SHARED_KEYS,
     ]
@@ -186,19 +191,58 @@ class HistoryScreen(TableScreen):
         self.reload()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer a retry only where a run is loaded and the attempt has ended."""
-        if action == "retry":
+        """Offer a retry only where a pipeline is loaded and the attempt has ended."""
+        if action in ("retry", "retry_failed"):
             row = self.table.cursor_row
             return self.app.engine is not None and row is not None and row.status in FINAL
         return super().check_action(action, parameters)
 
-    def action_retry(self) -> None:
-        """Run the task under the cursor again."""
-        row, engine = self.table.cursor_row, self.app.engine
-        if row is None or engine is None or not engine.is_started:
+    @work
+    async def action_retry(self) -> None:
+        """Run the targets again: in the current run where they are of it, else as a new run."""
+        row = self.table.cursor_row
+        if self.table.marked:
+            ids = [int(str(key)) for key in self.table.marked]
+            rows = await read(self.app.db_path, lambda history: [history.attempt(attempt_id) for attempt_id in ids])
+        else:
+            rows = [row]
+        targets = [row for row in rows if row is not None]
+        runs = {row.run_id for row in targets}
+        if len(runs) > 1:
+            self.app.tell("The marked attempts are of several runs: mark those of one.", problem=True)
+        elif targets:
+            self._retry(targets[0].run_id, targets)
+
+    def action_retry_failed(self) -> None:
+        """Run the failed tasks of a run again."""
+        row = self.table.cursor_row
+        if row is not None:
+            self._retry_earlier(row.run_id, None)
+
+    def _retry(self, run_id: int, rows: list[AttemptRow]) -> None:
+        engine = self.app.engine
+        if engine is not None and engine.is_started and run_id == engine.run_id:
+            result = engine.retry([row.id for row in rows])
+            self.app.report("queued again", result.accepted, result.refused)
+            self.table.clear_marks()
+        else:
+            self._retry_earlier(run_id, {row.task_id: row.name for row in rows})
+
+    @work
+    async def _retry_earlier(self, run_id: int, named: dict[TaskId, str] | None) -> None:
+        """Ask, then run tasks of an earlier run again, as a new run: `named` ones, or all that failed."""
+        engine = self.app.engine
+        if engine is None:
             return
-        if row.run_id != engine.run_id:
-            self.app.tell(f"Only tasks of the current run can be run again here, not run {row.run_id}.", problem=True)
+        if engine.is_running:
+            self.app.tell("A run goes on: tasks of an earlier one can be run again when it has ended.", problem=True)
             return
-        result = engine.retry([row.id])
-        self.app.report("queued again", result.accepted, result.refused)
+        try:
+            plan = await asyncio.to_thread(plan_retry, engine, run_id, named)
+        except PipeloomError as error:
+            self.app.tell(str(error), problem=True)
+            return
+        dialog = ConfirmDialog(plan.title, plan.body, "Run again", cancel_label="Back", destructive=False)
+        if await self.app.push_screen_wait(dialog):
+            self.table.clear_marks()
+            self.app.run_again(plan.resume)

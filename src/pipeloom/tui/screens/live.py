@@ -38,10 +38,7 @@ class LiveScreen(TableScreen):
         key("x", "cancel", "Cancel", "Cancel the marked tasks, else the one under the cursor.", "live.cancel"),
         key("r", "retry", "Retry", "Run the marked tasks again, else the one under the cursor.", "live.retry"),
         key("R", "retry_failed", "Failed", "Run every failed task in view again.", "live.retry_failed", footer=False),
-        key("space", "mark", "Mark", "Mark the task, or unmark it.", "live.mark", footer=False),
-        key("v", "mark_range", "Range", "Mark from the last mark to the cursor.", "live.range", footer=False),
         key("asterisk", "mark_all", "All", "Mark every task in view.", "live.all", display="*", footer=False),
-        key("u", "unmark", "Unmark", "Unmark all tasks.", "live.unmark", footer=False),
         key("p", "pause", "Pause", "Start no more tasks, or go on.", "live.pause"),
         key("plus", "workers(1)", "More", "Add a worker.", "live.more", display="+", footer=False),
         key("minus", "workers(-1)", "Fewer", "Take a worker away.", "live.fewer", display="-", footer=False),
@@ -162,15 +159,11 @@ class LiveScreen(TableScreen):
             self.app.report("asked to stop", result.accepted, result.refused)
 
     async def _abandon(self, ids: list[int], rows: list[AttemptRow]) -> None:
-        """Offer to give up on workers that do not stop: a thread cannot be killed, so its slot stays occupied."""
-        body = Content("\n").join(
-            [
-                _named(rows),
-                Content(""),
-                Content("Its worker does not stop. Abandoned, it keeps its slot until it ends."),
-            ]
-        )
+        """Offer to give up on workers that do not stop: a thread, unlike a process, cannot be killed."""
         engine = self.app.engine
+        kills = engine is not None and engine.can_kill
+        what = "its process is killed." if kills else "it keeps its slot until it ends."
+        body = Content("\n").join([_named(rows), Content(""), Content(f"Its worker does not stop. Abandoned, {what}")])
         dialog = ConfirmDialog("Abandon what does not stop?", body, "Abandon", cancel_label="Wait")
         if engine is not None and await self.app.push_screen_wait(dialog):
             result = engine.abandon(ids)
@@ -218,24 +211,9 @@ class LiveScreen(TableScreen):
             engine.set_workers(max(1, engine.load().workers + change))
             self._header.state = self._source.state()
 
-    # -- marks --------------------------------------------------------------------------------------------
-
-    def action_mark(self) -> None:
-        """Mark the row, and go on to the next."""
-        self.table.toggle_mark()
-        self.table.action_move(1)
-
-    def action_mark_range(self) -> None:
-        """Mark from the last mark to the cursor."""
-        self.table.mark_range()
-
     def action_mark_all(self) -> None:
         """Mark all that is in view."""
         self.table.mark(row.task_id for row in self.app.board.shown())
-
-    def action_unmark(self) -> None:
-        """Unmark all."""
-        self.table.clear_marks()
 
     def _row(self) -> AttemptRow | None:
         key = self.table.cursor_key

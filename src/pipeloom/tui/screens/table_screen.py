@@ -27,6 +27,9 @@ SHARED_KEYS: Final[list[BindingType]] = [
     key("slash", "filter", "Filter", "Show only the rows that match.", "table.filter", display="/"),
     key("d", "detail", "Detail", "Show or hide what is known about the row.", "table.detail"),
     key("l", "log", "Log", "Show the log of the row.", "table.log", footer=False),
+    key("space", "mark", "Mark", "Mark the row, or unmark it.", "table.mark", footer=False),
+    key("v", "mark_range", "Range", "Mark from the last mark to the cursor.", "table.range", footer=False),
+    key("u", "unmark", "Unmark", "Unmark all rows.", "table.unmark", footer=False),
     key("escape", "back", "Back", "Close the detail, then clear the filter.", "table.back", footer=False),
 ]
 """Listed by each screen after its own, which come first in the footer."""
@@ -70,7 +73,7 @@ class TableScreen(Screen[None]):
 
     @on(FilterBar.Left)
     def _back_to_table(self) -> None:
-        self.table.focus()
+        self.set_focus(self.table)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer the way back only where there is one."""
@@ -101,3 +104,18 @@ class TableScreen(Screen[None]):
             self.action_detail()
         else:
             self.filter_bar.action_clear()
+
+    # -- marks -------------------------------------------------------------------------------------------------------
+
+    def action_mark(self) -> None:
+        """Mark the row, and go on to the next."""
+        self.table.toggle_mark()
+        self.table.action_move(1)
+
+    def action_mark_range(self) -> None:
+        """Mark from the last mark to the cursor."""
+        self.table.mark_range()
+
+    def action_unmark(self) -> None:
+        """Unmark all."""
+        self.table.clear_marks()

@@ -4,108 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
-import sys
-import termios
-import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import ptyprocess
-import pyte
 import pytest
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
-PATIENCE_S = 40.0
-
+EXAMPLES = Path(__file__).parents[2] / "examples"
 pytestmark = pytest.mark.pty
 
 
-class Terminal:
-    """Runs `pipeloom-tui` on a pseudo-terminal and keeps its screen."""
-
-    def __init__(self, cwd: Path, *arguments: object, size: tuple[int, int] = (40, 120), **environment: str) -> None:
-        code = "from pipeloom.cli import tui_main; tui_main()"
-        self.process = ptyprocess.PtyProcess.spawn(
-            [sys.executable, "-c", code, *map(str, arguments)],
-            cwd=str(cwd),
-            env={**os.environ, "XDG_STATE_HOME": str(cwd / "state"), "HOME": str(cwd), **environment},
-            dimensions=size,
-        )
-        self.before = termios.tcgetattr(self.process.fd)
-        self.screen = pyte.Screen(size[1], size[0])
-        self.raw = b""
-        self._stream = pyte.ByteStream(self.screen)
-        self._changed = threading.Condition()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        while True:
-            try:
-                data = self.process.read(65536)
-            except EOFError:
-                data = b""
-            with self._changed:
-                self.raw += data
-                self._stream.feed(data)
-                self._changed.notify_all()
-            if not data:
-                return
-
-    @property
-    def text(self) -> str:
-        return "\n".join(self.screen.display)
-
-    def wait_for(self, *words: str) -> None:
-        def there() -> bool:
-            return all(word in self.text for word in words)
-
-        with self._changed:
-            assert self._changed.wait_for(there, PATIENCE_S), f"{words} did not appear:\n{self.text}"
-
-    def press(self, keys: str) -> None:
-        self.process.write(keys.encode())
-
-    def end(self) -> int:
-        """Wait for the end and return the exit code."""
-        self._reader.join(PATIENCE_S)
-        assert not self._reader.is_alive(), f"the program did not end:\n{self.text}"
-        self.process.wait()
-        return -self.process.signalstatus if self.process.signalstatus else int(self.process.exitstatus or 0)
-
-
-Start = Callable[..., Terminal]
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    started: list[Terminal] = []
-
-    def make(*arguments: object, **options: Any) -> Terminal:
-        started.append(Terminal(tmp_path, *arguments, **options))
-        return started[-1]
-
-    yield make
-    for terminal in started:
-        terminal.process.close(force=True)
-
-
-def rows(path: Path, sql: str) -> list[Any]:
-    connection = sqlite3.connect(path)
-    try:
-        return connection.execute(sql).fetchall()
-    finally:
-        connection.close()
-
-
-def write(path: Path, body: str) -> Path:
-    path.write_text(f"import os, sys, time, threading\nfrom pipeloom import *\n{body}", encoding="utf-8")
-    return path
-
-
-def test_weather_runs_to_its_end_and_leaves_a_summary_and_a_sane_terminal(start: Start, tmp_path: Path) -> None:
+def test_weather_runs_to_its_end_and_leaves_a_summary_and_a_sane_terminal(start: Any, rows: Any) -> None:
     terminal = start("etl.db", EXAMPLES / "weather.py", WEATHER_PACE="0.02")
     terminal.wait_for("weather", "running", "seattle-daily-2012-01")
     terminal.wait_for("72/72", "100%", "72 done")
@@ -125,13 +33,12 @@ def test_weather_runs_to_its_end_and_leaves_a_summary_and_a_sane_terminal(start:
     assert "pipeloom-tui etl.db" in terminal.text
     for restored in (b"\x1b[?1049l", b"\x1b[?25h"):
         assert terminal.raw.rfind(restored) > terminal.raw.rfind(b"\x1b[?1049h")
-    path = tmp_path / "etl.db"
-    assert rows(path, "SELECT status, count(*) FROM task_runs GROUP BY 1") == [("done", 72)]
-    assert rows(path, "SELECT count(*) FROM daily_weather") == [(1461,)]
-    assert rows(path, "SELECT count(*) FROM hourly_temps") == [(17518,)]
+    assert rows("SELECT status, count(*) FROM task_runs GROUP BY 1") == [("done", 72)]
+    assert rows("SELECT count(*) FROM daily_weather") == [(1461,)]
+    assert rows("SELECT count(*) FROM hourly_temps") == [(17518,)]
 
 
-def test_at_80_by_24_the_table_is_readable(start: Start) -> None:
+def test_at_80_by_24_the_table_is_readable(start: Any) -> None:
     terminal = start("etl.db", EXAMPLES / "weather.py", size=(24, 80), WEATHER_PACE="0.05")
     terminal.wait_for("weather", "running", "Message")
     terminal.wait_for("72/72")
@@ -150,16 +57,14 @@ pipeline = Pipeline("slow", [TaskDef(n, f"slow-{n}") for n in range(3)], work, w
 @pytest.mark.kill
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_b2_a_signal_stops_the_run_and_gives_the_terminal_back(
-    start: Start, tmp_path: Path, number: signal.Signals
+    start: Any, number: signal.Signals, write: Any, rows: Any
 ) -> None:
-    terminal = start("etl.db", write(tmp_path / "slow.py", SLOW))
+    terminal = start("etl.db", write("slow.py", SLOW))
     terminal.wait_for("half way", "2 running")
     os.kill(terminal.process.pid, number)
     assert terminal.end() == 128 + number
     assert b"\x1b[?1049l" in terminal.raw
-    assert rows(tmp_path / "etl.db", "SELECT DISTINCT status, message FROM task_runs") == [
-        ("interrupted", f"stopped by {number.name}")
-    ]
+    assert rows("SELECT DISTINCT status, message FROM task_runs") == [("interrupted", f"stopped by {number.name}")]
 
 
 DEAF = """
@@ -170,14 +75,14 @@ pipeline = Pipeline("deaf", [TaskDef(1, "deaf")], work)
 """
 
 
-def test_b10_quitting_does_not_wait_for_a_task_that_never_comes_back(start: Start, tmp_path: Path) -> None:
-    terminal = start("etl.db", write(tmp_path / "deaf.py", DEAF), "--grace", "0.3")
+def test_b10_quitting_does_not_wait_for_a_task_that_never_comes_back(start: Any, write: Any, rows: Any) -> None:
+    terminal = start("etl.db", write("deaf.py", DEAF), "--grace", "0.3")
     terminal.wait_for("half way")
     terminal.press("q")
     terminal.wait_for("Stop the run and quit?")
     terminal.press("\x1b[C\r")
     assert terminal.end() == 3
-    assert rows(tmp_path / "etl.db", "SELECT status FROM task_runs") == [("interrupted",)]
+    assert rows("SELECT status FROM task_runs") == [("interrupted",)]
 
 
 LOUD = """
@@ -199,8 +104,8 @@ pipeline = Pipeline("loud", [TaskDef(1, "loud")], work)
 """
 
 
-def test_b13_b14_tasks_can_neither_draw_on_the_screen_nor_read_the_keys(start: Start, tmp_path: Path) -> None:
-    terminal = start("etl.db", write(tmp_path / "loud.py", LOUD))
+def test_b13_b14_tasks_can_neither_draw_on_the_screen_nor_read_the_keys(start: Any, tmp_path: Path, write: Any) -> None:
+    terminal = start("etl.db", write("loud.py", LOUD))
     terminal.wait_for("read EOF", "1 done")
     terminal.press("?")
     terminal.wait_for("Keys")
@@ -230,20 +135,22 @@ pipeline = Pipeline("crash", [TaskDef(1, "one")], work)
 """
 
 
-def test_b8_a_crash_of_the_screen_leaves_the_run_alone_and_tells_no_secrets(start: Start, tmp_path: Path) -> None:
-    terminal = start("etl.db", write(tmp_path / "crash.py", CRASH))
+def test_b8_a_crash_of_the_screen_leaves_the_run_alone_and_tells_no_secrets(
+    start: Any, tmp_path: Path, write: Any, rows: Any
+) -> None:
+    terminal = start("etl.db", write("crash.py", CRASH))
     terminal.wait_for("half way")
     terminal.press("p")
     assert terminal.end() == 5
     assert "the screen has crashed; its traceback is in" in terminal.text.replace("\n", "")
-    assert rows(tmp_path / "etl.db", "SELECT status FROM task_runs") == [("done",)]
+    assert rows("SELECT status FROM task_runs") == [("done",)]
     logged = next((tmp_path / "state").rglob("tui.log")).read_text()
     assert "a bug of the screen" in logged
     assert "s3cret" not in logged
     assert b"s3cret" not in terminal.raw
 
 
-def test_a4_nothing_in_a_name_or_message_commands_the_terminal(start: Start, tmp_path: Path) -> None:
+def test_a4_nothing_in_a_name_or_message_commands_the_terminal(start: Any, write: Any) -> None:
     body = r"""
 names = ["\x1b]0;OWNED\x07", "\x1b[6nOWNED", "\x9bOWNED", "\x1b[2JOWNED", "[/]OWNED"]
 def work(task, q):
@@ -252,7 +159,7 @@ def work(task, q):
         raise ValueError(task.name)
 pipeline = Pipeline("\x1b]0;OWNED\x07", [TaskDef(n, name) for n, name in enumerate(names)], work)
 """
-    terminal = start("etl.db", write(tmp_path / "hostile.py", body))
+    terminal = start("etl.db", write("hostile.py", body))
     terminal.wait_for("5/5")
     terminal.press("d2")
     terminal.wait_for("5 attempts")
@@ -274,8 +181,8 @@ pipeline = Pipeline("processes", [TaskDef(1, "deaf"), TaskDef(2, "good")], work,
 """
 
 
-def test_worker_processes_start_under_the_screen_and_cannot_draw_on_it(start: Start, tmp_path: Path) -> None:
-    terminal = start("etl.db", write(tmp_path / "processes.py", PROCESSES))
+def test_worker_processes_start_under_the_screen_and_cannot_draw_on_it(start: Any, write: Any, rows: Any) -> None:
+    terminal = start("etl.db", write("processes.py", PROCESSES))
     terminal.wait_for("in a process", "1 done", "1 running")
     terminal.press("x")
     terminal.wait_for("Cancel this task?")
@@ -288,6 +195,6 @@ def test_worker_processes_start_under_the_screen_and_cannot_draw_on_it(start: St
     terminal.press("q")
     assert terminal.end() == 3
     assert b"LOUD" not in terminal.raw
-    assert rows(tmp_path / "etl.db", "SELECT status, message FROM task_runs WHERE task_id=1") == [
+    assert rows("SELECT status, message FROM task_runs WHERE task_id=1") == [
         ("cancelled", "its worker did not stop and was killed")
     ]
