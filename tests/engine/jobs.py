@@ -5,10 +5,13 @@ Arrivals and departures are files: a gate that works between processes as it doe
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
+import sys
 import threading
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -157,6 +160,18 @@ def say(task: Any, q: Any) -> None:
     q.put(MsgTaskProgress(task.task_id, 1, 2, "half"))
     q.put(MsgTaskLog(task.task_id, "a line"))
     q.put(MsgTaskProgress(task.task_id, 2, 2, "whole"))
+
+
+def talk(task: Any, q: Any) -> None:
+    """Say something in every way that Python has."""
+    logging.getLogger("etl").info("loaded %d rows", 31)
+    try:
+        raise ValueError("odd row")
+    except ValueError:
+        logging.getLogger("etl").exception("row 14")
+    warnings.warn(f"task {task.task_id} is old", stacklevel=1)
+    print("printed", task.task_id)
+    print("half a line", end="", file=sys.stderr)
 
 
 def touch(task: Any, q: Any) -> None:

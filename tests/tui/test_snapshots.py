@@ -94,7 +94,7 @@ def history_app(tmp_path: Path, synthetic: Any) -> PipeloomApp:
     rows = [row._replace(id=number) for number, row in enumerate(synthetic.rows(24), 1)]
     Ledger(connection).insert_attempts(rows)
     Ledger(connection).insert_logs(
-        [(17, synthetic.at(31), "WARNING", "row 14: precipitation empty, counted as missing")]
+        [(17, 1, synthetic.at(31), "WARNING", "row 14: precipitation empty, counted as missing")]
     )
     close_writer(connection)
     return PipeloomApp(path, clock=lambda: synthetic.clock, monotonic=lambda: 1000.0)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
-from pipeloom.engine.checks import checked
+from pipeloom.engine.checks import KEPT_TEXT, checked
 from pipeloom.engine.executors.base import Attempt
-from pipeloom.engine.records import Finish
+from pipeloom.engine.records import Finish, Logged
 from pipeloom.errors import MessageError, TaskCancelled
+from pipeloom.text import storable
 
 Send = Callable[[Any], None]
 
@@ -51,6 +53,12 @@ class WorkerChannel:
     def put_nowait(self, msg: object) -> None:
         """Publish `msg`; as `put`."""
         self.put(msg)
+
+    def log(self, level: str, text: str, at: str | None) -> None:
+        """Add a line to the attempt's log: neither a cancellation nor a failure may come out of a worker's `print`."""
+        if os.getpid() == self._process:
+            with suppress(Exception):
+                self._send(Logged(storable(level, 20), storable(text, KEPT_TEXT), at))
 
     def raise_if_cancelled(self) -> None:
         """Raise `TaskCancelled` if the task has been asked to stop."""

@@ -8,7 +8,7 @@ import numbers
 from typing import Any, Final
 
 from pipeloom.engine.clock import valid_stamp
-from pipeloom.engine.records import Finish
+from pipeloom.engine.records import Finish, Logged
 from pipeloom.errors import MessageError
 from pipeloom.messages import MsgTaskFinished, MsgTaskLog, MsgTaskProgress, MsgTaskStarted, TaskId
 from pipeloom.status import Status
@@ -93,7 +93,7 @@ def _checked_lifecycle(msg: Any, task_id: TaskId) -> Any:
         case MsgTaskLog():
             _check_text("MsgTaskLog", "text", msg.text)
             _check_text("MsgTaskLog", "level", msg.level)
-            return MsgTaskLog(msg.task_id, msg.text, msg.level)
+            return Logged(storable(msg.level, 20).upper(), storable(msg.text, KEPT_TEXT))
         case _:
             return MsgTaskStarted(msg.task_id, msg.name, msg.started_at)
 

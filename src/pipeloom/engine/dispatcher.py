@@ -21,7 +21,7 @@ from pipeloom.engine.executors.base import Attempt, Executor, Outcome
 from pipeloom.engine.fold import Rejection
 from pipeloom.engine.inbox import Inbox
 from pipeloom.engine.options import EngineOptions, checked_workers
-from pipeloom.engine.records import CancelAsked, Ended, Finish, Requeued, RunChanged, Started, Submitted
+from pipeloom.engine.records import CancelAsked, Ended, Finish, Logged, Requeued, RunChanged, Started, Submitted
 from pipeloom.engine.sink import CommitBatch, Sink
 from pipeloom.engine.timers import Timers
 from pipeloom.engine.verdict import verdict
@@ -184,7 +184,11 @@ class Dispatcher:
     def message(self, attempt_id: int, msg: Any) -> None:
         """Pass a worker's message on, waiting for room; what comes after the end is counted and dropped."""
         attempt = self._book.get(attempt_id)
-        if attempt is None or attempt.deaf:
+        if type(msg) is Logged:
+            # A worker may still log when it has finished or is being stopped; without room its line is let go.
+            if attempt is not None and attempt.status in OPEN:
+                self._inbox.put((attempt_id, msg), lambda: attempt.stop is not None)
+        elif attempt is None or attempt.deaf:
             self._late += 1
         elif type(msg) is Finish:
             attempt.finish = msg

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeloom.engine.book import Book
+from pipeloom.engine.capture import capture
 from pipeloom.engine.clock import SYSTEM_CLOCK, Clock, stamp
 from pipeloom.engine.dispatcher import Dispatcher
 from pipeloom.engine.executors import check_executor, make_executor
@@ -112,6 +113,7 @@ class Engine(Dispatcher):
         self._executor.start(self)
         self._started_s = self._clock.monotonic()
         self._started = True
+        capture.start()
         new = first_attempts(self._tasks, earlier, resume, self._clock.now())
         with self._lock:
             self._timers.start()
@@ -154,6 +156,7 @@ class Engine(Dispatcher):
         self._executor.shutdown(0.5 if not self._leaked else 0.0)
         self._writer.stop(patience_s=max(grace, 2.0))
         self._owner.release()
+        capture.stop()
         self._closed.set()
         with self._lock:
             self._ended.notify_all()

@@ -7,10 +7,10 @@ from typing import Any
 
 from pipeloom.engine.checks import KEPT_TEXT, as_number, fraction
 from pipeloom.engine.clock import valid_stamp
-from pipeloom.engine.records import CancelAsked, Ended, Requeued, Started, Submitted
-from pipeloom.messages import MsgTaskLog, MsgTaskProgress, MsgTaskStarted
+from pipeloom.engine.logs import RawLine
+from pipeloom.engine.records import CancelAsked, Ended, Logged, Requeued, Started, Submitted
+from pipeloom.messages import MsgTaskProgress, MsgTaskStarted
 from pipeloom.status import FINAL, TRANSITIONS, Status
-from pipeloom.store.ledger import LogLine
 from pipeloom.store.rows import AttemptRow
 from pipeloom.text import first_line, storable
 
@@ -36,7 +36,7 @@ class Fold:
         self._changed: dict[int, AttemptRow] = {}
         self.progress: dict[int, MsgTaskProgress] = {}
         """The last progress of each attempt; the writer's loop fills it, `flush` folds it."""
-        self.logs: list[LogLine] = []
+        self.logs: list[RawLine] = []
 
     def lifecycle(self, attempt_id: int, entry: Any) -> bool:
         """Fold `entry` if it is about an attempt's life; returns False when it is something else."""
@@ -76,8 +76,8 @@ class Fold:
         if row is not None:
             self._keep(row._replace(status=self._next(row, Status.QUEUED), due_at=None))
 
-    def _logged(self, attempt_id: int, entry: MsgTaskLog) -> None:
-        self.logs.append((attempt_id, self._now, storable(entry.level, 20).upper(), storable(entry.text, KEPT_TEXT)))
+    def _logged(self, attempt_id: int, entry: Logged) -> None:
+        self.logs.append((attempt_id, entry.at or self._now, entry.level, entry.text))
 
     def _finished(self, attempt_id: int, end: Ended) -> None:
         if attempt_id in self.progress:
@@ -151,5 +151,5 @@ _STEPS: dict[type, Callable[[Fold, int, Any], None]] = {
     CancelAsked: Fold._cancel_asked,
     Requeued: Fold._requeued,
     Ended: Fold._finished,
-    MsgTaskLog: Fold._logged,
+    Logged: Fold._logged,
 }

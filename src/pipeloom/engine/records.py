@@ -46,6 +46,16 @@ class Finish:
 
 
 @dataclass(slots=True)
+class Logged:
+    """A line for the attempt's log, in storable form."""
+
+    level: str
+    text: str
+    at: str | None = None
+    """None: when it is written."""
+
+
+@dataclass(slots=True)
 class Ended:
     """The attempt is over."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from typing import Final
 
+from pipeloom.engine.capture import attempt_log
 from pipeloom.engine.channel import WorkerChannel
 from pipeloom.engine.executors.base import Attempt, Outcome, OutcomeKind
 from pipeloom.errors import TaskCancelled
@@ -20,7 +21,8 @@ _MAX_FRAMES: Final = 60
 def run_worker(attempt: Attempt, channel: WorkerChannel) -> Outcome:
     """Call the worker function; nothing that it raises gets past this."""
     try:
-        attempt.worker_fn(attempt.task, channel)
+        with attempt_log(channel.log):
+            attempt.worker_fn(attempt.task, channel)
     except TaskCancelled:
         return Outcome(OutcomeKind.CANCELLED)
     except BaseException as error:  # noqa: BLE001 - SystemExit and its kin end the attempt, never the worker thread

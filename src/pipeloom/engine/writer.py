@@ -14,6 +14,7 @@ from typing import Any, Final
 from pipeloom.engine.clock import Clock, stamp
 from pipeloom.engine.fold import Fold, Rejection
 from pipeloom.engine.inbox import Entry, Inbox
+from pipeloom.engine.logs import log_changes
 from pipeloom.engine.records import RunChanged
 from pipeloom.engine.sink import CommitBatch, Sink
 from pipeloom.errors import StoreError, UsageError
@@ -76,6 +77,8 @@ class Writer:
         self._opened: Opened | None = None
         self._open_error: BaseException | None = None
         self._open_rows: dict[int, AttemptRow] = {}
+        self._log_counts: dict[int, int] = {}
+        """Lines that the log of each open attempt has had."""
         self._rejections: dict[int, Rejection] = {}
         self._seq = 0
         self._last_beat = float("-inf")
@@ -200,12 +203,14 @@ class Writer:
         inserts, updates = fold.flush()
         self._ledger.insert_attempts(inserts)
         stored = self._ledger.update_attempts(updates)
-        if fold.logs:
-            self._ledger.insert_logs(fold.logs)
+        logs = log_changes(fold.logs, self._log_counts)
+        self._ledger.insert_logs(logs.inserts)
+        self._ledger.drop_logs(logs.drops)
         if run is not None:
             self._ledger.update_run(run)
         self._ledger.beat(self._run.id, stamp(now))
         self._ledger.commit()
+        self._log_counts.update(logs.counts)
         return self._committed(entries, inserts, updates, stored, run, rejected, time.perf_counter() - started)
 
     def _apply(
@@ -269,6 +274,7 @@ class Writer:
         for row in rows:
             if row.status in FINAL:
                 self._open_rows.pop(row.id, None)
+                self._log_counts.pop(row.id, None)
             else:
                 self._open_rows[row.id] = row
         for gone in (attempt_id for attempt_id, row in stored.items() if row is None):

@@ -151,10 +151,12 @@ class History:
 
     def logs(self, attempt_id: int, limit: int = 2000) -> list[LogRow]:
         """Return the first `limit` lines of an attempt's log."""
-        sql = (
-            f"SELECT at, level, substr(text, 1, {_TEXT_LIMIT}) FROM task_logs WHERE task_run_id = ? ORDER BY id LIMIT ?"
-        )
-        return [LogRow(*map(_text, row)) for row in self._rows(sql, [attempt_id, limit])]
+        text = f"substr(text, 1, {_TEXT_LIMIT})"
+        sql = f"SELECT at, level, {text}, seq FROM task_logs WHERE task_run_id = ? ORDER BY seq LIMIT ?"
+        return [
+            LogRow(_text(at), _text(level), _text(text), seq)
+            for at, level, text, seq in self._rows(sql, [attempt_id, limit])
+        ]
 
     def has_open_runs(self) -> bool:
         """Tell whether a run is under way in the file, or was when its owner died."""

@@ -48,8 +48,8 @@ _INSERTS: Final = {rows: _insert(rows) for rows in (1, _CHUNK)}
 _UPDATES: Final = {rows: _update(rows) for rows in (1, _CHUNK)}
 _SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM task_runs WHERE id=? /* pipeloom */"
 
-LogLine = tuple[int, str, str, str]
-"""task_run_id, at, level, text."""
+LogLine = tuple[int, int, str, str, str]
+"""task_run_id, seq, at, level, text."""
 
 
 class Ledger:
@@ -160,7 +160,13 @@ class Ledger:
     def insert_logs(self, lines: Iterable[LogLine]) -> None:
         """Append lines to the logs of attempts."""
         self._connection.executemany(
-            "INSERT INTO task_logs (task_run_id, at, level, text) VALUES (?, ?, ?, ?) /* pipeloom */", lines
+            "INSERT INTO task_logs (task_run_id, seq, at, level, text) VALUES (?, ?, ?, ?, ?) /* pipeloom */", lines
+        )
+
+    def drop_logs(self, ranges: Iterable[tuple[int, int, int]]) -> None:
+        """Remove lines from logs: task_run_id, first and last number."""
+        self._connection.executemany(
+            "DELETE FROM task_logs WHERE task_run_id=? AND seq BETWEEN ? AND ? /* pipeloom */", ranges
         )
 
     def _attempt(self, attempt_id: int) -> AttemptRow | None:

@@ -70,6 +70,8 @@ class LogRow:
     at: str
     level: str
     text: str
+    seq: int = 0
+    """Its number in the log, from 1; a gap before it is what was left out."""
 
 
 class Standing(NamedTuple):

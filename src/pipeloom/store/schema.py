@@ -61,19 +61,19 @@ CREATE TABLE {{where}}task_runs (
     UNIQUE (run_id, task_id, attempt)
 ) STRICT;
 CREATE TABLE {{where}}task_logs (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
     task_run_id INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
     at TEXT NOT NULL,
     level TEXT NOT NULL,
-    text TEXT NOT NULL
-) STRICT;
+    text TEXT NOT NULL,
+    PRIMARY KEY (task_run_id, seq)
+) STRICT, WITHOUT ROWID;
 """
 
 # Kept apart: a file whose rows live in memory only (store_task_status=False) needs none of them.
 INDEXES: Final = """
 CREATE INDEX task_runs_status ON task_runs (status, id);
 CREATE INDEX task_runs_name ON task_runs (name, id);
-CREATE INDEX task_logs_attempt ON task_logs (task_run_id, id);
 """
 
 

@@ -150,6 +150,8 @@ class ProcessExecutor(SlotExecutor):
 
     def _converse(self, job: _Job, frame: bytes, name: str) -> Outcome | None:
         """Have the attempt run; None when its process has ended before the user's code was called."""
+        if job.cancelled:
+            return Outcome(OutcomeKind.CANCELLED, started=False)
         worker = self._workers.get(name)
         if worker is None:
             worker = self._workers[name] = _Worker(name)

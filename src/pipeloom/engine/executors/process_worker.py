@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import queue
 import signal
+import sys
 import threading
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
+from pipeloom.engine.capture import capture
 from pipeloom.engine.channel import WorkerChannel
 from pipeloom.engine.executors.base import Attempt, Outcome, OutcomeKind
 from pipeloom.engine.executors.wire import CANCEL, ENDED, MESSAGE, RUN, STARTED, packed, unpacked
@@ -27,6 +29,8 @@ def serve(connection: Connection, files: Mapping[str, str]) -> None:
     # Ctrl+C and a closed terminal reach the whole process group; what becomes of the tasks is the program's decision.
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    # What is printed is in the log; on a terminal it would only get in the way of the program's own bars.
+    capture.start(echo=sys.stdout is not None and not sys.stdout.isatty())
     _Worker(connection, files).run()
 
 

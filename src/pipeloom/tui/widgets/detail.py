@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, Final
 
 from textual import getters, on
@@ -86,7 +86,7 @@ class DetailPane(Vertical):
             case "attempts":
                 return Content("\n").join(self._attempt_line(attempt) for attempt in self._attempts or (row,))
             case "log":
-                return Content("\n").join(map(_log_line, self._logs)) if self._logs else _nothing("No log lines.")
+                return Content("\n").join(_log_lines(self._logs)) if self._logs else _nothing("No log lines.")
             case "error":
                 return lines(row.error, "$status-error") if row.error else _nothing("No error.")
             case "params":
@@ -133,6 +133,16 @@ def _progress(row: AttemptRow) -> str:
         total = "" if row.total is None else f" of {row.total:g}"
         parts.append(f"step {row.step:g}{total}")
     return "  ".join(filter(None, parts))
+
+
+def _log_lines(rows: Sequence[LogRow]) -> Iterator[Content]:
+    """Yield a line of text for each, and one for each gap."""
+    expected = 1
+    for row in rows:
+        if row.seq > expected:
+            yield _nothing(f"… {fmt.count(row.seq - expected)} lines were not kept …")
+        expected = row.seq + 1
+        yield _log_line(row)
 
 
 def _log_line(row: LogRow) -> Content:

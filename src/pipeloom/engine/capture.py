@@ -1,0 +1,199 @@
+"""Routes what a worker logs, warns and prints to the log of its attempt, and leaves everybody else's alone.
+
+A context variable says whose code is running, so that every worker thread and every worker process has its own. Threads
+that a worker starts by itself are nobody's, unless it runs them in a copy of its context.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any, Final, TextIO
+
+from pipeloom.engine.clock import stamp
+
+Write = Callable[[str, str, str | None], None]
+"""Takes level, text and time of a line; time None means now."""
+
+_MAX_LINE: Final = 4_000
+_LOOK_BACK: Final = 20
+"""Frames from a handler's write up to `logging.Handler.handle`."""
+
+_current: ContextVar[AttemptLog | None] = ContextVar("pipeloom_attempt", default=None)
+
+
+class AttemptLog:
+    """Where the lines of one attempt go. What is printed is kept line by line."""
+
+    def __init__(self, write: Write) -> None:
+        self._write = write
+        self._partial: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def record(self, record: logging.LogRecord) -> None:
+        """Take what was logged."""
+        text = record.getMessage()
+        if record.exc_info and record.exc_info[0] is not None:
+            text = f"{text}\n{_FORMAT.formatException(record.exc_info)}"
+        self._write(record.levelname, text, stamp(datetime.fromtimestamp(record.created, UTC)))
+
+    def printed(self, level: str, text: str) -> None:
+        """Take what was printed."""
+        with self._lock:
+            *lines, rest = (self._partial.pop(level, "") + text).split("\n")
+            while len(rest) > _MAX_LINE:  # a progress bar that draws with carriage returns never ends its line
+                lines.append(rest[:_MAX_LINE])
+                rest = rest[_MAX_LINE:]
+            self._partial[level] = rest
+        for line in filter(None, lines):
+            self._write(level, line, None)
+
+    def close(self) -> None:
+        """Take what was printed without a line's end."""
+        for level, rest in self._partial.items():
+            if rest:
+                self._write(level, rest, None)
+
+
+@contextmanager
+def attempt_log(write: Write) -> Iterator[None]:
+    """Route what this code logs and prints to `write`."""
+    log = AttemptLog(write)
+    token = _current.set(log)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+        log.close()
+
+
+class _Printed:
+    """Stands in for stdout or stderr: what a worker prints is kept, and passed on if `echo` says so."""
+
+    def __init__(self, stream: TextIO, level: str, *, echo: bool) -> None:
+        self._stream = stream
+        self._level = level
+        self._echo = echo
+
+    def write(self, text: str) -> int:
+        log = _current.get()
+        if log is None:
+            return self._stream.write(text)
+        if not _is_logging():
+            log.printed(self._level, text)
+        return self._stream.write(text) if self._echo else len(text)
+
+    def writelines(self, lines: Any) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _is_logging() -> bool:
+    """Tell whether a logging handler is writing: the record itself is in the log already."""
+    frame = sys._getframe(2)
+    for _ in range(_LOOK_BACK):
+        if frame.f_code is logging.Handler.handle.__code__:
+            return True
+        if frame.f_back is None:
+            return False
+        frame = frame.f_back
+    return False
+
+
+class _Logged(logging.Handler):
+    """The handler on the root logger that gives a worker's records to its attempt."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log = _current.get()
+        if log is not None:
+            with suppress(Exception):  # a record that cannot be formatted must not fail the work that logged it
+                log.record(record)
+        elif _is_alone(self) and logging.lastResort is not None and record.levelno >= logging.lastResort.level:
+            logging.lastResort.handle(record)
+
+
+def _is_alone(handler: logging.Handler) -> bool:
+    """Tell whether nobody else is on the root logger: then Python would have used its last resort, and so must we."""
+    return logging.getLogger().handlers == [handler]
+
+
+_FORMAT: Final = logging.Formatter()
+
+
+class Capture:
+    """Installs the routes while a run goes on; several runs in one process share them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._undo: list[Callable[[], object]] = []
+
+    def start(self, *, echo: bool = True) -> None:
+        """Install the routes. With `echo`, what is printed still reaches the stream that it was printed to."""
+        with self._lock:
+            self._users += 1
+            if self._users == 1:
+                self._route_logging()
+                self._route_warnings()
+                for name in ("stdout", "stderr"):
+                    self._route_stream(name, echo=echo)
+
+    def stop(self) -> None:
+        """Take the routes out again, when nobody needs them any more."""
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                while self._undo:
+                    self._undo.pop()()
+
+    def _route_logging(self) -> None:
+        root, handler = logging.getLogger(), _Logged()
+        if not root.handlers and root.level == logging.WARNING:
+            # Nobody has set up logging: a worker's "info" lines are worth keeping, and go nowhere else.
+            root.setLevel(logging.INFO)
+            self._undo.append(lambda: root.setLevel(logging.WARNING))
+        root.addHandler(handler)
+        self._undo.append(lambda: root.removeHandler(handler))
+
+    def _route_warnings(self) -> None:
+        before = warnings.showwarning
+
+        def show(message: Any, category: Any, filename: Any, lineno: Any, file: Any = None, line: Any = None) -> None:
+            log = _current.get()
+            if log is None or file is not None:
+                before(message, category, filename, lineno, file, line)
+            else:
+                where = f" ({filename}, line {lineno})"
+                log._write("WARNING", f"{category.__name__}: {message}{where}", None)
+
+        def restore() -> None:
+            if warnings.showwarning is show:
+                warnings.showwarning = before
+
+        warnings.showwarning = show
+        self._undo.append(restore)
+
+    def _route_stream(self, name: str, *, echo: bool) -> None:
+        before: TextIO | None = getattr(sys, name)
+        if before is None:
+            return
+        route = _Printed(before, name.upper(), echo=echo)
+
+        def restore() -> None:
+            if getattr(sys, name) is route:  # else somebody has put their own in its place
+                setattr(sys, name, before)
+
+        setattr(sys, name, route)
+        self._undo.append(restore)
+
+
+capture: Final = Capture()
