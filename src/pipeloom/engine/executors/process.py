@@ -140,6 +140,8 @@ class ProcessExecutor(SlotExecutor):
             return _failed(OutcomeKind.REJECTED, "the task cannot be sent to a worker process", error)
         else:
             for _ in range(_STARTS):
+                if job.cancelled:
+                    return Outcome(OutcomeKind.CANCELLED, started=False)
                 outcome = self._converse(job, frame, worker)
                 if outcome is not None:
                     return outcome
@@ -150,8 +152,6 @@ class ProcessExecutor(SlotExecutor):
 
     def _converse(self, job: _Job, frame: bytes, name: str) -> Outcome | None:
         """Have the attempt run; None when its process has ended before the user's code was called."""
-        if job.cancelled:
-            return Outcome(OutcomeKind.CANCELLED, started=False)
         worker = self._workers.get(name)
         if worker is None:
             worker = self._workers[name] = _Worker(name)
@@ -176,8 +176,6 @@ class ProcessExecutor(SlotExecutor):
         except (EOFError, OSError):
             how = worker.bury()
             del self._workers[name]
-            if job.cancelled and not started:
-                return Outcome(OutcomeKind.CANCELLED, started=False)
             return Outcome(OutcomeKind.LOST, error=how, retryable=True) if started else None
         finally:
             with self._lock:
