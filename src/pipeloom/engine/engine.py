@@ -29,6 +29,7 @@ from pipeloom.store.connect import check_writable, open_writer
 from pipeloom.store.owner import OwnerLock
 from pipeloom.store.rows import RunRow
 
+_SIGNAL_LATENCY_S: Final = 0.5
 _PROCESS_STARTED_AT: Final = stamp(SYSTEM_CLOCK.now())
 
 
@@ -125,10 +126,17 @@ class Engine(Dispatcher):
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until every task has ended and that is on disk (or can never be); False when the time is up first."""
+
+        def over() -> bool:
+            return self._idle or self.failure is not None or self._closed.is_set()
+
         with self._lock:
-            return self._ended.wait_for(
-                lambda: self._idle or self.failure is not None or self._closed.is_set(), timeout_s
-            )
+            if timeout_s is not None:
+                return self._ended.wait_for(over, timeout_s)
+            # A signal that arrives just before the thread falls asleep is only seen when it wakes up again.
+            while not self._ended.wait_for(over, _SIGNAL_LATENCY_S):
+                continue
+            return True
 
     def close(self, grace_s: float | None = None, *, reason: str = "the program was closed") -> None:
         """Stop: what waits and what does not stop within the grace becomes `interrupted`; then save and let go.
