@@ -57,6 +57,7 @@ def group_commit(durability: Durability, messages: int) -> float:
         path = Path(folder) / "etl.db"
         inbox = Inbox(capacity=messages + 100)
         writer = Writer(
+            path,
             lambda: open_writer(path, durability=durability),
             inbox,
             SYSTEM_CLOCK,

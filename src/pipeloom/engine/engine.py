@@ -188,6 +188,7 @@ class Engine(Dispatcher):
     def _open(self, parent_run_id: int | None) -> Opened:
         options = self.options
         self._writer = Writer(
+            self.db_path,
             lambda: open_writer(
                 self.db_path, wal=options.wal, durability=options.durability, store=options.store_task_status
             ),

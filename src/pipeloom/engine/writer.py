@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final
 
 from pipeloom.engine.clock import Clock, stamp
@@ -23,6 +24,7 @@ from pipeloom.pipeline import Handler, SchemaHelper
 from pipeloom.status import FINAL
 from pipeloom.store.connect import close_writer, is_storage_trouble
 from pipeloom.store.facade import Guard
+from pipeloom.store.identity import FileIdentity
 from pipeloom.store.ledger import Ledger
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.text import clean
@@ -56,6 +58,7 @@ class Writer:
 
     def __init__(
         self,
+        path: Path,
         open_connection: Callable[[], sqlite3.Connection],
         inbox: Inbox,
         clock: Clock,
@@ -65,6 +68,7 @@ class Writer:
         sinks: Sequence[Sink],
         on_rejected: Callable[[int, Rejection], None],
     ) -> None:
+        self._path = path
         self._open_connection = open_connection
         self._inbox = inbox
         self._clock = clock
@@ -124,6 +128,7 @@ class Writer:
     def _open(self) -> sqlite3.Connection:
         connection = self._open_connection()
         try:
+            self._identity = FileIdentity(self._path)
             self._guard = Guard(connection)
             self._ledger = Ledger(connection)
             for helper in self._schemas:
@@ -196,6 +201,7 @@ class Writer:
         beat = self._clock.monotonic() - self._last_beat >= HEARTBEAT_S
         if not entries and not beat:
             return None
+        self._identity.check()
         self._ledger.begin()
         rejected = dict(self._rejections)
         fold = Fold(self._open_rows, rejected, stamp(now))
@@ -210,6 +216,7 @@ class Writer:
             self._ledger.update_run(run)
         self._ledger.beat(self._run.id, stamp(now))
         self._ledger.commit()
+        self._identity.check()
         self._log_counts.update(logs.counts)
         return self._committed(entries, inserts, updates, stored, run, rejected, time.perf_counter() - started)
 
