@@ -39,10 +39,9 @@ def load_pipeline(spec: str) -> Pipeline:
     raise UsageError(f"{place} holds several pipelines: choose one with {place}:{' or :'.join(found)}.")
 
 
-def loaded_files() -> dict[str, str]:
-    """Return the modules that `import_file` has made in this process: name to path."""
-    modules = list(sys.modules.items())
-    return {name: str(module.__file__) for name, module in modules if name.startswith(_PREFIX)}
+def loaded_files() -> list[str]:
+    """Return the paths of the modules that `import_file` has made in this process."""
+    return [str(module.__file__) for name, module in list(sys.modules.items()) if name.startswith(_PREFIX)]
 
 
 def _has_name(spec: str) -> bool:

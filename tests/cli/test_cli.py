@@ -129,6 +129,19 @@ def test_json_lines_are_objects_and_end_in_a_summary(run: Any) -> None:
     assert (done.returncode, done.stderr) == (1, "")
 
 
+def test_what_tasks_print_is_kept_out_of_the_json_lines(run: Any, folder: Path) -> None:
+    (folder / "loud.py").write_text(
+        "import os, subprocess\nfrom pipeloom import *\n"
+        "def work(task, q):\n    print('LOUD')\n    os.write(1, b'LOUD')\n    subprocess.run(['echo', 'LOUD'])\n"
+        "pipeline = Pipeline('p', [TaskDef(1, 'a')], work)"
+    )
+    for executor in ("thread", "process"):
+        done = run("pipeloom", "run", "etl.db", "loud.py", "--json", "--executor", executor)
+        assert [json.loads(line)["type"] for line in done.stdout.splitlines()][-1] == "summary"
+        assert "LOUD" not in done.stdout
+        assert "LOUD" in done.stderr
+
+
 @pytest.mark.parametrize(("target", "code"), [("/dev/full", 4), ("closed", 0), ("gone", 0)])
 def test_output_that_goes_nowhere_does_not_stop_the_run(run: Any, folder: Path, target: str, code: int) -> None:
     line = f"{sys.executable} -c 'from pipeloom.cli import run_main; run_main()' run etl.db one.py --json"

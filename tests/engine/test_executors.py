@@ -312,11 +312,12 @@ def test_a_process_that_dies_while_idle_is_replaced_unseen(processes: Rig, tmp_p
     assert int((tmp_path / "2").read_text()) != first
 
 
-def test_ctrl_c_in_the_terminal_is_not_for_the_worker_processes(processes: Rig) -> None:
+def test_signals_to_the_whole_group_are_not_for_the_worker_processes(processes: Rig) -> None:
     processes.submit(1, jobs.wait)
     pid = processes.log.first_value(1)
     os.kill(pid, signal.SIGINT)
     os.kill(pid, signal.SIGHUP)
+    os.kill(pid, signal.SIGTERM)
     processes.executor.cancel([1])
     assert processes.log.outcome(1) == Outcome(OutcomeKind.CANCELLED)
 

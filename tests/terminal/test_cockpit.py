@@ -169,6 +169,27 @@ pipeline = Pipeline("\x1b]0;OWNED\x07", [TaskDef(n, name) for n, name in enumera
         assert token not in terminal.raw.replace(b"\xc2\x9b", b"")
 
 
+TALKATIVE = """
+def work(task, q):
+    print("[red]said[/]")
+    while not os.path.exists("go"):
+        q.sleep(0.01)
+    print("and done")
+pipeline = Pipeline("talkative", [TaskDef(1, "one")], work)
+"""
+
+
+def test_the_log_follows_a_task_while_it_runs_and_to_its_end(start: Any, write: Any, tmp_path: Path) -> None:
+    terminal = start("etl.db", write("talkative.py", TALKATIVE))
+    terminal.wait_for("1 running")
+    terminal.press("l")
+    terminal.wait_for("STDOUT  [red]said[/]", "1 running")
+    (tmp_path / "go").touch()
+    terminal.wait_for("STDOUT  and done", "1 done")
+    terminal.press("q")
+    assert terminal.end() == 0
+
+
 PROCESSES = """
 def work(task, q):
     os.write(1, b"LOUD-fd1")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
@@ -103,10 +104,24 @@ def run_engine(engine: Engine, *, json: bool = False) -> None:
     raise typer.Exit(exit_code(engine.summary(), engine.failure))
 
 
+def _data_stream() -> TextIO | None:
+    """Return stdout for our lines alone: whatever tasks and their children print goes to stderr from now on."""
+    if sys.stdout is None:
+        return None
+    data = os.dup(sys.stdout.fileno())
+    try:
+        os.dup2(2, 1)
+    except OSError:  # there is no stderr
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.close(null)
+    return os.fdopen(data, "w", encoding="utf-8")
+
+
 def _reporter(engine: Engine, *, json: bool) -> Reporter:
     """Return what shows the run and then, if there was one, its summary."""
     if json:
         return LineReporter(
-            sys.stdout, json_lines, lambda: [json_summary(engine.summary())] if engine.is_started else []
+            _data_stream(), json_lines, lambda: [json_summary(engine.summary())] if engine.is_started else []
         )
     return reporter_for(engine, "auto", lambda: summary_lines(engine.summary()) if engine.is_started else [])

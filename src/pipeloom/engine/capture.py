@@ -36,6 +36,10 @@ class AttemptLog:
         self._partial: dict[str, str] = {}
         self._lock = threading.Lock()
 
+    def line(self, level: str, text: str) -> None:
+        """Take a whole line."""
+        self._write(level, text, None)
+
     def record(self, record: logging.LogRecord) -> None:
         """Take what was logged."""
         text = record.getMessage()
@@ -52,13 +56,13 @@ class AttemptLog:
                 rest = rest[_MAX_LINE:]
             self._partial[level] = rest
         for line in filter(None, lines):
-            self._write(level, line, None)
+            self.line(level, line)
 
     def close(self) -> None:
         """Take what was printed without a line's end."""
         for level, rest in self._partial.items():
             if rest:
-                self._write(level, rest, None)
+                self.line(level, rest)
 
 
 @contextmanager
@@ -173,7 +177,7 @@ class Capture:
                 before(message, category, filename, lineno, file, line)
             else:
                 where = f" ({filename}, line {lineno})"
-                log._write("WARNING", f"{category.__name__}: {message}{where}", None)
+                log.line("WARNING", f"{category.__name__}: {message}{where}")
 
         def restore() -> None:
             if warnings.showwarning is show:

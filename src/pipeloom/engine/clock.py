@@ -34,7 +34,7 @@ class SystemClock:
 
     def wait(self, condition: threading.Condition, timeout_s: float | None) -> None:
         """Wait on `condition`, which the caller holds, until it is notified or `timeout_s` have passed."""
-        condition.wait(timeout_s)
+        condition.wait(None if timeout_s is None else min(timeout_s, threading.TIMEOUT_MAX))
 
 
 SYSTEM_CLOCK = SystemClock()

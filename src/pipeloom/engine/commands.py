@@ -15,6 +15,26 @@ class CommandResult:
     """Attempt id to the reason, as a sentence for the user."""
 
 
+class Answer:
+    """A `CommandResult` in the making."""
+
+    def __init__(self) -> None:
+        self._accepted: list[int] = []
+        self._refused: dict[int, str] = {}
+
+    def accept(self, *attempt_ids: int) -> None:
+        """Note attempts that the command took hold of."""
+        self._accepted.extend(attempt_ids)
+
+    def refuse(self, attempt_id: int, why: str) -> None:
+        """Note an attempt that it did not."""
+        self._refused[attempt_id] = why
+
+    def frozen(self) -> CommandResult:
+        """Return the answer."""
+        return CommandResult(tuple(self._accepted), self._refused)
+
+
 @dataclass(frozen=True, slots=True)
 class EngineLoad:
     """How busy the engine is, now."""

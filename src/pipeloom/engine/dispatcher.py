@@ -16,7 +16,7 @@ from typing import Any, Final
 from pipeloom.engine.book import Book, NewAttempt, Stop, Try, refusal
 from pipeloom.engine.checks import KEPT_TEXT, as_json
 from pipeloom.engine.clock import Clock, stamp
-from pipeloom.engine.commands import CommandResult, EngineLoad
+from pipeloom.engine.commands import Answer, CommandResult, EngineLoad
 from pipeloom.engine.executors.base import Attempt, Executor, Outcome
 from pipeloom.engine.fold import Rejection
 from pipeloom.engine.inbox import Inbox
@@ -78,7 +78,7 @@ class Dispatcher:
 
     def cancel(self, attempt_ids: Iterable[int] | None = None) -> CommandResult:
         """Cancel attempts (None: all that are open): what waits ends at once, what runs is asked to stop."""
-        result, running = _Answer(), []
+        result, running = Answer(), []
         with self._lock:
             if attempt_ids is None:
                 attempt_ids = [attempt.id for attempt in self._book.in_status(*OPEN)]
@@ -103,7 +103,7 @@ class Dispatcher:
 
     def retry(self, attempt_ids: Iterable[int]) -> CommandResult:
         """Follow ended attempts by new ones; one that waits for its due time starts now."""
-        result = _Answer()
+        result = Answer()
         with self._lock:
             new: list[NewAttempt] = []
             for attempt_id in dict.fromkeys(attempt_ids):
@@ -128,7 +128,7 @@ class Dispatcher:
 
         A worker process is killed; a worker thread cannot be, and keeps its slot until it comes back.
         """
-        result = _Answer()
+        result = Answer()
         with self._lock:
             for attempt_id in attempt_ids:
                 attempt = self._book.get(attempt_id)
@@ -411,20 +411,3 @@ class Dispatcher:
 
     def _finish_run(self) -> None:
         self._tell(0, RunChanged(run_status(self._book.ends()), self._now(), self._workers))
-
-
-class _Answer:
-    """A `CommandResult` in the making."""
-
-    def __init__(self) -> None:
-        self._accepted: list[int] = []
-        self._refused: dict[int, str] = {}
-
-    def accept(self, *attempt_ids: int) -> None:
-        self._accepted.extend(attempt_ids)
-
-    def refuse(self, attempt_id: int, why: str) -> None:
-        self._refused[attempt_id] = why
-
-    def frozen(self) -> CommandResult:
-        return CommandResult(tuple(self._accepted), self._refused)

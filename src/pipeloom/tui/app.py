@@ -174,8 +174,9 @@ class PipeloomApp(App[None]):
     async def run_again(self, resume: Resume) -> None:
         """Run tasks of an earlier run again, as a new run of the same pipeline, and show it live."""
         before = self.engine
-        if before is None:
+        if before is None or before.is_running:
             return
+        self.engine = None  # until the next one is there, nothing can be asked of either
         pipeline = replace(before.pipeline, tasks=before.tasks)  # the tasks may have been given as a generator
         await asyncio.to_thread(before.close)
         self.engine = Engine(self.db_path, pipeline, replace(before.options, resume=None))

@@ -48,7 +48,7 @@ class Watcher:
             try:
                 with History(self._path) as history:
                     seen = self._look(history, seen)
-            except (StoreError, InterruptedError):
+            except (StoreError, OSError):
                 self._stopped.wait(LOOK_S)  # it has gone, or cannot be read just now: screens say so themselves
 
     def _look(self, history: History, seen: tuple[str | None, int] | None) -> tuple[str | None, int] | None:

@@ -142,7 +142,11 @@ class ProcessExecutor(SlotExecutor):
             for _ in range(_STARTS):
                 if job.cancelled:
                     return Outcome(OutcomeKind.CANCELLED, started=False)
-                outcome = self._converse(job, frame, worker)
+                try:
+                    outcome = self._converse(job, frame, worker)
+                except OSError as error:
+                    how = f"no worker process could be started: {first_line(error)}"
+                    return Outcome(OutcomeKind.LOST, error=how, retryable=True, started=False)
                 if outcome is not None:
                     return outcome
             how = "its worker processes end before they take it up; a script needs `if __name__ == '__main__':`"
@@ -151,7 +155,10 @@ class ProcessExecutor(SlotExecutor):
             del self._jobs[attempt.id]
 
     def _converse(self, job: _Job, frame: bytes, name: str) -> Outcome | None:
-        """Have the attempt run; None when its process has ended before the user's code was called."""
+        """Have the attempt run; None when its process has ended before the user's code was called.
+
+        Raises `OSError` when there is no process and none can be started.
+        """
         worker = self._workers.get(name)
         if worker is None:
             worker = self._workers[name] = _Worker(name)

@@ -7,7 +7,7 @@ import queue
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
@@ -24,20 +24,22 @@ ORPHAN_GRACE_S: Final = 2.0
 """How long a task may take to stop when the program that wanted its result is gone."""
 
 
-def serve(connection: Connection, files: Mapping[str, str]) -> None:
-    """Run attempts until told to stop; `files` are the modules that were loaded by path: name to path."""
-    # Ctrl+C and a closed terminal reach the whole process group; what becomes of the tasks is the program's decision.
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+def serve(connection: Connection, files: Sequence[str]) -> None:
+    """Run attempts until told to stop; `files` are the paths of the modules that were loaded by path."""
+    # Ctrl+C, a closed terminal and a service manager reach the whole group; what becomes of the tasks is the program's
+    # decision. A handler, because SIG_IGN would be inherited by what a task starts: `Popen.terminate` must work there.
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
     # What is printed is in the log; on a terminal it would only get in the way of the program's own bars.
     capture.start(echo=sys.stdout is not None and not sys.stdout.isatty())
     _Worker(connection, files).run()
 
 
 class _Worker:
-    def __init__(self, connection: Connection, files: Mapping[str, str]) -> None:
+    def __init__(self, connection: Connection, files: Sequence[str]) -> None:
         self._connection = connection
         self._files = files
+        """Still to be imported: at the first attempt, which then says what went wrong."""
         self._sending = threading.Lock()
         self._attempts: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
@@ -53,8 +55,9 @@ class _Worker:
 
     def _run(self, frame: bytes) -> Outcome:
         try:
-            for path in self._files.values():
+            for path in self._files:
                 import_file(path)
+            self._files = ()
             attempt: Attempt = unpacked(frame)
         except BaseException as error:  # noqa: BLE001 - importing and unpickling run the user's code
             outcome = describe(error)

@@ -8,11 +8,12 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from abc import ABC, abstractmethod
 
 from pipeloom.engine.executors.base import Attempt, Outcome, Reports
 
 
-class SlotExecutor:
+class SlotExecutor(ABC):
     """Hands each attempt to an idle thread, or to a new one. Threads are started as they are needed and then kept."""
 
     def __init__(self, slots: int) -> None:
@@ -66,11 +67,11 @@ class SlotExecutor:
             thread.join(max(0.0, deadline - time.monotonic()))
         return sum(thread.is_alive() for thread in self._threads)
 
+    @abstractmethod
     def _run(self, attempt: Attempt, worker: str) -> Outcome:
         """Run one attempt to its end."""
-        raise NotImplementedError
 
-    def _retire(self, worker: str) -> None:
+    def _retire(self, worker: str) -> None:  # noqa: B027 - most have nothing to clear away
         """Clear away what the thread `worker` has used."""
 
     def _work(self, worker: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual import getters, on, work
 from textual.app import ComposeResult
@@ -30,9 +30,6 @@ from pipeloom.tui.watcher import FileChanged
 from pipeloom.tui.widgets.dialogs import ConfirmDialog
 from pipeloom.tui.widgets.filter_bar import FilterBar
 from pipeloom.tui.widgets.virtual_table import VirtualTable
-
-if TYPE_CHECKING:
-    pass
 
 _RELOAD_S = 1.0
 """How long new rows may wait to be shown while a run goes on."""
@@ -200,13 +197,13 @@ class HistoryScreen(TableScreen):
     @work
     async def action_retry(self) -> None:
         """Run the targets again: in the current run where they are of it, else as a new run."""
-        row = self.table.cursor_row
-        if self.table.marked:
-            ids = [int(str(key)) for key in self.table.marked]
-            rows = await read(self.app.db_path, lambda history: [history.attempt(attempt_id) for attempt_id in ids])
-        else:
-            rows = [row]
-        targets = [row for row in rows if row is not None]
+        row, ids = self.table.cursor_row, [key for key in self.table.marked if isinstance(key, int)]
+        try:
+            marked = await read(self.app.db_path, lambda history: [history.attempt(attempt_id) for attempt_id in ids])
+        except (StoreError, InterruptedError) as error:
+            self.app.tell(str(error), problem=True)
+            return
+        targets = [target for target in (marked or [row]) if target is not None]
         runs = {row.run_id for row in targets}
         if len(runs) > 1:
             self.app.tell("The marked attempts are of several runs: mark those of one.", problem=True)

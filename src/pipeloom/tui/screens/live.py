@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual import getters, on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.content import Content
 
-from pipeloom.status import ACTIVE, FINAL, OPEN, Status
+from pipeloom.status import ACTIVE, FINAL, OPEN, WAITING, Status
 from pipeloom.store.rows import AttemptRow, LogRow
 from pipeloom.tui import format as fmt
 from pipeloom.tui.bridge import Delivery
@@ -23,9 +23,6 @@ from pipeloom.tui.widgets.dialogs import ConfirmDialog
 from pipeloom.tui.widgets.filter_bar import FilterBar
 from pipeloom.tui.widgets.header import RunHeader
 from pipeloom.tui.widgets.virtual_table import VirtualTable
-
-if TYPE_CHECKING:
-    pass
 
 _NAMED = 5
 """Tasks that a dialog names before it only counts."""
@@ -59,7 +56,9 @@ class LiveScreen(TableScreen):
         self._source = HeaderSource(self.app)
         self._header.ascii_only = self.app.ascii_only
         self._offered: Status | None = None
-        self._logs: dict[int, list[LogRow]] = {}
+        self._log: list[LogRow] = []
+        self._log_of: tuple[int, Status] | None = None
+        """The attempt whose log is shown, and how it stood when the log was read."""
         self.app.commits.subscribe(self, self._show_commit)
         self.set_interval(1.0, self._tick)
         self._show()
@@ -82,6 +81,9 @@ class LiveScreen(TableScreen):
     def _tick(self) -> None:
         self.table.tick(self.app.clock())
         self._header.state = self._source.state()
+        row = self._row()
+        if self.detail.display and row is not None and row.status in ACTIVE:
+            self._load_log(row)
 
     def _show_tally(self) -> None:
         board, marked = self.app.board, len(self.table.marked)
@@ -111,13 +113,15 @@ class LiveScreen(TableScreen):
             return
         row = self._row()
         attempts = [] if row is None else self.app.board.attempts_of(row.task_id)
-        self.detail.show_attempt(row, attempts, self._logs.get(row.id, []) if row is not None else [])
-        if row is not None and row.status in FINAL and row.id not in self._logs:
-            self._load_logs(row.id)
+        known = row is not None and self._log_of is not None and self._log_of[0] == row.id
+        self.detail.show_attempt(row, attempts, self._log if known else [])
+        if row is not None and row.status not in WAITING and self._log_of != (row.id, row.status):
+            self._load_log(row)
 
-    @work(exclusive=True, group="logs")
-    async def _load_logs(self, attempt_id: int) -> None:
-        self._logs = {attempt_id: await read_logs(self.app.db_path, attempt_id)}
+    @work(exclusive=True, group="log")
+    async def _load_log(self, row: AttemptRow) -> None:
+        self._log = await read_logs(self.app.db_path, row.id)
+        self._log_of = (row.id, row.status)
         self.follow()
 
     # -- filtering ---------------------------------------------------------------------------------------------------
