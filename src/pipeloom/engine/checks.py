@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from pipeloom.engine.clock import valid_stamp
 from pipeloom.engine.records import Finish, Logged
+from pipeloom.engine.weight import weight
 from pipeloom.errors import MessageError
 from pipeloom.messages import MsgTaskFinished, MsgTaskLog, MsgTaskProgress, MsgTaskStarted, TaskId
 from pipeloom.status import Status
@@ -16,6 +17,9 @@ from pipeloom.text import as_text, storable
 
 MAX_TEXT: Final = 1 << 20
 """Characters of one text or JSON value that a message may hold."""
+
+MAX_MESSAGE: Final = 8 << 20
+"""Bytes that one message may hold, about: the queue keeps thousands of them in memory."""
 
 KEPT_TEXT: Final = 1 << 16
 """Characters of a message or an error that the file keeps."""
@@ -29,11 +33,11 @@ def checked(msg: Any, task_id: TaskId, domain_types: frozenset[type]) -> Any:
     if kind is MsgTaskProgress:
         return _checked_progress(msg, task_id)
     if kind in domain_types:
-        return msg
+        return _checked_domain(msg)
     if isinstance(msg, (MsgTaskStarted, MsgTaskFinished, MsgTaskLog, MsgTaskProgress)):
         return _checked_lifecycle(msg, task_id)
     if any(base in domain_types for base in kind.__mro__):
-        return msg
+        return _checked_domain(msg)
     raise MessageError(
         f"Nobody handles {kind.__name__}: register a handler for it with @pipeline.handler({kind.__name__})."
     )
@@ -70,6 +74,15 @@ def as_json(value: Any) -> tuple[str | None, str | None]:
     if len(text) > MAX_TEXT:
         return None, f"result not kept: {len(text):,} characters of JSON are more than {MAX_TEXT:,}"
     return storable(text, MAX_TEXT), None
+
+
+def _checked_domain(msg: Any) -> Any:
+    if (held := weight(msg)) > MAX_MESSAGE:
+        raise MessageError(
+            f"{type(msg).__name__} holds about {held >> 20:,} MiB; at most {MAX_MESSAGE >> 20} are taken: "
+            "publish smaller batches."
+        )
+    return msg
 
 
 def _checked_progress(msg: MsgTaskProgress, task_id: TaskId) -> MsgTaskProgress:

@@ -25,6 +25,7 @@ from pipeloom.engine.records import CancelAsked, Ended, Finish, Logged, Requeued
 from pipeloom.engine.sink import CommitBatch, Sink
 from pipeloom.engine.timers import Timers
 from pipeloom.engine.verdict import verdict
+from pipeloom.engine.weight import weight
 from pipeloom.errors import TaskCancelled, WriterFailedError
 from pipeloom.pipeline import Pipeline, error_matches, positive_number, task_params
 from pipeloom.status import ACTIVE, FINAL, OPEN, WAITING, RunStatus, Status, run_status
@@ -187,12 +188,12 @@ class Dispatcher:
         if type(msg) is Logged:
             # A worker may still log when it has finished or is being stopped; without room its line is let go.
             if attempt is not None and attempt.status in OPEN:
-                self._inbox.put((attempt_id, msg), lambda: attempt.stop is not None)
+                self._inbox.put((attempt_id, msg), lambda: attempt.stop is not None, weight(msg))
         elif attempt is None or attempt.deaf:
             self._late += 1
         elif type(msg) is Finish:
             attempt.finish = msg
-        elif not self._inbox.put((attempt_id, msg), lambda: attempt.stop is not None):
+        elif not self._inbox.put((attempt_id, msg), lambda: attempt.stop is not None, weight(msg)):
             attempt.muted = True
             raise TaskCancelled
 

@@ -13,6 +13,7 @@ Entry = tuple[int, Any]
 """An attempt id (or 0 for what concerns no attempt) and what there is to write about it."""
 
 CAPACITY: Final = 10_000
+CAPACITY_BYTES: Final = 64 << 20
 _FOREVER: Final = float("inf")
 
 
@@ -26,6 +27,8 @@ class Inbox:
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
         self._entries: deque[Entry] = deque()
+        self._bytes = 0
+        """What was put since the inbox was last empty, about."""
         self._lock = threading.Lock()
         self._filled = threading.Condition(self._lock)
         self._drained = threading.Condition(self._lock)
@@ -41,17 +44,18 @@ class Inbox:
         """Why the writer has given up, if it has."""
         return self._failure
 
-    def put(self, entry: Entry, given_up: Callable[[], bool] | None = None) -> bool:
-        """Append `entry`, waiting for room; returns False if `given_up` said so while waiting.
+    def put(self, entry: Entry, given_up: Callable[[], bool] | None = None, weight: int = 0) -> bool:
+        """Append `entry` of about `weight` bytes, waiting for room; returns False if `given_up` said so while waiting.
 
         Raises `WriterFailedError` once nothing can be saved any more.
         """
         with self._lock:
-            while len(self._entries) >= self._capacity and self._failure is None:
+            while self._is_full() and self._failure is None:
                 if given_up is not None and given_up():
                     return False
                 self._drained.wait()
             self._append(entry)
+            self._bytes += weight
         return True
 
     def put_now(self, *entries: Entry) -> None:
@@ -72,6 +76,8 @@ class Inbox:
             if self._entries and len(self._entries) < most and not self._closed:
                 self._wait_for(most, window_s)
             entries = [self._entries.popleft() for _ in range(min(most, len(self._entries)))]
+            if not self._entries:
+                self._bytes = 0
             self._drained.notify_all()
             return entries, self._closed and not self._entries
 
@@ -94,6 +100,9 @@ class Inbox:
         """Let those who wait for room ask again whether they still want to."""
         with self._lock:
             self._drained.notify_all()
+
+    def _is_full(self) -> bool:
+        return len(self._entries) >= self._capacity or self._bytes >= CAPACITY_BYTES
 
     def _append(self, entry: Entry) -> None:
         if self._failure is not None:

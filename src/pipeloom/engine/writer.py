@@ -22,7 +22,7 @@ from pipeloom.errors import StoreError, UsageError
 from pipeloom.messages import MsgTaskProgress
 from pipeloom.pipeline import Handler, SchemaHelper
 from pipeloom.status import FINAL
-from pipeloom.store.connect import close_writer, is_storage_trouble
+from pipeloom.store.connect import close_writer, is_outcome_unknown, is_storage_trouble
 from pipeloom.store.facade import Guard
 from pipeloom.store.identity import FileIdentity
 from pipeloom.store.ledger import Ledger
@@ -76,6 +76,7 @@ class Writer:
         self._schemas = tuple(schemas)
         self._sinks = sinks
         self._on_rejected = on_rejected
+        self._connection: sqlite3.Connection
         self._thread = threading.Thread(target=self._main, name="pipeloom-writer", daemon=True)
         self._ready = threading.Event()
         self._opened: Opened | None = None
@@ -86,6 +87,7 @@ class Writer:
         self._rejections: dict[int, Rejection] = {}
         self._seq = 0
         self._last_beat = float("-inf")
+        self._waits = False
         self._giving_up = threading.Event()
         self.unsaved = 0
         """Entries that could not be written: not 0 once the writer has given up."""
@@ -112,7 +114,7 @@ class Writer:
 
     def _main(self) -> None:
         try:
-            connection = self._open()
+            self._open()
         except BaseException as error:  # noqa: BLE001 - carried over to the thread that waits in `start`
             self._open_error = error
             self._ready.set()
@@ -123,34 +125,40 @@ class Writer:
         except BaseException as error:  # noqa: BLE001 - a writer must never die unseen: everyone is told
             self._fail(error)
         finally:
-            close_writer(connection)
+            close_writer(self._connection)
 
-    def _open(self) -> sqlite3.Connection:
-        connection = self._open_connection()
+    def _connect(self) -> None:
+        self._connection = self._open_connection()
+        self._guard = Guard(self._connection)
+        self._ledger = Ledger(self._connection)
+
+    def _open(self) -> None:
+        self._connect()
         try:
             self._identity = FileIdentity(self._path)
-            self._guard = Guard(connection)
-            self._ledger = Ledger(connection)
             for helper in self._schemas:
-                self._call_schema_helper(connection, helper)
+                self._call_schema_helper(helper)
+            (self._foreign_keys,) = self._connection.execute("PRAGMA foreign_keys").fetchone()
             self._ledger.begin()
             if recovered := self._ledger.recover():
                 _log.warning("%d attempts of a run that was killed are now marked as interrupted", recovered)
             self._run = self._ledger.insert_run(self._run)
             self._ledger.commit()
             self._opened = Opened(self._run, self._ledger.next_attempt_id())
+        except sqlite3.Error as error:
+            close_writer(self._connection)
+            raise StoreError(f"{self._path} cannot be written: {clean(error)}.") from error
         except BaseException:
-            close_writer(connection)
+            close_writer(self._connection)
             raise
-        return connection
 
-    def _call_schema_helper(self, connection: sqlite3.Connection, helper: SchemaHelper) -> None:
+    def _call_schema_helper(self, helper: SchemaHelper) -> None:
         name = getattr(helper, "__name__", repr(helper))
         try:
             with self._guard.schema() as facade:
                 helper(facade)
-            if connection.in_transaction:
-                connection.execute("COMMIT /* pipeloom */")
+            if self._ledger.in_transaction:
+                self._ledger.commit()
         except Exception as error:
             self._ledger.rollback()
             raise UsageError(f"Schema helper {name} failed: {type(error).__name__}: {clean(error)}") from error
@@ -176,15 +184,17 @@ class Writer:
                 if not tries:
                     _log.warning("The file cannot be written now, and is tried again: %s", clean(error))
                 self._tell_waiting(clean(error))
-                delay = _RETRY_DELAYS_S[min(tries, len(_RETRY_DELAYS_S) - 1)]
+                self._pause(tries, error)
                 tries += 1
-                if self._giving_up.wait(delay):
-                    raise StoreError(f"the file could not be written: {error}") from error
         self.unsaved = 0
-        if tries:
-            self._tell_waiting(None)
+        self._tell_waiting(None)
         if batch is not None:
             self._tell(lambda sink: sink.committed(batch))
+
+    def _pause(self, tries: int, error: Exception) -> None:
+        """Wait before the next try; raises `StoreError` when there is no time left for one."""
+        if self._giving_up.wait(_RETRY_DELAYS_S[min(tries, len(_RETRY_DELAYS_S) - 1)]):
+            raise StoreError(f"the file could not be written: {clean(error)}") from error
 
     def _commit(self, entries: list[Entry]) -> CommitBatch | None:
         """Write the entries in one transaction and return what it changed; replays when a handler has undone it."""
@@ -215,10 +225,42 @@ class Writer:
         if run is not None:
             self._ledger.update_run(run)
         self._ledger.beat(self._run.id, stamp(now))
-        self._ledger.commit()
+        self._finish_transaction()
         self._identity.check()
         self._log_counts.update(logs.counts)
         return self._committed(entries, inserts, updates, stored, run, rejected, time.perf_counter() - started)
+
+    def _finish_transaction(self) -> None:
+        """Commit; after an I/O error the file itself is asked whether it did."""
+        try:
+            self._ledger.commit()
+        except sqlite3.Error as error:
+            if not is_outcome_unknown(error) or not self._was_committed(error):
+                raise
+
+    def _was_committed(self, error: sqlite3.Error) -> bool:
+        """Open the file anew and look whether it holds the transaction whose COMMIT has failed.
+
+        Of an fsync that failed nothing follows about what is on disk, and the old connection's caches would answer for
+        it. Raises `StoreError` when the file cannot tell.
+        """
+        _log.warning("COMMIT failed, and the file is asked what it holds: %s", clean(error))
+        self._connection.close()
+        tries = 0
+        while True:
+            self._tell_waiting(clean(error))
+            self._identity.check()
+            try:
+                self._connect()
+                self._connection.execute(f"PRAGMA foreign_keys={self._foreign_keys}")  # a schema helper's choice
+                commits = self._ledger.commits(self._run.id)
+                break
+            except (StoreError, sqlite3.Error) as trouble:
+                self._pause(tries, trouble)
+                tries += 1
+        if commits not in (self._seq, self._seq + 1):
+            raise StoreError(f"it is not known whether the last changes were saved: {clean(error)}") from error
+        return commits > self._seq
 
     def _apply(
         self,
@@ -299,7 +341,9 @@ class Writer:
         return CommitBatch(self._seq, tuple(rows), run, len(entries), took_s, len(self._inbox))
 
     def _tell_waiting(self, reason: str | None) -> None:
-        self._tell(lambda sink: sink.writer_waiting(reason))
+        if reason is not None or self._waits:
+            self._waits = reason is not None
+            self._tell(lambda sink: sink.writer_waiting(reason))
 
     def _tell(self, call: Callable[[Sink], None]) -> None:
         """Tell every sink; a screen that fails must harm neither the writer nor the other sinks."""

@@ -108,10 +108,14 @@ def _set_up(connection: sqlite3.Connection, path: Path, *, wal: bool | None, dur
     connection.execute("PRAGMA fullfsync=1")  # macOS: fsync alone leaves the data in the drive's cache
 
 
+def is_outcome_unknown(error: sqlite3.Error) -> bool:
+    """Tell whether a COMMIT that failed with `error` may be in the file all the same."""
+    return _primary_code(error) == sqlite3.SQLITE_IOERR
+
+
 def is_storage_trouble(error: sqlite3.Error) -> bool:
     """Tell whether `error` may pass by itself (no room, I/O error, file locked), so that the batch is to be kept."""
-    code = getattr(error, "sqlite_errorcode", None)
-    return code is not None and code & 0xFF in {
+    return _primary_code(error) in {
         sqlite3.SQLITE_FULL,
         sqlite3.SQLITE_IOERR,
         sqlite3.SQLITE_NOMEM,
@@ -121,3 +125,9 @@ def is_storage_trouble(error: sqlite3.Error) -> bool:
         sqlite3.SQLITE_READONLY,
         sqlite3.SQLITE_PROTOCOL,
     }
+
+
+def _primary_code(error: sqlite3.Error) -> int | None:
+    """Return SQLite's own code, without what it says in detail; None for errors of the Python module."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF

@@ -135,12 +135,12 @@ class Ledger:
             "UPDATE pipeline_runs SET heartbeat_at=?, commits=commits+1 WHERE id=? /* pipeloom */", (at, run_id)
         )
 
-    def commits(self, run_id: int) -> int:
-        """Return the number of transactions that the run has committed."""
+    def commits(self, run_id: int) -> int | None:
+        """Return the number of transactions that the run has committed; None when the file does not know the run."""
         row = self._connection.execute(
             "SELECT commits FROM pipeline_runs WHERE id=? /* pipeloom */", (run_id,)
         ).fetchone()
-        return row[0] if row else 0
+        return None if row is None else int(row[0])
 
     def insert_attempts(self, rows: Sequence[AttemptRow]) -> None:
         """Insert new attempts."""
