@@ -1,9 +1,9 @@
-"""The statuses of an attempt and of a run, and the one table of what may follow what."""
+"""The statuses of an attempt and of a run, the one table of what may follow what, and what it means to the shell."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Final
 
 
@@ -57,3 +57,14 @@ def run_status(ends: Collection[Status]) -> RunStatus:
         if status in ends:
             return RunStatus(status)
     return RunStatus.DONE
+
+
+class Exit(IntEnum):
+    """Exit codes; one ended by signal n exits with 128 + n."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    CANCELLED = 3
+    UNSAVED = 4
+    INTERNAL = 5

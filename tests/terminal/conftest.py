@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import select
+import signal
 import sqlite3
 import sys
 import termios
@@ -18,11 +21,30 @@ import pytest
 PATIENCE_S = 40.0
 
 
-class Terminal:
-    """Runs `pipeloom-tui` on a pseudo-terminal and keeps its screen."""
+# In a session of its own the program is not told when the terminal is gone: it has to see for itself.
+DETACH = """
+import os, signal
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+if pid := os.fork():
+    os._exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+os.setsid()
+"""
 
-    def __init__(self, cwd: Path, *arguments: object, size: tuple[int, int] = (40, 120), **environment: str) -> None:
-        code = "from pipeloom.cli import tui_main; tui_main()"
+
+class Terminal:
+    """Runs one of the programs on a pseudo-terminal and keeps its screen."""
+
+    def __init__(
+        self,
+        cwd: Path,
+        *arguments: object,
+        size: tuple[int, int] = (40, 120),
+        program: str = "tui_main",
+        detached: bool = False,
+        **environment: str,
+    ) -> None:
+        code = f"{DETACH if detached else ''}from pipeloom.cli import {program}; {program}()"
         self.process = ptyprocess.PtyProcess.spawn(
             [sys.executable, "-c", code, *map(str, arguments)],
             cwd=str(cwd),
@@ -34,13 +56,15 @@ class Terminal:
         self.raw = b""
         self._stream = pyte.ByteStream(self.screen)
         self._changed = threading.Condition()
+        self._stop_reading, self._no_more = os.pipe()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
         while True:
             try:
-                data = self.process.read(65536)
+                ready = select.select([self.process.fd, self._stop_reading], [], [])[0]
+                data = b"" if self._stop_reading in ready else self.process.read(65536)
             except (EOFError, OSError, ValueError):  # ended, or closed by the end of the test
                 data = b""
             with self._changed:
@@ -64,6 +88,22 @@ class Terminal:
     def press(self, keys: str) -> None:
         self.process.write(keys.encode())
 
+    def stall(self) -> None:
+        """Read no more, as a connection that hangs."""
+        os.write(self._no_more, b".")
+        self._reader.join(PATIENCE_S)
+
+    def hang_up(self) -> None:
+        """Close the terminal, as a connection that drops."""
+        self.stall()
+        self.process.fileobj.close()
+
+    def kill(self) -> None:
+        """Leave nothing behind."""
+        with contextlib.suppress(OSError):
+            os.kill(self.process.pid, signal.SIGKILL)
+        self.process.close(force=True)
+
     def end(self) -> int:
         """Wait for the end and return the exit code."""
         self._reader.join(PATIENCE_S)
@@ -85,7 +125,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
     yield make
     for terminal in started:
-        terminal.process.close(force=True)
+        terminal.kill()
 
 
 @pytest.fixture

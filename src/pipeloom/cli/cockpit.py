@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -14,14 +15,14 @@ from pipeloom.cli.frame import (
     Durability,
     DurabilityChoice,
     Executor,
-    Exit,
     Grace,
+    HangupChoice,
     NoStore,
     NoWal,
+    OnHangup,
     Version,
     Workers,
     engine_options,
-    exit_code,
     source_of,
     tell,
 )
@@ -30,6 +31,7 @@ from pipeloom.engine.engine import Engine
 from pipeloom.errors import UsageError
 from pipeloom.loader import load_pipeline
 from pipeloom.pipeline import Pipeline
+from pipeloom.status import Exit
 
 program = typer.Typer(
     name="pipeloom-tui",
@@ -55,6 +57,7 @@ def cockpit(
     no_store: NoStore = False,
     resume: Continue = None,
     grace: Grace = 10.0,
+    on_hangup: OnHangup = HangupChoice.STOP,
     demo: Annotated[bool, typer.Option("--demo", help="Run a packaged demonstration of forty tasks.")] = False,
     version: Version = False,  # noqa: ARG001 - the option acts by itself
 ) -> None:
@@ -65,7 +68,7 @@ def cockpit(
     """
     chosen, source = _chosen(pipeline, demo=demo)
     if chosen is None:
-        _browse(db)
+        _browse(db, on_hangup)
         return
     options = engine_options(
         source,
@@ -80,11 +83,11 @@ def cockpit(
     engine = Engine(_file(db, demo=demo), chosen, options)
     engine.check()
     if has_terminal():
-        _show(engine.db_path, engine)
+        _show(engine.db_path, engine, on_hangup)
     else:
         from pipeloom.cli.headless import run_engine
 
-        run_engine(engine)
+        run_engine(engine, on_hangup)
 
 
 def _chosen(spec: str | None, *, demo: bool) -> tuple[Pipeline | None, str | None]:
@@ -108,7 +111,7 @@ def _file(db: Path | None, *, demo: bool) -> Path:
     return folder / f"demo-{datetime.now().astimezone():%Y%m%d-%H%M%S}.db"
 
 
-def _browse(db: Path | None) -> None:
+def _browse(db: Path | None, on_hangup: HangupChoice) -> None:
     """Open the history of a file, or the start page when there is none yet."""
     path = _file(db, demo=False)
     if not has_terminal():
@@ -120,25 +123,26 @@ def _browse(db: Path | None) -> None:
     if inspect(path) is not FileKind.MISSING:
         History(path).close()
         recover(path)
-    _show(path, None)
+    _show(path, None, on_hangup)
 
 
-def _show(path: Path, engine: Engine | None) -> None:
+def _show(path: Path, engine: Engine | None, on_hangup: HangupChoice) -> None:
     from pipeloom.console import shared_console
     from pipeloom.console.summary import summary_lines
     from pipeloom.tui.app import PipeloomApp
     from pipeloom.tui.terminal import run_app
 
     app = PipeloomApp(path, engine)
-    code = run_app(app)
+    code = run_app(app, on_hangup.value)
     if app.start_error is not None:
         raise app.start_error
     if app.summary is not None:
-        for line in summary_lines(app.summary):
-            shared_console().print(line, soft_wrap=True)
+        with suppress(OSError):  # the terminal may be gone
+            for line in summary_lines(app.summary):
+                shared_console().print(line, soft_wrap=True)
     if code:
         raise typer.Exit(code)
     if app.failure is not None:
         tell(f"Nothing more could be saved: {app.failure}")
         raise typer.Exit(Exit.UNSAVED)
-    raise typer.Exit(exit_code(app.summary) if app.summary is not None else Exit.DONE)
+    raise typer.Exit(app.summary.exit_code if app.summary is not None else Exit.DONE)

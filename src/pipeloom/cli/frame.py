@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -15,21 +16,9 @@ import typer
 
 from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.resume import Resume
-from pipeloom.engine.tally import RunSummary
 from pipeloom.errors import PipeloomError
-from pipeloom.status import Status
+from pipeloom.status import Exit
 from pipeloom.text import clean
-
-
-class Exit(IntEnum):
-    """Exit codes; one ended by signal n exits with 128 + n."""
-
-    DONE = 0
-    FAILED = 1
-    USAGE = 2
-    CANCELLED = 3
-    UNSAVED = 4
-    INTERNAL = 5
 
 
 class DurabilityChoice(StrEnum):
@@ -37,6 +26,13 @@ class DurabilityChoice(StrEnum):
 
     FULL = "full"
     NORMAL = "normal"
+
+
+class HangupChoice(StrEnum):
+    """What becomes of the run when the terminal is gone."""
+
+    STOP = "stop"
+    CONTINUE = "continue"
 
 
 class ExecutorChoice(StrEnum):
@@ -77,6 +73,10 @@ Continue = Annotated[
 ]
 Grace = Annotated[float, typer.Option(metavar="SECONDS", help="What running tasks get to stop in when you leave.")]
 
+OnHangup = Annotated[
+    HangupChoice, typer.Option(help="What to do when the terminal goes away, as with an ssh connection that drops.")
+]
+
 
 class Signalled(KeyboardInterrupt):
     """A signal that asks the program to stop. `run_engine` deals with it: typer would make any of them a ctrl+c."""
@@ -86,11 +86,15 @@ class Signalled(KeyboardInterrupt):
         self.number = number
 
 
-def stop_on_signals() -> None:
+def stop_on_signals(on_hangup: HangupChoice) -> None:
     """Let SIGTERM and SIGHUP stop a headless run as ctrl+c does: gracefully first, at once the second time."""
     received: list[int] = []
 
     def stop(number: int, _frame: object) -> None:
+        if number == signal.SIGHUP:
+            _let_go_of_terminal()
+            if received or on_hangup is HangupChoice.CONTINUE:
+                return
         received.append(number)
         if len(received) > 1:
             os._exit(128 + number)
@@ -101,13 +105,15 @@ def stop_on_signals() -> None:
             signal.signal(number, stop)
 
 
-def exit_code(summary: RunSummary, failure: BaseException | None = None) -> Exit:
-    """Return what the end of a run means to the shell."""
-    if summary.unsaved or failure is not None:
-        return Exit.UNSAVED
-    if summary.counts.get(Status.ERROR):
-        return Exit.FAILED
-    return Exit.DONE if summary.ok else Exit.CANCELLED
+def _let_go_of_terminal() -> None:
+    """Let what goes to a terminal that is gone go nowhere: writing to it would fail."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in range(3):
+        poll = select.poll()
+        poll.register(descriptor, 0)
+        if any(events & select.POLLHUP for _, events in poll.poll(0)):
+            os.dup2(null, descriptor)
+    os.close(null)
 
 
 def run(program: Callable[[], Any]) -> NoReturn:

@@ -17,15 +17,15 @@ from pipeloom.cli.frame import (
     Durability,
     DurabilityChoice,
     Executor,
-    Exit,
     Grace,
+    HangupChoice,
     NoStore,
     NoWal,
+    OnHangup,
     Signalled,
     Version,
     Workers,
     engine_options,
-    exit_code,
     source_of,
     stop_on_signals,
     tell,
@@ -34,6 +34,7 @@ from pipeloom.console.lines import LineReporter, json_lines, json_summary
 from pipeloom.console.summary import summary_lines
 from pipeloom.engine.engine import Engine
 from pipeloom.loader import load_pipeline
+from pipeloom.status import Exit
 
 program = typer.Typer(
     name="pipeloom",
@@ -61,6 +62,7 @@ def run_command(
     no_store: NoStore = False,
     resume: Continue = None,
     grace: Grace = 10.0,
+    on_hangup: OnHangup = HangupChoice.STOP,
     json: Annotated[
         bool, typer.Option("--json", help="Write one JSON object a line to stdout for each change.")
     ] = False,
@@ -83,12 +85,12 @@ def run_command(
         resume=resume,
         grace=grace,
     )
-    run_engine(Engine(db, chosen, options), json=json)
+    run_engine(Engine(db, chosen, options), on_hangup, json=json)
 
 
-def run_engine(engine: Engine, *, json: bool = False) -> None:
+def run_engine(engine: Engine, on_hangup: HangupChoice, *, json: bool = False) -> None:
     """Run an engine to its end, tell the summary, and leave with the code that fits."""
-    stop_on_signals()
+    stop_on_signals(on_hangup)
     stopped: int | None = None
     reporter: Reporter | None = None
     try:
@@ -101,7 +103,7 @@ def run_engine(engine: Engine, *, json: bool = False) -> None:
     if json and isinstance(reporter, LineReporter) and not isinstance(reporter.trouble, BrokenPipeError | None):
         tell(f"The lines could not be written: {reporter.trouble}.")
         raise typer.Exit(Exit.UNSAVED)
-    raise typer.Exit(exit_code(engine.summary(), engine.failure))
+    raise typer.Exit(Exit.UNSAVED if engine.failure is not None else engine.summary().exit_code)
 
 
 def _data_stream() -> TextIO | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeloom.engine.sink import CommitBatch
 from pipeloom.messages import TaskId
-from pipeloom.status import FINAL, Status
+from pipeloom.status import FINAL, Exit, Status
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.text import first_line
 
@@ -50,6 +50,15 @@ class RunSummary:
     def ok(self) -> bool:
         """Whether every task is done and everything was saved."""
         return not self.unsaved and self.counts.get(Status.DONE, 0) == self.total
+
+    @property
+    def exit_code(self) -> Exit:
+        """What the end of the run means to the shell."""
+        if self.unsaved:
+            return Exit.UNSAVED
+        if self.counts.get(Status.ERROR):
+            return Exit.FAILED
+        return Exit.DONE if self.ok else Exit.CANCELLED
 
 
 class Tally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import select
 import signal
@@ -9,46 +10,54 @@ import sys
 import termios
 import threading
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from multiprocessing import resource_tracker
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, Self, TextIO
 
 from platformdirs import user_log_path
+
+from pipeloom.status import Exit
 
 if TYPE_CHECKING:
     from pipeloom.tui.app import PipeloomApp
 
-CRASHED: Final = 5
+OnHangup = Literal["stop", "continue"]
+"""What becomes of the run when the terminal is gone."""
+
 _MAX_LOG_BYTES: Final = 5_000_000
 _PATIENCE_S: Final = 1.5
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Leave the alternate screen, show the cursor, end mouse reports, bracketed paste and the kitty keyboard protocol.
 _RESET: Final = b"\x1b[?1049l\x1b[?25h\x1b[?1000l\x1b[?1003l\x1b[?1006l\x1b[?2004l\x1b[<u\x1b[0m"
 
+_FOCUS: Final = b"\x1b[I"
+"""What a terminal sends when it gets the focus: read, and without any effect."""
 
-def run_app(app: PipeloomApp) -> int:
+
+def run_app(app: PipeloomApp, on_hangup: OnHangup = "stop") -> int:
     """Run the app on this terminal and return its exit code: 0, 5 after a crash, 128 + n after signal n.
 
-    A crash of the screen does not end the run: it goes on without one, and the user is told where the traceback is.
+    A crash of the screen does not end the run: it goes on without one, and the user is told where the traceback is. So
+    does a terminal that is gone, if `on_hangup` says so.
     """
     # Inside a running app any process start would fail, because its stderr has no descriptor.
     resource_tracker.ensure_running()
     path = log_path()
-    with private_terminal(path), _leaving_on_signals(app):
+    with PrivateTerminal(path) as terminal, Leaving(app, terminal, on_hangup):
         try:
             app.run()
         except Exception as error:  # noqa: BLE001 - told below, after the terminal is sane again
             app.crash = app.crash or error
+        app.left.set()
     if app.crash is not None:
         _write_crash(path, app.crash)
         _say(f"pipeloom: the screen has crashed; its traceback is in {path}")
     if app.engine is not None:
-        _finish(app)
+        _finish(app, terminal)
     if app.signalled is not None:
         return 128 + app.signalled
-    return CRASHED if app.crash is not None else 0
+    return Exit.INTERNAL if app.crash is not None else Exit.DONE
 
 
 def log_path() -> Path:
@@ -66,83 +75,160 @@ def _open_log(path: Path) -> int:
     return descriptor
 
 
-@contextmanager
-def private_terminal(path: Path) -> Iterator[None]:
-    """Keep the terminal on descriptors of our own while 0 is /dev/null and 1 and 2 go to the log at `path`.
+class _Screen(io.TextIOWrapper):
+    """The terminal to write to. One that is gone takes everything: Textual's output thread must not die of it."""
+
+    def write(self, text: str) -> int:
+        """Write."""
+        with suppress(OSError):
+            super().write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush."""
+        with suppress(OSError):
+            super().flush()
+
+
+class PrivateTerminal:
+    """Keeps the terminal on descriptors of our own while 0 is /dev/null and 1 and 2 go to the log at `path`.
 
     Textual takes `sys.__stdin__` and `sys.__stderr__` for the terminal, and its size from `sys.__stdout__`. Whatever
     tasks and their children print goes to the log; what they read is empty.
     """
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    saved = [os.dup(number) for number in range(3)]
-    streams = (sys.__stdin__, sys.__stdout__, sys.__stderr__)
-    private = [
-        os.fdopen(os.dup(0), "r", encoding="utf-8", errors="replace"),
-        os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace"),
-        os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace"),
-    ]
-    log = _open_log(path)
-    null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-    for source, number in ((null, 0), (log, 1), (log, 2)):
-        os.dup2(source, number)
-    sys.__stdin__, sys.__stdout__, sys.__stderr__ = private  # type: ignore[misc]
-    try:
-        yield
-    finally:
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.is_gone = False
+        """Whether nobody is there any more; then everything that is said from now on goes to the log."""
+
+    def __enter__(self) -> Self:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        self._saved = [os.dup(number) for number in range(3)]
+        self._streams = (sys.__stdin__, sys.__stdout__, sys.__stderr__)
+        self._private: list[TextIO] = [
+            os.fdopen(os.dup(0), "r", encoding="utf-8", errors="replace"),
+            *(_Screen(os.fdopen(os.dup(2), "wb"), encoding="utf-8", errors="replace") for _ in range(2)),
+        ]
+        null, log = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), _open_log(self._path)
+        for number, source in enumerate((null, log, log)):
+            os.dup2(source, number)
+        os.close(null)
+        os.close(log)
+        sys.__stdin__, sys.__stdout__, sys.__stderr__ = self._private  # type: ignore[misc,assignment]
+        return self
+
+    def __exit__(self, *_: object) -> None:
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):
                 stream.flush()
-        sys.__stdin__, sys.__stdout__, sys.__stderr__ = streams  # type: ignore[misc]
-        for number, descriptor in enumerate(saved):
-            os.dup2(descriptor, number)
-        for descriptor in (log, null, *saved):
+        sys.__stdin__, sys.__stdout__, sys.__stderr__ = self._streams  # type: ignore[misc]
+        for number, descriptor in enumerate(self._saved):
+            if not self.is_gone:
+                os.dup2(descriptor, number)
             os.close(descriptor)
-        for stream in private:
+        for stream in self._private:
             with suppress(OSError):
                 stream.close()
 
+    def let_go(self) -> None:
+        """Take the terminal for gone: what Textual reads never comes, what it writes goes nowhere."""
+        self.is_gone = True
+        silence, to_reader = os.pipe()
+        nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        for source, stream in zip((silence, nowhere, nowhere), self._private, strict=True):
+            with suppress(ValueError):  # closed: the screen has ended meanwhile
+                os.dup2(source, stream.fileno(), inheritable=False)
+        os.write(to_reader, _FOCUS)  # for a reader that had been told that there is something to read
 
-@contextmanager
-def _leaving_on_signals(app: PipeloomApp) -> Iterator[None]:
-    """Let a signal stop the run and leave: the engine first, then the screen, and by force if the screen is stuck.
+    def wait_for_hangup(self, stop: int) -> bool:
+        """Sleep until the terminal is gone, or until the descriptor `stop` says something; returns whether it is."""
+        terminal, poll = self._private[0].fileno(), select.poll()
+        poll.register(terminal, 0)  # a hang-up is reported unasked
+        poll.register(stop, select.POLLIN)
+        return terminal in dict(poll.poll())
+
+
+class Leaving:
+    """Lets signals and a terminal that is gone stop the run and leave: engine, then screen, by force if it is stuck.
 
     Handlers of the event loop would not run while the loop is blocked, so these are the process's own; they only start
     a thread, because closing an engine takes time.
     """
-    modes = _terminal_modes()
 
-    def leave(number: int, _frame: object) -> None:
-        if app.signalled is not None:
-            _out(number, modes)
-        app.signalled = number
-        threading.Thread(target=_leave, args=(app, number, modes), name="pipeloom-leave", daemon=True).start()
+    def __init__(self, app: PipeloomApp, terminal: PrivateTerminal, on_hangup: OnHangup) -> None:
+        self._app = app
+        self._terminal = terminal
+        self._goes_on = on_hangup == "continue"
+        self._hung_up = threading.Lock()
+        """Held for ever once the hang-up is being dealt with: a signal and the terminal itself may both tell of it."""
 
-    before = {number: signal.signal(number, leave) for number in _SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
+    def __enter__(self) -> Self:
+        self._modes = _terminal_modes()
+        self._before = {number: signal.signal(number, self._signal) for number in _SIGNALS}
+        self._wake_read, self._wake_write = os.pipe()
+        self._watch = threading.Thread(target=self._watch_terminal, name="pipeloom-hangup", daemon=True)
+        self._watch.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
             signal.signal(number, handler)
+        if self._terminal.is_gone:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it may still be on its way
+        os.write(self._wake_write, b".")
+        self._watch.join()
+        os.close(self._wake_read)
+        os.close(self._wake_write)
 
+    def _signal(self, number: int, _frame: object) -> None:
+        if number == signal.SIGHUP:
+            threading.Thread(target=self._hang_up, name="pipeloom-leave", daemon=True).start()
+            return
+        if self._app.signalled is not None:
+            self._force(number)
+        self._app.signalled = number
+        threading.Thread(target=self._leave, args=(number,), name="pipeloom-leave", daemon=True).start()
 
-def _leave(app: PipeloomApp, number: int, modes: list[object] | None) -> None:
-    if app.engine is not None:
-        app.engine.close(reason=f"stopped by {signal.Signals(number).name}")
-    app.leave()
-    if not app.left.wait(_PATIENCE_S):
-        _out(number, modes)
+    def _watch_terminal(self) -> None:
+        if self._terminal.wait_for_hangup(self._wake_read):
+            self._terminal.let_go()
+            self._hang_up()
 
+    def _hang_up(self) -> None:
+        if not self._hung_up.acquire(blocking=False) or self._app.signalled is not None:
+            return
+        if not self._goes_on:
+            self._app.signalled = signal.SIGHUP
+            self._leave(signal.SIGHUP)
+            return
+        self._terminal.is_gone = True
+        self._app.leave()
+        if not self._app.left.wait(_PATIENCE_S):
+            self._go_on_here()
 
-def _out(number: int, modes: list[object] | None) -> None:
-    """Leave at once, with the terminal as it was, if it can still be reached."""
-    descriptor = sys.__stderr__.fileno() if sys.__stderr__ is not None else 2
-    with suppress(OSError, termios.error):
-        if modes is not None:
-            termios.tcsetattr(descriptor, termios.TCSANOW, modes)  # type: ignore[arg-type]
-        if select.select([], [descriptor], [], 0)[1]:
-            os.write(descriptor, _RESET)
-    os._exit(128 + number)
+    def _go_on_here(self) -> None:
+        """Bring the run to its end in this thread, because the main thread is stuck in the screen."""
+        _finish(self._app, self._terminal)
+        os._exit(Exit.DONE if self._app.summary is None else self._app.summary.exit_code)
+
+    def _leave(self, number: int) -> None:
+        if self._app.engine is not None:
+            self._app.engine.close(reason=f"stopped by {signal.Signals(number).name}")
+        self._app.leave()
+        if not self._app.left.wait(_PATIENCE_S):
+            self._force(number)
+
+    def _force(self, number: int) -> None:
+        """Leave at once, with the terminal as it was, if it can still be reached."""
+        descriptor = sys.__stderr__.fileno() if sys.__stderr__ is not None else 2
+        with suppress(OSError, termios.error):
+            if self._modes is not None:
+                termios.tcsetattr(descriptor, termios.TCSANOW, self._modes)  # type: ignore[arg-type]
+            if select.select([], [descriptor], [], 0)[1]:
+                os.write(descriptor, _RESET)
+        os._exit(128 + number)
 
 
 def _terminal_modes() -> list[object] | None:
@@ -152,13 +238,13 @@ def _terminal_modes() -> list[object] | None:
         return None
 
 
-def _finish(app: PipeloomApp) -> None:
-    """Bring the engine to its end: after a crash of the screen the run goes on until it is done or stopped."""
+def _finish(app: PipeloomApp, terminal: PrivateTerminal) -> None:
+    """Bring the engine to its end: without a screen the run goes on until it is done or stopped."""
     engine = app.engine
     if engine is None or not engine.is_started:
         return
-    if app.crash is not None and engine.is_running:
-        _say("pipeloom: the run goes on without it; ctrl+c stops")
+    if (app.crash is not None or terminal.is_gone) and engine.is_running:
+        _say("pipeloom: the run goes on without a screen; ctrl+c stops")
         try:
             engine.wait()
         except KeyboardInterrupt:
@@ -174,5 +260,6 @@ def _write_crash(path: Path, error: BaseException) -> None:
 
 
 def _say(sentence: str) -> None:
-    sys.stderr.write(sentence + "\n")
-    sys.stderr.flush()
+    with suppress(OSError):  # the terminal may be gone
+        sys.stderr.write(sentence + "\n")
+        sys.stderr.flush()

@@ -1,0 +1,109 @@
+"""The terminal goes away or stops reading: the run is stopped or goes on, as it was told, and nothing spins."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.pty, pytest.mark.kill]
+
+TICKING = """
+def work(task, q):
+    with open("ticks", "a") as file:
+        file.write(f"{os.getpid()}\\n")
+    for number in range(10_000):
+        q.put(MsgTaskProgress(task.task_id, number, 10_000, "ticking"))
+        q.sleep(0.05)
+        if os.path.exists("enough"):
+            return
+pipeline = Pipeline("ticking", [TaskDef(1, "ticking")], work)
+"""
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def pid_of(folder: Path) -> int:
+    return int((folder / "ticks").read_text().split()[0])
+
+
+def step(rows: Any) -> float:
+    return float(rows("SELECT step FROM task_runs")[0][0] or 0)
+
+
+@pytest.mark.parametrize(
+    ("program", "detached"), [("tui_main", False), ("tui_main", True), ("run_main", False)], ids=str
+)
+def test_b3_b4_a_terminal_that_is_gone_stops_the_run(
+    start: Any, write: Any, rows: Any, program: str, detached: bool
+) -> None:
+    arguments = ["run"] if program == "run_main" else []
+    terminal = start(*arguments, "etl.db", write("ticking.py", TICKING), program=program, detached=detached)
+    terminal.wait_for("ticking", "0/1")
+    terminal.wait_for("ticking" if program == "run_main" else "1 running")
+    terminal.hang_up()
+    assert terminal.end() == 128 + signal.SIGHUP
+    assert rows("SELECT status, message FROM task_runs") == [("interrupted", "stopped by SIGHUP")]
+
+
+@pytest.mark.parametrize(
+    ("program", "detached"), [("tui_main", False), ("tui_main", True), ("run_main", False)], ids=str
+)
+def test_b4_a_run_that_may_go_on_without_its_terminal_does_so_without_spinning(
+    start: Any, write: Any, rows: Any, tmp_path: Path, wait_for: Any, program: str, detached: bool
+) -> None:
+    arguments = ["run"] if program == "run_main" else []
+    terminal = start(
+        *arguments,
+        "etl.db",
+        write("ticking.py", TICKING),
+        "--on-hangup",
+        "continue",
+        program=program,
+        detached=detached,
+    )
+    terminal.wait_for("ticking", "0/1")
+    wait_for(lambda: step(rows) > 3)
+    terminal.hang_up()
+    begin = step(rows)
+    wait_for(lambda: step(rows) > begin + 10)
+    pid, begin = pid_of(tmp_path), step(rows)
+    before = cpu_seconds(pid)
+    wait_for(lambda: step(rows) > begin + 40, timeout=20)
+    assert cpu_seconds(pid) - before < 0.5, "2 s of waiting cost half a second of the processor"
+    (tmp_path / "enough").touch()
+    assert terminal.end() == 0
+    assert rows("SELECT status FROM task_runs") == [("done",)]
+
+
+def test_b5_a_terminal_that_stops_reading_holds_up_neither_the_writer_nor_the_end(
+    start: Any, write: Any, rows: Any, tmp_path: Path, wait_for: Any
+) -> None:
+    terminal = start("etl.db", write("ticking.py", TICKING), "--grace", "1")
+    terminal.wait_for("1 running")
+    terminal.stall()
+    begin = step(rows)
+    wait_for(lambda: step(rows) > begin + 60, timeout=30)
+    os.kill(pid_of(tmp_path), signal.SIGTERM)
+    assert terminal.end() == 128 + signal.SIGTERM
+    assert rows("SELECT status, message FROM task_runs") == [("interrupted", "stopped by SIGTERM")]
+
+
+def test_b4_a_signal_that_only_says_so_gives_the_terminal_back_and_the_run_goes_on(
+    start: Any, write: Any, rows: Any, tmp_path: Path, wait_for: Any
+) -> None:
+    terminal = start("etl.db", write("ticking.py", TICKING), "--on-hangup", "continue")
+    terminal.wait_for("1 running")
+    os.kill(pid_of(tmp_path), signal.SIGHUP)
+    wait_for(lambda: b"\x1b[?1049l" in terminal.raw)
+    begin = step(rows)
+    wait_for(lambda: step(rows) > begin + 10)
+    (tmp_path / "enough").touch()
+    assert terminal.end() == 0
+    assert rows("SELECT status FROM task_runs") == [("done",)]
