@@ -93,6 +93,10 @@ class Recorder:
         with self._changed:
             assert self._changed.wait_for(condition, PATIENCE_S), "it did not come to that"
 
+    def wait_for_news(self, timeout_s: float) -> None:
+        with self._changed:
+            self._changed.wait(timeout_s)
+
     def states(self, task_id: int | str = 1) -> list[str]:
         """The statuses that a task was seen in, without repetitions."""
         seen: list[str] = []

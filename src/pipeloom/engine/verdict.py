@@ -12,6 +12,14 @@ def verdict(
     attempt: Try, outcome: Outcome, retry_on: tuple[type[BaseException] | str, ...], closing: str | None
 ) -> tuple[Ended, bool]:
     """Return how the attempt ended (the caller adds the times) and whether that is worth another attempt."""
+    end, worth = _judged(attempt, outcome, retry_on, closing)
+    # The fold makes an error of it, its handler's, however the worker came back; so that error decides.
+    return end, attempt.retryable if attempt.stop is Stop.REJECTED else worth
+
+
+def _judged(
+    attempt: Try, outcome: Outcome, retry_on: tuple[type[BaseException] | str, ...], closing: str | None
+) -> tuple[Ended, bool]:
     match outcome.kind:
         case OutcomeKind.OK:
             return _as_reported(attempt.finish, retry_on)
@@ -49,7 +57,7 @@ def _stopped(attempt: Try, retry_on: tuple[type[BaseException] | str, ...], clos
         case Stop.INTERRUPT:
             return Ended(Status.INTERRUPTED, "", message=closing), False
         case Stop.REJECTED:
-            return Ended(Status.ERROR, ""), attempt.retryable
+            return Ended(Status.ERROR, ""), False
         case _:
             return Ended(Status.CANCELLED, ""), False
 
