@@ -74,7 +74,7 @@ def storable(text: str, limit: int) -> str:
 
     A longer text keeps its head and its tail; the middle is replaced by a note with the number of characters left out.
     """
-    text = _cut_middle(text, limit)
+    text = _cut_middle(str.__str__(text), limit)  # a plain string, whatever subclass it was
     if not text.isascii():  # escapes are longer than what they stand for
         text = _cut_middle(text.encode("utf-8", "backslashreplace").decode("utf-8"), limit)
     return text.replace("\0", "\u2400") if "\0" in text else text

@@ -34,7 +34,7 @@ def test_cancelling_a_queued_task_ends_it_at_once_and_it_never_runs(bench: Any, 
     assert (ran, bench.rows()) == ([1], [(1, 1, "done"), (2, 1, "cancelled")])
 
 
-def test_a_running_task_is_cancelling_first_and_cancelled_when_its_next_put_has_raised(bench: Any, gate: Any) -> None:
+def test_c6_a_running_task_is_cancelling_first_and_cancelled_when_its_next_put_has_raised(bench: Any, gate: Any) -> None:
     def worker(task: TaskDef, q: Any) -> None:
         gate.pass_through()
         try:
@@ -104,7 +104,7 @@ def test_on_cancel_is_called_once_from_another_thread(bench: Any, gate: Any) -> 
     assert called == ["pipeloom-cancel-1"]
 
 
-def test_cancel_is_idempotent_and_says_why_it_refuses(bench: Any) -> None:
+def test_c7_cancel_is_idempotent_and_says_why_it_refuses(bench: Any) -> None:
     engine = bench.run(lambda task, q: None)
     assert engine.cancel([1, 99]).refused == {
         1: "it has ended already (done)",
@@ -165,7 +165,7 @@ def test_a_retry_is_a_new_row_and_the_failed_one_keeps_its_error(bench: Any) -> 
     assert bench.rows("SELECT status FROM pipeline_runs") == [("done",)]
 
 
-def test_a_retry_twice_in_a_row_makes_one_attempt(bench: Any, gate: Any) -> None:
+def test_c8_a_retry_twice_in_a_row_makes_one_attempt(bench: Any, gate: Any) -> None:
     def worker(task: TaskDef, q: Any) -> None:
         if q.attempt == 2:
             gate.pass_through()
@@ -311,7 +311,7 @@ def test_a_worker_that_never_comes_back_does_not_hold_up_closing(bench: Any, gat
     ]
 
 
-def test_an_abandoned_worker_keeps_its_slot_until_it_comes_back(bench: Any, gate: Any) -> None:
+def test_c6_an_abandoned_worker_keeps_its_slot_until_it_comes_back(bench: Any, gate: Any) -> None:
     engine = bench.engine(lambda task, q: gate.pass_through() if task.task_id == 1 else None, 2, workers=1)
     engine.start()
     gate.await_arrival()
@@ -326,7 +326,7 @@ def test_an_abandoned_worker_keeps_its_slot_until_it_comes_back(bench: Any, gate
     assert engine.load().leaked == 0
 
 
-def test_a_second_engine_on_the_same_file_is_refused_and_told_who_owns_it(bench: Any, gate: Any) -> None:
+def test_f1_a_second_engine_on_the_same_file_is_refused_and_told_who_owns_it(bench: Any, gate: Any) -> None:
     engine = bench.engine(lambda task, q: gate.pass_through())
     engine.start()
     with pytest.raises(FileBusyError, match=r"in use by pipeloom process \d+"):

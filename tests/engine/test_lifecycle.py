@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any
 
@@ -37,7 +38,7 @@ def test_any_object_with_an_id_and_a_name_is_a_task(bench: Any) -> None:
     assert bench.one("name", 7) == "seven"
 
 
-def test_an_exception_becomes_an_error_with_type_message_and_the_users_traceback(bench: Any) -> None:
+def test_c1_an_exception_becomes_an_error_with_type_message_and_the_users_traceback(bench: Any) -> None:
     def load_month(task: TaskDef, q: Any) -> None:
         q.put(MsgTaskProgress(task.task_id, 1, 4, "extracted"))
         raise KeyError("temp_max")
@@ -54,7 +55,7 @@ def test_an_exception_becomes_an_error_with_type_message_and_the_users_traceback
 @pytest.mark.parametrize(
     "error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit(), MemoryError(), BaseException("x")]
 )
-def test_no_exception_of_a_worker_takes_its_thread_along(bench: Any, error: BaseException) -> None:
+def test_c2_no_exception_of_a_worker_takes_its_thread_along(bench: Any, error: BaseException) -> None:
     def worker(task: TaskDef, q: Any) -> None:
         if task.task_id == 1:
             raise error
@@ -64,7 +65,7 @@ def test_no_exception_of_a_worker_takes_its_thread_along(bench: Any, error: Base
     assert bench.one("error_type") == type(error).__name__
 
 
-def test_an_exception_that_cannot_be_printed_still_ends_its_attempt(bench: Any) -> None:
+def test_c3_an_exception_that_cannot_be_printed_still_ends_its_attempt(bench: Any) -> None:
     class BrokenError(Exception):
         def __str__(self) -> str:
             raise RuntimeError("no text")
@@ -78,7 +79,7 @@ def test_an_exception_that_cannot_be_printed_still_ends_its_attempt(bench: Any) 
     assert bench.rows("SELECT status, error_type FROM task_runs") == [("error", "BrokenError")]
 
 
-def test_a_very_long_chain_of_causes_still_ends_its_attempt(bench: Any) -> None:
+def test_c3_a_very_long_chain_of_causes_still_ends_its_attempt(bench: Any) -> None:
     def worker(task: TaskDef, q: Any) -> None:
         error: Exception = ValueError("root")
         for _ in range(5000):
@@ -102,7 +103,7 @@ def test_the_worker_is_believed_when_it_says_how_it_ended(bench: Any) -> None:
     assert json.loads(bench.one("result")) == {"n": 3}
 
 
-def test_what_comes_after_finished_is_ignored_and_counted(bench: Any) -> None:
+def test_c4_what_comes_after_finished_is_ignored_and_counted(bench: Any) -> None:
     def worker(task: TaskDef, q: Any) -> None:
         q.put(MsgTaskFinished(task.task_id, "done", datetime.now(UTC).isoformat(), message="first"))
         q.put(MsgTaskProgress(task.task_id, 1, 4, "late"))
@@ -113,7 +114,7 @@ def test_what_comes_after_finished_is_ignored_and_counted(bench: Any) -> None:
     assert engine.summary().late == 2
 
 
-def test_what_a_leaked_thread_publishes_after_the_end_changes_nothing(bench: Any, gate: Any) -> None:
+def test_c4_what_a_leaked_thread_publishes_after_the_end_changes_nothing(bench: Any, gate: Any) -> None:
     channels: list[Any] = []
 
     def worker(task: TaskDef, q: Any) -> None:
@@ -140,9 +141,36 @@ def test_what_a_leaked_thread_publishes_after_the_end_changes_nothing(bench: Any
         (17, None),
     ],
 )
-def test_a_valid_start_time_is_kept_and_an_invalid_one_replaced(bench: Any, given: Any, kept: str | None) -> None:
+def test_d8_a_valid_start_time_is_kept_and_an_invalid_one_replaced(bench: Any, given: Any, kept: str | None) -> None:
     bench.run(lambda task, q: q.put(MsgTaskStarted(task.task_id, task.name, given)))
     assert bench.one("started_at") == (kept or "2026-08-01T12:00:00.000000+00:00")
+
+
+class Sly(float):
+    """A number that harms whoever counts with it."""
+
+    def __truediv__(self, other: Any) -> Any:
+        raise RuntimeError("boom")
+
+
+class SlyText(str):
+    __slots__ = ()
+
+    def isascii(self) -> Any:
+        raise RuntimeError("boom")
+
+
+def test_d4_texts_and_numbers_with_ideas_of_their_own_reach_the_writer_as_plain_ones(bench: Any) -> None:
+    def worker(task: TaskDef, q: Any) -> None:
+        q.put(MsgTaskStarted(task.task_id, SlyText("x"), SlyText("2026-08-01T12:00:00Z")))
+        q.put(MsgTaskProgress(task.task_id, Sly(1), Sly(2), SlyText("half")))
+        q.put(MsgTaskLog(task.task_id, SlyText("line"), SlyText("info")))
+        q.put(MsgTaskFinished(task.task_id, SlyText("done"), SlyText(""), SlyText("all"), {"n": Sly(3)}))
+
+    bench.run(worker, [TaskDef(1, SlyText("sly"))])
+    assert bench.rows("SELECT name, status, step, message, result FROM task_runs") == [
+        ("sly", "done", 1.0, "all", '{"n": 3.0}')
+    ]
 
 
 @pytest.mark.parametrize(
@@ -160,6 +188,9 @@ def test_a_valid_start_time_is_kept_and_an_invalid_one_replaced(bench: Any, give
         (None, 3, None),
         (3, None, None),
         (True, True, 1.0),
+        (Fraction(1, 4), Fraction(1, 2), 0.5),
+        pytest.param(Fraction(10**400), 5e-324, None, id="fraction"),
+        (Sly(1), Sly(2), 0.5),
     ],
 )
 def test_d1_every_number_makes_a_progress_between_0_and_1_or_none(
@@ -196,7 +227,7 @@ def test_d1_every_number_makes_a_progress_between_0_and_1_or_none(
     ],
     ids=range(11),
 )
-def test_a_message_that_cannot_be_kept_is_an_error_of_its_own_attempt_alone(bench: Any, message: Any) -> None:
+def test_c5_a_message_that_cannot_be_kept_is_an_error_of_its_own_attempt_alone(bench: Any, message: Any) -> None:
     raised: list[MessageError] = []
 
     def worker(task: TaskDef, q: Any) -> None:

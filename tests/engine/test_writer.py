@@ -53,7 +53,7 @@ def test_a_handler_persists_messages_of_its_type_and_of_subclasses(bench: Any) -
     assert bench.rows("SELECT key FROM rows") == [("a",), ("b",)]
 
 
-def test_a_handler_that_raises_fails_its_attempt_and_nothing_else(bench: Any) -> None:
+def test_e1_a_handler_that_raises_fails_its_attempt_and_nothing_else(bench: Any) -> None:
     def worker(task: TaskDef, q: Any) -> None:
         q.put(MsgRow(f"before-{task.task_id}"))
         q.put(MsgRow("the same"))
@@ -272,7 +272,7 @@ def test_p5_what_a_full_disk_kept_from_being_saved_is_counted_when_the_program_i
     assert bench.recorder.failures
 
 
-def test_a_dead_writer_makes_every_put_raise_and_is_reported(bench: Any, gate: Any) -> None:
+def test_c10_a_dead_writer_makes_every_put_raise_and_is_reported(bench: Any, gate: Any) -> None:
     raised: list[BaseException] = []
 
     def worker(task: TaskDef, q: Any) -> None:
@@ -335,7 +335,7 @@ def test_the_options_set_the_pragmas(bench: Any, durability: str, level: int, wa
     assert seen == [level, mode]
 
 
-def test_a_clean_end_leaves_one_complete_file(bench: Any) -> None:
+def test_e18_a_clean_end_leaves_one_complete_file(bench: Any) -> None:
     bench.run(lambda task, q: None, 50)
     assert sorted(path.name for path in bench.path.parent.iterdir()) == ["etl.db", "etl.db.lock"]
     assert bench.path.stat().st_mode & 0o777 == 0o600

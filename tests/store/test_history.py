@@ -116,7 +116,7 @@ def test_a_missing_file_is_refused_with_a_sentence(tmp_path: Path) -> None:
         History(tmp_path / "no.db")
 
 
-def test_data_version_changes_when_another_connection_commits(make_file: Any) -> None:
+def test_f7_data_version_changes_when_another_connection_commits(make_file: Any) -> None:
     path = make_file([row(1)])
     with History(path) as history:
         before = history.data_version()

@@ -62,7 +62,7 @@ def test_e14_a_newer_schema_is_never_written_to(make_file: Any) -> None:
         "PRAGMA user_version=0",
     ],
 )
-def test_a_file_of_ours_that_was_tampered_with_is_not_written_to(make_file: Any, sql: str) -> None:
+def test_e13_a_file_of_ours_that_was_tampered_with_is_not_written_to(make_file: Any, sql: str) -> None:
     path = make_file(sql=[sql])
     assert inspect(path) is FileKind.CONFLICT
     with pytest.raises(StoreError, match="choose another file"):

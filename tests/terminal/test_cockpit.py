@@ -56,7 +56,7 @@ pipeline = Pipeline("slow", [TaskDef(n, f"slow-{n}") for n in range(3)], work, w
 
 @pytest.mark.kill
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_b2_a_signal_stops_the_run_and_gives_the_terminal_back(
+def test_b1_b2_b3_a_signal_stops_the_run_and_gives_the_terminal_back(
     start: Any, number: signal.Signals, write: Any, rows: Any
 ) -> None:
     terminal = start("etl.db", write("slow.py", SLOW))
@@ -135,7 +135,7 @@ pipeline = Pipeline("crash", [TaskDef(1, "one")], work)
 """
 
 
-def test_b8_a_crash_of_the_screen_leaves_the_run_alone_and_tells_no_secrets(
+def test_b8_c14_a_crash_of_the_screen_leaves_the_run_alone_and_tells_no_secrets(
     start: Any, tmp_path: Path, write: Any, rows: Any
 ) -> None:
     terminal = start("etl.db", write("crash.py", CRASH))

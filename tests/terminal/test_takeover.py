@@ -21,7 +21,7 @@ pipeline = Pipeline("gated", [TaskDef(n, f"gated-{n}") for n in range(1, 6)], wo
 
 
 @pytest.mark.kill
-def test_f2_a_killed_run_is_interrupted_when_the_file_is_opened_again_and_can_be_resumed(
+def test_b12_f2_a_killed_run_is_interrupted_when_the_file_is_opened_again_and_can_be_resumed(
     start: Any, write: Any, rows: Any, tmp_path: Path
 ) -> None:
     pipeline = write("gated.py", GATED)

@@ -24,7 +24,7 @@ def batch(seq: int, *rows: tuple[int, Status]) -> CommitBatch:
     )
 
 
-def test_many_commits_are_one_wake_up_and_the_newest_state_of_each_attempt() -> None:
+def test_c11_many_commits_are_one_wake_up_and_the_newest_state_of_each_attempt() -> None:
     posted = Post()
     sink = UiSink(posted)
     sink.committed(batch(1, (1, Status.RUNNING), (2, Status.QUEUED)))

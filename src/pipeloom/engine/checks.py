@@ -24,6 +24,7 @@ MAX_MESSAGE: Final = 8 << 20
 KEPT_TEXT: Final = 1 << 16
 """Characters of a message or an error that the file keeps."""
 
+_NUMBERS: Final = frozenset({int, float, bool, type(None)})
 _VERDICTS: Final = (Status.DONE, Status.ERROR, Status.CANCELLED)
 
 
@@ -86,13 +87,25 @@ def _checked_domain(msg: Any) -> Any:
 
 
 def _checked_progress(msg: MsgTaskProgress, task_id: TaskId) -> MsgTaskProgress:
+    """Return `msg` in built-in types alone: what others do when they are counted or printed happens here."""
     _check_task(msg.task_id, task_id, msg)
-    for name, value in (("step", msg.step), ("total", msg.total)):
-        if value is not None and not isinstance(value, (int, float, numbers.Real)):
-            raise MessageError(f"MsgTaskProgress: {name} must be a number or None, not {type(value).__name__}.")
-    if msg.message is not None:
-        _check_text("MsgTaskProgress", "message", msg.message)
-    return msg
+    step, total, message = msg.step, msg.total, msg.message
+    if message is not None:
+        message = _checked_text("MsgTaskProgress", "message", message)
+    if message is msg.message and type(step) in _NUMBERS and type(total) in _NUMBERS:
+        return msg
+    return MsgTaskProgress(task_id, _checked_number("step", step), _checked_number("total", total), message)
+
+
+def _checked_number(name: str, value: float | None) -> float | None:
+    if type(value) in _NUMBERS:
+        return value
+    if not isinstance(value, (int, float, numbers.Real)):
+        raise MessageError(f"MsgTaskProgress: {name} must be a number or None, not {type(value).__name__}.")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def _checked_lifecycle(msg: Any, task_id: TaskId) -> Any:
@@ -104,21 +117,21 @@ def _checked_lifecycle(msg: Any, task_id: TaskId) -> Any:
         case MsgTaskFinished():
             return _checked_finish(msg)
         case MsgTaskLog():
-            _check_text("MsgTaskLog", "text", msg.text)
-            _check_text("MsgTaskLog", "level", msg.level)
-            return Logged(storable(msg.level, 20).upper(), storable(msg.text, KEPT_TEXT))
+            text = _checked_text("MsgTaskLog", "text", msg.text)
+            level = _checked_text("MsgTaskLog", "level", msg.level)
+            return Logged(storable(level, 20).upper(), storable(text, KEPT_TEXT))
         case _:
-            return MsgTaskStarted(msg.task_id, msg.name, msg.started_at)
+            return MsgTaskStarted(task_id, "", valid_stamp(msg.started_at) or "")
 
 
 def _checked_finish(msg: MsgTaskFinished) -> Finish:
     if msg.status not in _VERDICTS:
         allowed = ", ".join(f'"{status}"' for status in _VERDICTS)
         raise MessageError(f"MsgTaskFinished: status must be one of {allowed}, not {msg.status!r:.80}.")
-    if msg.message is not None:
-        _check_text("MsgTaskFinished", "message", msg.message)
+    message = None if msg.message is None else _checked_text("MsgTaskFinished", "message", msg.message)
     result, complaint = as_json(msg.result)
-    message = msg.message if complaint is None else f"{msg.message or ''} ({complaint})".strip()
+    if complaint is not None:
+        message = f"{message or ''} ({complaint})".strip()
     return Finish(Status(msg.status), valid_stamp(msg.finished_at), message, result)
 
 
@@ -127,8 +140,10 @@ def _check_task(named: object, task_id: TaskId, msg: object) -> None:
         raise MessageError(f"{type(msg).__name__} names task {named!r:.80}, but this worker has task {task_id!r:.80}.")
 
 
-def _check_text(kind: str, name: str, text: object) -> None:
+def _checked_text(kind: str, name: str, text: object) -> str:
     if not isinstance(text, str):
         raise MessageError(f"{kind}: {name} must be a string, not {type(text).__name__}.")
-    if len(text) > MAX_TEXT:
-        raise MessageError(f"{kind}: {name} has {len(text):,} characters; at most {MAX_TEXT:,} are taken.")
+    plain = str.__str__(text)  # a subclass may have ideas of its own about the rest
+    if len(plain) > MAX_TEXT:
+        raise MessageError(f"{kind}: {name} has {len(plain):,} characters; at most {MAX_TEXT:,} are taken.")
+    return plain

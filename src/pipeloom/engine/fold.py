@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pipeloom.engine.checks import KEPT_TEXT, as_number, fraction
-from pipeloom.engine.clock import valid_stamp
 from pipeloom.engine.logs import RawLine
 from pipeloom.engine.records import CancelAsked, Ended, Logged, Requeued, Started, Submitted
 from pipeloom.messages import MsgTaskProgress, MsgTaskStarted
@@ -62,9 +61,9 @@ class Fold:
             self._keep(row._replace(status=status, worker=entry.worker, started_at=entry.at, due_at=None))
 
     def _started_by_worker(self, attempt_id: int, entry: MsgTaskStarted) -> None:
-        row, at = self._row(attempt_id), valid_stamp(entry.started_at)
-        if row is not None and at is not None:
-            self._keep(row._replace(started_at=at))
+        row = self._row(attempt_id)
+        if row is not None and entry.started_at:
+            self._keep(row._replace(started_at=entry.started_at))
 
     def _cancel_asked(self, attempt_id: int, entry: CancelAsked) -> None:
         row = self._row(attempt_id)
