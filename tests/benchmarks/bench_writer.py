@@ -65,6 +65,7 @@ def group_commit(durability: Durability, messages: int) -> float:
             schemas=(),
             sinks=(),
             on_rejected=lambda _id, _why: None,
+            keep_lock=lambda: None,
         )
         now = stamp(SYSTEM_CLOCK.now())
         writer.start(RunRow(0, "bench", RunStatus.RUNNING, now))

@@ -34,7 +34,9 @@ def test_cancelling_a_queued_task_ends_it_at_once_and_it_never_runs(bench: Any, 
     assert (ran, bench.rows()) == ([1], [(1, 1, "done"), (2, 1, "cancelled")])
 
 
-def test_c6_a_running_task_is_cancelling_first_and_cancelled_when_its_next_put_has_raised(bench: Any, gate: Any) -> None:
+def test_c6_a_running_task_is_cancelling_first_and_cancelled_when_its_next_put_has_raised(
+    bench: Any, gate: Any
+) -> None:
     def worker(task: TaskDef, q: Any) -> None:
         gate.pass_through()
         try:

@@ -277,6 +277,16 @@ async def test_rows_that_wait_to_be_fetched_survive_news_about_the_writer(cockpi
             await cockpit.settle(pilot)
 
 
+async def test_e11_a_write_ahead_log_that_cannot_shrink_is_told(cockpit: Any, synthetic: Any) -> None:
+    async with cockpit.app.run_test(size=(160, 40)) as pilot:
+        cockpit.app.sink.committed(CommitBatch(1, tuple(synthetic.rows()), synthetic.run, wal_bytes=80 << 20))
+        await cockpit.settle(pilot)
+        assert "write-ahead log of 80 MiB: another program keeps the file open for reading" in text_of(cockpit.app)
+        cockpit.app.sink.committed(CommitBatch(2, wal_bytes=4 << 20))
+        await cockpit.settle(pilot)
+        assert "write-ahead log" not in text_of(cockpit.app)
+
+
 async def test_trouble_with_the_file_is_shown_as_long_as_it_lasts(cockpit: Any, synthetic: Any) -> None:
     async with cockpit.app.run_test(size=(120, 40)) as pilot:
         cockpit.commit(synthetic.rows(), synthetic.run)

@@ -198,6 +198,7 @@ class Engine(Dispatcher):
             schemas=self.pipeline.schemas,
             sinks=self._sinks,
             on_rejected=self._on_rejected,
+            keep_lock=self._owner.keep,
         )
         now = stamp(self._clock.now())
         return self._writer.start(

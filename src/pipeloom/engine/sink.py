@@ -23,6 +23,8 @@ class CommitBatch:
     """Seconds from BEGIN to the end of COMMIT."""
     backlog: int = 0
     """Entries that waited in the queue when the transaction ended."""
+    wal_bytes: int = 0
+    """Size of the write-ahead log: it grows without end while some reader keeps a transaction open."""
 
 
 class Sink(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 import threading
 import time
@@ -22,7 +23,7 @@ from pipeloom.errors import StoreError, UsageError
 from pipeloom.messages import MsgTaskProgress
 from pipeloom.pipeline import Handler, SchemaHelper
 from pipeloom.status import FINAL
-from pipeloom.store.connect import close_writer, is_outcome_unknown, is_storage_trouble
+from pipeloom.store.connect import close_writer, damaged, is_damage, is_outcome_unknown, is_storage_trouble
 from pipeloom.store.facade import Guard
 from pipeloom.store.identity import FileIdentity
 from pipeloom.store.ledger import Ledger
@@ -67,8 +68,10 @@ class Writer:
         schemas: Iterable[SchemaHelper],
         sinks: Sequence[Sink],
         on_rejected: Callable[[int, Rejection], None],
+        keep_lock: Callable[[], None],
     ) -> None:
         self._path = path
+        self._wal_path = f"{os.path.realpath(path)}-wal"
         self._open_connection = open_connection
         self._inbox = inbox
         self._clock = clock
@@ -76,6 +79,7 @@ class Writer:
         self._schemas = tuple(schemas)
         self._sinks = sinks
         self._on_rejected = on_rejected
+        self._keep_lock = keep_lock
         self._connection: sqlite3.Connection
         self._thread = threading.Thread(target=self._main, name="pipeloom-writer", daemon=True)
         self._ready = threading.Event()
@@ -178,6 +182,8 @@ class Writer:
                 batch = self._commit(entries)
                 break
             except sqlite3.Error as error:
+                if is_damage(error):
+                    raise damaged(self._path, error) from error
                 if not is_storage_trouble(error):
                     raise
                 self._ledger.rollback()
@@ -211,6 +217,7 @@ class Writer:
         beat = self._clock.monotonic() - self._last_beat >= HEARTBEAT_S
         if not entries and not beat:
             return None
+        self._keep_lock()
         self._identity.check()
         self._ledger.begin()
         rejected = dict(self._rejections)
@@ -338,7 +345,13 @@ class Writer:
         self._run = run or self._run
         self._seq += 1
         self._last_beat = self._clock.monotonic()
-        return CommitBatch(self._seq, tuple(rows), run, len(entries), took_s, len(self._inbox))
+        return CommitBatch(self._seq, tuple(rows), run, len(entries), took_s, len(self._inbox), self._wal_bytes())
+
+    def _wal_bytes(self) -> int:
+        try:
+            return os.stat(self._wal_path).st_size  # noqa: PTH116 - after each commit, and a third cheaper
+        except OSError:
+            return 0
 
     def _tell_waiting(self, reason: str | None) -> None:
         if reason is not None or self._waits:

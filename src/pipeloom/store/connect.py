@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+import time
 from pathlib import Path
 from typing import Final, Literal
 
 from pipeloom.errors import StoreError
+from pipeloom.store.filesystem import NETWORK_FILESYSTEMS, filesystem_of
 from pipeloom.store.inspect import FileKind, inspect
 from pipeloom.store.schema import create_in_memory, migrate
 
 Durability = Literal["full", "normal"]
 
 BUSY_TIMEOUT_S: Final = 5.0
+_CHECK_BUDGET_S: Final = 2.0
 _log = logging.getLogger(__name__)
 
 
@@ -32,12 +35,15 @@ def open_writer(
     connection = _connect(path)
     try:
         _set_up(connection, path, wal=wal, durability=durability)
+        _check_sound(connection, path)
         if store:
             migrate(connection, path)
         else:
             create_in_memory(connection)
     except sqlite3.Error as error:
         connection.close()
+        if is_damage(error):
+            raise damaged(path, error) from error
         raise StoreError(f"{path} cannot be opened for writing: {error}.") from error
     except BaseException:
         connection.close()
@@ -95,10 +101,29 @@ def _connect(path: Path) -> sqlite3.Connection:
         raise StoreError(f"{path} cannot be opened for writing: {error}.") from error
 
 
+def _check_sound(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise `StoreError` when the file's structure is broken; a file too large to check in time is taken as it is."""
+    deadline = time.monotonic() + _CHECK_BUDGET_S
+    connection.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
+    try:
+        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.OperationalError as error:
+        if _primary_code(error) != sqlite3.SQLITE_INTERRUPT:
+            raise
+        return
+    finally:
+        connection.set_progress_handler(None, 0)
+    if verdict != "ok":
+        raise damaged(path, " ".join(verdict.split()))
+
+
 def _set_up(connection: sqlite3.Connection, path: Path, *, wal: bool | None, durability: Durability) -> None:
     connection.execute("PRAGMA trusted_schema=OFF")
     connection.execute("PRAGMA cell_size_check=ON")
     connection.execute("PRAGMA mmap_size=0")
+    if wal and (filesystem := filesystem_of(path)) in NETWORK_FILESYSTEMS:
+        _log.warning("%s is on %s, where a write-ahead log cannot be shared: it does without one.", path, filesystem)
+        wal = False
     if wal is not None:
         wanted = "wal" if wal else "delete"
         mode = connection.execute(f"PRAGMA journal_mode={wanted}").fetchone()[0]
@@ -106,6 +131,18 @@ def _set_up(connection: sqlite3.Connection, path: Path, *, wal: bool | None, dur
             _log.warning("%s stays in journal mode %s: readers may have to wait for the writer.", path, mode)
     connection.execute(f"PRAGMA synchronous={durability}")
     connection.execute("PRAGMA fullfsync=1")  # macOS: fsync alone leaves the data in the drive's cache
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Tell whether `error` means that the file itself is no longer sound."""
+    return _primary_code(error) in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+def damaged(path: Path, reason: object) -> StoreError:
+    """Return what to tell of a file that is not sound."""
+    return StoreError(
+        f"{path} is damaged ({reason}). Nothing was removed: `sqlite3 {path} .recover` may save what is in it."
+    )
 
 
 def is_outcome_unknown(error: sqlite3.Error) -> bool:

@@ -30,10 +30,17 @@ class OwnerLock:
     def __init__(self, db_path: Path) -> None:
         self._db_path = db_path
         self._path = lock_path(db_path)
+        self._started_at = ""
         self._lock = FileLock(str(self._path), timeout=0, mode=0o600, thread_local=False)
 
     def acquire(self, started_at: str) -> None:
         """Take the lock and note who has it; raises `FileBusyError` naming the owner when somebody else has."""
+        self._started_at = started_at
+        self._take()
+        # A forked child would share the lock with us and keep it after our death.
+        os.register_at_fork(after_in_child=self._forget)
+
+    def _take(self) -> None:
         try:
             self._lock.acquire(timeout=_PROBE_S, poll_interval=_PROBE_S / 10)
         except Timeout:
@@ -42,10 +49,22 @@ class OwnerLock:
             raise StoreError(
                 f"Cannot write beside {self._db_path}: {error.strerror}. Choose a folder where you may create files."
             ) from error
-        owner = {"pid": os.getpid(), "host": socket.gethostname(), "started_at": started_at}
+        owner = {"pid": os.getpid(), "host": socket.gethostname(), "started_at": self._started_at}
         self._path.write_text(json.dumps(owner) + "\n", encoding="utf-8")
-        # A forked child would share the lock with us and keep it after our death.
-        os.register_at_fork(after_in_child=self._forget)
+
+    def keep(self) -> None:
+        """Take the lock again when its file was removed or replaced; raises `FileBusyError` when somebody else did."""
+        descriptor = self._lock._context.lock_file_fd
+        if descriptor is None:
+            return
+        try:
+            there, held = os.stat(self._path), os.fstat(descriptor)  # noqa: PTH116 - before each commit
+            if (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino):
+                return
+        except OSError:
+            pass  # it is gone
+        self._lock.release(force=True)
+        self._take()
 
     def release(self) -> None:
         """Give the lock up; the lock file stays, so that nobody can lock a deleted one."""

@@ -44,6 +44,9 @@ DRAIN_S: Final = 0.05
 _SWITCH_INTERVAL_S: Final = 0.0005
 
 
+_LARGE_WAL_BYTES: Final = 64 << 20
+
+
 class PipeloomApp(App[None]):
     """Shows a run live, and the history of a file."""
 
@@ -88,8 +91,9 @@ class PipeloomApp(App[None]):
         self.sink = UiSink(self.post_message)
         self.commits: Signal[Delivery] = Signal(self, "commits")
         self.ascii_only = wants_ascii(encoding=getattr(sys.__stdout__, "encoding", None) or "utf-8")
-        self.notice = ""
-        """What stands in the way of the writer, for the header."""
+        self._trouble = ""
+        """What stands in the way of the writer."""
+        self._wal_bytes = 0
         self.failure: BaseException | None = None
         self.start_error: PipeloomError | None = None
         self.summary: RunSummary | None = None
@@ -180,7 +184,7 @@ class PipeloomApp(App[None]):
         pipeline = replace(before.pipeline, tasks=before.tasks)  # the tasks may have been given as a generator
         await asyncio.to_thread(before.close)
         self.engine = Engine(self.db_path, pipeline, replace(before.options, resume=None))
-        self.board, self.sink, self.notice = Board(), UiSink(self.post_message), ""
+        self.board, self.sink, self._trouble = Board(), UiSink(self.post_message), ""
         await self.remove_mode("live")
         self.add_mode("live", LiveScreen)
         self.switch_mode("live")
@@ -220,6 +224,13 @@ class PipeloomApp(App[None]):
         except RuntimeError:
             self.left.set()
 
+    @property
+    def notice(self) -> str:
+        """What the user should know about the file, for the header."""
+        if self._trouble or self._wal_bytes < _LARGE_WAL_BYTES:
+            return self._trouble
+        return f"write-ahead log of {self._wal_bytes >> 20:,} MiB: another program keeps the file open for reading"
+
     # -- what was committed ------------------------------------------------------------------------------------------
 
     @on(Committed)
@@ -235,18 +246,19 @@ class PipeloomApp(App[None]):
         """Bring the board up to date and tell the screens."""
         self._last_drain = self.monotonic()
         delivery = self.sink.mailbox.drain()
+        self._wal_bytes = delivery.wal_bytes
         self.board.apply(delivery.attempts, delivery.run, self._last_drain)
         self.commits.publish(delivery)
 
     @on(WriterWaiting)
     def _show_waiting(self, event: WriterWaiting) -> None:
-        self.notice = "" if event.reason is None else f"waiting for the file: {event.reason}"
+        self._trouble = "" if event.reason is None else f"waiting for the file: {event.reason}"
         self.fetch()
 
     @on(WriterFailed)
     def _show_failure(self, event: WriterFailed) -> None:
         self.failure = event.error
-        self.notice = f"nothing more can be saved: {event.error}"
+        self._trouble = f"nothing more can be saved: {event.error}"
         self.fetch()
 
     # -- what the user asks ------------------------------------------------------------------------------------------
@@ -291,7 +303,7 @@ class PipeloomApp(App[None]):
             self.exit()
             return
         if self.engine.is_running:
-            self.notice = "stopping…"
+            self._trouble = "stopping…"
             self.fetch()
         self._close_engine(self.engine)
 

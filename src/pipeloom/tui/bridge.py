@@ -42,6 +42,8 @@ class Delivery:
     """Seconds that the last commit took."""
     backlog: int
     """Entries that waited in the writer's queue at the last commit."""
+    wal_bytes: int = 0
+    """Size of the write-ahead log after the last commit."""
 
 
 @dataclass(slots=True)
@@ -54,6 +56,7 @@ class Mailbox:
     _messages: int = 0
     _took_s: float = 0.0
     _backlog: int = 0
+    _wal_bytes: int = 0
     _called: bool = False
 
     def put(self, batch: CommitBatch) -> bool:
@@ -62,14 +65,15 @@ class Mailbox:
             self._attempts.update((row.id, row) for row in batch.attempts)
             self._run = batch.run or self._run
             self._messages += batch.messages
-            self._took_s, self._backlog = batch.took_s, batch.backlog
+            self._took_s, self._backlog, self._wal_bytes = batch.took_s, batch.backlog, batch.wal_bytes
             first, self._called = not self._called, True
             return first
 
     def drain(self) -> Delivery:
         """Return what has gathered; the next `put` asks for a wake-up again."""
         with self._lock:
-            delivery = Delivery(tuple(self._attempts.values()), self._run, self._messages, self._took_s, self._backlog)
+            attempts = tuple(self._attempts.values())
+            delivery = Delivery(attempts, self._run, self._messages, self._took_s, self._backlog, self._wal_bytes)
             self._attempts, self._run, self._messages, self._called = {}, None, 0, False
             return delivery
 
