@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Self, TextIO
 
 from platformdirs import user_log_path
+from textual.drivers.linux_driver import LinuxDriver
 
 from pipeloom.status import Exit
 
@@ -46,6 +47,7 @@ def run_app(app: PipeloomApp, on_hangup: OnHangup = "stop") -> int:
     path = log_path()
     with PrivateTerminal(path) as terminal, Leaving(app, terminal, on_hangup):
         try:
+            app.driver_class = _Driver
             app.run()
         except Exception as error:  # noqa: BLE001 - told below, after the terminal is sane again
             app.crash = app.crash or error
@@ -88,6 +90,17 @@ class _Screen(io.TextIOWrapper):
         """Flush."""
         with suppress(OSError):
             super().flush()
+
+
+class _Driver(LinuxDriver):
+    """Textual's driver, for a program that was stopped without being asked (SIGSTOP) and then goes on."""
+
+    def _sigcont_application(self, *_: object) -> None:
+        # Textual would start a second reader of the keyboard beside the first.
+        if self._auto_restart:
+            if not self._must_signal_resume:
+                self.suspend_application_mode()
+            self.resume_application_mode()
 
 
 class PrivateTerminal:

@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
 from textual.screen import Screen
-from textual.widgets import Footer
+from textual.widgets import Footer, Static
 
 from pipeloom.store.rows import AttemptRow
 from pipeloom.tui.keys import key
@@ -63,6 +63,7 @@ class TableScreen(Screen[None]):
             detail.display = False
             yield detail
         yield Footer()
+        yield Static("Enlarge the terminal to 60 × 12. q quits", classes="too-small")
 
     def follow(self) -> None:
         """Show the row under the cursor in the detail, if that is open; each screen reads it from elsewhere."""
