@@ -45,6 +45,25 @@ async def test_the_screen_shows_what_was_committed(cockpit: Any, synthetic: Any)
             assert words in shown
 
 
+async def test_c6_c9_a_task_that_does_not_respond_or_gets_nowhere_is_told(cockpit: Any, synthetic: Any) -> None:
+    async with cockpit.app.run_test(size=(120, 40)) as pilot:
+        rows = {row.status: row for row in synthetic.rows()}
+        moving = rows[Status.RUNNING]._replace(step=1.0, message="at work")
+        deaf = moving._replace(id=900, task_id=900, status=Status.CANCELLING)
+        quiet = moving._replace(id=901, task_id=901, step=None)
+        cockpit.commit([moving, deaf, quiet], synthetic.run)
+        await cockpit.settle(pilot)
+        assert "not responding" not in text_of(cockpit.app)
+        cockpit.monotonic += 41
+        cockpit.commit([moving._replace(id=902, task_id=902, step=2.0)], None)
+        cockpit.app.clock = lambda: synthetic.clock + 41
+        await cockpit.settle(pilot)
+        shown = text_of(cockpit.app)
+        assert shown.count("not responding 00:4") == 1
+        assert shown.count("no progress 00:4") == 1
+        assert shown.count("at work") == 2
+
+
 NAMES = [
     "[/]",
     "[red]x",

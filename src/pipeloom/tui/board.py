@@ -8,7 +8,7 @@ from typing import Final
 
 from pipeloom.filters import Filter
 from pipeloom.messages import TaskId
-from pipeloom.status import FINAL, Status
+from pipeloom.status import ACTIVE, FINAL, Status
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.tui.order import SortedNumbers
 
@@ -44,6 +44,8 @@ class Board:
         self._shown: set[int] = set()
         self._ended: deque[tuple[int, int]] = deque(maxlen=HISTORY_S + 1)
         self._started: float | None = None
+        self._moved: dict[TaskId, float] = {}
+        """When each active task last changed, in monotonic seconds."""
 
     # -- the rows ----------------------------------------------------------------------------------------------------
 
@@ -107,7 +109,7 @@ class Board:
             self.run = run
         if self._started is None:
             self._started = now_s
-        ended = sum(self._take(row) for row in rows)
+        ended = sum(self._take(row, now_s) for row in rows)
         if ended:
             self._count_ended(int(now_s), ended)
 
@@ -124,8 +126,16 @@ class Board:
         newest = int(now_s) - 1
         return tuple(float(by_second.get(second, 0)) for second in range(newest - seconds + 1, newest + 1))
 
-    def _take(self, row: AttemptRow) -> bool:
+    def silent_s(self, row: AttemptRow, now_s: float) -> float:
+        """Return for how many seconds an active task has not changed; 0 for any other."""
+        return now_s - self._moved.get(row.task_id, now_s)
+
+    def _take(self, row: AttemptRow, now_s: float) -> bool:
         """Take a row over; returns whether it is a task that has just ended."""
+        if row.status in ACTIVE:
+            self._moved[row.task_id] = now_s
+        else:
+            self._moved.pop(row.task_id, None)
         place = self._places.get(row.task_id)
         if place is None:
             place = self._places[row.task_id] = len(self._rows)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rich.text import Text
 
 from pipeloom.status import ACTIVE, FINAL, Status
@@ -14,15 +16,31 @@ from pipeloom.tui.widgets.bar import bar
 from pipeloom.tui.widgets.columns import Column, RenderContext
 
 _PERCENT = 5
+_LONG_S = 30.0
+"""After this many seconds without a change, a task that has told its progress before is said to make none."""
 _WHOLE_TIME = len("2026-08-01 12:00:41")
 
 
-def live_columns(tries: int) -> list[Column[AttemptRow]]:
-    """Return the columns of the live table; `tries` is how many attempts a task is granted."""
+def live_columns(
+    tries: int, silent_s: Callable[[AttemptRow], float], grace_s: float = 10.0
+) -> list[Column[AttemptRow]]:
+    """Return the columns of the live table; `tries` is how many attempts a task is granted.
+
+    `silent_s` tells for how long a row has not changed: one that was asked to stop more than `grace_s` ago does not
+    respond.
+    """
 
     def attempt(row: AttemptRow, ctx: RenderContext) -> Text:
         text = f"{row.attempt}/{max(tries, row.attempt)}" if tries > 1 else str(row.attempt)
         return cell(text, ctx.style("table--muted"))
+
+    def message(row: AttemptRow, ctx: RenderContext) -> Text:
+        silent = silent_s(row)
+        if row.status is Status.CANCELLING and silent >= grace_s:
+            return cell(f"not responding {fmt.stopwatch(silent)}", ctx.style("status--cancelling"))
+        if row.status is Status.RUNNING and row.step is not None and silent >= _LONG_S:
+            return cell(f"no progress {fmt.stopwatch(silent)}", ctx.style("status--retrying"))
+        return _message(row, ctx)
 
     return [
         Column("id", "ID", _task_id, 5, share=0, justify="right"),
@@ -32,7 +50,7 @@ def live_columns(tries: int) -> list[Column[AttemptRow]]:
         Column("try", "Try", attempt, 3 if tries < 2 else 4, justify="right", hide_below=90),
         Column("elapsed", "Time", _elapsed, 6, justify="right"),
         Column("eta", "ETA", _eta, 5, justify="right", hide_below=96),
-        Column("message", "Message", _message, 12, share=4),
+        Column("message", "Message", message, 12, share=4),
     ]
 
 

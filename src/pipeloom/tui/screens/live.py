@@ -47,9 +47,10 @@ class LiveScreen(TableScreen):
     def compose(self) -> ComposeResult:
         """Put header, filter, table, detail and keys in their places."""
         engine = self.app.engine
-        tries = 1 if engine is None else engine.tries
+        tries, grace = (1, 0.0) if engine is None else (engine.tries, engine.options.grace_s)
         yield RunHeader()
-        yield from self.compose_panes(self.app.board, live_columns(tries), "No tasks yet.")
+        columns = live_columns(tries, lambda row: self.app.board.silent_s(row, self.app.monotonic()), grace)
+        yield from self.compose_panes(self.app.board, columns, "No tasks yet.")
 
     def on_mount(self) -> None:
         """Follow the commits and the clock."""
