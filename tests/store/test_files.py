@@ -62,8 +62,9 @@ from pathlib import Path
 from pipeloom.errors import PipeloomError
 from pipeloom.store.history import History
 from pipeloom.store.connect import open_writer
-os.setgid(65534); os.setuid(65534)  # from here on nothing more can be imported
 path = Path(sys.argv[1])
+path.as_uri()  # imports more
+os.setgid(65534); os.setuid(65534)  # from here on nothing more can be imported
 try:
     open_writer(path).close()
 except PipeloomError as error:

@@ -16,7 +16,8 @@ from pipeloom.tui.order import SortedNumbers
 
 
 def row(task: int, status: Status = Status.QUEUED, attempt: int = 1, **changes: Any) -> AttemptRow:
-    return AttemptRow(task * 100 + attempt, 1, task, attempt, f"task-{task}", status, **changes)
+    given = {"name": f"task-{task}"} | changes
+    return AttemptRow(task * 100 + attempt, 1, task, attempt, status=status, **given)
 
 
 def naive(rows: dict[int, AttemptRow], where: Filter) -> list[AttemptRow]:
@@ -87,6 +88,38 @@ def test_sorted_numbers_split_their_chunks() -> None:
     for number in range(10_000):
         ordered.remove(number)
     assert (len(ordered), list(ordered.slice(0, 5))) == (0, [])
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 14), st.sampled_from(["name", "sort", "back", "filter"]), st.integers(0, 7))),
+    st.booleans(),
+)
+def test_a_sorted_board_is_in_order_after_each_sort_and_complete_in_between(
+    actions: list[tuple[int, str, int]], descending: bool
+) -> None:
+    board, rows, where = Board(), {}, Filter()
+    for task in range(12):
+        rows[task] = row(task)
+    board.apply(rows.values(), None, 0.0)
+    for task, action, pick in actions:
+        if action == "name":  # tasks 12 to 14 come later
+            rows[task] = row(task, Status.RUNNING, name=f"{pick}")
+            board.apply([rows[task]], None, 1.0)
+        elif action == "filter":
+            where = parse(["", "status:running", "task-1"][pick % 3])
+            board.set_filter(where)
+        elif action == "back":
+            board.sort(None)
+            places = {kept: place for place, kept in enumerate(board._rows)}
+            wanted = sorted(filter(where.matches, rows.values()), key=lambda kept: (_GROUPS[kept.status], places[kept]))
+            assert board.shown() == wanted
+        else:
+            board.sort(lambda kept: kept.name, descending=descending)
+            names = [kept.name for kept in board.shown()]
+            assert names == sorted(names, reverse=descending)
+        shown = board.shown()
+        assert sorted(shown) == sorted(filter(where.matches, rows.values()))
+        assert [board.index(kept.task_id) for kept in shown] == list(range(len(shown))) == list(range(board.count()))
 
 
 def test_the_attempts_of_a_task_are_kept_and_the_failed_one_keeps_its_error() -> None:

@@ -14,6 +14,7 @@ from typing import ClassVar, Final
 from textual import on, work
 from textual.app import App
 from textual.binding import BindingType
+from textual.events import Event, Key
 from textual.message import Message
 from textual.signal import Signal
 
@@ -105,6 +106,8 @@ class PipeloomApp(App[None]):
         self.owner: str | None = None
         """Who else owns the file: then this is a viewer."""
         self.file_changes: Signal[FileChanged] = Signal(self, "file-changes")
+        self.key_pressed_s = float("-inf")
+        """When the last key was pressed, in monotonic seconds."""
         self._watcher = Watcher(db_path, self.post_message)
         self._start = start
         self._leaving = False
@@ -212,6 +215,12 @@ class PipeloomApp(App[None]):
     def _note_change(self, event: FileChanged) -> None:
         self.owner = event.owner
         self.file_changes.publish(event)
+
+    async def on_event(self, event: Event) -> None:
+        """Note when keys are pressed, on their way to whoever they are for."""
+        if isinstance(event, Key):
+            self.key_pressed_s = self.monotonic()
+        await super().on_event(event)
 
     def _fatal_error(self) -> None:
         """Keep Textual from printing the local variables of a crash; `run_app` tells what happened."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Iterable, Sequence
-from typing import Final
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any, Final
 
 from pipeloom.filters import Filter
 from pipeloom.messages import TaskId
@@ -22,15 +22,18 @@ _GROUPS: Final = {
     Status.CANCELLED: 5,
     Status.DONE: 5,
 }
+_GROUP_COUNT: Final = max(_GROUPS.values()) + 1
 HISTORY_S: Final = 60
 _RATE_WINDOW_S: Final = 10
+
+SortKey = Callable[[AttemptRow], Any]
 
 
 class Board:
     """A `RowSource` of the latest attempt of each task, keyed by task id. Fed with what was committed, nothing else.
 
     Tasks stand in groups (running, cancelling, retrying, error, queued, ended), inside a group in the order in which
-    they were submitted.
+    they were submitted; or, once `sort` was called, in the order that they had at that moment.
     """
 
     def __init__(self) -> None:
@@ -39,7 +42,12 @@ class Board:
         self._rows: list[AttemptRow] = []
         self._places: dict[TaskId, int] = {}
         self._older: dict[TaskId, list[AttemptRow]] = {}
-        self._groups = [SortedNumbers() for _ in range(max(_GROUPS.values()) + 1)]
+        self._ranks: list[int] = []
+        """The rank of each place: the place itself, unless a sort has given it another one."""
+        self._by_rank: list[int] = []
+        """The place of each rank."""
+        self._is_sorted = False
+        self._groups = [SortedNumbers() for _ in range(_GROUP_COUNT)]
         self._filter = Filter()
         self._shown: set[int] = set()
         self._ended: deque[tuple[int, int]] = deque(maxlen=HISTORY_S + 1)
@@ -61,7 +69,7 @@ class Board:
         """Return the rows at places `start` to `stop`."""
         rows: list[AttemptRow] = []
         for group in self._groups:
-            rows.extend(self._rows[place] for place in group.slice(start, stop))
+            rows.extend(self._rows[self._by_rank[rank]] for rank in group.slice(start, stop))
             start, stop = start - len(group), stop - len(group)
             if stop <= 0:
                 break
@@ -76,8 +84,8 @@ class Board:
         place = self._places.get(key)  # type: ignore[call-overload] # any hashable may be asked for
         if place is None or place not in self._shown:
             return None
-        group = _GROUPS[self._rows[place].status]
-        return sum(map(len, self._groups[:group])) + self._groups[group].rank(place)
+        group = self._group(self._rows[place])
+        return sum(map(len, self._groups[:group])) + self._groups[group].rank(self._ranks[place])
 
     def row(self, task_id: object) -> AttemptRow | None:
         """Return the latest attempt of a task."""
@@ -96,10 +104,32 @@ class Board:
     def set_filter(self, where: Filter) -> None:
         """Show only the tasks whose latest attempt passes."""
         self._filter = where
-        self._groups = [SortedNumbers() for _ in self._groups]
-        self._shown.clear()
-        for place, row in enumerate(self._rows):
-            self._show(place, row)
+        self._shown = {place for place, row in enumerate(self._rows) if not where or where.matches(row)}
+        self._regroup()
+
+    def sort(self, key: SortKey | None, *, descending: bool = False) -> None:
+        """Put the tasks in the order that `key` gives them now, equal ones as submitted; None: in groups again."""
+        places = range(len(self._rows))
+        self._is_sorted = key is not None
+        if key is None:
+            self._by_rank = list(places)
+        else:
+            rows = self._rows
+            self._by_rank = sorted(places, key=lambda place: key(rows[place]), reverse=descending)
+        self._ranks = list(places)
+        for rank, place in enumerate(self._by_rank):
+            self._ranks[place] = rank
+        self._regroup()
+
+    def _regroup(self) -> None:
+        ranks: list[list[int]] = [[] for _ in range(_GROUP_COUNT)]
+        for rank, place in enumerate(self._by_rank):
+            if place in self._shown:
+                ranks[self._group(self._rows[place])].append(rank)
+        self._groups = [SortedNumbers(group) for group in ranks]
+
+    def _group(self, row: AttemptRow) -> int:
+        return 0 if self._is_sorted else _GROUPS[row.status]
 
     # -- what was committed ------------------------------------------------------------------------------------------
 
@@ -140,6 +170,8 @@ class Board:
         if place is None:
             place = self._places[row.task_id] = len(self._rows)
             self._rows.append(row)
+            self._ranks.append(place)
+            self._by_rank.append(place)
             self.counts[row.status] += 1
             self._show(place, row)
             return row.status in FINAL
@@ -163,12 +195,12 @@ class Board:
     def _show(self, place: int, row: AttemptRow) -> None:
         if not self._filter or self._filter.matches(row):
             self._shown.add(place)
-            self._groups[_GROUPS[row.status]].add(place)
+            self._groups[self._group(row)].add(self._ranks[place])
 
     def _hide(self, place: int, row: AttemptRow) -> None:
         if place in self._shown:
             self._shown.discard(place)
-            self._groups[_GROUPS[row.status]].remove(place)
+            self._groups[self._group(row)].remove(self._ranks[place])
 
     def _count_ended(self, second: int, count: int) -> None:
         if self._ended and self._ended[-1][0] == second:

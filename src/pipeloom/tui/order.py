@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 _CHUNK: Final = 512
@@ -12,10 +12,11 @@ _CHUNK: Final = 512
 class SortedNumbers:
     """Distinct integers in order, in chunks: adding and removing cost the square root of the size, not the size."""
 
-    def __init__(self) -> None:
-        self._chunks: list[list[int]] = []
-        self._tops: list[int] = []
-        self._count = 0
+    def __init__(self, numbers: Sequence[int] = ()) -> None:
+        """Begin with `numbers`, which are in order."""
+        self._chunks = [list(numbers[start : start + _CHUNK]) for start in range(0, len(numbers), _CHUNK)]
+        self._tops = [chunk[-1] for chunk in self._chunks]
+        self._count = len(numbers)
 
     def __len__(self) -> int:
         return self._count

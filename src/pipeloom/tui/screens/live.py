@@ -17,9 +17,10 @@ from pipeloom.tui.keys import key
 from pipeloom.tui.screens.live_header import HeaderSource
 from pipeloom.tui.screens.reading import read_logs
 from pipeloom.tui.screens.table_screen import SHARED_KEYS, TableScreen
+from pipeloom.tui.sorting import COLUMNS, Sorting
 from pipeloom.tui.task_columns import live_columns
 from pipeloom.tui.text import content
-from pipeloom.tui.widgets.dialogs import ConfirmDialog
+from pipeloom.tui.widgets.dialogs import Choice, ChoiceDialog, ConfirmDialog
 from pipeloom.tui.widgets.filter_bar import FilterBar
 from pipeloom.tui.widgets.header import RunHeader
 from pipeloom.tui.widgets.virtual_table import VirtualTable
@@ -37,6 +38,8 @@ class LiveScreen(TableScreen):
         key("R", "retry_failed", "Failed", "Run every failed task in view again.", "live.retry_failed", footer=False),
         key("asterisk", "mark_all", "All", "Mark every task in view.", "live.all", display="*", footer=False),
         key("p", "pause", "Pause", "Start no more tasks, or go on.", "live.pause"),
+        key("s", "sort", "Sort", "Choose the order of the tasks.", "live.sort", footer=False),
+        key("S", "reverse", "Reverse", "Turn the order round.", "live.reverse", footer=False),
         key("plus", "workers(1)", "More", "Add a worker.", "live.more", display="+", footer=False),
         key("minus", "workers(-1)", "Fewer", "Take a worker away.", "live.fewer", display="-", footer=False),
         *SHARED_KEYS,
@@ -56,6 +59,7 @@ class LiveScreen(TableScreen):
         """Follow the commits and the clock."""
         self._source = HeaderSource(self.app)
         self._header.ascii_only = self.app.ascii_only
+        self._sorting = Sorting()
         self._offered: Status | None = None
         self._log: list[LogRow] = []
         self._log_of: tuple[int, Status] | None = None
@@ -81,6 +85,8 @@ class LiveScreen(TableScreen):
 
     def _tick(self) -> None:
         self.table.tick(self.app.clock())
+        if self._sorting.is_due(self.app.monotonic(), self.app.key_pressed_s):
+            self._sort()
         self._header.state = self._source.state()
         row = self._row()
         if self.detail.display and row is not None and row.status in ACTIVE:
@@ -131,6 +137,40 @@ class LiveScreen(TableScreen):
     def _apply_filter(self, event: FilterBar.Changed) -> None:
         self.app.board.set_filter(event.where)
         self.table.empty_text = "No task matches the filter." if event.where else "No tasks yet."
+        self._show()
+
+    # -- sorting -----------------------------------------------------------------------------------------------------
+
+    @work
+    async def action_sort(self) -> None:
+        """Ask for the column."""
+        current = self._sorting.column or ""
+        choices = [Choice(current, "Leave it as it is"), Choice("", "Running first, ended last", "-confirm")]
+        choices += [Choice(column, label, "-confirm") for column, (label, _) in COLUMNS.items()]
+        chosen = await self.app.push_screen_wait(ChoiceDialog("Sort the tasks by", "", choices))
+        if chosen != current:
+            self._choose_order(chosen or None)
+
+    def action_reverse(self) -> None:
+        """Turn the order round."""
+        if self._sorting.column is None:
+            self.app.tell("The default order cannot be reversed: choose a column with s.", problem=True)
+            return
+        self._sorting.descending = not self._sorting.descending
+        self._sort()
+
+    @on(VirtualTable.HeaderClicked)
+    def _sort_by_header(self, event: VirtualTable.HeaderClicked) -> None:
+        if event.column_id in COLUMNS:
+            self._choose_order(event.column_id)
+
+    def _choose_order(self, column: str | None) -> None:
+        self._sorting.choose(column)
+        self._sort()
+
+    def _sort(self) -> None:
+        self._sorting.apply(self.app.board, self.app.clock(), self.app.monotonic())
+        self.table.show_sort(self._sorting.column, descending=self._sorting.descending)
         self._show()
 
     # -- acting ------------------------------------------------------------------------------------------------------
