@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,38 @@ async def test_c6_c9_a_task_that_does_not_respond_or_gets_nowhere_is_told(cockpi
         assert shown.count("not responding 00:4") == 1
         assert shown.count("no progress 00:4") == 1
         assert shown.count("at work") == 2
+
+
+async def test_a_click_on_a_count_shows_those_tasks_and_a_second_one_all(cockpit: Any, synthetic: Any) -> None:
+    async with cockpit.app.run_test(size=(120, 40)) as pilot:
+        cockpit.commit(synthetic.rows(), synthetic.run)
+        await cockpit.settle(pilot)
+        column = text_of(cockpit.app).split("\n")[2].index("error")
+        await pilot.click(offset=(column, 2))
+        await cockpit.settle(pilot)
+        assert {row.status for row in cockpit.app.board.shown()} == {Status.ERROR}
+        await pilot.click(offset=(column, 2))
+        await cockpit.settle(pilot)
+        assert cockpit.app.board.count() == cockpit.app.board.total()
+
+
+@pytest.mark.parametrize(("minutes", "rings"), [(0, False), (2, True)])
+async def test_the_end_of_a_long_run_is_announced_once(
+    cockpit: Any, synthetic: Any, monkeypatch: pytest.MonkeyPatch, minutes: int, rings: bool
+) -> None:
+    said: list[str] = []
+    async with cockpit.app.run_test(size=(120, 40)) as pilot:
+        monkeypatch.setattr(cockpit.app._driver, "write", said.append)
+        monkeypatch.setattr(cockpit.app, "bell", lambda: said.append("bell"))
+        cockpit.app.clock = lambda: synthetic.clock - 41 + 20 + 60 * minutes
+        cockpit.commit(synthetic.rows(), replace(synthetic.run, status=RunStatus.DONE, finished_at=synthetic.at(60)))
+        await cockpit.settle(pilot)
+        await cockpit.settle(pilot)
+        notices = [text for text in said if text.startswith("\x1b]9;")]
+        assert len(notices) == rings
+        assert said.count("bell") == rings
+        if rings:
+            assert "pipeloom: run 12 is over: " in notices[0]
 
 
 NAMES = [

@@ -22,9 +22,11 @@ from pipeloom.engine.engine import Engine
 from pipeloom.engine.resume import Resume
 from pipeloom.engine.tally import RunSummary
 from pipeloom.errors import FileBusyError, PipeloomError, StoreError
-from pipeloom.status import OPEN, RunStatus
+from pipeloom.status import OPEN, RunStatus, Status
 from pipeloom.store.owner import is_owned, owner_name
+from pipeloom.store.rows import RunRow
 from pipeloom.text import clean
+from pipeloom.tui import format as fmt
 from pipeloom.tui.board import Board
 from pipeloom.tui.bridge import Committed, Delivery, UiSink, WriterFailed, WriterWaiting
 from pipeloom.tui.commands import ActionCommands
@@ -45,6 +47,7 @@ DRAIN_S: Final = 0.05
 _SWITCH_INTERVAL_S: Final = 0.0005
 
 
+_LONG_RUN_S: Final = 30.0
 _LARGE_WAL_BYTES: Final = 64 << 20
 
 
@@ -258,7 +261,19 @@ class PipeloomApp(App[None]):
         delivery = self.sink.mailbox.drain()
         self._wal_bytes = delivery.wal_bytes
         self.board.apply(delivery.attempts, delivery.run, self._last_drain)
+        if delivery.run is not None and delivery.run.finished_at is not None and not self._leaving:
+            self._announce_end(delivery.run)
         self.commits.publish(delivery)
+
+    def _announce_end(self, run: RunRow) -> None:
+        """Ring the bell and ask the terminal for a notice (OSC 9): nobody watches a long run to its end."""
+        took = fmt.seconds_since(run.started_at, self.clock())
+        if took is None or took < _LONG_RUN_S or self.signalled is not None:
+            return
+        counts = ", ".join(f"{count:,} {status}" for status in Status if (count := self.board.counts[status]))
+        self.bell()
+        if self._driver is not None:
+            self._driver.write(f"\x1b]9;pipeloom: run {run.id} is over: {counts}\x1b\\")
 
     @on(WriterWaiting)
     def _show_waiting(self, event: WriterWaiting) -> None:

@@ -107,15 +107,15 @@ class Board:
         self._shown = {place for place, row in enumerate(self._rows) if not where or where.matches(row)}
         self._regroup()
 
-    def sort(self, key: SortKey | None, *, descending: bool = False) -> None:
-        """Put the tasks in the order that `key` gives them now, equal ones as submitted; None: in groups again."""
+    def sort(self, order: SortKey | None, *, descending: bool = False) -> None:
+        """Put the tasks in the order that `order` gives them now, equal ones as submitted; None: in groups again."""
         places = range(len(self._rows))
-        self._is_sorted = key is not None
-        if key is None:
+        self._is_sorted = order is not None
+        if order is None:
             self._by_rank = list(places)
         else:
             rows = self._rows
-            self._by_rank = sorted(places, key=lambda place: key(rows[place]), reverse=descending)
+            self._by_rank = sorted(places, key=lambda place: order(rows[place]), reverse=descending)
         self._ranks = list(places)
         for rank, place in enumerate(self._by_rank):
             self._ranks[place] = rank

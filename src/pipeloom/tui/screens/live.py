@@ -139,6 +139,10 @@ class LiveScreen(TableScreen):
         self.table.empty_text = "No task matches the filter." if event.where else "No tasks yet."
         self._show()
 
+    def action_only(self, status: str) -> None:
+        """Show only the tasks in `status`, or all again: what a click on a count does."""
+        self.filter_bar.toggle(f"status:{status}")
+
     # -- sorting -----------------------------------------------------------------------------------------------------
 
     @work

@@ -74,6 +74,10 @@ class FilterBar(Horizontal):
         """Take the focus, now: `focus()` would do it after the keys that are typed next."""
         self.screen.set_focus(self._input)
 
+    def toggle(self, text: str) -> None:
+        """Filter by `text` alone; if that is what holds already, by nothing."""
+        self._input.value = "" if self._input.value == text else text
+
     def show_tally(self, tally: Content) -> None:
         """Say how much passes."""
         if tally != self._tally:

@@ -8,6 +8,7 @@ from typing import Final
 
 from textual.content import Content
 from textual.reactive import reactive
+from textual.style import Style
 from textual.widget import Widget
 
 from pipeloom.status import FINAL, RunStatus, Status
@@ -79,6 +80,8 @@ class RunHeader(Widget):
         padding: 0 1;
     }
     """
+
+    auto_links = False  # the counts can be clicked, and look as they are
 
     state: reactive[HeaderState | None] = reactive(None)
     """What is shown; None leaves the lines empty. An equal state costs no repaint."""
@@ -162,4 +165,5 @@ def _count(state: HeaderState, status: Status, *, words: bool, ascii_only: bool)
     shown = badge(status, ascii_only=ascii_only)
     text = f"{shown.glyph} {fmt.count(number)}" + (f" {shown.word}" if words else "")
     rank = (20 if number else 11) + (10 if status in _BAD else 0) + len(_ORDER) - _ORDER.index(status)
-    return Part(Content.styled(text, shown.variable if number else "$faint"), rank)
+    click = Style.from_meta({"@click": f"screen.only('{status}')"})
+    return Part(Content.styled(text, shown.variable if number else "$faint").stylize(click), rank)
