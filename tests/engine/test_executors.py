@@ -233,6 +233,18 @@ def test_shutting_down_leaves_a_deaf_thread_and_kills_a_deaf_process(rig: Rig) -
             os.kill(pid, 0)
 
 
+def test_where_a_thread_is_can_be_seen_and_a_process_keeps_it_to_itself(rig: Rig) -> None:
+    rig.submit(1, jobs.deaf)
+    rig.log.first_value(1)
+    if rig.hard:
+        assert rig.executor.stack(1) is None
+        return
+    stack = rig.executor.stack(1) or ""
+    assert "in deaf" in stack
+    assert "runner.py" not in stack
+    assert rig.executor.stack(99) is None
+
+
 def test_only_what_has_processes_can_kill(rig: Rig) -> None:
     rig.submit(1, jobs.deaf)
     rig.log.first_value(1)

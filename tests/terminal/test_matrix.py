@@ -63,7 +63,7 @@ def test_a15_states_are_told_by_word_whatever_the_terminal_can_show(
     (tmp_path / "enough").touch()
     terminal.wait_for("1 done", "100%")
     if "NO_COLOR" in environment:
-        colours = re.findall(rb"[34]8;2;(\d+);(\d+);(\d+)", terminal.raw)
+        colours = re.findall(rb"[34]8;2;(\d+);(\d+);(\d+)[;m]", terminal.raw)
         assert all(red == green == blue for red, green, blue in colours)
     terminal.press("q")
     assert terminal.end() == 0

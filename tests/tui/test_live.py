@@ -243,7 +243,7 @@ async def until(pilot: Any, condition: Any) -> None:
         if condition():
             return
         await pilot.pause(0.02)
-    raise AssertionError("it did not come to that")
+    raise AssertionError(f"it did not come to that:\n{text_of(pilot.app)}")
 
 
 async def test_cancel_retry_and_quit_with_a_real_engine(tmp_path: Path) -> None:
@@ -271,6 +271,22 @@ async def test_cancel_retry_and_quit_with_a_real_engine(tmp_path: Path) -> None:
         await pilot.press("q")
         await until(pilot, lambda: not app.is_running)
     engine.close()
+
+
+async def test_the_stack_of_a_running_task_is_shown_until_it_is_closed(tmp_path: Path) -> None:
+    gated = Gated()
+    app = PipeloomApp(tmp_path / "etl.db", Engine(tmp_path / "etl.db", gated.pipeline, EngineOptions(workers=1)))
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await until(pilot, lambda: app.board.counts[Status.RUNNING] == 1)
+        await pilot.press("T")
+        await until(pilot, lambda: "Where task-1 is now" in text_of(app) and "in work" in text_of(app))
+        assert "test_live.py" in text_of(app)
+        gated.go.set()
+        await until(pilot, lambda: "It is not running any more." in text_of(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: app.board.counts[Status.DONE] == 2)
+        await pilot.press("T")
+        await until(pilot, lambda: "There is a stack" in text_of(app))
 
 
 async def test_quitting_while_tasks_run_asks_and_keeps_them_as_interrupted(tmp_path: Path) -> None:

@@ -161,6 +161,10 @@ class Dispatcher:
             self._fill()
         return workers
 
+    def stack(self, attempt_id: int) -> str | None:
+        """Return where a running attempt's code is just now; None when it does not run, or in another process."""
+        return self._executor.stack(attempt_id)
+
     def load(self) -> EngineLoad:
         """Return how busy the engine is."""
         with self._lock:

@@ -103,5 +103,8 @@ class Executor(Protocol):
     def kill(self, attempt_id: int) -> bool:
         """End an attempt by force; False: this backend cannot."""
 
+    def stack(self, attempt_id: int) -> str | None:
+        """Return where the attempt's code is just now, as a traceback; None when it does not run or nobody can tell."""
+
     def shutdown(self, timeout_s: float) -> int:
         """Stop and return the number of workers that would not; idempotent."""

@@ -67,6 +67,10 @@ class SlotExecutor(ABC):
             thread.join(max(0.0, deadline - time.monotonic()))
         return sum(thread.is_alive() for thread in self._threads)
 
+    def stack(self, attempt_id: int) -> str | None:  # noqa: ARG002 - nobody can tell, whichever it is
+        """Return None: where another process is cannot be seen from here."""
+        return None
+
     @abstractmethod
     def _run(self, attempt: Attempt, worker: str) -> Outcome:
         """Run one attempt to its end."""

@@ -20,7 +20,7 @@ from pipeloom.tui.screens.table_screen import SHARED_KEYS, TableScreen
 from pipeloom.tui.sorting import COLUMNS, Sorting
 from pipeloom.tui.task_columns import live_columns
 from pipeloom.tui.text import content
-from pipeloom.tui.widgets.dialogs import Choice, ChoiceDialog, ConfirmDialog
+from pipeloom.tui.widgets.dialogs import Choice, ChoiceDialog, ConfirmDialog, StackDialog
 from pipeloom.tui.widgets.filter_bar import FilterBar
 from pipeloom.tui.widgets.header import RunHeader
 from pipeloom.tui.widgets.virtual_table import VirtualTable
@@ -40,6 +40,7 @@ class LiveScreen(TableScreen):
         key("p", "pause", "Pause", "Start no more tasks, or go on.", "live.pause"),
         key("s", "sort", "Sort", "Choose the order of the tasks.", "live.sort", footer=False),
         key("S", "reverse", "Reverse", "Turn the order round.", "live.reverse", footer=False),
+        key("T", "stack", "Stack", "Show where the running task's code is just now.", "live.stack", footer=False),
         key("plus", "workers(1)", "More", "Add a worker.", "live.more", display="+", footer=False),
         key("minus", "workers(-1)", "Fewer", "Take a worker away.", "live.fewer", display="-", footer=False),
         *SHARED_KEYS,
@@ -239,6 +240,14 @@ class LiveScreen(TableScreen):
         dialog = ConfirmDialog(title, _named(rows), "Run again", cancel_label="Back", destructive=False)
         if await self.app.push_screen_wait(dialog):
             self._retry([row.id for row in rows])
+
+    def action_stack(self) -> None:
+        """Show where the task under the cursor is."""
+        engine, row = self.app.engine, self._row()
+        if engine is None or row is None or row.status not in ACTIVE or engine.stack(row.id) is None:
+            self.app.tell("There is a stack to see only while a task runs in a thread of this program.", problem=True)
+            return
+        self.app.push_screen(StackDialog(row.name, lambda: engine.stack(row.id)))
 
     def action_pause(self) -> None:
         """Start nothing more, or go on."""

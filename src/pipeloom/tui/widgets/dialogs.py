@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, Generic, Literal, TypeVar
 
@@ -19,6 +19,8 @@ from pipeloom.tui.text import content, lines
 T = TypeVar("T")
 
 TITLE_LIMIT: Final = 160
+STACK_LIMIT: Final = 16_000
+_STACK_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,48 @@ class HelpDialog(ModalScreen[None]):
                     yield Static(content(section.title), classes="dialog--section")
                     yield Static(_keys_content(section.rows), classes="dialog--keys")
             yield Static("esc closes", classes="dialog--hint")
+
+
+class StackDialog(ModalScreen[None]):
+    """Shows where a task's code is, again and again, until it is closed."""
+
+    DEFAULT_CSS = """
+    StackDialog {
+        align: center middle;
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,T", "dismiss", "Close", tooltip="Close the stack.", id="stack.close"),
+    ]
+
+    def __init__(self, name: str, read: Callable[[], str | None]) -> None:
+        """Show what `read` returns for the task `name`."""
+        super().__init__()
+        self._task_name = name
+        self._read = read
+
+    def compose(self) -> ComposeResult:
+        """Show one scrolling text."""
+        with Vertical(classes="dialog dialog-help"):
+            yield Static(
+                content(f"Where {self._task_name or '(empty)'} is now", limit=TITLE_LIMIT), classes="dialog--title"
+            )
+            with VerticalScroll(classes="dialog--list"):
+                yield Static("", id="stack")
+            yield Static("esc closes", classes="dialog--hint")
+
+    def on_mount(self) -> None:
+        """Keep it up to date."""
+        self._shown: str | None = ""
+        self._update()
+        self.set_interval(_STACK_S, self._update)
+
+    def _update(self) -> None:
+        stack = self._read()
+        if stack != self._shown:
+            self._shown = stack
+            self.query_one("#stack", Static).update(lines(stack or "It is not running any more.", limit=STACK_LIMIT))
 
 
 def _keys_content(rows: tuple[HelpRow, ...]) -> Content:
