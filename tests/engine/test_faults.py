@@ -203,11 +203,12 @@ def test_e21_a_damaged_file_is_refused_or_ends_the_run_and_is_never_acknowledged
 ) -> None:
     bench.run(lambda task, q: q.put(MsgTaskProgress(task.task_id, 1, 2, "x" * 500)), 200)
     sound = bench.path.read_bytes()
-    chance, refused, lost = random.Random(21), 0, 0
+    chance, refused = random.Random(21), 0
     for round_ in range(200):
         damaged = bytearray(sound)
-        for _ in range(3):
-            damaged[chance.randrange(len(damaged))] ^= 1 << chance.randrange(8)
+        page = chance.randrange(len(damaged) // 4096) * 4096
+        # In a page's first bytes is its structure, in the others mostly text.
+        damaged[page + chance.randrange(chance.choice([16, 4096]))] ^= 1 << chance.randrange(8)
         bench.path = tmp_path / f"damaged-{round_}.db"
         bench.path.write_bytes(damaged)
         engine = bench.engine(lambda task, q: None, 3)
@@ -219,13 +220,11 @@ def test_e21_a_damaged_file_is_refused_or_ends_the_run_and_is_never_acknowledged
         assert engine.wait(20)
         engine.close()
         if engine.failure is not None:
-            lost += 1
             assert engine.summary().unsaved
             continue
         found = bench.rows("SELECT status FROM task_runs WHERE run_id=?", engine.run_id)
         assert found == [("done",)] * 3
-    assert refused > 20
-    assert refused + lost < 200, "no round has shown what a file does that is still good enough"
+    assert 20 < refused < 180, f"{refused} of 200 were refused: too one-sided to prove anything"
 
 
 def test_f7_what_another_program_did_to_a_row_meanwhile_is_what_is_shown(bench: Any, gate: Any) -> None:

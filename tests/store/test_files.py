@@ -104,6 +104,26 @@ def test_e16_a_file_in_a_folder_that_may_not_be_written_to_is_refused_for_writin
         folder.rmdir()
 
 
+def test_e21_a_users_file_is_not_refused_for_what_is_in_its_tables(make_sqlite: Any) -> None:
+    path = make_sqlite("CREATE TABLE t (a, b); INSERT INTO t VALUES (NULL, 'b');")
+    connection = sqlite3.connect(path)
+    connection.create_collation("mine", lambda left, right: (left > right) - (left < right))
+    connection.execute("CREATE INDEX by_b ON t (b COLLATE mine)")
+    connection.execute("PRAGMA writable_schema=ON")
+    connection.execute("UPDATE sqlite_schema SET sql='CREATE TABLE t (a NOT NULL, b CHECK (b > 1000))' WHERE name='t'")
+    connection.commit()
+    connection.close()
+    other = make_sqlite("CREATE TABLE t (a); INSERT INTO t VALUES (NULL);", name="null.db")
+    connection = sqlite3.connect(other)
+    connection.execute("PRAGMA writable_schema=ON")
+    connection.execute("UPDATE sqlite_schema SET sql='CREATE TABLE t (a NOT NULL)' WHERE name='t'")
+    connection.commit()
+    connection.close()
+    for file in (path, other):
+        close_writer(open_writer(file))
+        assert inspect(file) is FileKind.OURS
+
+
 MOUNTS = """\
 /dev/sda1 / ext4 rw 0 0
 server:/home /home nfs4 rw 0 0

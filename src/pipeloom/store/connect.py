@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sqlite3
 import time
 from pathlib import Path
@@ -18,6 +19,8 @@ Durability = Literal["full", "normal"]
 
 BUSY_TIMEOUT_S: Final = 5.0
 _CHECK_BUDGET_S: Final = 2.0
+_CONTENT: Final = re.compile(r"((NULL|NUMERIC|TEXT|non-\S+) value in|CHECK constraint failed in|unable to validate) ")
+"""What `quick_check` says of values, not of the file."""
 _log = logging.getLogger(__name__)
 
 
@@ -102,19 +105,24 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _check_sound(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise `StoreError` when the file's structure is broken; a file too large to check in time is taken as it is."""
+    """Raise `StoreError` when the file's structure is broken.
+
+    A file that is too large to check in time, or that needs something we do not have (a collation, a module), is taken
+    as it is; and whether what is in the user's tables keeps their constraints is not our business.
+    """
     deadline = time.monotonic() + _CHECK_BUDGET_S
     connection.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
     try:
-        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    except sqlite3.OperationalError as error:
-        if _primary_code(error) != sqlite3.SQLITE_INTERRUPT:
+        found = [line for (line,) in connection.execute("PRAGMA quick_check").fetchall()]
+    except sqlite3.Error as error:
+        if is_damage(error):
             raise
         return
     finally:
         connection.set_progress_handler(None, 0)
-    if verdict != "ok":
-        raise damaged(path, " ".join(verdict.split()))
+    broken = next((line for line in found if line != "ok" and not _CONTENT.match(line)), None)
+    if broken is not None:
+        raise damaged(path, " ".join(broken.split()))
 
 
 def _set_up(connection: sqlite3.Connection, path: Path, *, wal: bool | None, durability: Durability) -> None:
