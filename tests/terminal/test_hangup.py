@@ -82,6 +82,33 @@ def test_b4_a_run_that_may_go_on_without_its_terminal_does_so_without_spinning(
     assert rows("SELECT status FROM task_runs") == [("done",)]
 
 
+@pytest.mark.parametrize(
+    ("program", "detached"), [("tui_main", False), ("tui_main", True), ("run_main", False)], ids=str
+)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_b2_b4_a_run_without_its_terminal_can_still_be_stopped(
+    start: Any, write: Any, rows: Any, tmp_path: Path, wait_for: Any, program: str, detached: bool, number: Any
+) -> None:
+    arguments = ["run"] if program == "run_main" else []
+    terminal = start(
+        *arguments,
+        "etl.db",
+        write("ticking.py", TICKING),
+        "--on-hangup",
+        "continue",
+        program=program,
+        detached=detached,
+    )
+    terminal.wait_for("ticking", "0/1")
+    wait_for(lambda: step(rows) > 3)
+    terminal.hang_up()
+    begin = step(rows)
+    wait_for(lambda: step(rows) > begin + 10)
+    os.kill(pid_of(tmp_path), number)
+    assert terminal.end() == 128 + number
+    assert rows("SELECT status, message FROM task_runs") == [("interrupted", f"stopped by {number.name}")]
+
+
 def test_b5_a_terminal_that_stops_reading_holds_up_neither_the_writer_nor_the_end(
     start: Any, write: Any, rows: Any, tmp_path: Path, wait_for: Any
 ) -> None:

@@ -10,7 +10,8 @@ import sys
 import termios
 import threading
 import traceback
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Self, TextIO
@@ -45,18 +46,20 @@ def run_app(app: PipeloomApp, on_hangup: OnHangup = "stop") -> int:
     # Inside a running app any process start would fail, because its stderr has no descriptor.
     resource_tracker.ensure_running()
     path = log_path()
-    with PrivateTerminal(path) as terminal, Leaving(app, terminal, on_hangup):
-        try:
-            app.driver_class = _Driver
-            app.run()
-        except Exception as error:  # noqa: BLE001 - told below, after the terminal is sane again
-            app.crash = app.crash or error
-        app.left.set()
-    if app.crash is not None:
-        _write_crash(path, app.crash)
-        _say(f"pipeloom: the screen has crashed; its traceback is in {path}")
-    if app.engine is not None:
-        _finish(app, terminal)
+    terminal = PrivateTerminal(path)
+    with Leaving(app, terminal, on_hangup) as leaving:
+        with terminal, leaving.watching_terminal():
+            try:
+                app.driver_class = _Driver
+                app.run()
+            except Exception as error:  # noqa: BLE001 - told below, after the terminal is sane again
+                app.crash = app.crash or error
+            app.left.set()
+        if app.crash is not None:
+            _write_crash(path, app.crash)
+            _say(f"pipeloom: the screen has crashed; its traceback is in {path}")
+        if app.engine is not None:
+            _finish(app, terminal)
     if app.signalled is not None:
         return 128 + app.signalled
     return Exit.INTERNAL if app.crash is not None else Exit.DONE
@@ -180,9 +183,6 @@ class Leaving:
     def __enter__(self) -> Self:
         self._modes = _terminal_modes()
         self._before = {number: signal.signal(number, self._signal) for number in _SIGNALS}
-        self._wake_read, self._wake_write = os.pipe()
-        self._watch = threading.Thread(target=self._watch_terminal, name="pipeloom-hangup", daemon=True)
-        self._watch.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -190,10 +190,20 @@ class Leaving:
             signal.signal(number, handler)
         if self._terminal.is_gone:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it may still be on its way
-        os.write(self._wake_write, b".")
-        self._watch.join()
-        os.close(self._wake_read)
-        os.close(self._wake_write)
+
+    @contextmanager
+    def watching_terminal(self) -> Iterator[None]:
+        """Notice by itself when the terminal is gone; not everybody is told by a signal."""
+        wake_read, wake_write = os.pipe()
+        watch = threading.Thread(target=self._watch_terminal, args=(wake_read,), name="pipeloom-hangup", daemon=True)
+        watch.start()
+        try:
+            yield
+        finally:
+            os.write(wake_write, b".")
+            watch.join()
+            os.close(wake_read)
+            os.close(wake_write)
 
     def _signal(self, number: int, _frame: object) -> None:
         if number == signal.SIGHUP:
@@ -204,8 +214,8 @@ class Leaving:
         self._app.signalled = number
         threading.Thread(target=self._leave, args=(number,), name="pipeloom-leave", daemon=True).start()
 
-    def _watch_terminal(self) -> None:
-        if self._terminal.wait_for_hangup(self._wake_read):
+    def _watch_terminal(self, stop: int) -> None:
+        if self._terminal.wait_for_hangup(stop):
             self._terminal.let_go()
             self._hang_up()
 
@@ -258,10 +268,7 @@ def _finish(app: PipeloomApp, terminal: PrivateTerminal) -> None:
         return
     if (app.crash is not None or terminal.is_gone) and engine.is_running:
         _say("pipeloom: the run goes on without a screen; ctrl+c stops")
-        try:
-            engine.wait()
-        except KeyboardInterrupt:
-            engine.close(reason="stopped with ctrl+c")
+        engine.wait()
     engine.close()
     app.summary = engine.summary()
 
