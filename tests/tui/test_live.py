@@ -185,6 +185,23 @@ async def test_filtering_is_live_and_a_mistake_is_told_with_its_column(cockpit: 
         assert cockpit.app.screen.query_one(Input).value == ""
 
 
+async def test_fields_and_values_are_completed_by_tab(cockpit: Any, synthetic: Any) -> None:
+    async with cockpit.app.run_test(size=(120, 40)) as pilot:
+        cockpit.commit(synthetic.rows(), synthetic.run)
+        await cockpit.settle(pilot)
+        await pilot.press("slash")
+        await pilot.press(*"-sta")
+        await until(pilot, lambda: "-status:" in text_of(cockpit.app))
+        await pilot.press("tab", *"do", "tab")
+        await cockpit.settle(pilot)
+        field = cockpit.app.screen.query_one(Input)
+        assert field.value == "-status:done"
+        assert Status.DONE not in {row.status for row in cockpit.app.board.shown()}
+        await pilot.press("tab")
+        await cockpit.settle(pilot)
+        assert cockpit.app.focused is cockpit.app.screen.table
+
+
 async def test_the_detail_follows_the_cursor_and_keeps_its_tab(cockpit: Any, synthetic: Any) -> None:
     async with cockpit.app.run_test(size=(120, 40)) as pilot:
         cockpit.commit(synthetic.rows(), synthetic.run)

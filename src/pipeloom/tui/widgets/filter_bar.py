@@ -11,10 +11,26 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.message import Message
+from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
-from pipeloom.filters import MAX_LENGTH, Filter, FilterError, parse
+from pipeloom.filters import MAX_LENGTH, Filter, FilterError, completions, parse
 from pipeloom.tui.text import content
+
+
+def completed(text: str) -> str | None:
+    """Return the text with its last word completed in the first way there is; None when there is none."""
+    word = text.rsplit(" ", 1)[-1].lstrip("-")
+    offers = completions(text, len(text)) if word else []
+    return next((text[: len(text) - len(word)] + offer for offer in offers if offer != word), None)
+
+
+class _Completion(Suggester):
+    """Offers the rest of a field or of a value, dim behind the cursor."""
+
+    async def get_suggestion(self, value: str) -> str | None:
+        """Return the whole text, completed."""
+        return completed(value)
 
 
 class FilterBar(Horizontal):
@@ -29,6 +45,9 @@ class FilterBar(Horizontal):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "clear", "Clear", tooltip="Show everything again.", id="filter.clear"),
+        Binding(
+            "tab", "complete", "Complete", tooltip="Complete the word, or go back to the table.", id="filter.complete"
+        ),
         Binding("down", "leave", "Table", tooltip="Keep the filter and go back to the table.", id="filter.leave"),
     ]
 
@@ -62,6 +81,7 @@ class FilterBar(Horizontal):
             max_length=MAX_LENGTH,
             classes="filter-input",
             select_on_focus=False,
+            suggester=_Completion(case_sensitive=True),
         )
         yield Static("", classes="filter-note")
 
@@ -99,6 +119,15 @@ class FilterBar(Horizontal):
         """Empty the filter and leave."""
         self._input.value = ""
         self.post_message(self.Left())
+
+    def action_complete(self) -> None:
+        """Take what is offered; without an offer, go back to the table as the key does elsewhere."""
+        text = completed(self._input.value)
+        if text is None:
+            self.action_leave()
+            return
+        self._input.value = text
+        self._input.action_end()
 
     @on(Input.Submitted)
     def action_leave(self) -> None:
