@@ -150,14 +150,22 @@ async def test_it_can_be_filled_before_it_is_on_the_screen(themed_app: ThemedApp
         assert "Name" not in pilot.app.screen_text()
 
 
-async def test_a_key_that_is_named_is_drawn_though_its_row_is_the_same_object(themed_app: ThemedApp) -> None:
-    table, _source, drawn = make(100)
+async def test_rows_that_keep_their_line_while_others_go_above_them_are_not_drawn_again(
+    themed_app: ThemedApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, source, drawn = make(100)
     async with themed_app(table).run_test(size=(60, 20)) as pilot:
         await pilot.pause()
-        drawn.ids.clear()
-        table.refresh_rows({5, 90})
+        table.move_cursor(50)
         await pilot.pause()
-        assert drawn.ids == [5]
+        asked: list[int] = []
+        draw = table.render_line
+        monkeypatch.setattr(table, "render_line", lambda y: asked.append(y) or draw(y))
+        del source.rows[:30]
+        table.refresh_rows()
+        await pilot.pause()
+        assert (table.cursor_key, line_of_cursor(pilot.app)) == (50, 19)
+        assert asked == []
 
 
 async def test_the_cursor_costs_two_lines_per_move(themed_app: ThemedApp) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 import threading
 import time
@@ -42,10 +43,13 @@ from pipeloom.tui.widgets.dialogs import ConfirmDialog, HelpDialog, help_section
 
 DRAIN_S: Final = 0.05
 """At most this often is the screen brought up to date."""
-
-# Worker threads that compute hold the interpreter for a whole interval at a time, which keeps the keys waiting.
-_SWITCH_INTERVAL_S: Final = 0.0005
-
+_BUSY_SHARE: Final = 4
+_KEYS_SHARE: Final = 20
+"""Of its time, the screen spends at most one part in so many on what was committed; less while keys are pressed."""
+_MANY: Final = 2_000
+_LONGEST_DRAIN_S: Final = 0.05
+_KEYS_S: Final = 1.0
+"""For so long after a key, another is likely."""
 
 _LONG_RUN_S: Final = 30.0
 _LARGE_WAL_BYTES: Final = 64 << 20
@@ -115,7 +119,9 @@ class PipeloomApp(App[None]):
         self._start = start
         self._leaving = False
         self._last_drain = float("-inf")
-        self._switch_interval = sys.getswitchinterval()
+        self._drain_took_s = 0.0
+        self._frozen = 0
+        """Tasks that there were when the garbage collector was last told to leave everything alone."""
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = THEMES[0].name
@@ -145,7 +151,6 @@ class PipeloomApp(App[None]):
     def on_unmount(self) -> None:
         """Say that the screen is gone."""
         self._watcher.stop()
-        sys.setswitchinterval(self._switch_interval)
         self.left.set()
 
     @work
@@ -175,7 +180,6 @@ class PipeloomApp(App[None]):
     @work(thread=True, group="engine")
     def _start_engine(self, engine: Engine, resume: Resume | None) -> None:
         engine.add_sink(self.sink)
-        sys.setswitchinterval(_SWITCH_INTERVAL_S)
         try:
             engine.start(resume)
         except PipeloomError as error:
@@ -248,8 +252,10 @@ class PipeloomApp(App[None]):
 
     @on(Committed)
     def _fetch_soon(self) -> None:
-        """Fetch what was committed, but not more often than the eye can follow."""
-        wait = self._last_drain + DRAIN_S - self.monotonic()
+        """Fetch what was committed, but not more often than the eye can follow, nor so often that keys have to wait."""
+        now = self.monotonic()
+        share = _KEYS_SHARE if now - self.key_pressed_s < _KEYS_S else _BUSY_SHARE
+        wait = self._last_drain + max(DRAIN_S, self._drain_took_s * share) - now
         if wait > 0:
             self.set_timer(wait, self.fetch)
         else:
@@ -264,6 +270,18 @@ class PipeloomApp(App[None]):
         if delivery.run is not None and delivery.run.finished_at is not None and not self._leaving:
             self._announce_end(delivery.run)
         self.commits.publish(delivery)
+        self._spare_collector()
+        self.call_after_refresh(self._note_cost, self._last_drain)
+
+    def _spare_collector(self) -> None:
+        """Take the tasks, which stay, out of the garbage collector's sight: looking at all of them takes too long."""
+        if self.board.total() - self._frozen >= _MANY:
+            self._frozen = self.board.total()
+            gc.freeze()
+
+    def _note_cost(self, began: float) -> None:
+        """Learn how long it took from the fetch to the end of the paint, with all that came between."""
+        self._drain_took_s = min(self.monotonic() - began, _LONGEST_DRAIN_S)
 
     def _announce_end(self, run: RunRow) -> None:
         """Ring the bell and ask the terminal for a notice (OSC 9): nobody watches a long run to its end."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from rich.style import Style
@@ -42,7 +43,8 @@ class Badge:
         return f"{self.glyph} {self.word}"
 
 
-def badge(status: object, *, ascii_only: bool = False) -> Badge:
+@lru_cache(256)
+def badge(status: Hashable, *, ascii_only: bool = False) -> Badge:
     """Return the badge of a status; a word that is no status (an old file may hold any) gets a question mark."""
     try:
         known = Status(str(status))
@@ -52,7 +54,7 @@ def badge(status: object, *, ascii_only: bool = False) -> Badge:
     return Badge(glyph, known.value, f"status--{known.value}", f"$status-{known.value}")
 
 
-def status_text(status: object, style_of: Callable[[str], Style], *, ascii_only: bool = False) -> Text:
+def status_text(status: Hashable, style_of: Callable[[str], Style], *, ascii_only: bool = False) -> Text:
     """Return glyph and word in the style that `style_of` knows for the status."""
     shown = badge(status, ascii_only=ascii_only)
     return Text(shown.label, style=style_of(shown.style), no_wrap=True, end="")

@@ -20,6 +20,7 @@ from platformdirs import user_log_path
 from textual.drivers.linux_driver import LinuxDriver
 
 from pipeloom.status import Exit
+from pipeloom.tui.priority import SHORT_S, priority_runner
 
 if TYPE_CHECKING:
     from pipeloom.tui.app import PipeloomApp
@@ -51,7 +52,8 @@ def run_app(app: PipeloomApp, on_hangup: OnHangup = "stop") -> int:
         with terminal, leaving.watching_terminal():
             try:
                 app.driver_class = _Driver
-                app.run()
+                with priority_runner() as runner:
+                    runner.run(app.run_async())
             except Exception as error:  # noqa: BLE001 - told below, after the terminal is sane again
                 app.crash = app.crash or error
             app.left.set()
@@ -97,6 +99,11 @@ class _Screen(io.TextIOWrapper):
 
 class _Driver(LinuxDriver):
     """Textual's driver, for a program that was stopped without being asked (SIGSTOP) and then goes on."""
+
+    def write(self, data: str) -> None:
+        """Write, by a thread that soon gets the interpreter."""
+        sys.setswitchinterval(SHORT_S)
+        super().write(data)
 
     def _sigcont_application(self, *_: object) -> None:
         # Textual would start a second reader of the keyboard beside the first.

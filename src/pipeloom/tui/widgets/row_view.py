@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from functools import cache
 from typing import ClassVar, Generic
 
 from textual.geometry import Region, Size
@@ -73,7 +74,8 @@ class RowView(ScrollView, Generic[Row]):
         self._cursor_index = 0
         self._cursor_key: Hashable | None = None
         self._fetched: tuple[int, Sequence[Row | None]] | None = None
-        self._painted: dict[int, Row | None] = {}
+        self._painted: dict[int, tuple[Row | None, Look | None]] = {}
+        """What each line of the screen shows: no row while it is loaded, no look where there is none."""
         self._painter: LinePainter[Row] | None = None
         self.set_reactive(RowView.ascii_only, ascii_only)
 
@@ -91,11 +93,8 @@ class RowView(ScrollView, Generic[Row]):
     def tick(self, now: float) -> None:
         """Set the clock (Unix seconds) and redraw the visible rows that read it."""
         before, self._now = int(self._now), now
-        if int(now) == before:
-            return
-        for index, row in self._painted.items():
-            if row is not None and self._is_live(row):
-                self.refresh_line(index + HEADER_LINES)
+        if int(now) != before:
+            self._refresh_changed()
 
     def set_columns(self, columns: Sequence[Column[Row]]) -> None:
         """Show other columns."""
@@ -106,45 +105,48 @@ class RowView(ScrollView, Generic[Row]):
     def show_sort(self, column_id: str | None, *, descending: bool = False) -> None:
         """Put the arrow on the column that the source sorts by; None takes it away."""
         self._sorted = None if column_id is None else (column_id, descending)
-        self.refresh_line(self.scroll_offset.y)
+        self.refresh_line(self.scroll_offset.y)  # where the header is
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Move the bar; lines are drawn anew only where another row stands than before."""
+        if self.show_vertical_scrollbar:
+            self.vertical_scrollbar.position = new_value
+        if round(old_value) != round(new_value):
+            self._refresh_changed()
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """Draw what is dirty; the source is asked at most once for the rows on the screen."""
         self._fetched = None
-        first, last = self.visible_range
-        self._painted = {index: row for index, row in self._painted.items() if first <= index < last}
         return super().render_lines(crop)
 
     def render_line(self, y: int) -> Strip:
         """Draw one line: the header, a row, or nothing."""
         painter = self._lines
-        left, top = self.scroll_offset
-        width = self.scrollable_content_region.width
+        left, width = self.scroll_offset.x, painter.width
         if y < HEADER_LINES:
             style = self.get_component_rich_style("table--header")
             return painter.header(self._sorted).crop_extend(left, left + width, style)
         if not self._count:
             return self._empty_line(y, width)
-        index = top + y - HEADER_LINES
+        index = self.scroll_offset.y + y - HEADER_LINES
+        row = self._visible_row(index) if index < self._count else None
+        look = self._look(index, row)
+        self._painted[y] = row, look
+        return painter.line(row, look, None if row is None else self._source.key(row), self._now, left)
+
+    def _look(self, index: int, row: Row | None) -> Look | None:
+        """Return how the row at `index` looks now; None below the last."""
         if index >= self._count:
-            return Strip.blank(width, self.rich_style)
-        cursor = index == self._cursor_index
-        style = self.get_component_rich_style("table--cursor") if cursor else self.rich_style
-        return self._row_strip(painter, index, cursor=cursor).crop_extend(left, left + width, style)
+            return None
+        if row is None:
+            return Look(index == self._cursor_index)
+        second = int(self._now) if self._is_live(row) else 0
+        return Look(index == self._cursor_index, self._source.key(row) in self.marked, second)
 
     def notify_style_update(self) -> None:
         """Forget strips that were drawn in the old styles."""
         super().notify_style_update()
         self._painter = None
-
-    def _row_strip(self, painter: LinePainter[Row], index: int, *, cursor: bool) -> Strip:
-        row = self._visible_row(index)
-        self._painted[index] = row
-        if row is None:
-            return painter.placeholder(Look(cursor))
-        key = self._source.key(row)
-        second = int(self._now) if self._is_live(row) else 0
-        return painter.row(key, row, Look(cursor, key in self.marked, second), self._now)
 
     def _empty_line(self, y: int, width: int) -> Strip:
         texts = self.empty_text.split("\n")
@@ -157,31 +159,29 @@ class RowView(ScrollView, Generic[Row]):
     def _lines(self) -> LinePainter[Row]:
         if self._painter is None:
             paint = Paint(
-                self.get_component_rich_style,
-                lambda name: self.get_component_rich_style(name, partial=True),
+                cache(self.get_component_rich_style),
+                cache(lambda name: self.get_component_rich_style(name, partial=True)),
                 self.rich_style,
                 self.app.console,
             )
-            layout = fit(self._columns, self.scrollable_content_region.width)
-            self._painter = LinePainter(layout, paint, ascii_only=self.ascii_only)
+            width = self.scrollable_content_region.width
+            self._painter = LinePainter(fit(self._columns, width), width, paint, ascii_only=self.ascii_only)
         return self._painter
 
-    def _refresh_changed(self, keys: Collection[Hashable]) -> None:
+    def _refresh_changed(self) -> None:
+        """Draw the lines anew that show another row than they should, or show it otherwise."""
         first, last = self.visible_range
         rows = self._source.window(first, last)
+        width = self.size.width
         for place in range(self._page):
-            index = first + place
             row = rows[place] if place < len(rows) else None
-            if index not in self._painted and index >= last:
-                continue
-            forced = bool(keys) and row is not None and self._source.key(row) in keys
-            if forced and self._painter is not None and row is not None:
-                self._painter.forget(self._source.key(row))
-            if forced or index >= last or self._painted.get(index, self) is not row:
-                self.refresh_line(index + HEADER_LINES)
+            shown = self._painted.get(place + HEADER_LINES)
+            if shown is None or shown[0] is not row or shown[1] != self._look(first + place, row):
+                self.refresh(Region(0, place + HEADER_LINES, width, 1))
 
     def _restyle(self) -> None:
         self._painter = None
+        self._painted.clear()
         self.refresh()
 
     @property

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Generic
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
@@ -15,6 +16,7 @@ from textual.strip import Strip
 
 from pipeloom.text import clean
 from pipeloom.tui.glyphs import CURSOR_BAR, MARK
+from pipeloom.tui.text import clip
 from pipeloom.tui.widgets.columns import GUTTER, Column, Layout, RenderContext, Row
 
 KEPT_LINES: Final = 1024
@@ -44,36 +46,39 @@ class Paint:
 class LinePainter(Generic[Row]):
     """Draws header, rows and placeholders for one layout and one set of styles."""
 
-    def __init__(self, layout: Layout[Row], paint: Paint, *, ascii_only: bool) -> None:
+    def __init__(self, layout: Layout[Row], width: int, paint: Paint, *, ascii_only: bool) -> None:
         self.layout = layout
+        self.width = width
+        """Cells that are seen of a line."""
         self._paint = paint
         self._ascii_only = ascii_only
         self._kept: LRUCache[Hashable, tuple[Row, Look, Strip]] = LRUCache(KEPT_LINES)
+        self._now = 0.0
+        self._contexts: list[RenderContext] = []
 
     def header(self, sorted_by: tuple[str, bool] | None) -> Strip:
         """Return the line of labels, with an arrow on the sorted column."""
         cells = (self._label(slot.column, slot.width, sorted_by) for slot in self.layout.slots)
         return self._strip([Segment(" " * GUTTER)], cells, self._paint.full("table--header"))
 
-    def row(self, key: Hashable, row: Row, look: Look, now: float) -> Strip:
-        """Return the line of a row, drawn anew only when row or look are others than last time."""
+    def line(self, row: Row | None, look: Look | None, key: Hashable | None, now: float, left: int) -> Strip:
+        """Return the line of a row from cell `left` on; drawn anew only when row or look are others than last time."""
+        if look is None:
+            return Strip.blank(self.width, self._paint.base)
+        if row is None:
+            return self._placeholder(look).crop_extend(left, left + self.width, self._line_style(look))
         kept = self._kept.get(key)
-        if kept is not None and kept[0] is row and kept[1] == look:
-            return kept[2]
-        strip = self._strip(self._gutter(look), self._cells(row, now), self._line_style(look))
-        self._kept[key] = (row, look, strip)
-        return strip
+        if kept is None or kept[0] is not row or kept[1] != look:
+            kept = row, look, self._strip(self._gutter(look), self._cells(row, now), self._line_style(look))
+            self._kept[key] = kept
+        return kept[2].crop_extend(left, left + self.width, self._line_style(look))
 
-    def forget(self, key: Hashable) -> None:
-        """Draw the row of `key` anew next time, even if it is the same object."""
-        self._kept.discard(key)
-
-    def placeholder(self, look: Look) -> Strip:
+    def _placeholder(self, look: Look) -> Strip:
         """Return the line of a row that is not loaded yet."""
         dots = "..." if self._ascii_only else "···"
         style = self._paint.partial("table--placeholder")
-        cells = (Text(dots[: slot.width], style, end="") for slot in self.layout.slots)
-        return self._strip(self._gutter(look), (_fitted(text, 3, "left") for text in cells), self._line_style(look))
+        cells = (_fitted(Text(dots[: slot.width], style), 3, "left") for slot in self.layout.slots)
+        return self._strip(self._gutter(look), cells, self._line_style(look))
 
     def message(self, line: str, width: int) -> Strip:
         """Return a line of the text that stands where rows would be."""
@@ -93,37 +98,58 @@ class LinePainter(Generic[Row]):
             Segment(" "),
         ]
 
-    def _cells(self, row: Row, now: float) -> Iterator[Text]:
-        for slot in self.layout.slots:
-            context = RenderContext(slot.width, now, self._ascii_only, self._paint.partial)
+    def _cells(self, row: Row, now: float) -> Iterator[list[Segment]]:
+        if now != self._now or not self._contexts:
+            self._now = now
+            self._contexts = [
+                RenderContext(slot.width, now, self._ascii_only, self._paint.partial) for slot in self.layout.slots
+            ]
+        for slot, context in zip(self.layout.slots, self._contexts, strict=True):
             yield _fitted(slot.column.cell(row, context), slot.width, slot.column.justify)
 
-    def _label(self, column: Column[Row], width: int, sorted_by: tuple[str, bool] | None) -> Text:
+    def _label(self, column: Column[Row], width: int, sorted_by: tuple[str, bool] | None) -> list[Segment]:
         label = column.label
         if sorted_by is not None and sorted_by[0] == column.id:
             up, down = ("^", "v") if self._ascii_only else ("↑", "↓")
             label = f"{label[: max(0, width - 2)]} {down if sorted_by[1] else up}"
-        return _fitted(Text(label, end=""), width, column.justify)
+        return _fitted(Text(label), width, column.justify)
 
-    def _strip(self, gutter: Iterable[Segment], cells: Iterable[Text], style: Style) -> Strip:
+    def _strip(self, gutter: Iterable[Segment], cells: Iterable[list[Segment]], style: Style) -> Strip:
         segments = list(gutter)
         x = GUTTER
         for slot, cell in zip(self.layout.slots, cells, strict=True):
             if slot.x > x:
                 segments.append(Segment(" " * (slot.x - x)))
-            segments.extend(cell.render(self._paint.console))
+            segments.extend(cell)
             x = slot.x + slot.width
         return Strip(Segment.apply_style(segments, style), x).simplify()
 
 
-def _fitted(text: Text, width: int, justify: str) -> Text:
-    """Return `text` in exactly `width` cells; a copy, since a cell may hand out one it keeps."""
-    text = text.copy()
-    text.stylize_before(text.style)  # Text.render leaves the base style out where there are no spans
-    text.truncate(width, overflow="ellipsis")
-    missing = max(0, width - text.cell_len)
-    if justify == "right":
-        text.pad_left(missing)
-    else:
-        text.pad_right(missing)
-    return text
+def _fitted(text: Text, width: int, justify: str) -> list[Segment]:
+    """Return `text` in exactly `width` cells. Its spans follow each other, as `append` makes them.
+
+    Not `Text.render`, which costs more than all the rest of a line: it allows for spans that lie over each other.
+    """
+    plain, base = text.plain, _style(text.style)
+    missing = width - cell_len(plain)
+    if missing < 0:
+        plain = clip(plain, width)
+        missing = width - cell_len(plain)
+    if not text.spans:
+        return [Segment(plain.rjust(len(plain) + missing) if justify == "right" else plain.ljust(len(plain) + missing), base)]
+    segments = [Segment(" " * missing)] if missing and justify == "right" else []
+    end = 0
+    for span in text.spans:
+        if span.start > end:
+            segments.append(Segment(plain[end : span.start], base))
+        segments.append(Segment(plain[span.start : span.end], base + _style(span.style)))
+        end = span.end
+    if end < len(plain):
+        segments.append(Segment(plain[end:], base))
+    if missing and justify != "right":
+        segments.append(Segment(" " * missing))
+    return segments
+
+
+def _style(style: str | Style) -> Style:
+    return Style.parse(style) if isinstance(style, str) else style

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic
 
@@ -105,8 +105,8 @@ class VirtualTable(RowView[Row], Generic[Row], can_focus=True):
 
     # -- what the screens do ----------------------------------------------------------------------------------------
 
-    def refresh_rows(self, keys: Collection[Hashable] | None = None) -> None:
-        """Take note that the source has changed; draws only lines whose row is another object, or is in `keys`."""
+    def refresh_rows(self) -> None:
+        """Take note that the source has changed; draws only lines whose row is another object than before."""
         if not self.is_attached:
             return  # nothing is laid out yet; on_mount comes back
         anchor, place = self._anchor()
@@ -120,18 +120,15 @@ class VirtualTable(RowView[Row], Generic[Row], can_focus=True):
         if had_rows != (self._count > 0):
             self.refresh()
         else:
-            self._refresh_changed(keys or ())
+            self._refresh_changed()
 
     def move_cursor(self, index: int) -> None:
         """Put the cursor on the row at `index`, or the nearest there is, and scroll it into view."""
-        before = self._cursor_index
         self._cursor_index = max(0, min(index, self._count - 1))
         self._at_top = self._cursor_index == 0
         self._take_key()
-        if before != self._cursor_index:
-            self.refresh_line(before + HEADER_LINES)
-            self.refresh_line(self._cursor_index + HEADER_LINES)
         self._reveal_cursor()
+        self._refresh_changed()
 
     def move_to_key(self, key: Hashable) -> bool:
         """Put the cursor on the row of `key`; False when its place is not known."""
@@ -173,18 +170,14 @@ class VirtualTable(RowView[Row], Generic[Row], can_focus=True):
             return None, 0
         if first <= self._cursor_index < first + self._page:
             return self._cursor_key, self._cursor_index
-        row = self._painted.get(first)
+        row, _look = self._painted.get(HEADER_LINES, (None, None))
         return (None if row is None else self._source.key(row)), first
 
     def _settle_cursor(self) -> None:
         """Find the cursor's row again; when it is gone, the cursor goes to the row now in its place."""
         kept = None if self._at_top and self.scroll_offset.y == 0 else self._cursor_key
         found = None if kept is None else self._source.index(kept)
-        before = self._cursor_index
-        self._cursor_index = max(0, min(before if found is None else found, self._count - 1))
-        if before != self._cursor_index:
-            self.refresh_line(before + HEADER_LINES)
-            self.refresh_line(self._cursor_index + HEADER_LINES)
+        self._cursor_index = max(0, min(self._cursor_index if found is None else found, self._count - 1))
         self._take_key()
 
     def _take_key(self) -> None:
@@ -205,7 +198,7 @@ class VirtualTable(RowView[Row], Generic[Row], can_focus=True):
     def _set_marks(self, marked: set[Hashable]) -> None:
         if marked != self.marked:
             self.marked = marked
-            self.refresh()
+            self._refresh_changed()
             self.post_message(self.MarksChanged(self))
 
     # -- keys and mouse ---------------------------------------------------------------------------------------------
