@@ -80,8 +80,8 @@ class Book:
     """Every attempt by id, the latest one of each task, and those that wait for a worker."""
 
     def __init__(self, first_id: int) -> None:
-        self._next_id = first_id
-        self._tries: dict[int, Try] = {}
+        self._first_id = first_id
+        self._tries: list[Try] = []
         self._latest: dict[TaskId, Try] = {}
         self._ready: deque[Try] = deque()
         self.unsettled = 0
@@ -89,9 +89,8 @@ class Book:
 
     def add(self, new: NewAttempt) -> Try:
         """Enter a new attempt; a queued one waits for a worker from now on."""
-        attempt = Try(self._next_id, new.number, new.task, new.status)
-        self._next_id += 1
-        self._tries[attempt.id] = attempt
+        attempt = Try(self._first_id + len(self._tries), new.number, new.task, new.status)
+        self._tries.append(attempt)
         self._latest[new.task.task_id] = attempt
         self.unsettled += 1
         if new.status is Status.QUEUED:
@@ -100,7 +99,8 @@ class Book:
 
     def get(self, attempt_id: int) -> Try | None:
         """Return the attempt with this id, if it is one of this run."""
-        return self._tries.get(attempt_id)
+        place = attempt_id - self._first_id
+        return self._tries[place] if 0 <= place < len(self._tries) else None
 
     def is_latest(self, attempt: Try) -> bool:
         """Tell whether no later attempt of the same task exists."""

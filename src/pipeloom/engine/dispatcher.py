@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import islice
 from typing import Any, Final
 
 from pipeloom.engine.book import Book, NewAttempt, Stop, Try, refusal
@@ -271,22 +272,27 @@ class Dispatcher:
             except WriterFailedError:
                 return
 
-    def _enter(self, new: list[NewAttempt]) -> list[int]:
+    def _enter(self, new: Iterable[NewAttempt]) -> list[int]:
         """Create attempts and their rows; returns the ids."""
-        if new and self._idle:
-            self._idle = False
-            self._elapsed_s = None
-            self._tell(0, RunChanged(RunStatus.RUNNING, None, self._workers))
-        now, rows = self._clock.now(), []
-        for one in new:
-            attempt = self._book.add(one)
-            if one.due_at is not None:
-                delay = (datetime.fromisoformat(one.due_at) - now).total_seconds()
-                self._timers.add(self._clock.monotonic() + delay, partial(self._retry_due, attempt))
-            rows.append(self._new_row(attempt, one.due_at, stamp(now)))
-        for start in range(0, len(rows), _SUBMIT_CHUNK):
-            self._tell(0, Submitted(tuple(rows[start : start + _SUBMIT_CHUNK])))
-        return [row.id for row in rows]
+        now, ids = self._clock.now(), []
+        at, coming = stamp(now), iter(new)
+        while chunk := list(islice(coming, _SUBMIT_CHUNK)):
+            if self._idle:
+                self._idle = False
+                self._elapsed_s = None
+                self._tell(0, RunChanged(RunStatus.RUNNING, None, self._workers))
+            rows = [self._new_row(self._add(one, now), one.due_at, at) for one in chunk]
+            self._tell(0, Submitted(tuple(rows)))
+            ids += [row.id for row in rows]
+        return ids
+
+    def _add(self, new: NewAttempt, now: datetime) -> Try:
+        """Enter an attempt in the book; one that waits for its time is woken up then."""
+        attempt = self._book.add(new)
+        if new.due_at is not None:
+            delay = (datetime.fromisoformat(new.due_at) - now).total_seconds()
+            self._timers.add(self._clock.monotonic() + delay, partial(self._retry_due, attempt))
+        return attempt
 
     def _new_row(self, attempt: Try, due_at: str | None, now: str) -> AttemptRow:
         params, _ = as_json(dict(given) if (given := task_params(attempt.task)) else None)

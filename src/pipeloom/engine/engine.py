@@ -118,8 +118,7 @@ class Engine(Dispatcher):
         new = first_attempts(self._tasks, earlier, resume, self._clock.now())
         with self._lock:
             self._timers.start()
-            self._enter(new)
-            if not new:
+            if not self._enter(new):
                 self._finish_run()
             self._fill()
         return opened.run

@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from typing import Any, Final
 
+from pipeloom.engine.records import Submitted
 from pipeloom.errors import WriterFailedError
 
 Entry = tuple[int, Any]
@@ -27,6 +29,7 @@ class Inbox:
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
         self._entries: deque[Entry] = deque()
+        self._submissions = 0
         self._bytes = 0
         """What was put since the inbox was last empty, about."""
         self._lock = threading.Lock()
@@ -63,9 +66,12 @@ class Inbox:
         with self._lock:
             for entry in entries:
                 self._append(entry)
+                self._submissions += type(entry[1]) is Submitted
 
     def drain(self, most: int, window_s: float, idle_s: float) -> tuple[list[Entry], bool]:
         """Return up to `most` entries in order, and whether the inbox is closed and empty after them.
+
+        Submitted attempts end their batch: there may be thousands of them, and whoever watches wants to see the first.
 
         Waits up to `idle_s` for the first entry, then up to `window_s` for company: a commit costs about the same
         for one entry as for thousands.
@@ -75,7 +81,7 @@ class Inbox:
                 self._wait_for(1, idle_s)
             if self._entries and len(self._entries) < most and not self._closed:
                 self._wait_for(most, window_s)
-            entries = [self._entries.popleft() for _ in range(min(most, len(self._entries)))]
+            entries = [self._entries.popleft() for _ in range(self._next_batch(most))]
             if not self._entries:
                 self._bytes = 0
             self._drained.notify_all()
@@ -100,6 +106,15 @@ class Inbox:
         """Let those who wait for room ask again whether they still want to."""
         with self._lock:
             self._drained.notify_all()
+
+    def _next_batch(self, most: int) -> int:
+        """Return how many entries the next batch has."""
+        if self._submissions:
+            for count, (_, entry) in enumerate(islice(self._entries, most), 1):
+                if type(entry) is Submitted:
+                    self._submissions -= 1
+                    return count
+        return min(most, len(self._entries))
 
     def _is_full(self) -> bool:
         return len(self._entries) >= self._capacity or self._bytes >= CAPACITY_BYTES

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -72,8 +72,8 @@ def earlier_run(path: Path, pipeline: str, run_id: int | None = None) -> Earlier
 
 def first_attempts(
     tasks: Sequence[TaskLike], earlier: Earlier | None, resume: Resume | None, now: datetime
-) -> list[NewAttempt]:
-    """Return what a run begins with: all tasks, or what is wanted again of an earlier run."""
+) -> Iterator[NewAttempt]:
+    """Yield what a run begins with: all tasks, or what is wanted again of an earlier run."""
     if earlier is None or resume is None:
-        return [NewAttempt(task) for task in tasks]
-    return [earlier.again(task, now) for task in tasks if earlier.wants(task.task_id, resume)]
+        return (NewAttempt(task) for task in tasks)
+    return (earlier.again(task, now) for task in tasks if earlier.wants(task.task_id, resume))

@@ -42,10 +42,11 @@ from pipeloom.tui.watcher import FileChanged, Watcher
 from pipeloom.tui.widgets.dialogs import ConfirmDialog, HelpDialog, help_sections
 
 DRAIN_S: Final = 0.05
-"""At most this often is the screen brought up to date."""
-_BUSY_SHARE: Final = 4
+_KEYS_DRAIN_S: Final = 0.25
+"""At most this often is the screen brought up to date; less often while keys are pressed, which come first."""
+_SHARE: Final = 4
 _KEYS_SHARE: Final = 20
-"""Of its time, the screen spends at most one part in so many on what was committed; less while keys are pressed."""
+"""Of its time, the screen spends at most one part in so many on what was committed."""
 _MANY: Final = 2_000
 _LONGEST_DRAIN_S: Final = 0.05
 _KEYS_S: Final = 1.0
@@ -140,7 +141,7 @@ class PipeloomApp(App[None]):
         if self.engine is not None:
             self.switch_mode("live")
             if self._start:
-                self._begin(self.engine)
+                self.call_after_refresh(self._begin, self.engine)  # many tasks take a while to enter: show the screen first
             else:
                 self.engine.add_sink(self.sink)
         elif self.db_path.exists():
@@ -254,8 +255,9 @@ class PipeloomApp(App[None]):
     def _fetch_soon(self) -> None:
         """Fetch what was committed, but not more often than the eye can follow, nor so often that keys have to wait."""
         now = self.monotonic()
-        share = _KEYS_SHARE if now - self.key_pressed_s < _KEYS_S else _BUSY_SHARE
-        wait = self._last_drain + max(DRAIN_S, self._drain_took_s * share) - now
+        keys = now - self.key_pressed_s < _KEYS_S
+        least, share = (_KEYS_DRAIN_S, _KEYS_SHARE) if keys else (DRAIN_S, _SHARE)
+        wait = self._last_drain + max(least, self._drain_took_s * share) - now
         if wait > 0:
             self.set_timer(wait, self.fetch)
         else:

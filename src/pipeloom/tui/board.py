@@ -49,7 +49,8 @@ class Board:
         self._is_sorted = False
         self._groups = [SortedNumbers() for _ in range(_GROUP_COUNT)]
         self._filter = Filter()
-        self._shown: set[int] = set()
+        self._shown = bytearray()
+        """For each place, whether its row passes the filter."""
         self._ended: deque[tuple[int, int]] = deque(maxlen=HISTORY_S + 1)
         self._started: float | None = None
         self._moved: dict[TaskId, float] = {}
@@ -82,7 +83,7 @@ class Board:
     def index(self, key: Hashable) -> int | None:
         """Return where the task is now; None when it does not pass the filter."""
         place = self._places.get(key)  # type: ignore[call-overload] # any hashable may be asked for
-        if place is None or place not in self._shown:
+        if place is None or not self._shown[place]:
             return None
         group = self._group(self._rows[place])
         return sum(map(len, self._groups[:group])) + self._groups[group].rank(self._ranks[place])
@@ -104,7 +105,7 @@ class Board:
     def set_filter(self, where: Filter) -> None:
         """Show only the tasks whose latest attempt passes."""
         self._filter = where
-        self._shown = {place for place, row in enumerate(self._rows) if not where or where.matches(row)}
+        self._shown = bytearray(not where or where.matches(row) for row in self._rows)
         self._regroup()
 
     def sort(self, order: SortKey | None, *, descending: bool = False) -> None:
@@ -124,7 +125,7 @@ class Board:
     def _regroup(self) -> None:
         ranks: list[list[int]] = [[] for _ in range(_GROUP_COUNT)]
         for rank, place in enumerate(self._by_rank):
-            if place in self._shown:
+            if self._shown[place]:
                 ranks[self._group(self._rows[place])].append(rank)
         self._groups = [SortedNumbers(group) for group in ranks]
 
@@ -172,6 +173,7 @@ class Board:
             self._rows.append(row)
             self._ranks.append(place)
             self._by_rank.append(place)
+            self._shown.append(False)
             self.counts[row.status] += 1
             self._show(place, row)
             return row.status in FINAL
@@ -194,12 +196,12 @@ class Board:
 
     def _show(self, place: int, row: AttemptRow) -> None:
         if not self._filter or self._filter.matches(row):
-            self._shown.add(place)
+            self._shown[place] = True
             self._groups[self._group(row)].add(self._ranks[place])
 
     def _hide(self, place: int, row: AttemptRow) -> None:
-        if place in self._shown:
-            self._shown.discard(place)
+        if self._shown[place]:
+            self._shown[place] = False
             self._groups[self._group(row)].remove(self._ranks[place])
 
     def _count_ended(self, second: int, count: int) -> None:

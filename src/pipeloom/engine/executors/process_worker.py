@@ -23,6 +23,9 @@ from pipeloom.text import first_line
 ORPHAN_GRACE_S: Final = 2.0
 """How long a task may take to stop when the program that wanted its result is gone."""
 
+_NICENESS: Final = 10
+"""All workers wait for the program that writes what they publish, and its user for its screen: it goes first."""
+
 
 def serve(connection: Connection, files: Sequence[str]) -> None:
     """Run attempts until told to stop; `files` are the paths of the modules that were loaded by path."""
@@ -30,6 +33,7 @@ def serve(connection: Connection, files: Sequence[str]) -> None:
     # decision. A handler, because SIG_IGN would be inherited by what a task starts: `Popen.terminate` must work there.
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
+    os.nice(_NICENESS)
     # What is printed is in the log; on a terminal it would only get in the way of the program's own bars.
     capture.start(echo=sys.stdout is not None and not sys.stdout.isatty())
     _Worker(connection, files).run()
