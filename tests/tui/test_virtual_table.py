@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.text import Text
 from textual.message import Message
+from textual.strip import Strip
 
 from pipeloom.tui.widgets.columns import GUTTER, fit
 from pipeloom.tui.widgets.virtual_table import Column, RenderContext, VirtualTable
@@ -153,14 +154,20 @@ async def test_it_can_be_filled_before_it_is_on_the_screen(themed_app: ThemedApp
 async def test_rows_that_keep_their_line_while_others_go_above_them_are_not_drawn_again(
     themed_app: ThemedApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table, source, drawn = make(100)
+    table, source, _drawn = make(100)
+    asked: list[int] = []
+    draw = table.render_line
+
+    def noted(y: int) -> Strip:
+        asked.append(y)
+        return draw(y)
+
     async with themed_app(table).run_test(size=(60, 20)) as pilot:
         await pilot.pause()
         table.move_cursor(50)
         await pilot.pause()
-        asked: list[int] = []
-        draw = table.render_line
-        monkeypatch.setattr(table, "render_line", lambda y: asked.append(y) or draw(y))
+        monkeypatch.setattr(table, "render_line", noted)
+        asked.clear()
         del source.rows[:30]
         table.refresh_rows()
         await pilot.pause()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from pipeloom.engine.records import Finish
-from pipeloom.messages import TaskId, TaskLike
+from pipeloom.messages import TaskLike
 from pipeloom.status import OPEN, WAITING, Status
 
 
@@ -30,6 +30,8 @@ class NewAttempt:
     status: Status = Status.QUEUED
     due_at: str | None = None
     """For one that is `retrying`: when it may start."""
+    after: Try | None = None
+    """The attempt of this run that it follows."""
 
 
 class Try:
@@ -38,6 +40,7 @@ class Try:
     __slots__ = (
         "abandoned",
         "finish",
+        "followed",
         "id",
         "killed",
         "muted",
@@ -69,6 +72,8 @@ class Try:
         """Ended in the file although its worker has not come back."""
         self.settled = False
         """Its end is on disk."""
+        self.followed = False
+        """A later attempt of the same task exists."""
 
     @property
     def deaf(self) -> bool:
@@ -77,12 +82,11 @@ class Try:
 
 
 class Book:
-    """Every attempt by id, the latest one of each task, and those that wait for a worker."""
+    """Every attempt by id, and those that wait for a worker."""
 
     def __init__(self, first_id: int) -> None:
         self._first_id = first_id
         self._tries: list[Try] = []
-        self._latest: dict[TaskId, Try] = {}
         self._ready: deque[Try] = deque()
         self.unsettled = 0
         """Attempts whose end is not on disk yet."""
@@ -91,7 +95,8 @@ class Book:
         """Enter a new attempt; a queued one waits for a worker from now on."""
         attempt = Try(self._first_id + len(self._tries), new.number, new.task, new.status)
         self._tries.append(attempt)
-        self._latest[new.task.task_id] = attempt
+        if new.after is not None:
+            new.after.followed = True
         self.unsettled += 1
         if new.status is Status.QUEUED:
             self._ready.append(attempt)
@@ -101,10 +106,6 @@ class Book:
         """Return the attempt with this id, if it is one of this run."""
         place = attempt_id - self._first_id
         return self._tries[place] if 0 <= place < len(self._tries) else None
-
-    def is_latest(self, attempt: Try) -> bool:
-        """Tell whether no later attempt of the same task exists."""
-        return self._latest[attempt.task.task_id] is attempt
 
     def make_ready(self, attempt: Try) -> None:
         """Let a `retrying` attempt wait for a worker like any other."""
@@ -121,7 +122,7 @@ class Book:
 
     def in_status(self, *statuses: Status) -> Iterator[Try]:
         """Yield the latest attempts that are in one of `statuses`."""
-        return (attempt for attempt in list(self._latest.values()) if attempt.status in statuses)
+        return (attempt for attempt in self._tries[:] if not attempt.followed and attempt.status in statuses)
 
     def waiting(self) -> int:
         """Return the number of entries in the queue for workers."""
@@ -129,7 +130,7 @@ class Book:
 
     def ends(self) -> set[Status]:
         """Return the statuses that the tasks' latest attempts are in."""
-        return {attempt.status for attempt in self._latest.values()}
+        return {attempt.status for attempt in self._tries if not attempt.followed}
 
     def settle(self, attempt: Try, status: Status) -> bool:
         """Note that the end of the attempt is on disk; returns False when it already was."""
@@ -141,9 +142,9 @@ class Book:
         return True
 
 
-def refusal(book: Book, attempt: Try) -> str | None:
+def refusal(attempt: Try) -> str | None:
     """Return why the attempt cannot be followed by a retry now, or None when it can."""
-    if not book.is_latest(attempt):
+    if attempt.followed:
         return "it has been retried already"
     if attempt.status is Status.RETRYING:
         return None

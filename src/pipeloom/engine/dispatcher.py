@@ -114,13 +114,13 @@ class Dispatcher:
                     result.refuse(attempt_id, "it is not an attempt of this run")
                 elif self._closing is not None:
                     result.refuse(attempt_id, "the run is being closed")
-                elif (why := refusal(self._book, attempt)) is not None:
+                elif (why := refusal(attempt)) is not None:
                     result.refuse(attempt_id, why)
                 elif attempt.status is Status.RETRYING:
                     self._requeue(attempt)
                     result.accept(attempt_id)
                 else:
-                    new.append(NewAttempt(attempt.task, attempt.number + 1))
+                    new.append(NewAttempt(attempt.task, attempt.number + 1, after=attempt))
             result.accept(*self._enter(new))
             self._fill()
         return result.frozen()
@@ -363,12 +363,12 @@ class Dispatcher:
         """Follow an error by the next attempt when the task or the policy grants one."""
         own = getattr(attempt.task, "retries", None)
         granted = own if isinstance(own, int) and not isinstance(own, bool) else self._policy.retries
-        again = attempt.retryable and self._book.is_latest(attempt)
+        again = attempt.retryable and not attempt.followed
         if not again or attempt.number > granted or self._closing is not None:
             return
         delay = self._policy.delay_s(attempt.number, self._random())
         due_at = stamp(self._clock.now() + timedelta(seconds=delay))
-        self._enter([NewAttempt(attempt.task, attempt.number + 1, Status.RETRYING, due_at)])
+        self._enter([NewAttempt(attempt.task, attempt.number + 1, Status.RETRYING, due_at, attempt)])
 
     def _requeue(self, attempt: Try) -> None:
         self._book.make_ready(attempt)

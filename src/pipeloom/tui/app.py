@@ -141,7 +141,8 @@ class PipeloomApp(App[None]):
         if self.engine is not None:
             self.switch_mode("live")
             if self._start:
-                self.call_after_refresh(self._begin, self.engine)  # many tasks take a while to enter: show the screen first
+                # Many tasks take a while to enter, and whoever waits should see something.
+                self.call_after_refresh(self._begin, self.engine)
             else:
                 self.engine.add_sink(self.sink)
         elif self.db_path.exists():

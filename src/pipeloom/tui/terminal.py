@@ -20,7 +20,7 @@ from platformdirs import user_log_path
 from textual.drivers.linux_driver import LinuxDriver
 
 from pipeloom.status import Exit
-from pipeloom.tui.priority import SHORT_S, priority_runner
+from pipeloom.tui.priority import priority_runner
 
 if TYPE_CHECKING:
     from pipeloom.tui.app import PipeloomApp
@@ -99,11 +99,6 @@ class _Screen(io.TextIOWrapper):
 
 class _Driver(LinuxDriver):
     """Textual's driver, for a program that was stopped without being asked (SIGSTOP) and then goes on."""
-
-    def write(self, data: str) -> None:
-        """Write, by a thread that soon gets the interpreter."""
-        sys.setswitchinterval(SHORT_S)
-        super().write(data)
 
     def _sigcont_application(self, *_: object) -> None:
         # Textual would start a second reader of the keyboard beside the first.

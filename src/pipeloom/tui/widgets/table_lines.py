@@ -136,7 +136,8 @@ def _fitted(text: Text, width: int, justify: str) -> list[Segment]:
         plain = clip(plain, width)
         missing = width - cell_len(plain)
     if not text.spans:
-        return [Segment(plain.rjust(len(plain) + missing) if justify == "right" else plain.ljust(len(plain) + missing), base)]
+        pad = " " * missing
+        return [Segment(pad + plain if justify == "right" else plain + pad, base)]
     segments = [Segment(" " * missing)] if missing and justify == "right" else []
     end = 0
     for span in text.spans:
