@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -10,13 +12,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipeloom.engine.engine import Engine
+from pipeloom.engine.options import EngineOptions
 from pipeloom.errors import StoreError
 from pipeloom.filters import parse
+from pipeloom.messages import TaskDef
+from pipeloom.pipeline import Pipeline
 from pipeloom.status import Status
 from pipeloom.store.connect import close_writer, open_writer
 from pipeloom.store.history import NEWEST, OLDEST, History, Sort, key_of, walk
 from pipeloom.store.ledger import Ledger
-from pipeloom.store.rows import AttemptRow
+from pipeloom.store.rows import AttemptRow, Past
 
 SORTS = [
     NEWEST,
@@ -143,3 +149,25 @@ def test_numbers_and_texts_that_sqlite_cannot_take_are_refused_with_a_sentence(m
         ):
             with pytest.raises(StoreError, match="cannot be read"):
                 call()
+
+
+def test_the_past_of_a_task_is_what_it_took_when_it_was_done_before(tmp_path: Path) -> None:
+    path = tmp_path / "etl.db"
+    for _ in range(2):
+        engine = Engine(path, Pipeline("p", [TaskDef(1, "good"), TaskDef(2, "bad")], _odd), EngineOptions(workers=1))
+        engine.start()
+        engine.wait()
+        engine.close()
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for run, took in ((1, 2.0), (2, 4.0)):
+            connection.execute("UPDATE task_runs SET duration_s=? WHERE run_id=?", (took, run))
+    with History(path) as history:
+        assert history.pasts("p", 3, [1, 2, 3]) == {1: Past(2.0, 2.0, 4.0)}
+        assert history.pasts("p", 2, [1]) == {1: Past(2.0, 2.0, 2.0)}
+        assert history.pasts("p", 1, [1]) == {}
+        assert history.pasts("other", 3, [1]) == {}
+
+
+def _odd(task: TaskDef, _q: Any) -> None:
+    if task.task_id == 2:
+        raise ValueError("two")

@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from textual.content import Content
 
+from pipeloom.engine.commands import EngineLoad
 from pipeloom.status import RunStatus, Status
-from pipeloom.tui.widgets.header import HeaderState, RunHeader, render_header
+from pipeloom.tui.screens.live_header import _sample
+from pipeloom.tui.widgets.header import HeaderState, RunHeader, Spent, render_header
 from pipeloom.tui.widgets.line_layout import Part, line
 
 STATE = HeaderState(
@@ -126,3 +128,18 @@ def test_a_line_drops_the_part_of_the_lowest_rank_first() -> None:
     assert line(left, right, 6).plain == "aaa   "
     assert line(left, right, 2).plain == "a…"
     assert line([], [], 3).plain == "   "
+
+
+def test_the_fourth_line_says_where_the_time_goes() -> None:
+    state = replace(STATE, spent=Spent(0.75, 0.05, 0.2, 0.0), backlog=12, commits_per_s=98.2, commit_s=0.0041)
+    *_, load = render_header(state, 120, 4).plain.split("\n")
+    assert load.startswith("time  working 75% · waiting for the writer 5% · backing off 20% · idle 0% ")
+    assert load.endswith("queue 12 · 98 commits/s of 4 ms")
+    assert len(render_header(state, 40, 4).plain.split("\n")[-1]) == 40
+
+
+def test_a_sample_tells_who_works_who_waits_and_for_what() -> None:
+    load = EngineLoad(workers=4, busy=2, leaked=0, waiting=0, backlog=0, paused=False, blocked=1)
+    assert _sample(load, retrying=1) == Spent(0.25, 0.25, 0.25, 0.25)
+    assert _sample(load, retrying=9) == Spent(0.25, 0.25, 0.5, 0.0)
+    assert _sample(replace(load, busy=6, blocked=0), retrying=1) == Spent(1.0, 0.0, 0.0, 0.0)

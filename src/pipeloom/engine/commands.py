@@ -50,3 +50,5 @@ class EngineLoad:
     backlog: int
     """Entries in the writer's queue."""
     paused: bool
+    blocked: int = 0
+    """Workers that wait for the writer."""

@@ -170,7 +170,13 @@ class Dispatcher:
         """Return how busy the engine is."""
         with self._lock:
             return EngineLoad(
-                self._workers, self._busy, self._leaked, self._book.waiting(), len(self._inbox), self._paused
+                self._workers,
+                self._busy,
+                self._leaked,
+                self._book.waiting(),
+                len(self._inbox),
+                self._paused,
+                self._inbox.blocked,
             )
 
     # -- what the executor reports ---------------------------------------------------------------------------------

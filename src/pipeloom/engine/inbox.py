@@ -29,6 +29,8 @@ class Inbox:
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
         self._entries: deque[Entry] = deque()
+        self.blocked = 0
+        """Workers that wait for room, now."""
         self._submissions = 0
         self._bytes = 0
         """What was put since the inbox was last empty, about."""
@@ -56,7 +58,9 @@ class Inbox:
             while self._is_full() and self._failure is None:
                 if given_up is not None and given_up():
                     return False
+                self.blocked += 1
                 self._drained.wait()
+                self.blocked -= 1
             self._append(entry)
             self._bytes += weight
         return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Self
@@ -15,7 +15,7 @@ from pipeloom.filters import Filter
 from pipeloom.messages import TaskId
 from pipeloom.status import FINAL, RunStatus, Status
 from pipeloom.store.inspect import FileKind, inspect, open_reader
-from pipeloom.store.rows import AttemptRow, LogRow, RunRow, Standing
+from pipeloom.store.rows import AttemptRow, LogRow, Past, RunRow, Standing
 
 _TEXT_LIMIT: Final = 1 << 16
 _PAGE_TEXT_LIMIT: Final = 500
@@ -149,6 +149,15 @@ class History:
         rows = self._rows(_STANDINGS, [run_id])
         return {task_id: _standing(status, attempt, due_at) for task_id, status, attempt, due_at, _ in rows}
 
+    def pasts(self, pipeline: str, before: int, task_ids: Iterable[TaskId]) -> dict[TaskId, Past]:
+        """Return what tasks of a pipeline took when they were done, in its last runs before run `before`."""
+        runs = [run for (run,) in self._rows(_PAST_RUNS, [pipeline, before])]
+        if not runs:
+            return {}
+        sql = _PAST_DURATIONS.format(runs=", ".join("?" * len(runs)))
+        took = {task_id: [row[0] for row in self._rows(sql, [*runs, task_id])] for task_id in task_ids}
+        return {task_id: _past(durations) for task_id, durations in took.items() if durations}
+
     def logs(self, attempt_id: int, limit: int = 2000) -> list[LogRow]:
         """Return the first `limit` lines of an attempt's log."""
         text = f"substr(text, 1, {_TEXT_LIMIT})"
@@ -189,6 +198,20 @@ WITH RECURSIVE family(id, generation) AS (
 SELECT task_id, status, attempt, due_at, max(id) FROM task_runs
 WHERE run_id IN (SELECT id FROM family) GROUP BY task_id
 """
+
+
+_PAST_RUNS: Final = "SELECT id FROM pipeline_runs WHERE pipeline = ? AND id < ? ORDER BY id DESC LIMIT 10"
+_PAST_DURATIONS: Final = """
+SELECT duration_s FROM task_runs WHERE run_id IN ({runs}) AND task_id = ? AND status = 'done'
+AND typeof(duration_s) = 'real' ORDER BY duration_s
+"""
+
+
+def _past(durations: list[float]) -> Past:
+    """Return median and quartiles of durations in order: the nearest there is."""
+    last = len(durations) - 1
+    low, median, high = (durations[round(last * share)] for share in (0.25, 0.5, 0.75))
+    return Past(median, low, high)
 
 
 def _standing(status: Any, attempt: Any, due_at: Any) -> Standing:

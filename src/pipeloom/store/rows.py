@@ -74,6 +74,16 @@ class LogRow:
     """Its number in the log, from 1; a gap before it is what was left out."""
 
 
+class Past(NamedTuple):
+    """What the attempts of a task took that were done in earlier runs, in seconds."""
+
+    median_s: float
+    low_s: float
+    """A quarter of them took less."""
+    high_s: float
+    """A quarter of them took more."""
+
+
 class Standing(NamedTuple):
     """How a task stands after a run: the end of its latest attempt. An attempt that nobody ended was interrupted."""
 

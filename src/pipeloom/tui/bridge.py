@@ -44,6 +44,8 @@ class Delivery:
     """Entries that waited in the writer's queue at the last commit."""
     wal_bytes: int = 0
     """Size of the write-ahead log after the last commit."""
+    commits: int = 0
+    """Transactions."""
 
 
 @dataclass(slots=True)
@@ -57,6 +59,7 @@ class Mailbox:
     _took_s: float = 0.0
     _backlog: int = 0
     _wal_bytes: int = 0
+    _commits: int = 0
     _called: bool = False
 
     def put(self, batch: CommitBatch) -> bool:
@@ -65,6 +68,7 @@ class Mailbox:
             self._attempts.update((row.id, row) for row in batch.attempts)
             self._run = batch.run or self._run
             self._messages += batch.messages
+            self._commits += 1
             self._took_s, self._backlog, self._wal_bytes = batch.took_s, batch.backlog, batch.wal_bytes
             first, self._called = not self._called, True
             return first
@@ -73,8 +77,10 @@ class Mailbox:
         """Return what has gathered; the next `put` asks for a wake-up again."""
         with self._lock:
             attempts = tuple(self._attempts.values())
-            delivery = Delivery(attempts, self._run, self._messages, self._took_s, self._backlog, self._wal_bytes)
-            self._attempts, self._run, self._messages, self._called = {}, None, 0, False
+            delivery = Delivery(
+                attempts, self._run, self._messages, self._took_s, self._backlog, self._wal_bytes, self._commits
+            )
+            self._attempts, self._run, self._messages, self._commits, self._called = {}, None, 0, 0, False
             return delivery
 
 

@@ -60,6 +60,14 @@ def eta(seconds: object) -> str:
     return f"~{round(value / 86_400)}d"
 
 
+def eta_range(low: float, high: float) -> str:
+    """Return "1–4m": both ends in the unit of the upper one."""
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "m"), (1, "s")):
+        if high >= size * 1.5 or size == 1:
+            return f"{int(low // size)}–{max(1, math.ceil(high / size))}{unit}"
+    return ""
+
+
 def short(value: object) -> str:
     """Return "0.4", "12", "1.2k" or "3.4M"."""
     amount = number(value)

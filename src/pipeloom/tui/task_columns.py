@@ -7,9 +7,10 @@ from collections.abc import Callable
 from rich.text import Text
 
 from pipeloom.status import ACTIVE, FINAL, Status
-from pipeloom.store.rows import AttemptRow
+from pipeloom.store.rows import AttemptRow, Past
 from pipeloom.text import clean
 from pipeloom.tui import format as fmt
+from pipeloom.tui.estimate import Estimate, estimate
 from pipeloom.tui.glyphs import status_text
 from pipeloom.tui.text import cell, cell_first_line, clip_middle
 from pipeloom.tui.widgets.bar import bar
@@ -22,13 +23,29 @@ _WHOLE_TIME = len("2026-08-01 12:00:41")
 
 
 def live_columns(
-    tries: int, silent_s: Callable[[AttemptRow], float], grace_s: float = 10.0
+    tries: int,
+    silent_s: Callable[[AttemptRow], float],
+    grace_s: float = 10.0,
+    past: Callable[[AttemptRow], Past | None] = lambda _row: None,
 ) -> list[Column[AttemptRow]]:
     """Return the columns of the live table; `tries` is how many attempts a task is granted.
 
     `silent_s` tells for how long a row has not changed: one that was asked to stop more than `grace_s` ago does not
-    respond.
+    respond. `past` tells what the task took in earlier runs.
     """
+
+    def estimated(row: AttemptRow, ctx: RenderContext) -> Estimate | None:
+        return estimate(row, fmt.seconds_since(row.started_at, ctx.now), past(row))
+
+    def progress(row: AttemptRow, ctx: RenderContext) -> Text:
+        told = estimated(row, ctx)
+        return _progress(row, ctx, None if told is None else told.ghost)
+
+    def eta(row: AttemptRow, ctx: RenderContext) -> Text:
+        if row.status is Status.RETRYING and (due := fmt.moment(row.due_at)) is not None:
+            return cell(fmt.eta(max(0.0, due.timestamp() - ctx.now)), ctx.style("status--retrying"))
+        told = estimated(row, ctx)
+        return Text("") if told is None else cell(told.label, ctx.style("table--muted"))
 
     def attempt(row: AttemptRow, ctx: RenderContext) -> Text:
         text = f"{row.attempt}/{max(tries, row.attempt)}" if tries > 1 else str(row.attempt)
@@ -40,16 +57,21 @@ def live_columns(
             return cell(f"not responding {fmt.stopwatch(silent)}", ctx.style("status--cancelling"))
         if row.status is Status.RUNNING and row.step is not None and silent >= _LONG_S:
             return cell(f"no progress {fmt.stopwatch(silent)}", ctx.style("status--retrying"))
+        told = estimated(row, ctx)
+        if told is not None and told.slow is not None:
+            slow = cell(f"{told.slow:.1f}× slow", ctx.style("status--retrying"))
+            rest = _message(row, ctx)
+            return slow.append("  ").append(rest.plain, rest.style) if rest.plain else slow
         return _message(row, ctx)
 
     return [
         Column("id", "ID", _task_id, 5, share=0, justify="right"),
         Column("task", "Task", _name, 20, share=3, max_width=44),
         Column("status", "Status", _status, 12),
-        Column("progress", "Progress", _progress, 14, share=3, max_width=44),
+        Column("progress", "Progress", progress, 14, share=3, max_width=44),
         Column("try", "Try", attempt, 3 if tries < 2 else 4, justify="right", hide_below=90),
         Column("elapsed", "Time", _elapsed, 6, justify="right"),
-        Column("eta", "ETA", _eta, 5, justify="right", hide_below=96),
+        Column("eta", "ETA", eta, 6, justify="right", hide_below=96),
         Column("message", "Message", message, 12, share=4),
     ]
 
@@ -88,12 +110,18 @@ def _status(row: AttemptRow, ctx: RenderContext) -> Text:
     return status_text(row.status, ctx.style, ascii_only=ctx.ascii_only)
 
 
-def _progress(row: AttemptRow, ctx: RenderContext) -> Text:
+def _progress(row: AttemptRow, ctx: RenderContext, ghost: float | None = None) -> Text:
     if row.status is Status.QUEUED and row.progress is None:
         return Text("")
     width = max(0, ctx.width - _PERCENT)
     drawn = bar(
-        row.progress, width, ctx.style(f"status--{row.status}"), ctx.style("table--rail"), ascii_only=ctx.ascii_only
+        row.progress,
+        width,
+        ctx.style(f"status--{row.status}"),
+        ctx.style("table--rail"),
+        ghost=ghost,
+        ghost_style=ctx.style("table--muted"),
+        ascii_only=ctx.ascii_only,
     )
     if row.progress is not None:
         return drawn.append(fmt.percent(row.progress).rjust(_PERCENT))
@@ -107,16 +135,6 @@ def _elapsed(row: AttemptRow, ctx: RenderContext) -> Text:
     if row.status in ACTIVE:
         return cell(fmt.duration(fmt.seconds_since(row.started_at, ctx.now)))
     return Text("")
-
-
-def _eta(row: AttemptRow, ctx: RenderContext) -> Text:
-    """Return what is left by the task's own pace so far, or the time until a retry."""
-    if row.status is Status.RETRYING and (due := fmt.moment(row.due_at)) is not None:
-        return cell(fmt.eta(max(0.0, due.timestamp() - ctx.now)), ctx.style("status--retrying"))
-    elapsed = fmt.seconds_since(row.started_at, ctx.now)
-    if row.status is not Status.RUNNING or elapsed is None or not row.progress or row.progress < 0.05:
-        return Text("")
-    return cell(fmt.eta(elapsed * (1 - row.progress) / row.progress), ctx.style("table--muted"))
 
 
 def _message(row: AttemptRow, ctx: RenderContext) -> Text:

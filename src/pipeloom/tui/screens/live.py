@@ -10,11 +10,12 @@ from textual.binding import BindingType
 from textual.content import Content
 
 from pipeloom.status import ACTIVE, FINAL, OPEN, WAITING, Status
-from pipeloom.store.rows import AttemptRow, LogRow
+from pipeloom.store.rows import AttemptRow, LogRow, RunRow
 from pipeloom.tui import format as fmt
 from pipeloom.tui.bridge import Delivery
 from pipeloom.tui.keys import key
 from pipeloom.tui.screens.live_header import HeaderSource
+from pipeloom.tui.screens.pasts import Pasts
 from pipeloom.tui.screens.reading import read_logs
 from pipeloom.tui.screens.table_screen import SHARED_KEYS, TableScreen
 from pipeloom.tui.sorting import COLUMNS, Sorting
@@ -53,7 +54,10 @@ class LiveScreen(TableScreen):
         engine = self.app.engine
         tries, grace = (1, 0.0) if engine is None else (engine.tries, engine.options.grace_s)
         yield RunHeader()
-        columns = live_columns(tries, lambda row: self.app.board.silent_s(row, self.app.monotonic()), grace)
+        self._pasts = Pasts(self.app.db_path)
+        columns = live_columns(
+            tries, lambda row: self.app.board.silent_s(row, self.app.monotonic()), grace, self._pasts.of
+        )
         yield from self.compose_panes(self.app.board, columns, "No tasks yet.")
 
     def on_mount(self) -> None:
@@ -89,9 +93,16 @@ class LiveScreen(TableScreen):
         if self._sorting.is_due(self.app.monotonic(), self.app.key_pressed_s):
             self._sort()
         self._header.state = self._source.state()
+        run = self.app.board.run
+        if self._pasts.has_wishes and run is not None:
+            self._learn(run)
         row = self._row()
         if self.detail.display and row is not None and row.status in ACTIVE:
             self._load_log(row)
+
+    @work(exclusive=True, group="pasts")
+    async def _learn(self, run: RunRow) -> None:
+        await self._pasts.learn(run)
 
     def _show_tally(self) -> None:
         board, marked = self.app.board, len(self.table.marked)

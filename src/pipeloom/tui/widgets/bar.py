@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from rich.style import Style
 from rich.text import Text
 from textual.content import Content
 
 from pipeloom.tui.format import number
+
+GHOST: Final = "┃"
 
 
 def fraction(progress: object) -> float | None:
@@ -33,11 +37,26 @@ def pieces(progress: object, width: int, *, ascii_only: bool = False) -> tuple[s
 
 
 def bar(
-    progress: object, width: int, fill: str | Style = "", rail: str | Style = "", *, ascii_only: bool = False
+    progress: object,
+    width: int,
+    fill: str | Style = "",
+    rail: str | Style = "",
+    *,
+    ghost: float | None = None,
+    ghost_style: str | Style = "",
+    ascii_only: bool = False,
 ) -> Text:
-    """Return the bar as Rich text, for a cell of a table."""
+    """Return the bar as Rich text, for a cell of a table; `ghost` (0..1) is a mark on it."""
     filled, empty = pieces(progress, width, ascii_only=ascii_only)
-    return Text(no_wrap=True, end="").append(filled, fill).append(empty, rail)
+    text = Text(no_wrap=True, end="")
+    if ghost is None or width <= 0:
+        return text.append(filled, fill).append(empty, rail)
+    place = min(width - 1, int(ghost * width))
+    mark = "|" if ascii_only else GHOST
+    before, after = filled[:place], filled[place + 1 :]
+    text.append(before, fill).append(empty[: max(0, place - len(filled))], rail)
+    text.append(mark, ghost_style)
+    return text.append(after, fill).append(empty[max(0, place + 1 - len(filled)) :], rail)
 
 
 def bar_content(progress: object, width: int, fill: str, rail: str = "$rail", *, ascii_only: bool = False) -> Content:

@@ -1,4 +1,4 @@
-"""The three lines that say how a run stands."""
+"""The lines that say how a run stands."""
 
 from __future__ import annotations
 
@@ -34,6 +34,18 @@ _BAD: Final = frozenset({Status.ERROR, Status.INTERRUPTED})
 _ALWAYS: Final = frozenset({Status.RUNNING, Status.QUEUED, Status.DONE, Status.ERROR})
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Where the workers' time went lately, in shares of 1."""
+
+    working: float = 0.0
+    writer: float = 0.0
+    """They waited for the writer."""
+    backoff: float = 0.0
+    """They had nothing to do but retries whose time had not come."""
+    idle: float = 0.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeaderState:
     """All that a `RunHeader` shows. Equal states are drawn once."""
@@ -50,6 +62,12 @@ class HeaderState:
     history: tuple[float, ...] = ()
     """Tasks that ended in each of the last seconds, oldest first."""
     messages_per_s: float | None = None
+    commits_per_s: float | None = None
+    commit_s: float | None = None
+    """What the last commit took."""
+    backlog: int = 0
+    """Messages that wait for the writer."""
+    spent: Spent | None = None
     busy: int = 0
     workers: int = 0
     leaked: int = 0
@@ -72,7 +90,7 @@ class HeaderState:
 
 
 class RunHeader(Widget):
-    """Name, progress and load of a run in three lines; narrow ones lose parts, never their shape."""
+    """Name, progress, counts and load of a run, a line each; narrow ones lose parts, never their shape."""
 
     DEFAULT_CSS = """
     RunHeader {
@@ -92,14 +110,13 @@ class RunHeader(Widget):
         """Draw the state for the width there is."""
         if self.state is None:
             return Content("")
-        return render_header(self.state, self.content_size.width, ascii_only=self.ascii_only)
+        return render_header(self.state, self.content_size.width, self.content_size.height, ascii_only=self.ascii_only)
 
 
-def render_header(state: HeaderState, width: int, *, ascii_only: bool = False) -> Content:
-    """Return the three lines, each `width` cells."""
-    return Content("\n").join(
-        (_title(state, width, ascii_only), _progress(state, width, ascii_only), _counts(state, width, ascii_only))
-    )
+def render_header(state: HeaderState, width: int, height: int = 3, *, ascii_only: bool = False) -> Content:
+    """Return the lines, each `width` cells: the most important `height` of them."""
+    lines = (_title, _progress, _counts, _load)[:height]
+    return Content("\n").join(draw(state, width, ascii_only) for draw in lines)
 
 
 def _title(state: HeaderState, width: int, ascii_only: bool) -> Content:
@@ -153,6 +170,33 @@ def _counts(state: HeaderState, width: int, ascii_only: bool) -> Content:
     if sum(part.content.cell_length + len(part.before) for part in left) > width:
         left = [_count(state, status, words=False, ascii_only=ascii_only) for status in _shown(state)]
     return line(left, right, width)
+
+
+def _load(state: HeaderState, width: int, ascii_only: bool) -> Content:
+    """Say where the workers' time goes, and how the writer keeps up."""
+    dot = " · " if not ascii_only else " - "
+    latency = f" of {max(1, round(state.commit_s * 1000))} ms" if state.commit_s is not None else ""
+    right = [
+        Part(content(f"queue {fmt.count(state.backlog)}", "$muted"), 2),
+        Part(
+            content(f"{fmt.rate(state.commits_per_s, 'commits')}{latency}" if state.commits_per_s else "", "$muted"),
+            3,
+            dot,
+        ),
+    ]
+    if state.spent is None:
+        return line([], right if state.status is RunStatus.RUNNING else [], width)
+    shares = (
+        ("working", state.spent.working, "$status-running"),
+        ("waiting for the writer", state.spent.writer, "$status-cancelling"),
+        ("backing off", state.spent.backoff, "$status-retrying"),
+        ("idle", state.spent.idle, "$muted"),
+    )
+    left = [
+        Part(content(f"{name} {fmt.percent(share)}", style if share >= 0.005 else "$faint"), 20 - place, dot)
+        for place, (name, share, style) in enumerate(shares)
+    ]
+    return line([Part(content("time", "$muted"), 1), *left], right, width)
 
 
 def _shown(state: HeaderState) -> list[Status]:
