@@ -193,7 +193,11 @@ def _load(state: HeaderState, width: int, ascii_only: bool) -> Content:
         ("idle", state.spent.idle, "$muted"),
     )
     left = [
-        Part(content(f"{name} {fmt.percent(share)}", style if share >= 0.005 else "$faint"), 20 - place, dot)
+        Part(
+            content(f"{name} {fmt.percent(share)}", style if share >= 0.005 else "$faint"),
+            20 - place,
+            dot if place else "  ",
+        )
         for place, (name, share, style) in enumerate(shares)
     ]
     return line([Part(content("time", "$muted"), 1), *left], right, width)
