@@ -109,7 +109,7 @@ def test_on_cancel_is_called_once_from_another_thread(bench: Any, gate: Any) -> 
 def test_c7_cancel_is_idempotent_and_says_why_it_refuses(bench: Any) -> None:
     engine = bench.run(lambda task, q: None)
     assert engine.cancel([1, 99]).refused == {
-        1: "it has ended already (done)",
+        1: "it has ended already: done",
         99: "it is not an attempt of this run",
     }
 

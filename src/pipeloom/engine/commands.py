@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
+
+ENDED_ALREADY: Final = "it has ended already: "
+"""What the refusal of an attempt that has ended begins with; its status follows."""
 
 
 @dataclass(frozen=True, slots=True)

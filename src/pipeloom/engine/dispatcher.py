@@ -17,7 +17,7 @@ from typing import Any, Final
 from pipeloom.engine.book import Book, NewAttempt, Stop, Try, refusal
 from pipeloom.engine.checks import KEPT_TEXT, as_json
 from pipeloom.engine.clock import Clock, stamp
-from pipeloom.engine.commands import Answer, CommandResult, EngineLoad
+from pipeloom.engine.commands import ENDED_ALREADY, Answer, CommandResult, EngineLoad
 from pipeloom.engine.executors.base import Attempt, Executor, Outcome
 from pipeloom.engine.fold import Rejection
 from pipeloom.engine.inbox import Inbox
@@ -98,7 +98,7 @@ class Dispatcher:
                     running.append(attempt_id)
                     result.accept(attempt_id)
                 else:
-                    result.refuse(attempt_id, f"it has ended already ({attempt.status})")
+                    result.refuse(attempt_id, f"{ENDED_ALREADY}{attempt.status}")
         self._executor.cancel(running)
         self._inbox.wake()
         return result.frozen()

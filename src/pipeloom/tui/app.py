@@ -7,7 +7,8 @@ import gc
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Final
@@ -19,6 +20,7 @@ from textual.events import Event, Key
 from textual.message import Message
 from textual.signal import Signal
 
+from pipeloom.engine.commands import ENDED_ALREADY
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.resume import Resume
 from pipeloom.engine.tally import RunSummary
@@ -362,16 +364,17 @@ class PipeloomApp(App[None]):
     def _go(self) -> None:
         self.exit()
 
-    def report(self, verb: str, accepted: Iterable[int], refused: dict[int, str]) -> None:
-        """Tell in one toast what a command did."""
-        done = len(list(accepted))
-        parts = [f"{_tasks(done)} {verb}"] if done else []
-        reasons: dict[str, int] = {}
-        for reason in refused.values():
-            reasons[reason] = reasons.get(reason, 0) + 1
-        parts += [f"{count:,} refused: {reason}" for reason, count in reasons.items()]
+    def report(self, done: dict[str, int], refused: dict[int, str]) -> None:
+        """Tell in one toast what a command did: how many tasks met which fate, and why others were refused."""
+        parts = [f"{count:,} {fate}" for fate, count in done.items() if count]
+        problem = not parts
+        for reason, count in Counter(refused.values()).items():
+            ended = reason.startswith(ENDED_ALREADY)
+            parts.append(
+                f"{count:,} already {reason[len(ENDED_ALREADY) :]}" if ended else f"{count:,} refused: {reason}"
+            )
         if parts:
-            self.tell("; ".join(parts), problem=not done)
+            self.tell(", ".join(parts), problem=problem)
 
 
 def _tasks(count: int) -> str:

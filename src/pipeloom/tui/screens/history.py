@@ -220,7 +220,7 @@ class HistoryScreen(TableScreen):
         engine = self.app.engine
         if engine is not None and engine.is_started and run_id == engine.run_id:
             result = engine.retry([row.id for row in rows])
-            self.app.report("queued again", result.accepted, result.refused)
+            self.app.report({"queued again": len(result.accepted)}, result.refused)
             self.table.clear_marks()
         else:
             self._retry_earlier(run_id, {row.task_id: row.name for row in rows})

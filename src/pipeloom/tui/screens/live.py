@@ -217,7 +217,9 @@ class LiveScreen(TableScreen):
         label = "Cancel task" if len(rows) == 1 else "Cancel tasks"
         if await self.app.push_screen_wait(ConfirmDialog(title, _named(rows), label, cancel_label="Back")):
             result = engine.cancel([row.id for row in rows])
-            self.app.report("asked to stop", result.accepted, result.refused)
+            waiting = {row.id for row in rows if row.status in WAITING}
+            cancelled = len(waiting.intersection(result.accepted))
+            self.app.report({"cancelled": cancelled, "asked to stop": len(result.accepted) - cancelled}, result.refused)
 
     async def _abandon(self, ids: list[int], rows: list[AttemptRow]) -> None:
         """Offer to give up on workers that do not stop: a thread, unlike a process, cannot be killed."""
@@ -228,7 +230,7 @@ class LiveScreen(TableScreen):
         dialog = ConfirmDialog("Abandon what does not stop?", body, "Abandon", cancel_label="Wait")
         if engine is not None and await self.app.push_screen_wait(dialog):
             result = engine.abandon(ids)
-            self.app.report("abandoned", result.accepted, result.refused)
+            self.app.report({"abandoned": len(result.accepted)}, result.refused)
 
     def action_retry(self) -> None:
         """Run the targets again."""
@@ -237,7 +239,7 @@ class LiveScreen(TableScreen):
     def _retry(self, ids: list[int]) -> None:
         if self.app.engine is not None and ids:
             result = self.app.engine.retry(ids)
-            self.app.report("queued again", result.accepted, result.refused)
+            self.app.report({"queued again": len(result.accepted)}, result.refused)
             self.table.clear_marks()
 
     @work

@@ -27,6 +27,7 @@ SHARED_KEYS: Final[list[BindingType]] = [
     key("slash", "filter", "Filter", "Show only the rows that match.", "table.filter", display="/"),
     key("d", "detail", "Detail", "Show or hide what is known about the row.", "table.detail"),
     key("l", "log", "Log", "Show the log of the row.", "table.log", footer=False),
+    key("y", "copy", "Copy", "Copy what the detail shows, else the row.", "table.copy", footer=False),
     key("space", "mark", "Mark", "Mark the row, or unmark it.", "table.mark", footer=False),
     key("v", "mark_range", "Range", "Mark from the last mark to the cursor.", "table.range", footer=False),
     key("u", "unmark", "Unmark", "Unmark all rows.", "table.unmark", footer=False),
@@ -76,6 +77,10 @@ class TableScreen(Screen[None]):
     def _back_to_table(self) -> None:
         self.set_focus(self.table)
 
+    @on(DetailPane.Told)
+    def _tell(self, event: DetailPane.Told) -> None:
+        self.app.tell(event.sentence, problem=event.problem)
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer the way back only where there is one."""
         if action == "back":
@@ -97,7 +102,17 @@ class TableScreen(Screen[None]):
         """Show the log."""
         self.detail.display = True
         self.detail.show_tab("log")
+        self.detail.begin()
         self.follow()
+
+    def action_copy(self) -> None:
+        """Put text on the clipboard of the terminal (OSC 52)."""
+        row = self.table.cursor_row
+        if row is None:
+            return
+        text = self.detail.plain if self.detail.display else f"{row.task_id}\t{row.name}\t{row.status}\t{row.message}"
+        self.app.copy_to_clipboard(text)
+        self.app.tell("Copied.")
 
     def action_back(self) -> None:
         """Hide the detail, or clear the filter."""

@@ -38,6 +38,8 @@ class VirtualTable(RowView[Row], Generic[Row], can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "Up", show=False, id="table.up", tooltip="Go to the row above."),
         Binding("down,j", "move(1)", "Down", show=False, id="table.down", tooltip="Go to the row below."),
+        Binding("shift+up", "extend(-1)", "Mark up", show=False, id="table.mark_up", tooltip="Mark, going up."),
+        Binding("shift+down", "extend(1)", "Mark down", show=False, id="table.mark_down", tooltip="Mark, going down."),
         Binding("pageup", "page(-1)", "Page up", show=False, id="table.page_up", tooltip="Go one page up."),
         Binding("pagedown", "page(1)", "Page down", show=False, id="table.page_down", tooltip="Go one page down."),
         Binding("home", "first", "First", show=False, id="table.first", tooltip="Go to the first row."),
@@ -206,6 +208,14 @@ class VirtualTable(RowView[Row], Generic[Row], can_focus=True):
     def action_move(self, lines: int) -> None:
         """Move the cursor by `lines`."""
         self.move_cursor(self._cursor_index + lines)
+
+    def action_extend(self, lines: int) -> None:
+        """Move the cursor by `lines`, marking the rows that it leaves and reaches."""
+        start = self._cursor_index
+        self.move_cursor(start + lines)
+        low, high = sorted((start, self._cursor_index))
+        self.mark(self._source.key(row) for row in self._source.window(low, high + 1) if row is not None)
+        self._mark_anchor = self._cursor_key
 
     def action_page(self, pages: int) -> None:
         """Move the cursor by screens full."""
