@@ -30,6 +30,8 @@ OPENS = {
 MAY_OPEN = {
     "store/owner.py",
     "store/filesystem.py",
+    "tui/memory.py",
+    "tui/settings.py",
     "tui/terminal.py",
     "tui/theme.py",
     "console/logging.py",

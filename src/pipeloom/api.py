@@ -163,7 +163,7 @@ def _run_in_tui(engine: Engine) -> RunSummary:
     from pipeloom.tui.app import PipeloomApp
     from pipeloom.tui.terminal import run_app
 
-    app = PipeloomApp(engine.db_path, engine)
+    app = PipeloomApp.of_user(engine.db_path, engine)
     run_app(app)
     if app.start_error is not None:
         raise app.start_error

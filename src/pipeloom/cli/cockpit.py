@@ -70,6 +70,10 @@ def cockpit(
     if chosen is None:
         _browse(db, on_hangup)
         return
+    if workers is None and chosen.workers is None and has_terminal():
+        from pipeloom.tui.settings import read_settings
+
+        workers = read_settings().workers
     options = engine_options(
         source,
         workers=workers,
@@ -132,7 +136,7 @@ def _show(path: Path, engine: Engine | None, on_hangup: HangupChoice) -> None:
     from pipeloom.tui.app import PipeloomApp
     from pipeloom.tui.terminal import run_app
 
-    app = PipeloomApp(path, engine)
+    app = PipeloomApp.of_user(path, engine)
     code = run_app(app, on_hangup.value)
     if app.start_error is not None:
         raise app.start_error

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Self
 
 from textual import on, work
 from textual.app import App
@@ -35,10 +35,12 @@ from pipeloom.tui.bridge import Committed, Delivery, UiSink, WriterFailed, Write
 from pipeloom.tui.commands import ActionCommands
 from pipeloom.tui.glyphs import wants_ascii
 from pipeloom.tui.keys import key
+from pipeloom.tui.memory import Memory
 from pipeloom.tui.screens.history import HistoryScreen
 from pipeloom.tui.screens.live import LiveScreen
 from pipeloom.tui.screens.resume import Start, resume_dialog
 from pipeloom.tui.screens.start import StartScreen
+from pipeloom.tui.settings import Settings, read_settings
 from pipeloom.tui.theme import THEMES, css_paths, variable_defaults
 from pipeloom.tui.watcher import FileChanged, Watcher
 from pipeloom.tui.widgets.dialogs import ConfirmDialog, HelpDialog, help_sections
@@ -89,6 +91,8 @@ class PipeloomApp(App[None]):
         db_path: Path,
         engine: Engine | None = None,
         *,
+        settings: Settings | None = None,
+        memory: Memory | None = None,
         start: bool = True,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -127,7 +131,16 @@ class PipeloomApp(App[None]):
         """Tasks that there were when the garbage collector was last told to leave everything alone."""
         for theme in THEMES:
             self.register_theme(theme)
+        self.settings = settings or Settings()
+        self.memory = memory
+        """What the screens remember of this file; None: nothing."""
         self.theme = THEMES[0].name
+        self.set_keymap(dict(self.settings.keys))
+
+    @classmethod
+    def of_user(cls, db_path: Path, engine: Engine | None) -> Self:
+        """Return the app with the user's settings, and with what the screens remember of the file."""
+        return cls(db_path, engine, settings=read_settings(), memory=Memory(db_path))
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Give every theme the variables that our style sheets share."""
@@ -140,6 +153,7 @@ class PipeloomApp(App[None]):
         self.add_mode("live", LiveScreen)
         self.add_mode("history", HistoryScreen)
         self.add_mode("start", StartScreen)
+        self._apply_settings()
         if self.engine is not None:
             self.switch_mode("live")
             if self._start:
@@ -152,8 +166,30 @@ class PipeloomApp(App[None]):
         else:
             self.switch_mode("start")
 
+    def _apply_settings(self) -> None:
+        """Take the theme, and tell what is wrong with the settings."""
+        wrong = list(self.settings.warnings)
+        if (theme := self.settings.theme) is not None:
+            if theme in self.available_themes:
+                self.theme = theme
+            else:
+                wrong.append(f"There is no theme {theme!r}; ctrl+p lists them.")
+        for sentence in wrong:
+            self.tell(sentence, problem=True)
+
+    def remember(self, name: str, value: str) -> None:
+        """Keep something about the screens for the next time that this file is opened."""
+        if self.memory is not None:
+            self.memory.put(name, value)
+
+    def remembered(self, name: str) -> str:
+        """Return what was kept; "" for nothing."""
+        return "" if self.memory is None else self.memory.get(name)
+
     def on_unmount(self) -> None:
         """Say that the screen is gone."""
+        if self.memory is not None:
+            self.memory.save()
         self._watcher.stop()
         self.left.set()
 

@@ -54,6 +54,17 @@ class Sorting:
     _sorted_s: float = 0.0
     _took_s: float = 0.0
 
+    @classmethod
+    def from_text(cls, text: str) -> Sorting:
+        """Return the order that `text` told of; the default one when there is no such column."""
+        column = text.removeprefix("-")
+        return cls(column, text.startswith("-")) if column in COLUMNS else cls()
+
+    @property
+    def text(self) -> str:
+        """The order, as in "task" or "-elapsed"; "" for the default."""
+        return f"{'-' if self.descending else ''}{self.column}" if self.column is not None else ""
+
     def choose(self, column: str | None) -> None:
         """Sort by `column`; choosing it again reverses it, and choosing it a third time goes back to the groups."""
         if column is None or column != self.column:

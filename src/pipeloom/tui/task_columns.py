@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from rich.text import Text
 
@@ -20,6 +21,18 @@ _PERCENT = 5
 _LONG_S = 30.0
 """After this many seconds without a change, a task that has told its progress before is said to make none."""
 _WHOLE_TIME = len("2026-08-01 12:00:41")
+
+COLUMN_IDS: Final = {
+    "live": ("id", "task", "status", "progress", "try", "elapsed", "eta", "message"),
+    "history": ("run", "id", "task", "status", "try", "started", "elapsed", "message"),
+}
+"""The columns of each screen, as the settings name them."""
+
+
+def chosen(columns: list[Column[AttemptRow]], ids: Sequence[str]) -> list[Column[AttemptRow]]:
+    """Return the columns with these ids, in their order; all when there are none."""
+    known = {column.id: column for column in columns}
+    return [known[name] for name in ids] or columns
 
 
 def live_columns(

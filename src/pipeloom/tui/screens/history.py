@@ -45,6 +45,8 @@ class HistoryScreen(TableScreen):
         *SHARED_KEYS,
     ]
 
+    screen_name = "history"
+
     _title = getters.query_one("#history-title", Static)
 
     def __init__(self) -> None:

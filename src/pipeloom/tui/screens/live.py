@@ -47,6 +47,8 @@ class LiveScreen(TableScreen):
         *SHARED_KEYS,
     ]
 
+    screen_name = "live"
+
     _header = getters.query_one(RunHeader)
 
     def compose(self) -> ComposeResult:
@@ -64,14 +66,17 @@ class LiveScreen(TableScreen):
         """Follow the commits and the clock."""
         self._source = HeaderSource(self.app)
         self._header.ascii_only = self.app.ascii_only
-        self._sorting = Sorting()
+        self._sorting = Sorting.from_text(self.app.remembered("live.sort"))
         self._offered: Status | None = None
         self._log: list[LogRow] = []
         self._log_of: tuple[int, Status] | None = None
         """The attempt whose log is shown, and how it stood when the log was read."""
         self.app.commits.subscribe(self, self._show_commit)
         self.set_interval(1.0, self._tick)
-        self._show()
+        if self._sorting.column is None:
+            self._show()
+        else:
+            self._sort()
 
     # -- showing -----------------------------------------------------------------------------------------------------
 
@@ -173,6 +178,7 @@ class LiveScreen(TableScreen):
             self.app.tell("The default order cannot be reversed: choose a column with s.", problem=True)
             return
         self._sorting.descending = not self._sorting.descending
+        self.app.remember("live.sort", self._sorting.text)
         self._sort()
 
     @on(VirtualTable.HeaderClicked)
@@ -182,6 +188,7 @@ class LiveScreen(TableScreen):
 
     def _choose_order(self, column: str | None) -> None:
         self._sorting.choose(column)
+        self.app.remember("live.sort", self._sorting.text)
         self._sort()
 
     def _sort(self) -> None:

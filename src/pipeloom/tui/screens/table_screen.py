@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual import getters, on
 from textual.app import ComposeResult
@@ -13,7 +13,7 @@ from textual.widgets import Footer, Static
 
 from pipeloom.store.rows import AttemptRow
 from pipeloom.tui.keys import key
-from pipeloom.tui.task_columns import is_moving
+from pipeloom.tui.task_columns import chosen, is_moving
 from pipeloom.tui.widgets.columns import Column, RowSource
 from pipeloom.tui.widgets.detail import DetailPane
 from pipeloom.tui.widgets.filter_bar import FilterBar
@@ -42,6 +42,9 @@ class TableScreen(Screen[None]):
     app: PipeloomApp
     AUTO_FOCUS = "VirtualTable"
 
+    screen_name: ClassVar[str]
+    """Under which settings and memory know this screen."""
+
     filter_bar = getters.query_one(FilterBar)
     detail = getters.query_one(DetailPane)
 
@@ -55,7 +58,8 @@ class TableScreen(Screen[None]):
     ) -> ComposeResult:
         """Yield filter, table, detail and keys."""
         ascii_only = self.app.ascii_only
-        yield FilterBar()
+        columns = chosen(columns, self.app.settings.columns.get(self.screen_name, ()))
+        yield FilterBar(self.app.remembered(f"{self.screen_name}.filter"))
         with Container(classes="panes"):
             table: VirtualTable[AttemptRow] = VirtualTable(source, columns, is_live=is_moving, ascii_only=ascii_only)
             table.empty_text = empty
@@ -68,6 +72,10 @@ class TableScreen(Screen[None]):
 
     def follow(self) -> None:
         """Show the row under the cursor in the detail, if that is open; each screen reads it from elsewhere."""
+
+    @on(FilterBar.Changed)
+    def _remember_filter(self, event: FilterBar.Changed) -> None:
+        self.app.remember(f"{self.screen_name}.filter", str(event.where))
 
     @on(VirtualTable.Chosen)
     def _open(self) -> None:

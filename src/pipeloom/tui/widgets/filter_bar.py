@@ -69,14 +69,17 @@ class FilterBar(Horizontal):
     _input = getters.query_one(Input)
     _note = getters.query_one(".filter-note", Static)
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, text: str = "", **kwargs: Any) -> None:
+        """Begin with `text`."""
         super().__init__(classes="filter-line", **kwargs)
+        self._text = text
         self._tally = Content("")
 
     def compose(self) -> ComposeResult:
         """Put sign, field and note on one line."""
         yield Static("/", classes="filter-sign")
         yield Input(
+            self._text,
             placeholder="filter: words, status:error, dur:>5m, -task:7",
             max_length=MAX_LENGTH,
             classes="filter-input",

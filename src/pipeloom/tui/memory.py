@@ -1,0 +1,58 @@
+"""What the screens remember of each database file: order and filter, in the user's own state directory."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from platformdirs import user_state_path
+
+_FILES: Final = 200
+"""Database files that are remembered."""
+
+
+class Memory:
+    """The state of the screens of one database file. Whatever is wrong with the state's own file, it is as if empty."""
+
+    def __init__(self, db_path: Path, path: Path | None = None) -> None:
+        self._path = path or user_state_path("pipeloom") / "screens.json"
+        self._key = os.path.realpath(db_path)
+        self._state: dict[str, Any] = {}
+        mine = self._read().get(self._key)
+        if isinstance(mine, dict):
+            self._state = mine
+
+    def get(self, name: str) -> str:
+        """Return what is remembered under `name`; "" for nothing."""
+        value = self._state.get(name)
+        return value if isinstance(value, str) else ""
+
+    def put(self, name: str, value: str) -> None:
+        """Remember `value`; "" forgets."""
+        if value:
+            self._state[name] = value
+        else:
+            self._state.pop(name, None)
+
+    def save(self) -> None:
+        """Write it, last of all files; a directory that cannot be written to is no reason to complain at the end."""
+        known = self._read()
+        known.pop(self._key, None)
+        if self._state:
+            known[self._key] = self._state
+        kept = dict(list(known.items())[-_FILES:])
+        fresh = self._path.with_name(f"{self._path.name}.{os.getpid()}")
+        with suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            fresh.write_text(json.dumps(kept), encoding="utf-8")
+            fresh.replace(self._path)
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            known = json.loads(self._path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return known if isinstance(known, dict) else {}

@@ -1,0 +1,113 @@
+"""What the user settles for good, and what the screens remember of a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pipeloom.engine.engine import Engine
+from pipeloom.pipeline import Pipeline
+from pipeloom.tui.app import PipeloomApp
+from pipeloom.tui.memory import Memory
+from pipeloom.tui.settings import EXAMPLE, Settings, read_settings
+from pipeloom.tui.widgets.filter_bar import FilterBar
+from pipeloom.tui.widgets.virtual_table import VirtualTable
+
+
+def text_of(app: Any) -> str:
+    return "\n".join("".join(segment.text for segment in line) for line in app.screen._compositor.render_strips())
+
+
+def settings_of(tmp_path: Path, text: str) -> Settings:
+    path = tmp_path / "settings.toml"
+    path.write_text(text, encoding="utf-8")
+    return read_settings(path)
+
+
+def test_a_missing_file_is_an_empty_one(tmp_path: Path) -> None:
+    assert read_settings(tmp_path / "none.toml") == Settings()
+
+
+def test_the_example_is_read_without_a_complaint(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, EXAMPLE)
+    assert settings.warnings == ()
+    assert (settings.theme, settings.workers) == ("pipeloom-light", 8)
+    assert settings.columns["live"] == ("task", "status", "progress", "eta", "message")
+    assert settings.keys["live.cancel"] == "c"
+
+
+def test_each_mistake_is_told_with_its_line_and_the_rest_holds(tmp_path: Path) -> None:
+    settings = settings_of(
+        tmp_path,
+        'theme = 7\nworkers = 0\ncolour = "red"\n\n[columns]\nlive = ["task", "nope"]\nnowhere = []\n\n[keys]\n"live.cancel" = 3\n',
+    )
+    assert [warning.partition("settings.toml, ")[2] for warning in settings.warnings] == [
+        "line 1: theme must be a text",
+        "line 2: workers must be at least 1",
+        "line 6: live has no column 'nope'; there are id, task, status, progress, try, elapsed, eta, message",
+        "line 7: unknown screen 'nowhere' in [columns]",
+        'line 10: the keys of live.cancel must be a text such as "c" or "c,ctrl+k"',
+        "line 3: unknown setting 'colour'",
+    ]
+    assert settings.columns == {"live": ("task",)}
+
+
+def test_a_file_that_is_no_toml_is_told_with_its_line(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, "theme = \n")
+    assert len(settings.warnings) == 1
+    assert "is not used: Invalid value (at line 1, column 9)" in settings.warnings[0]
+
+
+async def test_settings_choose_theme_columns_and_keys(cockpit: Any, synthetic: Any) -> None:
+    app = cockpit.app
+    app.settings = Settings(theme="pipeloom-light", columns={"live": ("status", "task")}, keys={"live.cancel": "c"})
+    app.set_keymap({"live.cancel": "c"})
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        cockpit.commit(synthetic.rows(), synthetic.run)
+        await cockpit.settle(pilot)
+        assert app.theme == "pipeloom-light"
+        header = next(line for line in text_of(app).split("\n") if "Status" in line)
+        assert header.split() == ["Status", "Task"]
+        await pilot.press("c")
+        await pilot.pause()
+        assert "Cancel this task?" in text_of(app)
+
+
+async def test_what_is_wrong_with_the_settings_is_told_on_the_screen(cockpit: Any) -> None:
+    cockpit.app.settings = Settings(theme="none", warnings=("settings.toml, line 3: unknown setting",))
+    async with cockpit.app.run_test(size=(120, 40), notifications=True) as pilot:
+        await pilot.pause()
+        assert "settings.toml, line 3: unknown setting" in text_of(cockpit.app)
+        assert "There is no theme 'none'" in text_of(cockpit.app)
+
+
+async def test_order_and_filter_are_remembered_for_each_file(tmp_path: Path) -> None:
+    def app_of(name: str) -> PipeloomApp:
+        path = tmp_path / name
+        engine = Engine(path, Pipeline("weather", [], print))
+        return PipeloomApp(path, engine, memory=Memory(path, tmp_path / "state" / "screens.json"), start=False)
+
+    first = app_of("etl.db")
+    async with first.run_test(size=(120, 40)) as pilot:
+        await pilot.press("slash", *"status:error", "enter")
+        await pilot.pause()
+        first.screen._choose_order("elapsed")  # type: ignore[attr-defined]
+        await pilot.press("S")
+    for name, text, order in (("etl.db", "status:error", ("elapsed", True)), ("other.db", "", None)):
+        again = app_of(name)
+        async with again.run_test(size=(120, 40)) as pilot:
+            await pilot.pause()
+            assert again.screen.query_one(FilterBar).is_filtering is bool(text)
+            assert str(again.board._filter) == text
+            assert again.screen.query_one(VirtualTable)._sorted == order
+
+
+def test_a_damaged_memory_is_an_empty_one(tmp_path: Path) -> None:
+    state = tmp_path / "screens.json"
+    for text in ("{", "[]", '{"x": 3}', "\x00"):
+        state.write_text(text, encoding="utf-8")
+        memory = Memory(tmp_path / "etl.db", state)
+        assert memory.get("live.sort") == ""
+        memory.put("live.sort", "task")
+        memory.save()
+        assert Memory(tmp_path / "etl.db", state).get("live.sort") == "task"
