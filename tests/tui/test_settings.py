@@ -9,7 +9,7 @@ from pipeloom.engine.engine import Engine
 from pipeloom.pipeline import Pipeline
 from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.memory import Memory
-from pipeloom.tui.settings import EXAMPLE, Settings, read_settings
+from pipeloom.tui.settings import Settings, read_settings
 from pipeloom.tui.widgets.filter_bar import FilterBar
 from pipeloom.tui.widgets.virtual_table import VirtualTable
 
@@ -28,8 +28,9 @@ def test_a_missing_file_is_an_empty_one(tmp_path: Path) -> None:
     assert read_settings(tmp_path / "none.toml") == Settings()
 
 
-def test_the_example_is_read_without_a_complaint(tmp_path: Path) -> None:
-    settings = settings_of(tmp_path, EXAMPLE)
+def test_the_example_of_the_readme_is_read_without_a_complaint(tmp_path: Path) -> None:
+    readme = Path(__file__).parents[2] / "README.md"
+    settings = settings_of(tmp_path, readme.read_text(encoding="utf-8").split("```toml\n")[1].split("```")[0])
     assert settings.warnings == ()
     assert (settings.theme, settings.workers) == ("pipeloom-light", 8)
     assert settings.columns["live"] == ("task", "status", "progress", "eta", "message")

@@ -44,46 +44,35 @@ def live(cockpit: Any, synthetic: Any, rows: int, *keys: str, at: int | None = N
     return before
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-@pytest.mark.parametrize("rows", [0, 12, 500], ids=["empty", "mixed", "crowded"])
-def test_live(snap_compare: Any, cockpit: Any, synthetic: Any, rows: int, size: tuple[int, int]) -> None:
-    assert snap_compare(cockpit.app, terminal_size=size, run_before=live(cockpit, synthetic, rows))
+STATES: dict[str, dict[str, Any]] = {
+    "empty": {"rows": 0},
+    "mixed": {"rows": 12},
+    "crowded": {"rows": 500},
+    "overview": {"rows": 12, "keys": ("d",), "at": 1},
+    "attempts": {"rows": 12, "keys": ("d",), "at": 4, "tab": "attempts"},
+    "error": {"rows": 12, "keys": ("d",), "at": 5, "tab": "error"},
+    "params": {"rows": 12, "keys": ("d",), "at": 1, "tab": "params"},
+    "result": {"rows": 12, "keys": ("d",), "at": 8, "tab": "result"},
+    "filtered": {"rows": 12, "keys": ("space", "space", "slash", *"status:running,error")},
+    "wrong-filter": {"rows": 12, "keys": ("slash", *"status:bad")},
+    "cancel": {"rows": 12, "keys": ("x",)},
+    "cancel-many": {"rows": 500, "keys": ("asterisk", "x")},
+    "retry": {"rows": 12, "keys": ("R",)},
+    "sort": {"rows": 12, "keys": ("s",)},
+    "help": {"rows": 12, "keys": ("question_mark",)},
+}
 
 
 @pytest.mark.parametrize("size", [*SIZES, (160, 50)], ids=lambda size: f"{size[0]}x{size[1]}")
-def test_live_with_the_error_of_a_task(snap_compare: Any, cockpit: Any, synthetic: Any, size: tuple[int, int]) -> None:
-    before = live(cockpit, synthetic, 12, "d", at=5, tab="error")
+@pytest.mark.parametrize("look", ["dark", "light", "ascii"])
+@pytest.mark.parametrize("state", STATES)
+def test_live(snap_compare: Any, cockpit: Any, synthetic: Any, state: str, look: str, size: tuple[int, int]) -> None:
+    cockpit.app.ascii_only = look == "ascii"
+    if look == "light":
+        cockpit.app.theme = "pipeloom-light"
+    given = STATES[state]
+    before = live(cockpit, synthetic, given["rows"], *given.get("keys", ()), at=given.get("at"), tab=given.get("tab"))
     assert snap_compare(cockpit.app, terminal_size=size, run_before=before)
-
-
-def test_live_with_the_overview_of_a_task(snap_compare: Any, cockpit: Any, synthetic: Any) -> None:
-    assert snap_compare(cockpit.app, terminal_size=(120, 40), run_before=live(cockpit, synthetic, 12, "d", at=1))
-
-
-def test_live_filtered_with_marks(snap_compare: Any, cockpit: Any, synthetic: Any) -> None:
-    keys = ("space", "space", "slash", *"status:running,error")
-    assert snap_compare(cockpit.app, terminal_size=(120, 40), run_before=live(cockpit, synthetic, 12, *keys))
-
-
-def test_live_with_a_filter_that_is_wrong(snap_compare: Any, cockpit: Any, synthetic: Any) -> None:
-    keys = ("slash", *"status:bad")
-    assert snap_compare(cockpit.app, terminal_size=(120, 40), run_before=live(cockpit, synthetic, 12, *keys))
-
-
-def test_live_in_the_light_theme(snap_compare: Any, cockpit: Any, synthetic: Any) -> None:
-    cockpit.app.theme = "pipeloom-light"
-    assert snap_compare(cockpit.app, terminal_size=(120, 40), run_before=live(cockpit, synthetic, 12))
-
-
-def test_live_in_ascii(snap_compare: Any, cockpit: Any, synthetic: Any) -> None:
-    cockpit.app.ascii_only = True
-    assert snap_compare(cockpit.app, terminal_size=(80, 24), run_before=live(cockpit, synthetic, 12))
-
-
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-@pytest.mark.parametrize("keys", [("x",), ("R",), ("question_mark",)], ids=["cancel", "retry", "help"])
-def test_dialogs(snap_compare: Any, cockpit: Any, synthetic: Any, keys: tuple[str, ...], size: tuple[int, int]) -> None:
-    assert snap_compare(cockpit.app, terminal_size=size, run_before=live(cockpit, synthetic, 12, *keys))
 
 
 @pytest.fixture

@@ -13,19 +13,6 @@ from platformdirs import user_config_path
 from pipeloom.text import first_line
 from pipeloom.tui.task_columns import COLUMN_IDS
 
-EXAMPLE: Final = """\
-theme = "pipeloom-light"        # any theme of the palette
-workers = 8                     # unless the command line or the pipeline says otherwise
-
-[columns]                       # which, and in which order
-live = ["task", "status", "progress", "eta", "message"]
-history = ["run", "task", "status", "elapsed", "message"]
-
-[keys]                          # by the ids that ? shows in the help
-"live.cancel" = "c"
-"app.quit" = "q,ctrl+d"
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class Settings:

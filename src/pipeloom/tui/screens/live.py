@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import ClassVar
 
 from textual import getters, on, work
@@ -308,9 +309,10 @@ def _named(rows: list[AttemptRow]) -> Content:
     shown = [_line(row) for row in rows[:_NAMED]]
     if len(rows) > _NAMED:
         shown.append(content(f"  … and {len(rows) - _NAMED:,} more", "$muted"))
-    running = sum(row.status in ACTIVE for row in rows)
-    if running and len(rows) > 1:
-        shown.append(content(f"{running:,} of them running", "$muted"))
+    if len(rows) > 1:
+        counts = Counter(row.status for row in rows)
+        told = ", ".join(f"{counts[status]:,} {status}" for status in Status if counts[status])
+        shown = [content(told, "$muted"), Content(""), *shown]
     return Content("\n").join(shown)
 
 
