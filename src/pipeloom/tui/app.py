@@ -293,14 +293,17 @@ class PipeloomApp(App[None]):
     @on(Committed)
     def _fetch_soon(self) -> None:
         """Fetch what was committed, but not more often than the eye can follow, nor so often that keys have to wait."""
-        now = self.monotonic()
-        keys = now - self.key_pressed_s < _KEYS_S
-        least, share = (_KEYS_DRAIN_S, _KEYS_SHARE) if keys else (DRAIN_S, _SHARE)
-        wait = self._last_drain + max(least, self._drain_took_s * share) - now
+        wait = self._drain_wait(self.monotonic())
         if wait > 0:
             self.set_timer(wait, self.fetch)
         else:
             self.fetch()
+
+    def _drain_wait(self, now: float) -> float:
+        """Return for how long what was committed is to wait, from `now` (monotonic seconds) on."""
+        keys = now - self.key_pressed_s < _KEYS_S
+        least, share = (_KEYS_DRAIN_S, _KEYS_SHARE) if keys else (DRAIN_S, _SHARE)
+        return self._last_drain + max(least, self._drain_took_s * share) - now
 
     def fetch(self) -> None:
         """Bring the board up to date and tell the screens."""

@@ -7,6 +7,7 @@ from functools import partial
 
 from textual.binding import Binding
 from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.dom import DOMNode
 
 
 class ActionCommands(Provider):
@@ -14,29 +15,28 @@ class ActionCommands(Provider):
 
     async def discover(self) -> Hits:
         """Offer everything."""
-        for binding, action in self._actions():
-            yield DiscoveryHit(_title(binding), partial(self.app.run_action, action, self.screen), help=binding.tooltip)
+        for binding, node in self._actions():
+            yield DiscoveryHit(
+                _title(binding), partial(self.app.run_action, binding.action, node), help=binding.tooltip
+            )
 
     async def search(self, query: str) -> Hits:
         """Offer what matches."""
         matcher = self.matcher(query)
-        for binding, action in self._actions():
+        for binding, node in self._actions():
             score = matcher.match(f"{_title(binding)} {binding.tooltip}")
             if score > 0:
-                call = partial(self.app.run_action, action, self.screen)
+                call = partial(self.app.run_action, binding.action, node)
                 yield Hit(score, matcher.highlight(_title(binding)), call, help=binding.tooltip)
 
-    def _actions(self) -> Iterator[tuple[Binding, str]]:
-        """Yield each binding that has a sentence, once, with its action named from the screen's point of view."""
-        seen: set[str] = set()
+    def _actions(self) -> Iterator[tuple[Binding, DOMNode]]:
+        """Yield each binding that has a sentence, once, with whose it is: a widget's, the screen's, the app's."""
+        seen: set[tuple[str, DOMNode]] = set()
         for active in self.screen.active_bindings.values():
-            binding = active.binding
-            if not binding.tooltip or binding.action in seen or not active.enabled:
-                continue
-            if active.node is self.screen or active.node is self.app:
-                seen.add(binding.action)
-                plain = binding.action.removeprefix("app.").removeprefix("screen.")
-                yield binding, f"{'app' if active.node is self.app else 'screen'}.{plain}"
+            binding, node = active.binding, active.node
+            if binding.tooltip and active.enabled and (binding.action, node) not in seen:
+                seen.add((binding.action, node))
+                yield binding, node
 
 
 def _title(binding: Binding) -> str:

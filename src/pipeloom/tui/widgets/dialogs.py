@@ -46,8 +46,8 @@ class ChoiceDialog(ModalScreen[T]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "refuse", "Back", tooltip="Close without doing it.", id="dialog.refuse"),
-        Binding("left,up", "app.focus_previous", "Other button", show=False, id="dialog.previous"),
-        Binding("right,down", "app.focus_next", "Other button", show=False, id="dialog.next"),
+        Binding("left,up", "app.focus_previous", "Other", show=False, id="dialog.previous"),
+        Binding("right,down", "app.focus_next", "Other", show=False, id="dialog.next"),
     ]
 
     def __init__(self, title: object, body: Content | str, choices: Sequence[Choice[T]]) -> None:
