@@ -39,8 +39,15 @@ def compute(task: TaskDef, q: Channel) -> None:
             q.put(MsgTaskProgress(task.task_id, number, None, "computing"))
 
 
+def short(task: TaskDef, q: Channel) -> None:
+    """Take a millisecond, and tell of it twice."""
+    q.put(MsgTaskProgress(task.task_id, 1, 2, "begun"))
+    time.sleep(0.001)
+    q.put(MsgTaskProgress(task.task_id, 2, 2, "ended"))
+
+
 def tasks() -> list[TaskDef]:
     return [TaskDef(number, f"task-{number:06}", STEPS) for number in range(TASKS)]
 
 
-pipeline = Pipeline("bench", tasks(), {"idle": idle, "talk": talk, "compute": compute}[WORK])
+pipeline = Pipeline("bench", tasks(), {"idle": idle, "talk": talk, "compute": compute, "short": short}[WORK])

@@ -17,6 +17,7 @@ from pipeloom.engine.clock import Clock, stamp
 from pipeloom.engine.fold import Fold, Rejection
 from pipeloom.engine.inbox import Entry, Inbox
 from pipeloom.engine.logs import log_changes
+from pipeloom.engine.open_rows import OpenRows
 from pipeloom.engine.records import RunChanged
 from pipeloom.engine.sink import CommitBatch, Sink
 from pipeloom.errors import StoreError, UsageError
@@ -85,7 +86,7 @@ class Writer:
         self._ready = threading.Event()
         self._opened: Opened | None = None
         self._open_error: BaseException | None = None
-        self._open_rows: dict[int, AttemptRow] = {}
+        self._open_rows = OpenRows()
         self._log_counts: dict[int, int] = {}
         """Lines that the log of each open attempt has had."""
         self._rejections: dict[int, Rejection] = {}
@@ -149,6 +150,7 @@ class Writer:
             self._run = self._ledger.insert_run(self._run)
             self._ledger.commit()
             self._opened = Opened(self._run, self._ledger.next_attempt_id())
+            self._open_rows = OpenRows(self._opened.next_attempt_id)
         except sqlite3.Error as error:
             close_writer(self._connection)
             raise StoreError(f"{self._path} cannot be written: {clean(error)}.") from error
@@ -329,13 +331,13 @@ class Writer:
         rows = inserts + [row for update in updates if (row := stored.get(update.id, update)) is not None]
         for row in rows:
             if row.status in FINAL:
-                self._open_rows.pop(row.id, None)
+                self._open_rows.drop(row.id)
                 self._log_counts.pop(row.id, None)
             else:
-                self._open_rows[row.id] = row
+                self._open_rows.keep(row)
         for gone in (attempt_id for attempt_id, row in stored.items() if row is None):
             _log.warning("Attempt %d was deleted from the file by another program while it was open.", gone)
-            self._open_rows.pop(gone, None)
+            self._open_rows.drop(gone)
         fresh = rejected.keys() - self._rejections.keys()
         self._rejections = {key: value for key, value in rejected.items() if key in self._open_rows}
         for attempt_id in fresh:
