@@ -168,10 +168,10 @@ async def test_rows_that_keep_their_line_while_others_go_above_them_are_not_draw
         await pilot.pause()
         monkeypatch.setattr(table, "render_line", noted)
         asked.clear()
-        del source.rows[:30]
+        source.rows = source.rows[30:] + source.rows[:30]
         table.refresh_rows()
         await pilot.pause()
-        assert (table.cursor_key, line_of_cursor(pilot.app)) == (50, 19)
+        assert (table.cursor_key, table.cursor_index, line_of_cursor(pilot.app)) == (50, 20, 19)
         assert asked == []
 
 
