@@ -36,7 +36,7 @@ def headless() -> float:
     with tempfile.TemporaryDirectory() as name:
         code = "from pipeloom.cli import run_main; run_main()"
         subprocess.run(
-            [sys.executable, "-c", code, "etl.db", str(HERE / "screen_jobs.py"), "--json"],
+            [sys.executable, "-c", code, "run", "etl.db", str(HERE / "screen_jobs.py"), "--json"],
             cwd=name,
             env={**os.environ, "BENCH_TASKS": str(TASKS), "BENCH_WORK": "short"},
             stdout=subprocess.DEVNULL,

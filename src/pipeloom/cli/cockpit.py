@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -66,7 +68,8 @@ def cockpit(
     Without PIPELINE, open the history of everything that ever ran in DB. Without a terminal, run PIPELINE as
     `pipeloom run` does.
     """
-    chosen, source = _chosen(pipeline, demo=demo)
+    with _collector_at_rest():
+        chosen, source = _chosen(pipeline, demo=demo)
     if chosen is None:
         _browse(db, on_hangup)
         return
@@ -92,6 +95,16 @@ def cockpit(
         from pipeloom.cli.headless import run_engine
 
         run_engine(engine, on_hangup)
+
+
+@contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """Keep the garbage collector from looking through tasks, which stay, again and again while they are made."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _chosen(spec: str | None, *, demo: bool) -> tuple[Pipeline | None, str | None]:

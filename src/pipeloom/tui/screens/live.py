@@ -27,6 +27,8 @@ from pipeloom.tui.widgets.filter_bar import FilterBar
 from pipeloom.tui.widgets.header import RunHeader
 from pipeloom.tui.widgets.virtual_table import VirtualTable
 
+_KEY_S = 0.2
+_LONGEST_TICK_S = 3.0
 _NAMED = 5
 """Tasks that a dialog names before it only counts."""
 
@@ -69,6 +71,7 @@ class LiveScreen(TableScreen):
         self._header.ascii_only = self.app.ascii_only
         self._sorting = Sorting.from_text(self.app.remembered("live.sort"))
         self._offered: Status | None = None
+        self._ticked_s = float("-inf")
         self._log: list[LogRow] = []
         self._log_of: tuple[int, Status] | None = None
         """The attempt whose log is shown, and how it stood when the log was read."""
@@ -95,6 +98,11 @@ class LiveScreen(TableScreen):
         self._offer()
 
     def _tick(self) -> None:
+        """Show that time has passed; while keys are pressed, less often."""
+        now = self.app.monotonic()
+        if now - self.app.key_pressed_s < _KEY_S and now - self._ticked_s < _LONGEST_TICK_S:
+            return
+        self._ticked_s = now
         self.table.tick(self.app.clock())
         if self._sorting.is_due(self.app.monotonic(), self.app.key_pressed_s):
             self._sort()
