@@ -85,7 +85,7 @@ def parse(text: str, *, now: datetime | None = None) -> Filter:
     if (bad := re.search("[\ud800-\udfff\0]", text)) is not None:
         raise FilterError(bad.start(), "A filter cannot hold this character.")
     moment = (now or datetime.now(UTC)).astimezone(UTC)
-    return Filter(tuple(_term(column, word, moment) for column, word in _words(text)))
+    return Filter(tuple(_term(column, word, moment) for column, word in words(text)))
 
 
 def completions(text: str, cursor: int) -> list[str]:
@@ -99,7 +99,7 @@ def completions(text: str, cursor: int) -> list[str]:
     return [f"{field}:{','.join([*given, known])}" for known in values if known.startswith(last) and known not in given]
 
 
-def _words(text: str) -> Iterator[tuple[int, str]]:
+def words(text: str) -> Iterator[tuple[int, str]]:
     """Yield each word with its column; quotes keep blanks together."""
     for match in re.finditer(r'(?:"[^"]*"|[^\s"])+|"', text):
         if match.group().count('"') % 2:

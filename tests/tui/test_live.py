@@ -158,6 +158,37 @@ async def test_the_dialog_names_the_row_that_was_under_the_cursor_and_its_focus_
         assert not isinstance(cockpit.app.screen, ConfirmDialog)
 
 
+async def test_marks_on_what_is_not_there_any_more_are_left_out_and_those_that_have_ended_are_named_so(
+    cockpit: Any, synthetic: Any
+) -> None:
+    async with cockpit.app.run_test(size=(120, 40), notifications=True) as pilot:
+        rows = synthetic.rows()
+        cockpit.commit(rows, synthetic.run)
+        await cockpit.settle(pilot)
+        cockpit.app.screen.table.mark([1, 2, 99])
+        cockpit.commit([rows[0]._replace(status=Status.DONE)])
+        await cockpit.settle(pilot)
+        await pilot.press("x")
+        await pilot.pause()
+        assert "Cancel this task?" in text_of(cockpit.app)
+        assert "seattle-2012-02  running" in text_of(cockpit.app)
+        await pilot.press("escape")
+        await pilot.pause()
+        cockpit.app.report({"cancelled": 34, "asked to stop": 0}, {1: "it has ended already: done", 2: "no such run"})
+        await pilot.pause()
+        assert "34 cancelled, 1 already done, 1 refused: no such" in " ".join(text_of(cockpit.app).split())
+
+
+async def test_rows_are_marked_one_by_one_with_shift(cockpit: Any, synthetic: Any) -> None:
+    async with cockpit.app.run_test(size=(120, 40)) as pilot:
+        cockpit.commit(synthetic.rows(), synthetic.run)
+        await cockpit.settle(pilot)
+        await pilot.press("shift+down", "shift+down", "shift+up")
+        table = cockpit.app.screen.table
+        assert table.marked == {1, 2, 7}
+        assert table.cursor_key == 2
+
+
 async def test_keys_that_do_not_work_on_this_row_are_not_offered(cockpit: Any, synthetic: Any) -> None:
     async with cockpit.app.run_test(size=(120, 40)) as pilot:
         cockpit.commit(synthetic.rows(), synthetic.run)

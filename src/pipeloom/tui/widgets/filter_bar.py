@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from rich.highlighter import Highlighter
+from rich.text import Text
 from textual import getters, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -14,7 +16,7 @@ from textual.message import Message
 from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
-from pipeloom.filters import MAX_LENGTH, Filter, FilterError, completions, parse
+from pipeloom.filters import MAX_LENGTH, Filter, FilterError, completions, parse, words
 from pipeloom.tui.text import content
 
 
@@ -31,6 +33,26 @@ class _Completion(Suggester):
     async def get_suggestion(self, value: str) -> str | None:
         """Return the whole text, completed."""
         return completed(value)
+
+
+class _Chips(Highlighter):
+    """Sets each term off as a chip, and underlines the one that is wrong."""
+
+    def highlight(self, text: Text) -> None:
+        """Mark the terms of a filter in place."""
+        try:
+            for column, word in words(text.plain):
+                text.stylize(_style(column, word), column, column + len(word))
+        except FilterError as error:
+            text.stylize("underline", error.column)
+
+
+def _style(column: int, word: str) -> str:
+    try:
+        parse(" " * column + word)
+    except FilterError:
+        return "underline"
+    return "reverse"
 
 
 class FilterBar(Horizontal):
@@ -85,6 +107,7 @@ class FilterBar(Horizontal):
             classes="filter-input",
             select_on_focus=False,
             suggester=_Completion(case_sensitive=True),
+            highlighter=_Chips(),
         )
         yield Static("", classes="filter-note")
 
