@@ -175,6 +175,17 @@ async def test_rows_that_keep_their_line_while_others_go_above_them_are_not_draw
         assert asked == []
 
 
+async def test_news_that_come_between_a_scroll_and_its_paint_do_not_undo_it(themed_app: ThemedApp) -> None:
+    table, _source, _drawn = make(100)
+    async with themed_app(table).run_test(size=(60, 20)) as pilot:
+        await pilot.pause()
+        table.scroll_to(y=30, animate=False, force=True)
+        table.refresh_rows()
+        assert table.scroll_offset.y == 30
+        await pilot.pause()
+        assert table.visible_range[0] == 30
+
+
 async def test_the_cursor_costs_two_lines_per_move(themed_app: ThemedApp) -> None:
     table, _source, drawn = make(100)
     async with themed_app(table).run_test(size=(60, 20)) as pilot:

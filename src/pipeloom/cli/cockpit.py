@@ -100,11 +100,13 @@ def cockpit(
 @contextmanager
 def _collector_at_rest() -> Iterator[None]:
     """Keep the garbage collector from looking through tasks, which stay, again and again while they are made."""
+    worked = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.enable()
+        if worked:
+            gc.enable()
 
 
 def _chosen(spec: str | None, *, demo: bool) -> tuple[Pipeline | None, str | None]:

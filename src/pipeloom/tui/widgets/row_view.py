@@ -74,8 +74,8 @@ class RowView(ScrollView, Generic[Row]):
         self._cursor_index = 0
         self._cursor_key: Hashable | None = None
         self._fetched: tuple[int, Sequence[Row | None]] | None = None
-        self._painted: dict[int, tuple[Row | None, Look | None]] = {}
-        """What each line of the screen shows: no row while it is loaded, no look where there is none."""
+        self._painted: dict[int, tuple[int, Row | None, Look | None]] = {}
+        """What each line of the screen shows: a place, its row (None: not loaded) and its look (None: below the last)."""
         self._painter: LinePainter[Row] | None = None
         self.set_reactive(RowView.ascii_only, ascii_only)
 
@@ -131,7 +131,7 @@ class RowView(ScrollView, Generic[Row]):
         index = self.scroll_offset.y + y - HEADER_LINES
         row = self._visible_row(index) if index < self._count else None
         look = self._look(index, row)
-        self._painted[y] = row, look
+        self._painted[y] = index, row, look
         return painter.line(row, look, None if row is None else self._source.key(row), self._now, left)
 
     def _look(self, index: int, row: Row | None) -> Look | None:
@@ -170,14 +170,19 @@ class RowView(ScrollView, Generic[Row]):
 
     def _refresh_changed(self) -> None:
         """Draw the lines anew that show another row than they should, or show it otherwise."""
+        if not self._count:
+            return  # the text in the place of rows changes by itself
         first, last = self.visible_range
         rows = self._source.window(first, last)
         width = self.size.width
         for place in range(self._page):
-            row = rows[place] if place < len(rows) else None
-            shown = self._painted.get(place + HEADER_LINES)
-            if shown is None or shown[0] is not row or shown[1] != self._look(first + place, row):
-                self.refresh(Region(0, place + HEADER_LINES, width, 1))
+            y, row = place + HEADER_LINES, rows[place] if place < len(rows) else None
+            wanted = first + place, row, self._look(first + place, row)
+            shown = self._painted.get(y)
+            if shown is not None and shown[1] is row and shown[2] == wanted[2]:
+                self._painted[y] = wanted
+            else:
+                self.refresh(Region(0, y, width, 1))
 
     def _restyle(self) -> None:
         self._painter = None

@@ -172,8 +172,10 @@ class VirtualTable(RowView[Row], Generic[Row], can_focus=True):
             return None, 0
         if first <= self._cursor_index < first + self._page:
             return self._cursor_key, self._cursor_index
-        row, _look = self._painted.get(HEADER_LINES, (None, None))
-        return (None if row is None else self._source.key(row)), first
+        place, row, _look = self._painted.get(HEADER_LINES, (first, None, None))
+        if row is None or place != first:
+            return None, first  # not loaded, or scrolled since it was painted
+        return self._source.key(row), first
 
     def _settle_cursor(self) -> None:
         """Find the cursor's row again; when it is gone, the cursor goes to the row now in its place."""
