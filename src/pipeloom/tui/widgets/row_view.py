@@ -75,7 +75,7 @@ class RowView(ScrollView, Generic[Row]):
         self._cursor_key: Hashable | None = None
         self._fetched: tuple[int, Sequence[Row | None]] | None = None
         self._painted: dict[int, tuple[int, Row | None, Look | None]] = {}
-        """What each line of the screen shows: a place, its row (None: not loaded) and its look (None: below the last)."""
+        """What each line of the screen shows: a place, its row (None: not loaded), its look (None: below all)."""
         self._painter: LinePainter[Row] | None = None
         self.set_reactive(RowView.ascii_only, ascii_only)
 
