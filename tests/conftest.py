@@ -14,8 +14,10 @@ os.environ["COLORTERM"] = "truecolor"
 
 import signal
 
-# Who starts the tests in the background of a shell has ctrl+c ignored, and every process that a test starts inherits it.
+# Who starts the tests in the background of a shell, or under nohup, has signals ignored, and every process that a test
+# starts inherits that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 import threading
 from collections.abc import Callable

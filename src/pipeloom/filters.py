@@ -7,6 +7,7 @@ A filter is a list of terms, all of which must hold; `-` before a term turns it 
     dur:>5m  dur:10s..1m        how long it ran       age:<2h     since its start, or since it was queued
     started:2026-08-01..        a UTC day, an instant, a range of them, `today` or `yesterday`
     err:KeyError                in the error's type or text            worker:worker-2
+    fail:1a2b3c4d5e6f           one group of the failures
 
 SQL and predicate give the same answer for the same row; what a row does not have (no duration yet) fulfils no
 condition, so a turned-round term keeps it.
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pipeloom.errors import UsageError
 from pipeloom.status import Status
+from pipeloom.times import stamp
 
 if TYPE_CHECKING:
     from pipeloom.store.rows import AttemptRow
@@ -49,6 +51,8 @@ class Term:
     params: tuple[Any, ...]
     test: Test
     negated: bool = False
+    field: str = ""
+    """The field that it is about; "" for words."""
 
     def holds(self, row: AttemptRow) -> bool:
         """Tell whether the row fulfils the term."""
@@ -115,7 +119,7 @@ def _term(column: int, word: str, now: datetime) -> Term:
     column += negated
     field, colon, value = body.partition(":")
     if not colon or not field.isalpha():
-        value = body.replace('"', "")
+        field, value = "", body.replace('"', "")
         sql, params, test = _contains(("name", "message"), value)
     else:
         build = _FIELDS.get(field.lower())
@@ -128,29 +132,31 @@ def _term(column: int, word: str, now: datetime) -> Term:
             raise FilterError(start, f"{field}: needs a value.")
         sql, params, test = build(start, value.replace('"', ""), now)
         body = f"{field.lower()}:{value}"
-    return Term(f"{'-' if negated else ''}{body}", sql, tuple(params), test, negated)
+    return Term(f"{'-' if negated else ''}{body}", sql, tuple(params), test, negated, field.lower())
 
 
 Built = tuple[str, Sequence[Any], Test]
 
 _ASCII_LOWER: Final = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
+_LIKE_ESCAPES: Final = str.maketrans({character: "\\" + character for character in "\\%_"})
 
 
 def _folded(text: str) -> str:
-    """Return `text` as SQLite's lower() folds it: ASCII letters only."""
+    """Return `text` as SQLite's LIKE folds it: ASCII letters only."""
     return text.translate(_ASCII_LOWER)
 
 
 def _contains(columns: tuple[str, ...], value: str) -> Built:
     wanted = _folded(value)
-    sql = " OR ".join(f"coalesce(instr(lower({name}), ?), 0) > 0" for name in columns)
+    # Twice as fast as instr(lower(...)), which makes a copy of each text.
+    sql = " OR ".join(f"coalesce({name} LIKE ? ESCAPE '\\', 0)" for name in columns)
 
     def test(row: AttemptRow) -> bool:
         return any(wanted in _folded(getattr(row, name) or "") for name in columns)
 
     if not wanted:
         return "1", (), lambda _row: True
-    return f"({sql})", (wanted,) * len(columns), test
+    return f"({sql})", (f"%{value.translate(_LIKE_ESCAPES)}%",) * len(columns), test
 
 
 def _one_of(column: str, values: Sequence[Any], key: Callable[[Any], Any] = lambda value: value) -> Built:
@@ -190,7 +196,7 @@ def _age(column: int, value: str, now: datetime) -> Built:
 
     def instant(place: int, text: str) -> str:
         try:
-            return _stamp(now - timedelta(seconds=_seconds(place, text)))
+            return stamp(now - timedelta(seconds=_seconds(place, text)))
         except OverflowError:
             raise FilterError(place, f"{text!r} is longer than the calendar.") from None
 
@@ -225,6 +231,10 @@ def _error(_column: int, value: str, _now: datetime) -> Built:
     return _contains(("error_type", "error"), value)
 
 
+def _failure(_column: int, value: str, _now: datetime) -> Built:
+    return _one_of("fingerprint", value.lower().split(","), lambda row: row.fingerprint)
+
+
 def _worker(_column: int, value: str, _now: datetime) -> Built:
     return _contains(("worker",), value)
 
@@ -239,6 +249,7 @@ _FIELDS: Final[dict[str, Callable[[int, str, datetime], Built]]] = {
     "started": _started,
     "err": _error,
     "worker": _worker,
+    "fail": _failure,
 }
 
 _SIGNS: Final[dict[str, Callable[[Any, Any], bool]]] = {
@@ -305,12 +316,8 @@ def _span(column: int, text: str, now: datetime) -> tuple[str, str]:
         else:
             moment = datetime.fromisoformat(text)
             first, length = moment if moment.tzinfo else moment.replace(tzinfo=UTC), timedelta(microseconds=1)
-        return _stamp(first), _stamp(first + length)
+        return stamp(first), stamp(first + length)
     except (ValueError, OverflowError):
         raise FilterError(
             column, f"{text!r} is no date: write 2026-08-01, 2026-08-01T12:30, today or yesterday."
         ) from None
-
-
-def _stamp(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")

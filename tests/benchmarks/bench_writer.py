@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from pipeloom.engine.clock import SYSTEM_CLOCK, stamp
+from pipeloom.engine.clock import SYSTEM_CLOCK
 from pipeloom.engine.inbox import Inbox
 from pipeloom.engine.records import Started, Submitted
 from pipeloom.engine.writer import MAX_BATCH, Writer
@@ -20,6 +20,7 @@ from pipeloom.messages import MsgTaskProgress
 from pipeloom.status import RunStatus, Status
 from pipeloom.store.connect import Durability, close_writer, open_writer
 from pipeloom.store.rows import AttemptRow, RunRow
+from pipeloom.times import stamp
 
 ATTEMPTS = 8
 GOAL = {"normal": 10, "full": 50}

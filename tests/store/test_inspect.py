@@ -53,18 +53,22 @@ def test_e14_a_newer_schema_is_never_written_to(make_file: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "sql",
+    ("sql", "kind"),
     [
-        "CREATE TRIGGER t AFTER UPDATE ON task_runs BEGIN UPDATE task_runs SET status='done'; END",
-        "DROP TABLE task_logs",
-        "ALTER TABLE task_runs ADD COLUMN more TEXT",
-        "ALTER TABLE pipeline_runs RENAME COLUMN host TO place",
-        "PRAGMA user_version=0",
+        (
+            "CREATE TRIGGER t AFTER UPDATE ON task_runs BEGIN UPDATE task_runs SET status='done'; END",
+            FileKind.ALTERED,
+        ),
+        ("DROP TABLE task_logs", FileKind.ALTERED),
+        ("ALTER TABLE task_runs ADD COLUMN more TEXT", FileKind.ALTERED),
+        ("PRAGMA user_version=0", FileKind.ALTERED),
+        ("ALTER TABLE pipeline_runs RENAME COLUMN host TO place", FileKind.CONFLICT),
+        ("DROP TABLE task_runs", FileKind.CONFLICT),
     ],
 )
-def test_e13_a_file_of_ours_that_was_tampered_with_is_not_written_to(make_file: Any, sql: str) -> None:
+def test_e13_a_file_of_ours_that_was_tampered_with_is_not_written_to(make_file: Any, sql: str, kind: FileKind) -> None:
     path = make_file(sql=[sql])
-    assert inspect(path) is FileKind.CONFLICT
+    assert inspect(path) is kind
     with pytest.raises(StoreError, match="choose another file"):
         open_writer(path)
 
@@ -130,7 +134,7 @@ def test_a_users_own_file_gets_our_tables_beside_its_own(make_sqlite: Any) -> No
 def test_tables_that_only_look_like_ours_are_not_taken_for_ours(make_sqlite: Any) -> None:
     names = ("pipeline_runs", "task_runs", "task_logs")
     script = "".join(f"CREATE TABLE {name} (id TEXT, name TEXT);" for name in names)
-    path = make_sqlite(f"{script} PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version=1")
+    path = make_sqlite(f"{script} PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version=2")
     assert inspect(path) is FileKind.CONFLICT
 
 

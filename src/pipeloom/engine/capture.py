@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
-from pipeloom.engine.clock import stamp
+from pipeloom.times import stamp
 
 Write = Callable[[str, str, str | None], None]
 """Takes level, text and time of a line; time None means now."""

@@ -7,13 +7,13 @@ import math
 import numbers
 from typing import Any, Final
 
-from pipeloom.engine.clock import valid_stamp
 from pipeloom.engine.records import Finish, Logged
 from pipeloom.engine.weight import weight
 from pipeloom.errors import MessageError
 from pipeloom.messages import MsgTaskFinished, MsgTaskLog, MsgTaskProgress, MsgTaskStarted, TaskId
 from pipeloom.status import Status
 from pipeloom.text import as_text, storable
+from pipeloom.times import valid_stamp
 
 MAX_TEXT: Final = 1 << 20
 """Characters of one text or JSON value that a message may hold."""

@@ -38,21 +38,3 @@ class SystemClock:
 
 
 SYSTEM_CLOCK = SystemClock()
-
-
-def stamp(moment: datetime) -> str:
-    """Return `moment` as the file keeps it: UTC ISO-8601 of fixed width, so that text order is time order."""
-    if moment.tzinfo is not UTC:
-        moment = moment.astimezone(UTC)
-    return moment.isoformat(timespec="microseconds")
-
-
-def valid_stamp(text: object) -> str | None:
-    """Return a worker's time in the file's form, or None when it is no time or does not say its offset."""
-    if not isinstance(text, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-        return stamp(moment) if moment.tzinfo is not None else None
-    except (ValueError, OverflowError):
-        return None

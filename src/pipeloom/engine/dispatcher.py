@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from pipeloom.engine.book import Book, NewAttempt, Stop, Try, refusal
 from pipeloom.engine.checks import KEPT_TEXT, as_json
-from pipeloom.engine.clock import Clock, stamp
+from pipeloom.engine.clock import Clock
 from pipeloom.engine.commands import ENDED_ALREADY, Answer, CommandResult, EngineLoad
 from pipeloom.engine.executors.base import Attempt, Executor, Outcome
 from pipeloom.engine.fold import Rejection
@@ -32,6 +32,7 @@ from pipeloom.pipeline import Pipeline, error_matches, positive_number, task_par
 from pipeloom.status import ACTIVE, FINAL, OPEN, WAITING, RunStatus, Status, run_status
 from pipeloom.store.rows import AttemptRow
 from pipeloom.text import clean, storable
+from pipeloom.times import stamp
 
 KILL_AFTER_S: Final = 5.0
 """What a worker process that was asked to stop gets, before it is killed."""

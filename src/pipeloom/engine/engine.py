@@ -13,7 +13,7 @@ from typing import Final
 
 from pipeloom.engine.book import Book
 from pipeloom.engine.capture import capture
-from pipeloom.engine.clock import SYSTEM_CLOCK, Clock, stamp
+from pipeloom.engine.clock import SYSTEM_CLOCK, Clock
 from pipeloom.engine.dispatcher import Dispatcher
 from pipeloom.engine.executors import check_executor, make_executor
 from pipeloom.engine.options import EngineOptions
@@ -28,6 +28,7 @@ from pipeloom.status import ACTIVE, RunStatus, Status
 from pipeloom.store.connect import check_writable, open_writer
 from pipeloom.store.owner import OwnerLock
 from pipeloom.store.rows import RunRow
+from pipeloom.times import stamp
 
 _SIGNAL_LATENCY_S: Final = 0.5
 _PROCESS_STARTED_AT: Final = stamp(SYSTEM_CLOCK.now())

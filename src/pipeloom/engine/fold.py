@@ -8,6 +8,7 @@ from typing import Any
 from pipeloom.engine.checks import KEPT_TEXT, as_number, fraction
 from pipeloom.engine.logs import RawLine
 from pipeloom.engine.records import CancelAsked, Ended, Logged, Requeued, Started, Submitted
+from pipeloom.failures import fingerprint
 from pipeloom.messages import MsgTaskProgress, MsgTaskStarted
 from pipeloom.status import FINAL, TRANSITIONS, Status
 from pipeloom.store.rows import AttemptRow
@@ -89,7 +90,7 @@ class Fold:
             end = _rejected(end, rejection)
         if end.status not in TRANSITIONS[row.status]:
             return
-        done = end.status is Status.DONE
+        done, failed = end.status is Status.DONE, end.status is Status.ERROR
         # Whoever resumes the run lets a retry that was interrupted wait until it was due.
         waits = row.status is Status.RETRYING and end.status is Status.INTERRUPTED
         self._keep(
@@ -103,6 +104,7 @@ class Fold:
                 result=end.result,
                 error_type=None if done else end.error_type,
                 error=None if done or not end.error else storable(end.error, KEPT_TEXT),
+                fingerprint=fingerprint(end.error_type, end.error, end.message or row.message) if failed else None,
             )
         )
 

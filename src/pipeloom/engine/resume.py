@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from pipeloom.engine.book import NewAttempt
-from pipeloom.engine.clock import valid_stamp
 from pipeloom.messages import TaskId, TaskLike
 from pipeloom.status import Status
 from pipeloom.store.history import History
-from pipeloom.store.inspect import FileKind, inspect
+from pipeloom.store.inspect import WRITABLE, inspect
 from pipeloom.store.rows import RunRow, Standing
+from pipeloom.times import valid_stamp
 
 NOT_DONE: Final = frozenset({Status.ERROR, Status.CANCELLED, Status.INTERRUPTED})
 FAILED: Final = frozenset({Status.ERROR, Status.INTERRUPTED})
@@ -63,7 +63,7 @@ class Earlier:
 
 def earlier_run(path: Path, pipeline: str, run_id: int | None = None) -> Earlier | None:
     """Return the last run of the pipeline in the file (or run `run_id`); None when there is none."""
-    if inspect(path) is not FileKind.OURS:
+    if inspect(path) not in WRITABLE:
         return None
     with History(path) as history:
         run = history.last_run(pipeline) if run_id is None else history.run(run_id)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from pipeloom.engine.clock import Clock, stamp
+from pipeloom.engine.clock import Clock
 from pipeloom.engine.fold import Fold, Rejection
 from pipeloom.engine.inbox import Entry, Inbox
 from pipeloom.engine.logs import log_changes
@@ -30,6 +30,7 @@ from pipeloom.store.identity import FileIdentity
 from pipeloom.store.ledger import Ledger
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.text import clean
+from pipeloom.times import stamp
 
 MAX_BATCH: Final = 10_000
 WINDOW_S: Final = 0.01

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Final, Literal
 
 from pipeloom.errors import StoreError
+from pipeloom.store.backup import back_up
 from pipeloom.store.filesystem import NETWORK_FILESYSTEMS, filesystem_of
 from pipeloom.store.inspect import FileKind, inspect
-from pipeloom.store.schema import create_in_memory, migrate
+from pipeloom.store.legacy import import_legacy
+from pipeloom.store.schema import create_in_memory, has_rows, migrate, tables_of
 
 Durability = Literal["full", "normal"]
 
@@ -33,14 +35,15 @@ def open_writer(
     With `store` False pipeloom's own tables live in memory only (as TEMP tables, so that every statement stays the
     same) and the file holds the user's tables alone.
     """
-    if check_writable(path, store=store) is FileKind.MISSING:
+    kind = check_writable(path, store=store)
+    if kind is FileKind.MISSING:
         _create_private(path)
     connection = _connect(path)
     try:
         _set_up(connection, path, wal=wal, durability=durability)
         _check_sound(connection, path)
         if store:
-            migrate(connection, path)
+            _bring_up_to_date(connection, path, kind)
         else:
             create_in_memory(connection)
     except sqlite3.Error as error:
@@ -72,14 +75,26 @@ def check_writable(path: Path, *, store: bool = True) -> FileKind:
     kind = inspect(path, write=True)
     if kind is FileKind.NEWER:
         raise StoreError(f"{path} was written by a newer pipeloom: upgrade pipeloom to write to it.")
-    if store and kind is FileKind.LEGACY:
-        raise StoreError(f"{path} was written by an older pipeloom (0.0.x): give this run a new file.")
-    if store and kind is FileKind.CONFLICT:
+    if store and kind in (FileKind.CONFLICT, FileKind.ALTERED):
         raise StoreError(
             f"{path} has tables named like pipeloom's that are not pipeloom's: choose another file, "
             "or keep the status out of it with --no-store (store_task_status=False)."
         )
     return kind
+
+
+def _bring_up_to_date(connection: sqlite3.Connection, path: Path, kind: FileKind) -> None:
+    """Make the tables what they are today; a file that holds anything of ours is copied first."""
+    if kind is FileKind.LEGACY:
+        back_up(connection, path)
+        import_legacy(connection)
+        return
+    if kind is FileKind.OLDER:
+        if "commands" in tables_of(connection):
+            raise StoreError(f"{path} has a table named commands, which pipeloom now needs itself: rename yours.")
+        if has_rows(connection):
+            back_up(connection, path)
+    migrate(connection, path)
 
 
 def _create_private(path: Path) -> None:

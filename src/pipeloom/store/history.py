@@ -5,19 +5,22 @@ from __future__ import annotations
 import contextlib
 import math
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 from pipeloom.errors import StoreError
 from pipeloom.filters import Filter
 from pipeloom.messages import TaskId
 from pipeloom.status import FINAL, RunStatus, Status
-from pipeloom.store.inspect import FileKind, inspect, open_reader
+from pipeloom.store.inspect import READABLE, FileKind, inspect, open_reader
 from pipeloom.store.rows import AttemptRow, LogRow, Past, RunRow, Standing
 
 _TEXT_LIMIT: Final = 1 << 16
+_STEPS_BETWEEN_LOOKS: Final = 2_000
+"""Of SQLite's virtual machine, between two looks at the clock."""
 _PAGE_TEXT_LIMIT: Final = 500
 _COLUMNS: Final = AttemptRow._fields
 _RUN_COLUMNS: Final = tuple(field.name for field in fields(RunRow))
@@ -26,6 +29,7 @@ _HEAVY: Final = frozenset({"result", "error", "params"})
 
 _OPTIONAL_TEXTS: Final = (
     "queued_at", "due_at", "started_at", "finished_at", "result", "error_type", "error", "params", "worker",
+    "fingerprint",
 )  # fmt: skip
 _TEXTS: Final = frozenset({"name", "message", *_OPTIONAL_TEXTS})
 
@@ -38,12 +42,24 @@ class Sort:
     descending: bool = True
 
     def __post_init__(self) -> None:
-        if self.column not in _SORTABLE:
+        if self.column not in SORTABLE:
             raise ValueError(f"cannot sort by {self.column!r}")
 
 
-_SORTABLE: Final = frozenset({"id", "name", "status", "started_at", "duration_s"})
+SORTABLE: Final = frozenset({"id", "name", "status", "started_at", "duration_s"})
 _NEVER_NULL: Final = frozenset({"id", "name", "status"})
+_INDEXES: Final = {
+    "status": "task_runs_status",
+    "run": "sqlite_autoindex_task_runs_1",
+    "started": "task_runs_started",
+    "dur": "task_runs_duration",
+    "fail": "task_runs_failure",
+}
+"""Field of a filter to the index that finds its rows."""
+_FEW: Final = 20_000
+"""So many rows are sorted faster than they are found by walking through all rows in order."""
+_BUDGET_S: Final = 0.08
+"""What walking through the rows in order may take, before all are looked at and those that pass are sorted."""
 NEWEST: Final = Sort()
 OLDEST: Final = Sort(descending=False)
 
@@ -67,10 +83,17 @@ class History:
 
     def __init__(self, path: Path) -> None:
         kind = inspect(path)
-        if kind is not FileKind.OURS:
+        if kind not in READABLE:
             raise StoreError(_refusal(path, kind))
         self.path = path
+        self.kind = kind
         self._connection = open_reader(path)
+        self._has_indexes = kind is FileKind.OURS
+        known = {table: self._columns_of(table) for table in ("task_runs", "pipeline_runs", "task_logs")}
+        self._page_columns = _selected(_PAGE_COLUMNS, known["task_runs"])
+        self._whole_columns = _selected(_WHOLE_COLUMNS, known["task_runs"])
+        self._run_columns = _selected(dict(zip(_RUN_COLUMNS, _RUN_COLUMNS, strict=True)), known["pipeline_runs"])
+        self._has_logs = known["task_logs"] >= {"task_run_id", "seq", "at", "level", "text"}
 
     def __enter__(self) -> Self:
         return self
@@ -90,7 +113,7 @@ class History:
     def count(self, where: Filter | None = None) -> int:
         """Return the number of attempts that pass the filter."""
         condition, values = (where or Filter()).sql()
-        return int(self._rows(f"SELECT count(*) FROM task_runs WHERE {condition}", values)[0][0])
+        return int(self.rows(f"SELECT count(*) FROM task_runs WHERE {condition}", values)[0][0])
 
     def page(
         self,
@@ -98,93 +121,167 @@ class History:
         *,
         sort: Sort = NEWEST,
         after: Key | None = None,
-        before: Key | None = None,
+        before: Key | Literal["end"] | None = None,
+        newest: int | None = None,
         offset: int = 0,
         limit: int = 200,
     ) -> list[AttemptRow]:
         """Return up to `limit` attempts in the order `sort`, following `after` or ending just before `before`.
 
-        A page by key costs the same however deep it lies; `offset` skips rows from there one by one. Pages leave
-        `result`, `error` and `params` out (see `attempt`) and cut messages to 500 characters.
+        A page by key costs the same however deep it lies; `offset` skips rows from there one by one. With `newest`
+        attempts with a higher id are left out. Pages leave `result`, `error` and `params` out (see `attempt`) and cut
+        messages to 500 characters.
         """
-        condition, values = (where or Filter()).sql()
+        where = where or Filter()
+        index = self._selective_index(where)
+        walks = index is None and any(term.field not in _INDEXES for term in where.terms) and sort.column != "id"
+        if walks:
+            try:
+                return self._page(where, sort, after, before, newest, offset, limit, None, budget_s=_BUDGET_S)
+            except TimeoutError:
+                return self._page(where, sort, after, before, newest, offset, limit, "")
+        return self._page(where, sort, after, before, newest, offset, limit, index)
+
+    def _page(
+        self,
+        where: Filter,
+        sort: Sort,
+        after: Key | None,
+        before: Key | Literal["end"] | None,
+        newest: int | None,
+        offset: int,
+        limit: int,
+        index: str | None,
+        budget_s: float | None = None,
+    ) -> list[AttemptRow]:
+        """Return a page: rows with a value of the sort column first, then those without, each part by its index.
+
+        With an `index` those rows are fetched by it and sorted ("" for none at all); None lets SQLite choose.
+        """
+        condition, values = where.sql()
+        if newest is not None:
+            condition, values = f"({condition}) AND id <= ?", [*values, newest]
         backwards = before is not None
-        key = before if before is not None else after
-        if key is not None:
-            beyond, bounds = _beyond(sort, key, backwards=backwards)
-            condition, values = f"({condition}) AND {beyond}", [*values, *bounds]
-        sql = f"SELECT {_PAGE_COLUMNS} FROM task_runs WHERE {condition} ORDER BY {_order(sort, backwards=backwards)}"
-        rows = [_attempt(row) for row in self._rows(f"{sql} LIMIT ? OFFSET ?", [*values, limit, offset])]
-        return rows[::-1] if backwards else rows
+        by = f" INDEXED BY {index}" if index else ""
+        found: list[tuple[Any, ...]] = []
+        for part, bounds, order in _parts(
+            sort, after if before is None else before, backwards=backwards, sorts=index is not None
+        ):
+            left = limit - len(found)
+            if not left:
+                break
+            whole = f"({condition}) AND {part}" if part else condition
+            rows = self.rows(
+                f"SELECT {self._page_columns} FROM task_runs{by} WHERE {whole} ORDER BY {order} LIMIT ? OFFSET ?",
+                [*values, *bounds, left, offset],
+                budget_s=budget_s,
+            )
+            if offset and not rows:
+                offset -= int(self.rows(f"SELECT count(*) FROM task_runs{by} WHERE {whole}", [*values, *bounds])[0][0])
+            elif rows:
+                offset = 0
+            found += rows
+        attempts = [_attempt(row) for row in found]
+        return attempts[::-1] if backwards else attempts
+
+    def _selective_index(self, where: Filter) -> str | None:
+        """Return the index by which the filter leaves few rows, if there is one."""
+        if not self._has_indexes:
+            return None
+        best, fewest = None, _FEW + 1
+        for term in where.terms:
+            if term.field in _INDEXES and not term.negated:
+                sql = f"SELECT count(*) FROM (SELECT 1 FROM task_runs WHERE {term.sql} LIMIT {_FEW + 1})"
+                found = int(self.rows(sql, term.params)[0][0])
+                if found < fewest:
+                    best, fewest = _INDEXES[term.field], found
+        return best
 
     def attempt(self, attempt_id: int) -> AttemptRow | None:
         """Return the whole row of an attempt, each text cut to 64 KiB."""
-        rows = self._rows(f"SELECT {_WHOLE_COLUMNS} FROM task_runs WHERE id = ?", [attempt_id])
+        rows = self.rows(f"SELECT {self._whole_columns} FROM task_runs WHERE id = ?", [attempt_id])
         return _attempt(rows[0]) if rows else None
 
     def attempts_of(self, run_id: int, task_id: TaskId) -> list[AttemptRow]:
         """Return the attempts of a task in a run, whole, oldest first."""
-        sql = f"SELECT {_WHOLE_COLUMNS} FROM task_runs WHERE run_id = ? AND task_id = ? ORDER BY attempt LIMIT 500"
-        return [_attempt(row) for row in self._rows(sql, [run_id, task_id])]
+        sql = f"SELECT {self._whole_columns} FROM task_runs WHERE run_id = ? AND task_id = ? ORDER BY attempt LIMIT 500"
+        return [_attempt(row) for row in self.rows(sql, [run_id, task_id])]
 
     def runs(self, *, before: int | None = None, limit: int = 100) -> list[RunRow]:
         """Return up to `limit` runs, newest first, those before run `before` if it is given."""
         below = 1 << 62 if before is None else before
-        sql = f"SELECT {', '.join(_RUN_COLUMNS)} FROM pipeline_runs WHERE id < ? ORDER BY id DESC LIMIT ?"
-        return [_run(row) for row in self._rows(sql, [below, limit])]
+        sql = f"SELECT {self._run_columns} FROM pipeline_runs WHERE id < ? ORDER BY id DESC LIMIT ?"
+        return [_run(row) for row in self.rows(sql, [below, limit])]
 
     def run(self, run_id: int) -> RunRow | None:
         """Return the row of a run."""
-        rows = self._rows(f"SELECT {', '.join(_RUN_COLUMNS)} FROM pipeline_runs WHERE id = ?", [run_id])
+        rows = self.rows(f"SELECT {self._run_columns} FROM pipeline_runs WHERE id = ?", [run_id])
         return _run(rows[0]) if rows else None
 
     def last_run(self, pipeline: str) -> RunRow | None:
         """Return the newest run of a pipeline."""
-        sql = f"SELECT {', '.join(_RUN_COLUMNS)} FROM pipeline_runs WHERE pipeline = ? ORDER BY id DESC LIMIT 1"
-        rows = self._rows(sql, [pipeline])
+        sql = f"SELECT {self._run_columns} FROM pipeline_runs WHERE pipeline = ? ORDER BY id DESC LIMIT 1"
+        rows = self.rows(sql, [pipeline])
         return _run(rows[0]) if rows else None
 
     def standings(self, run_id: int) -> dict[TaskId, Standing]:
         """Return how each task stands after a run: what it did not run itself stands as its parents left it."""
-        rows = self._rows(_STANDINGS, [run_id])
+        rows = self.rows(_STANDINGS, [run_id])
         return {task_id: _standing(status, attempt, due_at) for task_id, status, attempt, due_at, _ in rows}
 
     def pasts(self, pipeline: str, before: int, task_ids: Iterable[TaskId]) -> dict[TaskId, Past]:
         """Return what tasks of a pipeline took when they were done, in its last runs before run `before`."""
-        runs = [run for (run,) in self._rows(_PAST_RUNS, [pipeline, before])]
+        runs = [run for (run,) in self.rows(_PAST_RUNS, [pipeline, before])]
         if not runs:
             return {}
         sql = _PAST_DURATIONS.format(runs=", ".join("?" * len(runs)))
-        took = {task_id: [row[0] for row in self._rows(sql, [*runs, task_id])] for task_id in task_ids}
+        took = {task_id: [row[0] for row in self.rows(sql, [*runs, task_id])] for task_id in task_ids}
         return {task_id: _past(durations) for task_id, durations in took.items() if durations}
 
     def logs(self, attempt_id: int, limit: int = 2000) -> list[LogRow]:
         """Return the first `limit` lines of an attempt's log."""
+        if not self._has_logs:
+            return []
         text = f"substr(text, 1, {_TEXT_LIMIT})"
         sql = f"SELECT at, level, {text}, seq FROM task_logs WHERE task_run_id = ? ORDER BY seq LIMIT ?"
         return [
             LogRow(_text(at), _text(level), _text(text), seq)
-            for at, level, text, seq in self._rows(sql, [attempt_id, limit])
+            for at, level, text, seq in self.rows(sql, [attempt_id, limit])
         ]
 
     def has_open_runs(self) -> bool:
         """Tell whether a run is under way in the file, or was when its owner died."""
-        return bool(self._rows("SELECT 1 FROM pipeline_runs WHERE status = 'running' LIMIT 1", []))
+        return bool(self.rows("SELECT 1 FROM pipeline_runs WHERE status = 'running' LIMIT 1", []))
 
     def data_version(self) -> int:
         """Return a number that changes when another connection commits."""
-        return int(self._rows("PRAGMA data_version", [])[0][0])
+        return int(self.rows("PRAGMA data_version", [])[0][0])
 
-    def _rows(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """Run a query to its end, so that no open cursor keeps the write-ahead log from being folded in."""
+    def rows(self, sql: str, values: Sequence[Any] = (), *, budget_s: float | None = None) -> list[tuple[Any, ...]]:
+        """Run a query of ours to its end, so that no open cursor keeps the write-ahead log from being folded in.
+
+        Raises `InterruptedError` after `interrupt`, and `TimeoutError` when it takes longer than `budget_s`.
+        """
+        deadline = None if budget_s is None else time.monotonic() + budget_s
+        if deadline is not None:
+            self._connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_BETWEEN_LOOKS)
         try:
             return self._connection.execute(sql, values).fetchall()
         except sqlite3.OperationalError as error:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
+                if deadline is not None and time.monotonic() > deadline:
+                    raise TimeoutError("the query took too long") from error
                 raise InterruptedError("the query was interrupted") from error
             raise StoreError(f"{self.path} cannot be read: {error}.") from error
         except (sqlite3.Error, OverflowError, UnicodeError) as error:
             raise StoreError(f"{self.path} cannot be read: {error}.") from error
+        finally:
+            if deadline is not None:
+                self._connection.set_progress_handler(None, 0)
+
+    def _columns_of(self, table: str) -> set[str]:
+        """Return the columns of one of our tables: an older file has fewer."""
+        return {name for (name,) in self.rows("SELECT name FROM pragma_table_xinfo(?) WHERE hidden = 0", [table])}
 
 
 # A later attempt has a higher id, whatever run it belongs to; SQLite takes the other columns from the row of the max.
@@ -228,7 +325,7 @@ def _refusal(path: Path, kind: FileKind) -> str:
         case FileKind.NEWER:
             return f"{path} was written by a newer pipeloom: upgrade pipeloom to open it."
         case FileKind.LEGACY:
-            return f"{path} was written by an older pipeloom (0.0.x), whose files this version does not open."
+            return f"{path} was written by pipeloom 0.0.x and has not been brought up to date: that needs write access."
         case _:
             return f"{path} is an SQLite file, but not one of pipeloom's: give a pipeline to add to it."
 
@@ -238,30 +335,44 @@ def _cut(name: str, longest: int) -> str:
     return f"substr({name}, 1, {longest})" if name in _TEXTS else name
 
 
-_PAGE_COLUMNS: Final = ", ".join("NULL" if name in _HEAVY else _cut(name, _PAGE_TEXT_LIMIT) for name in _COLUMNS)
-_WHOLE_COLUMNS: Final = ", ".join(_cut(name, _TEXT_LIMIT) for name in _COLUMNS)
+_PAGE_COLUMNS: Final = {name: "NULL" if name in _HEAVY else _cut(name, _PAGE_TEXT_LIMIT) for name in _COLUMNS}
+_WHOLE_COLUMNS: Final = {name: _cut(name, _TEXT_LIMIT) for name in _COLUMNS}
 
 
-def _order(sort: Sort, *, backwards: bool) -> str:
-    direction = "DESC" if sort.descending is not backwards else "ASC"
+def _selected(wanted: dict[str, str], there: set[str]) -> str:
+    """Return the columns as SQL, NULL for those that the file does not have."""
+    return ", ".join(sql if name in there else "NULL" for name, sql in wanted.items())
+
+
+def _parts(
+    sort: Sort, key: Key | Literal["end"] | None, *, backwards: bool, sorts: bool
+) -> Iterator[tuple[str, list[Any], str]]:
+    """Yield condition, values and order of the queries that make a page, one after the other.
+
+    Rows without a value of the sort column end every order, while SQLite has them at the beginning of an index: they
+    are a part of their own. With `sorts` the order is not to be read from an index.
+    """
+    descending = sort.descending is not backwards
+    direction, sign, plus = ("DESC" if descending else "ASC"), ("<" if descending else ">"), ("+" if sorts else "")
+    by_id, place = f"{plus}id {direction}", key if isinstance(key, Key) else None
+    beyond: tuple[str, list[Any]] = ("", []) if place is None else (f"id {sign} ?", [place.id])
     if sort.column == "id":
-        return f"id {direction}"
-    nulls = "FIRST" if backwards else "LAST"
-    return f"{sort.column} {direction} NULLS {nulls}, id {direction}"
-
-
-def _beyond(sort: Sort, key: Key, *, backwards: bool) -> tuple[str, list[Any]]:
-    """Return the condition for the rows that follow `key` (precede it, going backwards)."""
-    sign = "<" if sort.descending is not backwards else ">"
-    if sort.column == "id":
-        return f"id {sign} ?", [key.id]
-    column = sort.column
-    if key.value is None:  # rows without a value form the end of every order
-        same = f"({column} IS NULL AND id {sign} ?)"
-        return (f"({same} OR {column} IS NOT NULL)" if backwards else same), [key.id]
-    beyond = f"({column}, id) {sign} (?, ?)"
-    nullable = column not in _NEVER_NULL  # an OR that can never hold would still cost the index
-    return (f"({beyond} OR {column} IS NULL)" if nullable and not backwards else beyond), [key.value, key.id]
+        yield *beyond, by_id
+        return
+    column = f"{plus}{sort.column}"
+    order = f"{column} {direction}, id {direction}"
+    nullable = sort.column not in _NEVER_NULL
+    rest = f"{column} IS NULL"
+    if place is None or place.value is None:
+        whole = f"{column} IS NOT NULL" if nullable else ""
+        valued: tuple[str, list[Any], str] = whole, [], order
+        void = " AND ".join(filter(None, (rest, beyond[0]))), beyond[1], by_id
+        parts = [valued, void] if place is None else [void, valued] if backwards else [void]
+        parts = parts[::-1] if place is None and backwards else parts
+    else:
+        valued = f"({column}, id) {sign} (?, ?)", [place.value, place.id], order
+        parts = [valued] if backwards else [valued, (rest, [], by_id)]
+    yield from (part for part in parts if nullable or part[2] == order)
 
 
 def _text(value: Any) -> str:

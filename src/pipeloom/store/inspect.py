@@ -17,9 +17,11 @@ from pipeloom.store.schema import (
     APPLICATION_ID,
     LEGACY_COLUMNS,
     OUR_TABLES,
+    READ_TABLES,
     SCHEMA_VERSION,
     columns_of,
     expected_columns,
+    tables_of,
 )
 
 _LIMITS: Final = {
@@ -45,14 +47,25 @@ class FileKind(Enum):
     EMPTY = auto()
     """A file of 0 bytes: as good as new."""
     OURS = auto()
+    OLDER = auto()
+    """Ours, of an earlier schema: it is brought up to date before it is written."""
     NEWER = auto()
-    """Ours, but of a schema that this version does not know."""
+    """Ours, but of a schema that this version does not know: only for reading."""
+    ALTERED = auto()
+    """Ours, but somebody has changed the tables or put triggers on them: only for reading."""
     LEGACY = auto()
     """Written by pipeloom 0.0.x: a `task_runs` of eight columns."""
     FOREIGN = auto()
     """An SQLite file without anything of ours."""
     CONFLICT = auto()
     """An SQLite file where something that is not ours has the name of one of our tables."""
+
+
+READABLE: Final = frozenset({FileKind.OURS, FileKind.OLDER, FileKind.NEWER, FileKind.ALTERED})
+"""What can be browsed."""
+
+WRITABLE: Final = frozenset({FileKind.OURS, FileKind.OLDER})
+"""What of ours can be written."""
 
 
 def inspect(path: Path, *, write: bool = False) -> FileKind:
@@ -156,11 +169,24 @@ def _identify(connection: sqlite3.Connection) -> FileKind:
         if not ours:
             return FileKind.FOREIGN
         return FileKind.LEGACY if _is_legacy(connection, ours) else FileKind.CONFLICT
+    if not _is_readable(connection):
+        return FileKind.CONFLICT
     if version > SCHEMA_VERSION:
         return FileKind.NEWER
     # A trigger on one of our tables, or a view in its place, would let a file change what we write to it.
-    intact = version == SCHEMA_VERSION and all(kind in ("table", "index") for kind, _, _ in ours)
-    return FileKind.OURS if intact and columns_of(connection) == expected_columns() else FileKind.CONFLICT
+    intact = version > 0 and all(kind in ("table", "index") for kind, _, _ in ours)
+    if not intact or columns_of(connection) != expected_columns(version):
+        return FileKind.ALTERED
+    return FileKind.OURS if version == SCHEMA_VERSION else FileKind.OLDER
+
+
+def _is_readable(connection: sqlite3.Connection) -> bool:
+    """Tell whether runs and attempts are ordinary tables with stored columns that we know; others may stand beside."""
+    if not tables_of(connection) >= READ_TABLES:
+        return False
+    sql = "SELECT name FROM pragma_table_xinfo(?) WHERE hidden = 0"
+    stored = {table: {name for (name,) in connection.execute(sql, (table,))} for table in READ_TABLES}
+    return all(stored[table] >= {name for name, _, _ in expected_columns(1)[table]} for table in READ_TABLES)
 
 
 def _is_legacy(connection: sqlite3.Connection, ours: list[tuple[str, str, str]]) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from pipeloom.errors import FileBusyError, StoreError
 from pipeloom.store.connect import close_writer, open_writer
 from pipeloom.store.history import History
-from pipeloom.store.inspect import FileKind, inspect
+from pipeloom.store.inspect import WRITABLE, inspect
 from pipeloom.store.ledger import Ledger
 from pipeloom.store.owner import OwnerLock
 
@@ -20,7 +20,7 @@ def recover(path: Path) -> int:
     Changes nothing, and returns 0, while a living process owns the file, when nothing is open in it, or when it may not
     be written to. Starts nothing.
     """
-    if inspect(path) is not FileKind.OURS:
+    if inspect(path) not in WRITABLE:
         return 0
     with History(path) as history:
         if not history.has_open_runs():

@@ -42,6 +42,8 @@ class AttemptRow(NamedTuple):
     params: str | None = None
     """JSON."""
     worker: str | None = None
+    fingerprint: str | None = None
+    """Of an error: the same for every occurrence of one failure (see `pipeloom.failures`)."""
 
 
 @dataclass(frozen=True, slots=True)

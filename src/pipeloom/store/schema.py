@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Final
 
 from pipeloom.errors import StoreError
+from pipeloom.failures import fingerprint
 
 APPLICATION_ID: Final = 0x504C4F4D  # "PLOM", shown by file(1)
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
-OUR_TABLES: Final = frozenset({"pipeline_runs", "task_runs", "task_logs"})
+OUR_TABLES: Final = frozenset({"pipeline_runs", "task_runs", "task_logs", "commands"})
+READ_TABLES: Final = frozenset({"pipeline_runs", "task_runs"})
+"""Without these there is nothing to show."""
 
 LEGACY_COLUMNS: Final = frozenset(
     {"id", "name", "status", "progress", "message", "started_at", "finished_at", "result"}
@@ -20,7 +25,7 @@ LEGACY_COLUMNS: Final = frozenset(
 
 _STATUSES: Final = "'queued','retrying','running','cancelling','done','error','cancelled','interrupted'"
 
-TABLES: Final = f"""
+_TABLES_1: Final = f"""
 CREATE TABLE {{where}}pipeline_runs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     pipeline TEXT NOT NULL,
@@ -70,12 +75,36 @@ CREATE TABLE {{where}}task_logs (
 ) STRICT, WITHOUT ROWID;
 """
 
-# Kept apart: a file whose rows live in memory only (store_task_status=False) needs none of them.
-INDEXES: Final = """
+# Indexes are kept apart: rows that live in memory only (store_task_status=False) need none of them.
+_INDEXES_1: Final = """
 CREATE INDEX task_runs_status ON task_runs (status, id);
 CREATE INDEX task_runs_name ON task_runs (name, id);
 """
 
+_TABLES_2: Final = """
+ALTER TABLE {where}task_runs ADD COLUMN fingerprint TEXT;
+CREATE TABLE {where}commands (
+    id TEXT PRIMARY KEY,
+    run_id INTEGER,
+    command TEXT NOT NULL,
+    arguments TEXT,
+    asked_by TEXT NOT NULL,
+    asked_at TEXT NOT NULL,
+    answer TEXT NOT NULL,
+    answered_at TEXT NOT NULL
+) STRICT;
+"""
+
+# The rowid, which is the id, is the last column of every index anyway.
+_INDEXES_2: Final = """
+UPDATE task_runs SET fingerprint = pipeloom_fingerprint(error_type, error, message) WHERE status = 'error';
+CREATE INDEX task_runs_started ON task_runs (started_at);
+CREATE INDEX task_runs_duration ON task_runs (duration_s);
+CREATE INDEX task_runs_failure ON task_runs (fingerprint) WHERE fingerprint IS NOT NULL;
+"""
+
+_TABLES: Final = (_TABLES_1, _TABLES_2)
+_INDEXES: Final = (_INDEXES_1, _INDEXES_2)
 
 Columns = dict[str, list[tuple[str, str, int]]]
 """Table to its columns: name, type, and whether it is hidden or generated."""
@@ -90,45 +119,75 @@ def columns_of(connection: sqlite3.Connection) -> Columns:
 
 
 @cache
-def expected_columns() -> Columns:
-    """Return the columns that a file of this version has."""
+def expected_columns(version: int = SCHEMA_VERSION) -> Columns:
+    """Return the columns that a file of schema `version` has."""
     connection = sqlite3.connect(":memory:")
     try:
-        connection.executescript(TABLES.format(where="main."))
+        for tables in _TABLES[:version]:
+            connection.executescript(tables.format(where="main."))
         return columns_of(connection)
     finally:
         connection.close()
 
 
+def tables_of(connection: sqlite3.Connection) -> set[str]:
+    """Return the names of the file's ordinary tables, in small letters."""
+    listed = connection.execute("SELECT lower(name) FROM pragma_table_list WHERE schema='main' AND type='table'")
+    return {name for (name,) in listed.fetchall()}
+
+
 def create_in_memory(connection: sqlite3.Connection) -> None:
     """Create the tables as TEMP tables: every statement finds them, and nothing of them reaches the file."""
     connection.execute("PRAGMA temp_store=MEMORY")
-    connection.executescript(TABLES.format(where="temp."))
+    for tables in _TABLES:
+        connection.executescript(tables.format(where="temp."))
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """Return the number of the file's schema; 0 for a file that has none of ours yet."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
+def has_rows(connection: sqlite3.Connection) -> bool:
+    """Tell whether anything has run in the file."""
+    return connection.execute("SELECT 1 FROM pipeline_runs LIMIT 1").fetchone() is not None
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring the file to `SCHEMA_VERSION`, each step in one transaction that also numbers it."""
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    """Bring the file to `SCHEMA_VERSION` in one transaction: all steps, or none."""
+    version = version_of(connection)
+    if version >= SCHEMA_VERSION:
+        return
     if version == 0:
         (application_id,) = connection.execute("PRAGMA application_id").fetchone()
         if application_id not in (0, APPLICATION_ID):
             raise StoreError(
                 f"{path} belongs to another program (application id {application_id}): choose another file."
             )
-        _run(connection, TABLES.format(where="main.") + INDEXES, version=1)
+    with transaction(connection):
+        run_steps(connection, version)
 
 
-def _run(connection: sqlite3.Connection, script: str, *, version: int) -> None:
-    """Run the statements of one step and number the file, all or nothing."""
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Commit what is done inside, or undo all of it."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for statement in script.split(";"):
-            if statement.strip():
-                connection.execute(statement)
-        connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version={version}")
+        yield
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def run_steps(connection: sqlite3.Connection, version: int) -> None:
+    """Run the steps after `version` and number the file, inside a transaction of the caller's."""
+    connection.create_function("pipeloom_fingerprint", 3, fingerprint, deterministic=True)
+    for tables, indexes in zip(_TABLES[version:], _INDEXES[version:], strict=True):
+        for statement in (tables.format(where="main.") + indexes).split(";"):
+            if statement.strip():
+                connection.execute(statement)
+    connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from typing import Final
-
 from textual.content import Content
 
+from pipeloom.failures import frames
 from pipeloom.text import clean
 from pipeloom.tui.text import DETAIL_LIMIT, content
-
-_FRAME: Final = re.compile(r'\s*File "(?P<path>.*)", line \d+')
-_FOREIGN: Final = re.compile(
-    r"[/\\](site-packages|dist-packages|lib[/\\]python\d|pipeloom[/\\](engine|store|tui|console|cli))|^<frozen"
-)
 
 
 def traceback_text(error: str) -> Content:
     """Return `error` line by line: frames of libraries dim, the user's as they are, what was raised in red."""
     shown, style = [], ""
     for line in clean(error, DETAIL_LIMIT, multiline=True).split("\n"):
-        frame = _FRAME.match(line)
+        frame = next(iter(frames(line)), None)
         if frame is not None:
-            style = "$muted" if _FOREIGN.search(frame["path"]) else "bold"
+            style = "bold" if frame.is_users else "$muted"
         elif line[:1].strip():
             style = "" if line.startswith("Traceback ") else "$status-error"
         shown.append(content(line, style, limit=DETAIL_LIMIT))

@@ -1,0 +1,30 @@
+"""A copy of a file before its tables are changed."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipeloom.errors import StoreError
+
+_log = logging.getLogger(__name__)
+
+
+def back_up(connection: sqlite3.Connection, path: Path) -> Path:
+    """Copy the file that `connection` has open beside it, for its owner alone, and return where the copy is."""
+    real = Path(os.path.realpath(path))
+    copy = real.with_name(f"{real.name}.backup-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}")
+    try:
+        # SQLite takes an empty file for a new one, and this one is private.
+        os.close(os.open(copy, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        connection.execute("VACUUM INTO ?", (str(copy),))
+    except (OSError, sqlite3.Error) as error:
+        copy.unlink(missing_ok=True)
+        raise StoreError(
+            f"{path} was not brought up to date, because it could not be copied to {copy.name} first: {error}."
+        ) from error
+    _log.info("%s was copied to %s before its tables are changed", path, copy)
+    return copy
