@@ -30,7 +30,7 @@ OPENS = {
 MAY_OPEN = {
     "store/owner.py",
     "store/filesystem.py",
-    "tui/memory.py",
+    "memory.py",
     "tui/settings.py",
     "tui/terminal.py",
     "tui/theme.py",

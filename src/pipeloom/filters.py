@@ -7,7 +7,7 @@ A filter is a list of terms, all of which must hold; `-` before a term turns it 
     dur:>5m  dur:10s..1m        how long it ran       age:<2h     since its start, or since it was queued
     started:2026-08-01..        a UTC day, an instant, a range of them, `today` or `yesterday`
     err:KeyError                in the error's type or text            worker:worker-2
-    fail:1a2b3c4d5e6f           one group of the failures
+    fail:1a2b3c4d5e6f           one group of the failures       name:"whole name"
 
 SQL and predicate give the same answer for the same row; what a row does not have (no duration yet) fulfils no
 condition, so a turned-round term keeps it.
@@ -235,6 +235,10 @@ def _failure(_column: int, value: str, _now: datetime) -> Built:
     return _one_of("fingerprint", value.lower().split(","), lambda row: row.fingerprint)
 
 
+def _name(_column: int, value: str, _now: datetime) -> Built:
+    return _one_of("name", [value], lambda row: row.name)
+
+
 def _worker(_column: int, value: str, _now: datetime) -> Built:
     return _contains(("worker",), value)
 
@@ -250,6 +254,7 @@ _FIELDS: Final[dict[str, Callable[[int, str, datetime], Built]]] = {
     "err": _error,
     "worker": _worker,
     "fail": _failure,
+    "name": _name,
 }
 
 _SIGNS: Final[dict[str, Callable[[Any, Any], bool]]] = {

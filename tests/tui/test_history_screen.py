@@ -10,12 +10,13 @@ import pytest
 from pipeloom.filters import parse
 from pipeloom.status import Status
 from pipeloom.store.connect import close_writer, open_writer
-from pipeloom.store.history import History
+from pipeloom.store.history import NEWEST, History, Sort
 from pipeloom.store.ledger import Ledger
 from pipeloom.store.rows import AttemptRow
 from pipeloom.tui.app import PipeloomApp
+from pipeloom.tui.paged import KEPT_PAGES, PagedSource, Picture, load_pages
+from pipeloom.tui.queries import AttemptsQuery
 from pipeloom.tui.screens.history import HistoryScreen
-from pipeloom.tui.screens.history_source import KEPT_PAGES, PAGE, HistorySource, load_pages
 from pipeloom.tui.widgets.detail import DetailPane
 
 
@@ -61,8 +62,8 @@ async def test_a_file_of_200_000_attempts_shows_its_newest_page_and_loads_little
         await until(app, pilot, "task-200000")
         screen = app.screen
         assert isinstance(screen, HistoryScreen)
-        assert screen.source.count() == 200_000
-        assert screen.source.loaded() < 2_000
+        assert screen.attempts.pages.count() == 200_000
+        assert screen.attempts.pages.loaded() < 2_000
         await pilot.press("end")
         await until(app, pilot, "task-1 ")
         await pilot.press("home")
@@ -70,7 +71,7 @@ async def test_a_file_of_200_000_attempts_shows_its_newest_page_and_loads_little
         for _ in range(30):
             await pilot.press("pagedown")
         await pilot.pause()
-        assert screen.source.loaded() <= KEPT_PAGES * PAGE
+        assert screen.attempts.pages.loaded() <= KEPT_PAGES * AttemptsQuery.size
 
 
 async def test_filter_and_detail_work_on_a_file_without_a_run(tmp_path: Path) -> None:
@@ -96,9 +97,14 @@ async def test_new_rows_do_not_take_the_cursor_away_from_its_row(tmp_path: Path)
         connection = open_writer(path)
         Ledger(connection).insert_attempts([AttemptRow(n, 2, n, 1, f"new-{n}", Status.DONE) for n in range(301, 321)])
         close_writer(connection)
+        screen.reload()
+        await until(app, pilot, "▲ 20 new")
+        assert screen.table.cursor_key == 295
+        await until(app, pilot, "300 attempts")
         await pilot.press("f5")
         await until(app, pilot, "320 attempts")
-        assert screen.table.cursor_key == 295
+        await until(app, pilot, "new-320")
+        assert screen.table.cursor_index == 0
 
 
 async def test_a_filter_holds_wherever_one_has_scrolled_to(tmp_path: Path) -> None:
@@ -145,14 +151,17 @@ async def test_without_a_file_the_start_page_says_what_to_do(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("text", ["", "status:error"])
-def test_pages_by_key_and_by_place_are_the_same(tmp_path: Path, text: str) -> None:
-    where = parse(text)
+@pytest.mark.parametrize("sort", [NEWEST, Sort("name", descending=False), Sort("duration_s")])
+def test_pages_by_key_and_by_place_are_the_same(tmp_path: Path, text: str, sort: Sort) -> None:
+    query = AttemptsQuery(parse(text), sort)
     with History(make(tmp_path / "etl.db", 3_000)) as history:
-        whole = history.page(where, limit=5_000)
-        source = HistorySource(lambda: None)
-        source.replace(len(whole), load_pages(history, where, [0], {}))
+        whole = query.page(history, 5_000)
+        source = PagedSource(query, lambda: None)
+        source.replace(query, Picture(len(whole), load_pages(query, history, [0], {}, len(whole))))
         for wanted in ([1], [2, 3], [1], [0]):
-            source.put(load_pages(history, where, wanted, source.neighbours(wanted)))
-        source.put(load_pages(history, where, [3], {}))
-        assert list(source.window(0, 4 * PAGE)) == whole[: 4 * PAGE]
+            source.put(load_pages(query, history, wanted, source.neighbours(wanted), len(whole)))
+        source.put(load_pages(query, history, [3], {}, len(whole)))
+        assert list(source.window(0, 4 * query.size)) == whole[: 4 * query.size]
+        last = (len(whole) - 1) // query.size
+        assert load_pages(query, history, [last], {}, len(whole))[last] == whole[last * query.size :]
         assert source.take_missing() == []

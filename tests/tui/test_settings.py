@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeloom.engine.engine import Engine
+from pipeloom.memory import Memory
 from pipeloom.pipeline import Pipeline
 from pipeloom.tui.app import PipeloomApp
-from pipeloom.tui.memory import Memory
 from pipeloom.tui.settings import Settings, read_settings
 from pipeloom.tui.widgets.filter_bar import FilterBar
 from pipeloom.tui.widgets.virtual_table import VirtualTable

@@ -54,6 +54,7 @@ _INDEXES: Final = {
     "started": "task_runs_started",
     "dur": "task_runs_duration",
     "fail": "task_runs_failure",
+    "name": "task_runs_name",
 }
 """Field of a filter to the index that finds its rows."""
 _FEW: Final = 20_000
@@ -93,6 +94,8 @@ class History:
         self._page_columns = _selected(_PAGE_COLUMNS, known["task_runs"])
         self._whole_columns = _selected(_WHOLE_COLUMNS, known["task_runs"])
         self._run_columns = _selected(dict(zip(_RUN_COLUMNS, _RUN_COLUMNS, strict=True)), known["pipeline_runs"])
+        self.has_fingerprints = "fingerprint" in known["task_runs"]
+        """Whether failures can be told apart: an older file has no fingerprints of them."""
         self._has_logs = known["task_logs"] >= {"task_run_id", "seq", "at", "level", "text"}
 
     def __enter__(self) -> Self:
@@ -110,10 +113,28 @@ class History:
         with contextlib.suppress(sqlite3.ProgrammingError):  # closed meanwhile: nothing runs any more
             self._connection.interrupt()
 
-    def count(self, where: Filter | None = None) -> int:
-        """Return the number of attempts that pass the filter."""
+    def count(
+        self,
+        where: Filter | None = None,
+        *,
+        newest: int | None = None,
+        after: int | None = None,
+        budget_s: float | None = None,
+    ) -> int:
+        """Return the number of attempts that pass, those with ids above `after` and not above `newest` if given.
+
+        Raises `TimeoutError` when it takes longer than `budget_s`.
+        """
         condition, values = (where or Filter()).sql()
-        return int(self.rows(f"SELECT count(*) FROM task_runs WHERE {condition}", values)[0][0])
+        if newest is not None:
+            condition, values = f"({condition}) AND id <= ?", [*values, newest]
+        if after is not None:
+            condition, values = f"({condition}) AND id > ?", [*values, after]
+        return int(self.rows(f"SELECT count(*) FROM task_runs WHERE {condition}", values, budget_s=budget_s)[0][0])
+
+    def newest_id(self) -> int:
+        """Return the id of the attempt that was entered last; 0 without any."""
+        return int(self.rows("SELECT coalesce(max(id), 0) FROM task_runs")[0][0])
 
     def page(
         self,
@@ -207,11 +228,11 @@ class History:
         sql = f"SELECT {self._whole_columns} FROM task_runs WHERE run_id = ? AND task_id = ? ORDER BY attempt LIMIT 500"
         return [_attempt(row) for row in self.rows(sql, [run_id, task_id])]
 
-    def runs(self, *, before: int | None = None, limit: int = 100) -> list[RunRow]:
-        """Return up to `limit` runs, newest first, those before run `before` if it is given."""
+    def runs(self, *, before: int | None = None, limit: int = 100, offset: int = 0) -> list[RunRow]:
+        """Return up to `limit` runs, newest first, those before run `before` if it is given, `offset` further on."""
         below = 1 << 62 if before is None else before
-        sql = f"SELECT {self._run_columns} FROM pipeline_runs WHERE id < ? ORDER BY id DESC LIMIT ?"
-        return [_run(row) for row in self.rows(sql, [below, limit])]
+        sql = f"SELECT {self._run_columns} FROM pipeline_runs WHERE id < ? ORDER BY id DESC LIMIT ? OFFSET ?"
+        return [_run(row) for row in self.rows(sql, [below, limit, offset])]
 
     def run(self, run_id: int) -> RunRow | None:
         """Return the row of a run."""

@@ -22,9 +22,12 @@ from textual.signal import Signal
 
 from pipeloom.engine.commands import ENDED_ALREADY
 from pipeloom.engine.engine import Engine
+from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.resume import Resume
 from pipeloom.engine.tally import RunSummary
 from pipeloom.errors import FileBusyError, PipeloomError, StoreError
+from pipeloom.loader import load_pipeline
+from pipeloom.memory import Memory
 from pipeloom.status import OPEN, RunStatus, Status
 from pipeloom.store.owner import is_owned, owner_name
 from pipeloom.store.rows import RunRow
@@ -35,7 +38,6 @@ from pipeloom.tui.bridge import Committed, Delivery, UiSink, WriterFailed, Write
 from pipeloom.tui.commands import ActionCommands
 from pipeloom.tui.glyphs import wants_ascii
 from pipeloom.tui.keys import key
-from pipeloom.tui.memory import Memory
 from pipeloom.tui.screens.history import HistoryScreen
 from pipeloom.tui.screens.live import LiveScreen
 from pipeloom.tui.screens.resume import Start, resume_dialog
@@ -94,6 +96,7 @@ class PipeloomApp(App[None]):
         settings: Settings | None = None,
         memory: Memory | None = None,
         start: bool = True,
+        read_only: bool = False,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -101,6 +104,7 @@ class PipeloomApp(App[None]):
         super().__init__()
         self.db_path = db_path
         self.engine = engine
+        self.read_only = read_only
         self.clock = clock
         self.monotonic = monotonic
         self.board = Board()
@@ -252,6 +256,19 @@ class PipeloomApp(App[None]):
             self.tell(str(event.error), problem=True)
         else:
             self.exit()
+
+    async def load(self, spec: str) -> Engine | None:
+        """Import a pipeline and get ready to run it on the file; None, and a toast, when that cannot be."""
+        try:
+            pipeline = await asyncio.to_thread(load_pipeline, spec)
+            self.engine = Engine(self.db_path, pipeline, EngineOptions(source=spec, ask_to_resume=False))
+        except PipeloomError as error:
+            self.tell(str(error), problem=True)
+        return self.engine
+
+    def keep_filter(self, name: str, text: str) -> None:
+        """Offer a filter by its name from now on."""
+        self.settings = replace(self.settings, filters={**self.settings.filters, name: text})
 
     def _watch(self) -> None:
         """Show the history of the file, and follow what others do to it."""

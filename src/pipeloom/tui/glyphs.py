@@ -64,10 +64,13 @@ def spark(values: tuple[float, ...], width: int, *, ascii_only: bool = False) ->
     """Return the last `width` values as a line of small columns, the highest at full height."""
     shown = [value if 0 <= value < float("inf") else 0.0 for value in values[-width:]] if width > 0 else []
     top = max(shown, default=0.0)
+    return "".join(spark_level(value, top, ascii_only=ascii_only) for value in shown)
+
+
+def spark_level(value: float, top: float, *, ascii_only: bool = False) -> str:
+    """Return one small column for `value`, of full height at `top`."""
     steps = _ASCII_SPARKS if ascii_only else _SPARKS
-    if top <= 0:
-        return steps[0] * len(shown)
-    return "".join(steps[min(len(steps) - 1, int(value / top * len(steps)))] for value in shown)
+    return steps[min(len(steps) - 1, int(value / top * len(steps)))] if top > 0 else steps[0]
 
 
 def wants_ascii(environ: Mapping[str, str] = os.environ, encoding: str = "utf-8") -> bool:

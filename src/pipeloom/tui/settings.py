@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any, Final
 
 from platformdirs import user_config_path
 
+from pipeloom.filters import FilterError, parse
 from pipeloom.text import first_line
 from pipeloom.tui.task_columns import COLUMN_IDS
 
@@ -24,6 +26,8 @@ class Settings:
     """Screen name to column ids."""
     keys: Mapping[str, str] = field(default_factory=dict)
     """Binding id to keys, parted by commas."""
+    filters: Mapping[str, str] = field(default_factory=dict)
+    """Names of filters to what they are."""
     warnings: tuple[str, ...] = ()
 
 
@@ -48,8 +52,29 @@ def read_settings(path: Path | None = None) -> Settings:
         workers=reading.positive(given, "workers"),
         columns=dict(reading.columns(given)),
         keys=dict(reading.keys(given)),
+        filters=dict(reading.filters(given)),
         warnings=tuple(reading.rest(given)),
     )
+
+
+def save_filter(name: str, text: str, path: Path | None = None) -> None:
+    """Add a filter to the settings' file, or replace the one of that name; all else in it stays as it is.
+
+    Raises `OSError` when the file cannot be written.
+    """
+    path = path or settings_path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    entry = f"{json.dumps(name, ensure_ascii=False)} = {json.dumps(text, ensure_ascii=False)}"
+    start = next((number for number, line in enumerate(lines) if line.strip() == "[filters]"), None)
+    if start is None:
+        lines += ["", "[filters]", entry] if lines else ["[filters]", entry]
+    else:
+        after = range(start + 1, len(lines))
+        stop = next((number for number in after if lines[number].lstrip().startswith("[")), len(lines))
+        kept = [line for line in lines[start + 1 : stop] if not _names(line, name)]
+        lines[start + 1 : stop] = [entry, *kept]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 class _Reading:
@@ -97,6 +122,17 @@ class _Reading:
                 yield name, value
             else:
                 self.warn(name, f'the keys of {name} must be a text such as "c" or "c,ctrl+k"')
+
+    def filters(self, given: dict[str, Any]) -> Iterator[tuple[str, str]]:
+        """Take the saved filters."""
+        table: dict[str, Any] = self.taken(given, "filters", dict) or {}
+        for name, value in table.items():
+            try:
+                parse(value if isinstance(value, str) else "status:")
+            except FilterError as error:
+                self.warn(name, f"the filter {name!r} is wrong: {error}")
+            else:
+                yield name, value
 
     def rest(self, given: dict[str, Any]) -> Iterator[str]:
         """Yield every warning; what nobody has taken is unknown."""

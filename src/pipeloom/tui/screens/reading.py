@@ -44,10 +44,13 @@ async def read_logs(path: Path, attempt_id: int) -> list[LogRow]:
         return []  # with store_task_status=False the file is not pipeloom's: there is no log to read
 
 
-async def read_attempt(path: Path, row: AttemptRow) -> tuple[AttemptRow | None, Sequence[AttemptRow], Sequence[LogRow]]:
+async def read_attempt(path: Path, attempt_id: int) -> tuple[AttemptRow | None, Sequence[AttemptRow], Sequence[LogRow]]:
     """Return the whole attempt, the attempts of its task in its run, and its log."""
 
     def query(history: History) -> tuple[AttemptRow | None, Sequence[AttemptRow], Sequence[LogRow]]:
-        return history.attempt(row.id), history.attempts_of(row.run_id, row.task_id), history.logs(row.id)
+        row = history.attempt(attempt_id)
+        if row is None:
+            return None, [], []
+        return row, history.attempts_of(row.run_id, row.task_id), history.logs(attempt_id)
 
     return await read(path, query)

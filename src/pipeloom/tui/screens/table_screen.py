@@ -118,9 +118,14 @@ class TableScreen(Screen[None]):
         row = self.table.cursor_row
         if row is None:
             return
-        text = self.detail.plain if self.detail.display else f"{row.task_id}\t{row.name}\t{row.status}\t{row.message}"
+        text = self.detail.plain if self.detail.display else self.plain_row()
         self.app.copy_to_clipboard(text)
         self.app.tell("Copied.")
+
+    def plain_row(self) -> str:
+        """Return the row under the cursor as text."""
+        row = self.table.cursor_row
+        return "" if row is None else f"{row.task_id}\t{row.name}\t{row.status}\t{row.message}"
 
     def action_back(self) -> None:
         """Hide the detail, or clear the filter."""

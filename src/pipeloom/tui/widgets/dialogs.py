@@ -12,13 +12,14 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen, Screen
-from textual.widgets import Button, Static
+from textual.widgets import Button, Input, Static
 
 from pipeloom.tui.text import content, lines
 
 T = TypeVar("T")
 
 TITLE_LIMIT: Final = 160
+NAME_LIMIT: Final = 40
 STACK_LIMIT: Final = 16_000
 _STACK_S: Final = 0.5
 
@@ -91,6 +92,41 @@ class ConfirmDialog(ChoiceDialog[bool]):
         """Ask `title`; `body` names what is meant. A string is shown as it is, never as markup."""
         kind: Literal["-confirm", "-destructive"] = "-destructive" if destructive else "-confirm"
         super().__init__(title, body, [Choice(False, cancel_label), Choice(True, confirm_label, kind)])  # noqa: FBT003
+
+
+class NameDialog(ModalScreen[str]):
+    """Asks for a name; "" when there is none."""
+
+    DEFAULT_CSS = """
+    NameDialog {
+        align: center middle;
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "refuse", "Back", tooltip="Close without doing it.", id="name.refuse"),
+    ]
+
+    def __init__(self, title: str, body: str) -> None:
+        """Ask `title` about `body`."""
+        super().__init__()
+        self._title_line = content(title, limit=TITLE_LIMIT)
+        self._body = lines(body)
+
+    def compose(self) -> ComposeResult:
+        """Put the field below what is to be named."""
+        with Vertical(classes="dialog"):
+            yield Static(self._title_line, classes="dialog--title")
+            yield Static(self._body, classes="dialog--body")
+            yield Input(placeholder="name", max_length=NAME_LIMIT, compact=True)
+
+    def action_refuse(self) -> None:
+        """Name nothing."""
+        self.dismiss("")
+
+    @on(Input.Submitted)
+    def _answer(self, event: Input.Submitted) -> None:
+        self.dismiss(event.value.strip())
 
 
 @dataclass(frozen=True, slots=True)

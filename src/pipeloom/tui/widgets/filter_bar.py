@@ -112,6 +112,15 @@ class FilterBar(Horizontal):
         yield Static("", classes="filter-note")
 
     @property
+    def text(self) -> str:
+        """What is in the field."""
+        return self._input.value
+
+    def set(self, text: str) -> None:
+        """Put `text` into the field."""
+        self._input.value = text
+
+    @property
     def is_filtering(self) -> bool:
         """Whether there is any text in the field."""
         return bool(self._input.value)

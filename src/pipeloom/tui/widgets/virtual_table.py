@@ -96,6 +96,11 @@ class VirtualTable(RowView[Row], Generic[Row], can_focus=True):
         return self._cursor_index
 
     @property
+    def is_at_top(self) -> bool:
+        """Whether the first row is in sight and has the cursor, because nobody has moved it."""
+        return self._at_top and self.scroll_offset.y == 0
+
+    @property
     def cursor_key(self) -> Hashable | None:
         """Key of the cursor's row; None without rows, or while the row is not loaded."""
         return self._cursor_key
@@ -151,6 +156,10 @@ class VirtualTable(RowView[Row], Generic[Row], can_focus=True):
         """Mark these rows too."""
         self._set_marks(self.marked | set(keys))
 
+    def mark_loaded(self) -> None:
+        """Mark every row that is loaded."""
+        self.mark(self._source.key(row) for row in self._source.window(0, self._count) if row is not None)
+
     def mark_range(self) -> None:
         """Mark every row from the one that was marked last to the cursor."""
         anchor = None if self._mark_anchor is None else self._source.index(self._mark_anchor)
@@ -168,7 +177,7 @@ class VirtualTable(RowView[Row], Generic[Row], can_focus=True):
     def _anchor(self) -> tuple[Hashable | None, int]:
         """Return key and place of the row that should stay on its line: the cursor's if it is seen, else the top."""
         first = self.scroll_offset.y
-        if self._at_top and first == 0:
+        if self.is_at_top:
             return None, 0
         if first <= self._cursor_index < first + self._page:
             return self._cursor_key, self._cursor_index
@@ -179,7 +188,7 @@ class VirtualTable(RowView[Row], Generic[Row], can_focus=True):
 
     def _settle_cursor(self) -> None:
         """Find the cursor's row again; when it is gone, the cursor goes to the row now in its place."""
-        kept = None if self._at_top and self.scroll_offset.y == 0 else self._cursor_key
+        kept = None if self.is_at_top else self._cursor_key
         found = None if kept is None else self._source.index(kept)
         self._cursor_index = max(0, min(self._cursor_index if found is None else found, self._count - 1))
         self._take_key()

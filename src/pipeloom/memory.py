@@ -1,4 +1,4 @@
-"""What the screens remember of each database file: order and filter, in the user's own state directory."""
+"""What is remembered of each database file, in the user's own state directory: how its screens were left, what ran."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _FILES: Final = 200
 
 
 class Memory:
-    """The state of the screens of one database file. Whatever is wrong with the state's own file, it is as if empty."""
+    """Texts by name about one database file. Whatever is wrong with the memory's own file, it is as if empty."""
 
-    def __init__(self, db_path: Path, path: Path | None = None) -> None:
-        self._path = path or user_state_path("pipeloom") / "screens.json"
+    def __init__(self, db_path: Path, path: Path | None = None, *, name: str = "screens") -> None:
+        self._path = path or user_state_path("pipeloom") / f"{name}.json"
         self._key = os.path.realpath(db_path)
         self._state: dict[str, Any] = {}
         mine = self._read().get(self._key)
@@ -56,3 +56,15 @@ class Memory:
         except (OSError, ValueError, RecursionError):
             return {}
         return known if isinstance(known, dict) else {}
+
+
+def remember_pipeline(db_path: Path, spec: str) -> None:
+    """Note that this user ran the pipeline `spec` on the file: what a database says about code is never believed."""
+    memory = Memory(db_path, name="pipelines")
+    memory.put("last", spec)
+    memory.save()
+
+
+def last_pipeline(db_path: Path) -> str:
+    """Return the pipeline that this user last ran on the file; "" when none is known."""
+    return Memory(db_path, name="pipelines").get("last")
