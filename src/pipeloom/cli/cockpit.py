@@ -24,6 +24,7 @@ from pipeloom.cli.frame import (
     OnHangup,
     Version,
     Workers,
+    engine_for,
     engine_options,
     source_of,
     tell,
@@ -87,8 +88,7 @@ def cockpit(
         resume=resume,
         grace=grace,
     )
-    engine = Engine(_file(db, demo=demo), chosen, options)
-    engine.check()
+    engine = engine_for(_file(db, demo=demo), chosen, options)
     if has_terminal():
         _show(engine.db_path, engine, on_hangup)
     else:

@@ -14,9 +14,12 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from pipeloom.engine.engine import Engine
 from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.resume import Resume
 from pipeloom.errors import PipeloomError
+from pipeloom.memory import remember_pipeline
+from pipeloom.pipeline import Pipeline
 from pipeloom.status import Exit
 from pipeloom.text import clean
 
@@ -176,6 +179,15 @@ def engine_options(
         grace_s=grace,
         source=pipeline,
     )
+
+
+def engine_for(db: Path, pipeline: Pipeline, options: EngineOptions) -> Engine:
+    """Return the engine of a run on a file that can be written, and remember what this user runs on it."""
+    engine = Engine(db, pipeline, options)
+    engine.check()
+    if options.source is not None:
+        remember_pipeline(engine.db_path, options.source)
+    return engine
 
 
 def source_of(spec: str) -> str:

@@ -25,6 +25,7 @@ from pipeloom.cli.frame import (
     Signalled,
     Version,
     Workers,
+    engine_for,
     engine_options,
     source_of,
     stop_on_signals,
@@ -85,7 +86,7 @@ def run_command(
         resume=resume,
         grace=grace,
     )
-    run_engine(Engine(db, chosen, options), on_hangup, json=json)
+    run_engine(engine_for(db, chosen, options), on_hangup, json=json)
 
 
 def run_engine(engine: Engine, on_hangup: HangupChoice, *, json: bool = False) -> None:

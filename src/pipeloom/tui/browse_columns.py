@@ -16,6 +16,8 @@ from pipeloom.tui.text import cell, clip_middle
 from pipeloom.tui.widgets.columns import Column, RenderContext
 
 _SHOWN_COUNTS = (Status.ERROR, Status.INTERRUPTED, Status.CANCELLED, Status.DONE)
+_ROOMY = 36
+"""From this width on a failure's message has room for words before it."""
 _BAD_SHARE = 0.9
 """Below this share of success a task's line is coloured as a failure."""
 
@@ -48,11 +50,11 @@ def task_columns() -> list[Column[TaskStats]]:
 def failure_columns() -> list[Column[FailureGroup]]:
     """Return the columns of the list of failures."""
     return [
-        Column("type", "Error", _error_type, 14, share=2, max_width=24),
-        Column("place", "Where", _where, 12, share=1, max_width=24),
+        Column("type", "Error", _error_type, 14, share=1, max_width=24),
+        Column("place", "Where", _where, 14, share=1, max_width=24),
         Column("attempts", "Attempts", lambda row, _ctx: cell(fmt.count(row.attempts)), 8, justify="right"),
         Column("tasks", "Tasks", lambda row, _ctx: cell(fmt.count(row.tasks)), 6, justify="right"),
-        Column("runs", "Runs", _runs, 5, justify="right", hide_below=80),
+        Column("runs", "Runs", _runs, 5, justify="right", hide_below=104),
         Column("first", "First seen", lambda row, ctx: _ago(row.first_at, ctx), 10, hide_below=96),
         Column("last", "Last seen", lambda row, ctx: _ago(row.last_at, ctx), 9),
         Column("message", "Message", _failure_message, 14, share=4),
@@ -163,5 +165,5 @@ def _ago(iso: str | None, ctx: RenderContext) -> Text:
 def _failure_message(row: FailureGroup, ctx: RenderContext) -> Text:
     text = Text("", no_wrap=True, end="")
     if row.is_new:
-        text.append("new in this run  ", ctx.style("status--retrying"))
+        text.append("new in this run  " if ctx.width >= _ROOMY else "new  ", ctx.style("status--retrying"))
     return text.append(clean(row.message), ctx.style("table--muted"))

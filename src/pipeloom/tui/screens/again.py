@@ -34,7 +34,7 @@ class RetryPlan:
 def plan_targets(engine: Engine, chosen: Sequence[Target], *, leave_done: bool) -> RetryPlan:
     """Return what running the tasks that were chosen again means; with `leave_done` without those done since.
 
-    Raises `UsageError` when the loaded pipeline has none of them.
+    When all have been done since, they are all meant. Raises `UsageError` when the loaded pipeline has none of them.
     """
     name = engine.pipeline.name
     mine = [target for target in chosen if target.pipeline == name]
@@ -45,16 +45,15 @@ def plan_targets(engine: Engine, chosen: Sequence[Target], *, leave_done: bool) 
             if others
             else "There is nothing to run again here."
         )
-    wanted = {target.task_id for target in mine if not (leave_done and target.is_done)}
-    if not wanted:
-        raise UsageError("All of these tasks have been done since.")
+    ids = {target.task_id for target in mine}
+    wanted = {target.task_id for target in mine if not (leave_done and target.is_done)} or ids
     tasks = [task for task in engine.tasks if task.task_id in wanted]
     if not tasks:
         word = "task" if len(wanted) == 1 else "tasks"
         raise UsageError(f"The pipeline that is loaded has no such {word} any more.")
     runs = {target.run_id for target in mine if target.task_id in wanted}
     left = {
-        "have been done since and are left out": len(mine) - len(wanted),
+        "have been done since and are left out": len(ids) - len(wanted),
         "are no tasks of the pipeline that is loaded": len(wanted) - len(tasks),
         "are of other pipelines": len(chosen) - len(mine),
     }
@@ -64,6 +63,8 @@ def plan_targets(engine: Engine, chosen: Sequence[Target], *, leave_done: bool) 
     if len(tasks) > _NAMED:
         shown.append(content(f"  … and {fmt.count(len(tasks) - _NAMED)} more", "$muted"))
     shown += [content(f"  {fmt.count(count)} {why}", "$muted") for why, count in left.items() if count]
+    if leave_done and all(target.is_done for target in mine):
+        shown.append(content("  All of them have been done since.", "$muted"))
     newest = "this one" if len(runs) == 1 else f"run {max(runs)}"
     body = Content("\n").join([*shown, Content(""), content(f"They become a new run, which names {newest}.", "$muted")])
     return RetryPlan(Resume(run_id=max(runs), task_ids=frozenset(task.task_id for task in tasks)), title, body)
