@@ -26,6 +26,9 @@ _AT_ONCE: Final = 20
 """Rows that are held at a time; each may have a few megabytes of result, error and params."""
 _CELL: Final = 500
 _TEXT: Final = 1 << 16
+CLIPBOARD_LIMIT: Final = 70_000
+"""Characters: terminals take no more through OSC 52."""
+_HEAD_LINES: Final = 2
 _SIDE_FILES: Final = ("", "-wal", "-shm", "-journal", ".lock")
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 """What makes a spreadsheet take a cell for a formula."""
@@ -91,6 +94,18 @@ def export(
 
         stream.writelines(text_of(counted(), plan.format, guard=plan.guard))
     return written
+
+
+def clipboard_text(db_path: Path, where: Filter, *, sort: Sort = NEWEST) -> tuple[str, int]:
+    """Return what passes as a Markdown table, as far as a clipboard takes it, and the number of attempts in it."""
+    text, count = "", 0
+    with History(db_path) as history:
+        for piece in text_of(whole_rows(history, where, sort), Format.MARKDOWN):
+            if len(text) + len(piece) > CLIPBOARD_LIMIT:
+                break
+            text += piece
+            count += 1
+    return text, max(0, count - _HEAD_LINES)
 
 
 def whole_rows(history: History, where: Filter, sort: Sort = NEWEST, limit: int | None = None) -> Iterator[AttemptRow]:
@@ -178,7 +193,7 @@ def _markdown(rows: Iterable[AttemptRow]) -> Iterator[str]:
 @contextmanager
 def new_file(path: Path, db_path: Path, *, overwrite: bool) -> Iterator[TextIO]:
     """Open a file of the user's alone that appears under its name once it is complete."""
-    _check_target(path, db_path, overwrite=overwrite)
+    check_target(path, db_path, overwrite=overwrite)
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:50]}.", dir=path.parent)
     except OSError as error:
@@ -196,7 +211,8 @@ def new_file(path: Path, db_path: Path, *, overwrite: bool) -> Iterator[TextIO]:
         part.unlink(missing_ok=True)
 
 
-def _check_target(path: Path, db_path: Path, *, overwrite: bool) -> None:
+def check_target(path: Path, db_path: Path, *, overwrite: bool) -> None:
+    """Raise `UsageError` or `StoreError` when no export can be written to `path`."""
     database = os.path.realpath(db_path)
     if os.path.realpath(path) in {database + end for end in _SIDE_FILES}:
         raise UsageError(f"{path} belongs to the database itself: choose another file.")
