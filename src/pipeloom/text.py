@@ -69,6 +69,16 @@ def first_line(value: object, limit: int = LIMIT) -> str:
     return clean(next((line.strip() for line in text.splitlines() if line.strip()), ""), limit)
 
 
+def size(count: int) -> str:
+    """Return a number of bytes as "512 bytes", "1.2 kB" or "34 MB"."""
+    amount = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if amount < 999.5 or unit == "GB":
+            break
+        amount /= 1000
+    return f"{amount:.0f} {unit}" if unit == "bytes" or amount >= 9.95 else f"{amount:.1f} {unit}"
+
+
 def storable(text: str, limit: int) -> str:
     """Return `text` as SQLite can keep and compare it: no lone surrogate, no NUL, at most `limit` characters.
 

@@ -1,4 +1,4 @@
-"""`pipeloom`: runs pipelines without a screen, for scripts, cron and CI."""
+"""`pipeloom`: runs pipelines and tells what ran without a screen, for scripts, cron and CI."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Annotated, TextIO
 import typer
 
 from pipeloom.api import Reporter, reporter_for, run_headless
+from pipeloom.cli.export import export_command
 from pipeloom.cli.frame import (
     DB_HELP,
     PIPELINE_HELP,
@@ -31,6 +32,9 @@ from pipeloom.cli.frame import (
     stop_on_signals,
     tell,
 )
+from pipeloom.cli.prune import prune_command
+from pipeloom.cli.show import show_command
+from pipeloom.cli.status import runs_command, status_command
 from pipeloom.console.lines import LineReporter, json_lines, json_summary
 from pipeloom.console.summary import summary_lines
 from pipeloom.engine.engine import Engine
@@ -39,7 +43,7 @@ from pipeloom.status import Exit
 
 program = typer.Typer(
     name="pipeloom",
-    help="Run a pipeline over its tasks and keep every attempt in one SQLite file.",
+    help="Run a pipeline over its tasks, keep every attempt in one SQLite file, and look at what is in it.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -49,7 +53,7 @@ program = typer.Typer(
 
 @program.callback()
 def _pipeloom(version: Version = False) -> None:
-    """Run a pipeline over its tasks and keep every attempt in one SQLite file."""
+    """Run a pipeline over its tasks, keep every attempt in one SQLite file, and look at what is in it."""
 
 
 @program.command("run")
@@ -87,6 +91,13 @@ def run_command(
         grace=grace,
     )
     run_engine(engine_for(db, chosen, options), on_hangup, json=json)
+
+
+program.command("status")(status_command)
+program.command("runs")(runs_command)
+program.command("show")(show_command)
+program.command("export")(export_command)
+program.command("prune")(prune_command)
 
 
 def run_engine(engine: Engine, on_hangup: HangupChoice, *, json: bool = False) -> None:

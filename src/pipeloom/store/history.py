@@ -21,6 +21,8 @@ from pipeloom.store.rows import AttemptRow, LogRow, Past, RunRow, Standing
 _TEXT_LIMIT: Final = 1 << 16
 _STEPS_BETWEEN_LOOKS: Final = 2_000
 """Of SQLite's virtual machine, between two looks at the clock."""
+_EXPORT_TEXT_LIMIT: Final = 1 << 20
+"""No text that pipeloom writes is longer."""
 _PAGE_TEXT_LIMIT: Final = 500
 _COLUMNS: Final = AttemptRow._fields
 _RUN_COLUMNS: Final = tuple(field.name for field in fields(RunRow))
@@ -93,10 +95,11 @@ class History:
         known = {table: self._columns_of(table) for table in ("task_runs", "pipeline_runs", "task_logs")}
         self._page_columns = _selected(_PAGE_COLUMNS, known["task_runs"])
         self._whole_columns = _selected(_WHOLE_COLUMNS, known["task_runs"])
+        self._export_columns = _selected(_EXPORT_COLUMNS, known["task_runs"])
         self._run_columns = _selected(dict(zip(_RUN_COLUMNS, _RUN_COLUMNS, strict=True)), known["pipeline_runs"])
         self.has_fingerprints = "fingerprint" in known["task_runs"]
         """Whether failures can be told apart: an older file has no fingerprints of them."""
-        self._has_logs = known["task_logs"] >= {"task_run_id", "seq", "at", "level", "text"}
+        self.has_logs = known["task_logs"] >= {"task_run_id", "seq", "at", "level", "text"}
 
     def __enter__(self) -> Self:
         return self
@@ -154,6 +157,8 @@ class History:
         messages to 500 characters.
         """
         where = where or Filter()
+        after = self._exact(after, sort)
+        before = self._exact(before, sort) if isinstance(before, Key) else before
         index = self._selective_index(where)
         walks = index is None and any(term.field not in _INDEXES for term in where.terms) and sort.column != "id"
         if walks:
@@ -218,10 +223,27 @@ class History:
                     best, fewest = _INDEXES[term.field], found
         return best
 
+    def _exact(self, key: Key | None, sort: Sort) -> Key | None:
+        """Return the key with the value that the file has, where the row shows it cut or as something else."""
+        if key is None or sort.column == "id":
+            return key
+        whole, shown = sort.column, _PAGE_COLUMNS[sort.column]
+        found = self.rows(f"SELECT {whole}, {shown} FROM task_runs WHERE id = ?", [key.id])
+        if found and found[0][0] != key.value and _shown(sort.column, found[0][1]) == key.value:
+            return Key(found[0][0], key.id)
+        return key
+
     def attempt(self, attempt_id: int) -> AttemptRow | None:
         """Return the whole row of an attempt, each text cut to 64 KiB."""
         rows = self.rows(f"SELECT {self._whole_columns} FROM task_runs WHERE id = ?", [attempt_id])
         return _attempt(rows[0]) if rows else None
+
+    def whole(self, attempt_ids: Sequence[int]) -> list[AttemptRow]:
+        """Return the whole rows of a few attempts, in that order, without those that are gone meanwhile."""
+        marks = ", ".join("?" * len(attempt_ids))
+        found = self.rows(f"SELECT {self._export_columns} FROM task_runs WHERE id IN ({marks})", attempt_ids)
+        rows = {row.id: row for row in map(_attempt, found)}
+        return [rows[number] for number in attempt_ids if number in rows]
 
     def attempts_of(self, run_id: int, task_id: TaskId) -> list[AttemptRow]:
         """Return the attempts of a task in a run, whole, oldest first."""
@@ -261,7 +283,7 @@ class History:
 
     def logs(self, attempt_id: int, limit: int = 2000) -> list[LogRow]:
         """Return the first `limit` lines of an attempt's log."""
-        if not self._has_logs:
+        if not self.has_logs:
             return []
         text = f"substr(text, 1, {_TEXT_LIMIT})"
         sql = f"SELECT at, level, {text}, seq FROM task_logs WHERE task_run_id = ? ORDER BY seq LIMIT ?"
@@ -358,6 +380,7 @@ def _cut(name: str, longest: int) -> str:
 
 _PAGE_COLUMNS: Final = {name: "NULL" if name in _HEAVY else _cut(name, _PAGE_TEXT_LIMIT) for name in _COLUMNS}
 _WHOLE_COLUMNS: Final = {name: _cut(name, _TEXT_LIMIT) for name in _COLUMNS}
+_EXPORT_COLUMNS: Final = {name: _cut(name, _EXPORT_TEXT_LIMIT) for name in _COLUMNS}
 
 
 def _selected(wanted: dict[str, str], there: set[str]) -> str:
@@ -408,6 +431,17 @@ def _number(value: Any) -> float | None:
     return value if isinstance(value, (int, float)) and math.isfinite(value) else None
 
 
+def _shown(column: str, value: Any) -> Any:
+    """Return the value of a sort column as a row has it."""
+    if column == "status":
+        return str(_status(value))
+    return _text(value) if column == "name" else _number(value) if column == "duration_s" else _optional_text(value)
+
+
+def _status(value: Any) -> Status:
+    return Status(value) if value in set(Status) else Status.INTERRUPTED
+
+
 def _attempt(values: tuple[Any, ...]) -> AttemptRow:
     """Return a row whatever the file holds: a value of the wrong type becomes none, an unknown status `interrupted`."""
     row = dict(zip(_COLUMNS, values, strict=True))
@@ -420,7 +454,7 @@ def _attempt(values: tuple[Any, ...]) -> AttemptRow:
         task_id=row["task_id"] if isinstance(row["task_id"], (int, str)) else _text(row["task_id"]),
         attempt=int(_number(row["attempt"]) or 1),
         name=_text(row["name"]),
-        status=Status(row["status"]) if row["status"] in set(Status) else Status.INTERRUPTED,
+        status=_status(row["status"]),
         progress=None if progress is None else min(max(progress, 0.0), 1.0),
         message=_text(row["message"]),
         **checked,

@@ -1,0 +1,68 @@
+"""`pipeloom export`: attempts as CSV, JSON lines or Markdown, and the case file of one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeloom.casefile import case_file
+from pipeloom.cli.frame import tell
+from pipeloom.cli.output import Database, FilterText, is_terminal, output, parsed, write
+from pipeloom.cli.show import SortBy, sort_of
+from pipeloom.errors import UsageError
+from pipeloom.export import ExportPlan, Format, export, new_file, text_of, whole_rows
+from pipeloom.store.history import History
+
+
+def export_command(
+    db: Database,
+    where: FilterText = None,
+    format_: Annotated[
+        Format, typer.Option("--format", "-f", help="csv, jsonl (an object a line) or md.")
+    ] = Format.CSV,
+    target: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="PATH", help="Write to this new file, for you alone; else to stdout."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace PATH when it is there already.")] = False,
+    no_guard: Annotated[
+        bool, typer.Option("--no-guard", help="Leave cells that a spreadsheet would take for a formula as they are.")
+    ] = False,
+    sort: SortBy = None,
+    case: Annotated[
+        int | None,
+        typer.Option("--case", metavar="ID", min=0, help="Write all there is about attempt ID, as Markdown."),
+    ] = None,
+) -> None:
+    """Write the attempts that pass FILTER, with result, params and error, as CSV, JSON lines or Markdown.
+
+    Cells of a CSV that begin with = + - @, a tab or a carriage return get a leading apostrophe, so that no spreadsheet
+    computes them. What goes to a terminal is cleaned of control characters; a file and a pipe get what is stored.
+
+    Exit codes: 0 fine; 2 the command line or a file; 4 the output could not be written.
+    """
+    if case is not None:
+        if where is not None:
+            raise UsageError("Give either a filter or --case, not both.")
+        _write_case(db, case, target, force=force)
+        return
+    wanted = parsed(where)
+    if target is not None:
+        plan = ExportPlan(format_, target, overwrite=force, guard=not no_guard)
+        tell(f"{export(db, wanted, plan, sort=sort_of(sort)):,} attempts written to {target}")
+        return
+    with output(), History(db) as history:
+        rows = whole_rows(history, wanted, sort_of(sort))
+        write(text_of(rows, format_, guard=not no_guard, cleaned=is_terminal()))
+
+
+def _write_case(db: Path, attempt_id: int, target: Path | None, *, force: bool) -> None:
+    with output(), History(db) as history:
+        if target is None:
+            write(case_file(history, attempt_id))
+            return
+        with new_file(target, db, overwrite=force) as stream:
+            stream.writelines(case_file(history, attempt_id))
+    tell(f"The case file was written to {target}")

@@ -1,0 +1,109 @@
+"""`pipeloom prune`: removes what a policy no longer wants kept."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from pipeloom.cli.frame import tell
+from pipeloom.cli.output import FilterText, Json, output, parsed, write, write_json
+from pipeloom.console import shared_console
+from pipeloom.store.prune import Doomed, Policy, Pruned, plan, prune
+from pipeloom.text import clean, size
+
+
+def prune_command(
+    db: Annotated[Path, typer.Argument(metavar="DB", help="The SQLite file.")],
+    where: FilterText = None,
+    keep_last: Annotated[
+        int | None, typer.Option("--keep-last", metavar="N", help="Keep the attempts of the last N runs of each task.")
+    ] = None,
+    done_for: Annotated[
+        float | None, typer.Option("--done-for", metavar="DAYS", help="Done attempts go when they are older.")
+    ] = None,
+    failed_for: Annotated[
+        float | None,
+        typer.Option("--failed-for", metavar="DAYS", help="Failed, cancelled and interrupted ones go when older."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes/--dry-run", help="Do it, or only say what would go.")] = False,
+    json: Json = False,
+) -> None:
+    """Remove old attempts with their logs, and runs that have none left. Without --yes, only say what would go.
+
+    An attempt goes when every rule that is given lets it go, and it passes FILTER. Attempts that have not ended, open
+    runs, and what the last run of a pipeline stands on while it is not done, always stay. Rows go in small commits:
+    what is gone stays gone when it is stopped. When much is free then, the file is written anew without it.
+
+    Exit codes: 0 fine; 2 the command line, or a file that is in use; 4 the output could not be written; 128 + n stopped
+    by signal n.
+    """
+    policy = Policy(keep_last, done_for, failed_for, parsed(where))
+    policy.check()
+    if not yes:
+        doomed = plan(db, policy)
+        with output():
+            _tell_plan(db, doomed, json=json)
+        return
+    with _flag_on_signals() as stopped, _bar() as bar:
+        task = bar.add_task("", total=None)
+        pruned = prune(
+            db,
+            policy,
+            progress=lambda gone, total: bar.update(task, completed=gone, total=total),
+            should_stop=lambda: bool(stopped),
+        )
+    with output():
+        _tell_result(db, pruned, json=json)
+    if stopped and not pruned.complete:
+        tell("Stopped: what is gone stays gone, the rest is as it was.")
+        raise typer.Exit(128 + stopped[0])
+
+
+@contextmanager
+def _flag_on_signals() -> Iterator[list[int]]:
+    """Note the signals that ask the program to stop; it does so between two commits."""
+    received: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number in numbers:
+        if before[number] is not signal.SIG_IGN:
+            signal.signal(number, lambda given, _frame: received.append(given))
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _bar() -> Progress:
+    columns = (TextColumn("removing"), BarColumn(), MofNCompleteColumn())
+    return Progress(*columns, console=shared_console(), transient=True, disable=not shared_console().is_terminal)
+
+
+def _tell_plan(db: Path, doomed: Doomed, *, json: bool) -> None:
+    if json:
+        write_json({"db": str(db), "dry_run": True, **_named(asdict(doomed))})
+    elif not doomed.attempts:
+        write([f"Nothing would go from {clean(db)}.\n"])
+    else:
+        runs = f"{doomed.runs:,} runs: about {size(doomed.size)}. Add --yes to do it.\n"
+        write([f"Would remove {doomed.attempts:,} attempts with {doomed.logs:,} log lines, and {runs}"])
+
+
+def _named(values: dict[str, Any]) -> dict[str, Any]:
+    return {{"size": "bytes"}.get(name, name): value for name, value in values.items()}
+
+
+def _tell_result(db: Path, pruned: Pruned, *, json: bool) -> None:
+    if json:
+        write_json({"db": str(db), "dry_run": False, **asdict(pruned)})
+        return
+    given = f"{size(pruned.given_back)} given back" if not pruned.remark else pruned.remark
+    write([f"Removed {pruned.attempts:,} attempts and {pruned.runs:,} runs; {given}.\n"])

@@ -1,0 +1,164 @@
+"""`pipeloom show`: one attempt with all there is, or a table of those that pass a filter."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from enum import StrEnum
+from itertools import islice
+from shutil import get_terminal_size
+from typing import Annotated, Any, Final
+
+import typer
+
+from pipeloom.cli.output import Database, Json, duration, is_terminal, output, padded, parsed, stamp, write, write_json
+from pipeloom.errors import UsageError
+from pipeloom.export import embedded, record, whole_rows
+from pipeloom.store.history import NEWEST, History, Sort, walk
+from pipeloom.store.rows import AttemptRow
+from pipeloom.text import clean
+
+_TEXT: Final = 1 << 16
+_HEAD: Final = (
+    f"{'run':>5}  {'id':>8}  {'task':<28}  {'status':<11}  {'try':>3}  {'started (UTC)':<19}  {'time':>7}  message\n"
+)
+_BEFORE_MESSAGE: Final = len(_HEAD) - len("message\n")
+
+
+class Order(StrEnum):
+    """What the table is sorted by."""
+
+    TIME = "time"
+    DURATION = "duration"
+    NAME = "name"
+    STATUS = "status"
+
+
+SORTS: Final = {
+    Order.TIME: Sort("started_at", descending=True),
+    Order.DURATION: Sort("duration_s", descending=True),
+    Order.NAME: Sort("name", descending=False),
+    Order.STATUS: Sort("status", descending=False),
+}
+
+SortBy = Annotated[
+    Order | None,
+    typer.Option(
+        "--sort",
+        help="time: newest first. duration: longest first. name, status: as text. Without it, the last one made first.",
+        show_default=False,
+    ),
+]
+
+
+def sort_of(order: Order | None) -> Sort:
+    """Return the order that the option means."""
+    return NEWEST if order is None else SORTS[order]
+
+
+def show_command(
+    db: Database,
+    what: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[ID|FILTER]",
+            help="The number of an attempt, or what attempts have in common; a number to search for goes in quotes.",
+            show_default=False,
+        ),
+    ] = None,
+    sort: SortBy = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many attempts to show.")] = 50,
+    json: Json = False,
+) -> None:
+    """Show attempt ID with its params, result, error and log; or a table of the attempts that pass FILTER.
+
+    With --json, one object for an attempt, or one a line for a table. Times of the text are UTC.
+
+    Exit codes: 0 fine; 2 the command line or the file, or there is no such attempt; 4 the output could not be written.
+    """
+    text = (what or "").strip()
+    with output(), History(db) as history:
+        if text.isascii() and text.isdigit():
+            _show_one(history, int(text[:19]), json=json)
+            return
+        where = parsed(text)
+        if json:
+            for row in whole_rows(history, where, sort_of(sort), limit):
+                write_json(record(row))
+            return
+        write([_HEAD])
+        width = max(get_terminal_size().columns - _BEFORE_MESSAGE, 20) if is_terminal() else 200
+        write(_line(row, width) for row in islice(walk(history, where, sort_of(sort)), limit))
+
+
+def _line(row: AttemptRow, width: int) -> str:
+    name, message = padded(row.name or "(empty)", 28), padded(row.message, width).rstrip()
+    began, took = stamp(row.started_at), duration(row.duration_s)
+    return (
+        f"{row.run_id:>5}  {row.id:>8}  {name}  {row.status:<11}  {row.attempt:>3}  {began:<19}  {took:>7}  {message}"
+    ).rstrip() + "\n"
+
+
+def _show_one(history: History, attempt_id: int, *, json: bool) -> None:
+    row = history.attempt(attempt_id)
+    if row is None:
+        raise UsageError(f"There is no attempt {attempt_id} in {history.path}.")
+    if json:
+        write_json(_json(history, row))
+    else:
+        write(_sections(history, row))
+
+
+def _json(history: History, row: AttemptRow) -> dict[str, Any]:
+    log = [{"at": line.at, "level": line.level, "text": line.text} for line in history.logs(row.id)]
+    return record(row) | {"attempts": [attempt.id for attempt in _attempts(history, row)], "log": log}
+
+
+def _attempts(history: History, row: AttemptRow) -> list[AttemptRow]:
+    return history.attempts_of(row.run_id, row.task_id)
+
+
+def _sections(history: History, row: AttemptRow) -> Iterator[str]:
+    yield f"{clean(row.name) or '(empty)'}  {row.status}\n"
+    yield from _overview(row)
+    attempts = _attempts(history, row)
+    if len(attempts) > 1:
+        yield "\nattempts of the task in this run:\n"
+        yield from (f"  {'»' if attempt.id == row.id else ' '} {_line(attempt, 200)}" for attempt in attempts)
+    for title, text in (("params", _pretty(row.params)), ("result", _pretty(row.result)), ("error", row.error)):
+        if text:
+            yield f"\n{title}:\n{_indented(text)}"
+    log = history.logs(row.id)
+    if log:
+        yield "\nlog:\n"
+    for line in log:
+        yield _indented(f"{stamp(line.at)[11:]} {clean(line.level, 8):<8} {clean(line.text, _TEXT, multiline=True)}")
+
+
+def _overview(row: AttemptRow) -> Iterator[str]:
+    steps = "" if row.step is None else f"{row.step:g} of {row.total:g}" if row.total is not None else f"{row.step:g}"
+    facts: dict[str, object] = {
+        "attempt": f"{row.id}, try {row.attempt} of task {clean(row.task_id, 100)} in run {row.run_id}",
+        "message": clean(row.message),
+        "progress": " ".join(
+            filter(None, ("" if row.progress is None else f"{row.progress:.0%}", steps and f"({steps})"))
+        ),
+        "queued": stamp(row.queued_at),
+        "due": stamp(row.due_at),
+        "started": stamp(row.started_at),
+        "finished": stamp(row.finished_at),
+        "time": duration(row.duration_s),
+        "worker": clean(row.worker or ""),
+        "failure": clean(" ".join(filter(None, (row.error_type, row.fingerprint and f"(fail:{row.fingerprint})")))),
+    }
+    yield from (f"  {name:<9} {value}\n" for name, value in facts.items() if value)
+
+
+def _pretty(text: str | None) -> str:
+    """Return JSON in lines of its own; what is none, as it is."""
+    value = embedded(text)
+    return value if isinstance(value, str) else "" if value is None else json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _indented(text: str) -> str:
+    return "".join(f"  {line}\n" for line in clean(text, _TEXT, multiline=True).split("\n"))

@@ -1,0 +1,184 @@
+"""`pipeloom status` and `pipeloom runs`: how the last run stands, and how all of them ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from pipeloom.cli.output import (
+    Database,
+    FilterText,
+    Json,
+    duration,
+    moment,
+    output,
+    padded,
+    parsed,
+    reason,
+    stamp,
+    write,
+    write_json,
+)
+from pipeloom.filters import Filter
+from pipeloom.status import FINAL, Exit, RunStatus, Status
+from pipeloom.store.figures import Counts, counts_of_runs, open_tasks, runs_with, tasks_of_run
+from pipeloom.store.history import History
+from pipeloom.store.owner import is_owned, owner, owner_name
+from pipeloom.store.rows import AttemptRow, RunRow
+from pipeloom.text import clean
+
+_SHOWN: Final = ("id", "task_id", "name", "attempt", "status", "started_at", "duration_s", "progress", "message")
+_LISTED: Final = 20
+"""Tasks of a kind that the text names; the JSON has a hundred."""
+_AT_ONCE: Final = 50
+_STOPPED: Final = frozenset({Status.CANCELLED, Status.INTERRUPTED})
+
+
+def status_command(db: Database, where: FilterText = None, json: Json = False) -> None:
+    """Show how the last run of DB stands: its tasks by status, those that failed, those that are under way.
+
+    With FILTER only tasks count whose latest attempt passes. Times are UTC.
+
+    Exit codes: 0 no task has failed; 1 tasks of the run have failed; 2 the command line or the file; 3 none has failed,
+    but tasks were cancelled or interrupted; 4 the output could not be written.
+    """
+    with output(), History(db) as history:
+        newest = history.runs(limit=1)
+        if not newest:
+            _say_nothing_ran(db, json=json)
+            return
+        run, wanted = newest[0], parsed(where)
+        counts = counts_of_runs(history, [run.id], wanted)[run.id]
+        failed = tasks_of_run(history, run.id, [Status.ERROR], wanted)
+        under_way = open_tasks(history, run.id, wanted)
+        alive = run.status is RunStatus.RUNNING and is_owned(db)
+        if json:
+            write_json(_status_json(db, run, counts, failed, under_way, alive=alive))
+        else:
+            write(_status_lines(db, run, counts, failed, under_way, alive=alive))
+    raise typer.Exit(_code(counts, alive=alive))
+
+
+def runs_command(
+    db: Database,
+    where: FilterText = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many runs to show, newest first.")] = 20,
+    json: Json = False,
+) -> None:
+    """List the runs of DB, newest first: when, how long, how they ended, their tasks by status. Times are UTC.
+
+    With FILTER only runs that have such attempts are listed, and only tasks count whose latest attempt passes.
+
+    Exit codes: 0 fine; 2 the command line or the file; 4 the output could not be written.
+    """
+    wanted = parsed(where)
+    with output(), History(db) as history:
+        if not json:
+            write([_RUNS_HEAD])
+        for run, counts in _runs(history, wanted, limit):
+            if json:
+                write_json({**asdict(run), "duration_s": _run_seconds(run), "counts": counts})
+            else:
+                write([_run_line(run, counts)])
+
+
+def _runs(history: History, where: Filter, limit: int) -> Iterator[tuple[RunRow, Counts]]:
+    """Yield the newest runs with their counts, a few at a time."""
+    below, left = 1 << 62, limit
+    while left:
+        page = _page(history, where, below, min(left, _AT_ONCE))
+        if not page:
+            return
+        counts = counts_of_runs(history, [run.id for run in page], where)
+        yield from ((run, counts[run.id]) for run in page)
+        below, left = page[-1].id, left - len(page)
+
+
+def _page(history: History, where: Filter, below: int, limit: int) -> list[RunRow]:
+    if not where:
+        return history.runs(before=below, limit=limit)
+    found = (history.run(number) for number in runs_with(history, where, before=below, limit=limit))
+    return [run for run in found if run is not None]
+
+
+def _code(counts: Counts, *, alive: bool) -> Exit:
+    if counts.get(Status.ERROR):
+        return Exit.FAILED
+    ended_badly = _STOPPED if alive else _STOPPED | (frozenset(Status) - FINAL)
+    return Exit.CANCELLED if any(counts.get(status) for status in ended_badly) else Exit.DONE
+
+
+def _say_nothing_ran(db: Path, *, json: bool) -> None:
+    if json:
+        write_json({"db": str(db), "run": None, "owner": None, "counts": {}, "failed": [], "open": []})
+    else:
+        write([f"Nothing has run in {clean(db)} yet.\n"])
+
+
+def _status_json(
+    db: Path, run: RunRow, counts: Counts, failed: list[AttemptRow], under_way: list[AttemptRow], *, alive: bool
+) -> dict[str, Any]:
+    return {
+        "db": str(db),
+        "run": {**asdict(run), "duration_s": _run_seconds(run)},
+        "owner": owner(db) if alive else None,
+        "counts": counts,
+        "failed": [_shown(row) | {"error_type": row.error_type, "error": reason(row)} for row in failed],
+        "open": [_shown(row) for row in under_way],
+    }
+
+
+def _shown(row: AttemptRow) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in _SHOWN}
+
+
+def _status_lines(
+    db: Path, run: RunRow, counts: Counts, failed: list[AttemptRow], under_way: list[AttemptRow], *, alive: bool
+) -> Iterator[str]:
+    took = duration(_run_seconds(run, datetime.now(UTC) if alive else None))
+    began = stamp(run.started_at)
+    of = "" if run.parent_run_id is None else f" (continues run {run.parent_run_id})"
+    yield f"{clean(run.pipeline, 60)}  run {run.id}{of}: {run.status}, since {began}{took and f', {took}'}\n"
+    yield f"  {_counted(counts) or 'no tasks'}\n"
+    if alive:
+        yield f"  in use by {owner_name(db)}\n"
+    elif run.status is RunStatus.RUNNING:
+        yield "  its process has ended without closing it\n"
+    yield from _tasks("failed", "×", failed, counts.get(Status.ERROR, 0))
+    yield from _tasks("open", "●", under_way, sum(counts.get(status, 0) for status in set(Status) - FINAL))
+
+
+def _tasks(title: str, sign: str, rows: list[AttemptRow], total: int) -> Iterator[str]:
+    if rows:
+        yield f"{title}:\n"
+    for row in rows[:_LISTED]:
+        told = reason(row) if row.status is Status.ERROR else f"{row.status:<10} {clean(row.message, 200)}".rstrip()
+        yield f"  {sign} {row.id:>8}  {padded(row.name or '(empty)', 28)}  {told}\n"
+    if total > min(len(rows), _LISTED):
+        yield f"  … and {total - min(len(rows), _LISTED):,} more\n"
+
+
+def _counted(counts: Counts) -> str:
+    return ", ".join(f"{number:,} {status}" for status, number in counts.items())
+
+
+_RUNS_HEAD: Final = f"{'run':>6}  {'pipeline':<20}  {'started (UTC)':<19}  {'time':>7}  {'status':<11}  tasks\n"
+
+
+def _run_line(run: RunRow, counts: Counts) -> str:
+    began, took = stamp(run.started_at), duration(_run_seconds(run))
+    name = padded(run.pipeline, 20)
+    return f"{run.id:>6}  {name}  {began:<19}  {took:>7}  {run.status:<11}  {_counted(counts)}\n"
+
+
+def _run_seconds(run: RunRow, now: datetime | None = None) -> float | None:
+    """Return how long a run took, by the clock; one that is open took until `now`, or until its last sign of life."""
+    began, ended = moment(run.started_at), moment(run.finished_at)
+    if ended is None:
+        ended = now or moment(run.heartbeat_at)
+    return None if began is None or ended is None else max(0.0, (ended - began).total_seconds())
