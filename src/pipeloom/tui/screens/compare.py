@@ -10,6 +10,7 @@ from textual.binding import BindingType
 from textual.content import Content
 from textual.widget import Widget
 
+from pipeloom.status import RunStatus
 from pipeloom.store.compare import Change, RunComparison, TaskChange, compare_runs
 from pipeloom.store.history import History
 from pipeloom.text import clean
@@ -67,6 +68,10 @@ class CompareRunsScreen(PictureScreen[None, RunComparison]):
     def look_up(self, history: History) -> RunComparison | None:
         """Compare."""
         return compare_runs(history, *self._ids)
+
+    def goes_on(self, found: RunComparison) -> bool:
+        """Tell whether the later run goes on."""
+        return found.now.run.status is RunStatus.RUNNING
 
     def title_line(self) -> Content:
         """Name the file and the pipelines."""

@@ -12,20 +12,26 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import Screen
+from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Footer, Static
 
 from pipeloom.errors import StoreError
 from pipeloom.store.history import History
+from pipeloom.tui.bridge import Delivery
 from pipeloom.tui.keys import key
 from pipeloom.tui.screens.reading import read
 from pipeloom.tui.text import content
+from pipeloom.tui.watcher import FileChanged
 
 if TYPE_CHECKING:
     from pipeloom.tui.app import PipeloomApp
 
 Found = TypeVar("Found")
 Answer = TypeVar("Answer")
+
+_RELOAD_S: Final = 1.0
+"""How long what goes on may wait to be shown."""
 
 PICTURE_KEYS: Final[list[BindingType]] = [
     key("escape", "leave", "Back", "Go back to where you came from.", "picture.back"),
@@ -52,6 +58,7 @@ class PictureScreen(Screen[Answer], Generic[Answer, Found]):
         self.db_path = db_path
         self.found: Found | None = None
         """What was read last."""
+        self._timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
         """Put title, body, notice and keys in their places."""
@@ -65,6 +72,8 @@ class PictureScreen(Screen[Answer], Generic[Answer, Found]):
         """Begin to read."""
         self._body.display = False
         self._head.update(self.title_line())
+        self.app.commits.subscribe(self, self._reload_soon)
+        self.app.file_changes.subscribe(self, self._reload_soon)
         self.reload()
 
     # -- what each screen says ---------------------------------------------------------------------------------------
@@ -89,11 +98,17 @@ class PictureScreen(Screen[Answer], Generic[Answer, Found]):
         """Return what is shown as text."""
         raise NotImplementedError
 
+    def goes_on(self, found: Found) -> bool:
+        """Tell whether what is shown may have changed since: then it follows the file."""
+        del found
+        return False
+
     # -- reading and showing -----------------------------------------------------------------------------------------
 
     @work(exclusive=True, group="picture")
     async def reload(self) -> None:
         """Read the file anew."""
+        self._timer = None
         try:
             found = await read(self.db_path, self.look_up)
         except (StoreError, InterruptedError) as error:
@@ -107,6 +122,11 @@ class PictureScreen(Screen[Answer], Generic[Answer, Found]):
         self.show_found(found)
         self._head.update(self.title_line())
         self.refresh_bindings()
+
+    def _reload_soon(self, _event: Delivery | FileChanged) -> None:
+        """Reload what goes on, at most once a second, and only while somebody looks."""
+        if self._timer is None and self.is_current and self.found is not None and self.goes_on(self.found):
+            self._timer = self.set_timer(_RELOAD_S, self.reload)
 
     def _say(self, sentence_content: Content) -> None:
         """Put a sentence in the place of the picture."""
