@@ -386,7 +386,8 @@ class PipeloomApp(App[None]):
     def action_help(self) -> None:
         """Show the keys of this screen."""
         titles = {"live": "Live", "history": "History", "start": "Start"}
-        self.push_screen(HelpDialog(help_sections(self.screen, titles.get(self.current_mode, "Screen"))))
+        title = self.screen.title or titles.get(self.current_mode, "Screen")
+        self.push_screen(HelpDialog(help_sections(self.screen, title)))
 
     @work
     async def action_leave(self) -> None:
