@@ -17,7 +17,7 @@ from pipeloom.tui.bridge import Delivery
 from pipeloom.tui.keys import key
 from pipeloom.tui.screens.live_header import HeaderSource
 from pipeloom.tui.screens.pasts import Pasts
-from pipeloom.tui.screens.reading import read_logs
+from pipeloom.tui.screens.reading import read_logs, read_whole
 from pipeloom.tui.screens.table_screen import SHARED_KEYS, TableScreen
 from pipeloom.tui.sorting import COLUMNS, Sorting
 from pipeloom.tui.task_columns import live_columns
@@ -29,6 +29,8 @@ from pipeloom.tui.widgets.virtual_table import VirtualTable
 
 _KEY_S = 0.2
 _LONGEST_TICK_S = 3.0
+_CHANGING = frozenset({"cancel", "retry", "retry_failed", "pause", "workers"})
+"""Actions that ask something of a run."""
 _NAMED = 5
 """Tasks that a dialog names before it only counts."""
 
@@ -73,6 +75,8 @@ class LiveScreen(TableScreen):
         self._offered: Status | None = None
         self._ticked_s = float("-inf")
         self._log: list[LogRow] = []
+        self._whole: list[AttemptRow] = []
+        """The attempts of the task that is shown, as the file has them: another process's come without errors."""
         self._log_of: tuple[int, Status] | None = None
         """The attempt whose log is shown, and how it stood when the log was read."""
         self.app.commits.subscribe(self, self._show_commit)
@@ -147,6 +151,10 @@ class LiveScreen(TableScreen):
         row = self._row()
         attempts = [] if row is None else self.app.board.attempts_of(row.task_id)
         known = row is not None and self._log_of is not None and self._log_of[0] == row.id
+        if known and self._whole:
+            whole = {attempt.id: attempt for attempt in self._whole}
+            attempts = [_filled(attempt, whole.get(attempt.id)) for attempt in attempts]
+            row = attempts[-1]
         self.detail.show_attempt(row, attempts, self._log if known else [])
         if row is not None and row.status not in WAITING and self._log_of != (row.id, row.status):
             self._load_log(row)
@@ -154,6 +162,7 @@ class LiveScreen(TableScreen):
     @work(exclusive=True, group="log")
     async def _load_log(self, row: AttemptRow) -> None:
         self._log = await read_logs(self.app.db_path, row.id)
+        self._whole = await read_whole(self.app.db_path, row) if self.app.is_viewer else []
         self._log_of = (row.id, row.status)
         self.follow()
 
@@ -209,6 +218,10 @@ class LiveScreen(TableScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer what works on the marks or the row under the cursor."""
+        if action in _CHANGING and (self.app.read_only or self.app.engine is None):
+            return False
+        if action == "stack":
+            return self.app.engine is not None
         if action in ("cancel", "retry") and not self.table.marked:
             row = self._row()
             allowed = OPEN if action == "cancel" else FINAL | {Status.RETRYING}
@@ -310,6 +323,11 @@ class LiveScreen(TableScreen):
         """Return the marked tasks' latest attempts, else the one under the cursor: frozen from here on."""
         keys = [*self.table.marked] or [self.table.cursor_key]
         return [row for key in keys if (row := self.app.board.row(key)) is not None]
+
+
+def _filled(row: AttemptRow, whole: AttemptRow | None) -> AttemptRow:
+    """Return the row with what may be long, as it was when the file was last asked."""
+    return row if whole is None else row._replace(result=whole.result, error=whole.error, params=whole.params)
 
 
 def _named(rows: list[AttemptRow]) -> Content:
