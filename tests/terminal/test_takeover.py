@@ -82,6 +82,24 @@ def test_f1_the_second_program_is_a_viewer_that_names_the_owner_and_outlives_it(
     assert rows("SELECT count(*) FROM pipeline_runs") == [(1,)]
 
 
+@pytest.mark.kill
+def test_who_only_reads_changes_nothing_in_a_file_whose_owner_was_killed(
+    start: Any, write: Any, rows: Any, tmp_path: Path
+) -> None:
+    pipeline = write("gated.py", GATED)
+    owner = start("etl.db", pipeline)
+    owner.wait_for("2 done", "2 running")
+    os.kill(owner.process.pid, signal.SIGKILL)
+    owner.end()
+    viewer = start("etl.db", "--read-only")
+    viewer.wait_for("history", "5 attempts", "running")
+    viewer.press("rRx")
+    viewer.press("q")
+    assert viewer.end() == 0
+    assert rows("SELECT status FROM pipeline_runs") == [("running",)]
+    assert rows("SELECT count(*) FROM task_runs WHERE status IN ('running','queued')") == [(3,)]
+
+
 def test_tasks_of_an_earlier_run_are_run_again_as_a_new_run(start: Any, write: Any, rows: Any, tmp_path: Path) -> None:
     body = """
 def work(task, q):

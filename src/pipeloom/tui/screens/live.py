@@ -28,6 +28,8 @@ from pipeloom.tui.widgets.header import RunHeader
 from pipeloom.tui.widgets.virtual_table import VirtualTable
 
 _KEY_S = 0.2
+_GRACE_S = 10.0
+"""What a task that is asked to stop gets, where only another process knows better."""
 _LONGEST_TICK_S = 3.0
 _CHANGING = frozenset({"cancel", "retry", "retry_failed", "pause", "workers"})
 """Actions that ask something of a run."""
@@ -59,7 +61,7 @@ class LiveScreen(TableScreen):
     def compose(self) -> ComposeResult:
         """Put header, filter, table, detail and keys in their places."""
         engine = self.app.engine
-        tries, grace = (1, 0.0) if engine is None else (engine.tries, engine.options.grace_s)
+        tries, grace = (1, _GRACE_S) if engine is None else (engine.tries, engine.options.grace_s)
         yield RunHeader()
         self._pasts = Pasts(self.app.db_path)
         columns = live_columns(
