@@ -1,82 +1,50 @@
-"""A process that owns a file and does what the test tells it, through files in its folder."""
+"""Owns a file and does what a test tells it, through files in the folder: `python owner.py FOLDER TASKS [OPTION …]`.
 
-from __future__ import annotations
-
-import os
-import subprocess
-import sys
-import time
-from pathlib import Path
-
-PATIENCE_S = 30.0
-
-_CODE = """
-import os, sys, threading
-from pathlib import Path
-from pipeloom import *
-from pipeloom.engine.engine import Engine
-from pipeloom.engine.options import EngineOptions
-
-folder = Path(sys.argv[1])
-tasks = int(sys.argv[2])
-store = sys.argv[3] == "store"
-
-def gate(*names, q=None):
-    pause = threading.Event()
-    while not any((folder / name).exists() for name in names):
-        q.sleep(0.005) if q else pause.wait(0.005)
-
-def work(task, q):
-    q.put(MsgTaskProgress(task.task_id, 1, 2, "half of it"))
-    q.put(MsgTaskLog(task.task_id, f"a line of {task.task_id}"))
-    gate(f"go-{task.task_id}", "go", q=q)
-    if (folder / f"fail-{task.task_id}").exists():
-        raise KeyError("temp_max")
-
-made = [TaskDef(n, f"gated-{n}", params={"number": n}) for n in range(1, tasks + 1)]
-engine = Engine(folder / "etl.db", Pipeline("gated", made, work, workers=2), EngineOptions(store_task_status=store))
-engine.start()
-(folder / "started").touch()
-gate("close")
-engine.close(0.1)
-(folder / "closed").touch()
+Task 1 goes on when the file `go-1` is there, all do when `go` is; it then fails if there is a `fail-1`. The engine is
+closed when there is a `close`. `started` and `closed` say how far the owner is. Options: `no-store`, `stubborn`.
 """
 
+import sys
+import threading
+from pathlib import Path
+from typing import Any
 
-class OwnerProcess:
-    """Tasks `gated-1`, … of two workers; task 1 goes on when the file `go-1` is there, all do when `go` is."""
+from pipeloom.engine.engine import Engine
+from pipeloom.engine.options import EngineOptions
+from pipeloom.messages import MsgTaskLog, MsgTaskProgress, TaskDef
+from pipeloom.pipeline import Pipeline
 
-    def __init__(self, folder: Path, tasks: int = 5, *, store: bool = True) -> None:
-        self.folder = folder
-        for name in ("started", "closed", "close"):
-            (folder / name).unlink(missing_ok=True)
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", _CODE, str(folder), str(tasks), "store" if store else "none"],
-            env={**os.environ, "HOME": str(folder)},
-        )
-        self.wait_for("started")
+FOLDER = Path(sys.argv[1])
+TASKS = int(sys.argv[2])
 
-    @property
-    def pid(self) -> int:
-        return self.process.pid
 
-    def tell(self, *names: str) -> None:
-        for name in names:
-            (self.folder / name).touch()
+def await_any(*names: str, q: Any = None) -> None:
+    pause = threading.Event()
+    while not any((FOLDER / name).exists() for name in names):
+        if q is None or "stubborn" in sys.argv:
+            pause.wait(0.005)
+        else:
+            q.sleep(0.005)
 
-    def wait_for(self, name: str) -> None:
-        deadline = time.monotonic() + PATIENCE_S
-        while not (self.folder / name).exists():
-            assert time.monotonic() < deadline, f"{name} did not come"
-            assert self.process.poll() is None or name == "closed", "the owner has died"
-            time.sleep(0.005)
 
-    def close(self) -> None:
-        """Let the owner end in good order."""
-        self.tell("close")
-        self.wait_for("closed")
-        self.process.wait(PATIENCE_S)
+def work(task: Any, q: Any) -> None:
+    q.put(MsgTaskProgress(task.task_id, 1, 2, "half of it"))
+    q.put(MsgTaskLog(task.task_id, f"a line of {task.task_id}"))
+    await_any(f"go-{task.task_id}", "go", q=q)
+    if (FOLDER / f"fail-{task.task_id}").exists():
+        raise KeyError("temp_max")
 
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait(PATIENCE_S)
+
+def main() -> None:
+    tasks = [TaskDef(number, f"gated-{number}", params={"number": number}) for number in range(1, TASKS + 1)]
+    options = EngineOptions(store_task_status="no-store" not in sys.argv)
+    engine = Engine(FOLDER / "etl.db", Pipeline("gated", tasks, work, workers=2), options)
+    engine.start()
+    (FOLDER / "started").touch()
+    await_any("close")
+    engine.close(0.1)
+    (FOLDER / "closed").touch()
+
+
+if __name__ == "__main__":
+    main()

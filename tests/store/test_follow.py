@@ -213,11 +213,11 @@ def test_the_end_of_a_run_and_its_going_on_are_told(owner: Owner) -> None:
     owner.connection.execute("UPDATE pipeline_runs SET status='error', finished_at=? WHERE id=2", (NOW,))
     owner.look()
     assert owner.seen_run is not None
-    assert owner.seen_run.status is RunStatus.ERROR
+    assert owner.seen_run.status == "error"
     owner.connection.execute("UPDATE pipeline_runs SET status='running', finished_at=NULL WHERE id=2")
     owner.submit(Status.RUNNING, after=owner.rows[4])
     owner.look()
-    assert owner.seen_run.status is RunStatus.RUNNING
+    assert owner.seen_run.status == "running"
     assert owner.seen == owner.rows
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +13,10 @@ import pytest
 
 from pipeloom.status import RunStatus, Status
 from pipeloom.tui.app import PipeloomApp
-from pipeloom.tui.screens.history import HistoryScreen
-from pipeloom.tui.screens.live import LiveScreen
-
-sys.path.append(str(Path(__file__).parents[1]))
-from owner import OwnerProcess
+from pipeloom.tui.widgets.detail import DetailPane
+from pipeloom.tui.widgets.virtual_table import VirtualTable
 
 CHANGING = {"cancel", "retry", "retry_failed", "pause", "workers(1)", "workers(-1)", "stack"}
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[Callable[..., OwnerProcess]]:
-    """Return a function that starts an owner of `etl.db`; what a test leaves running is killed."""
-    started: list[OwnerProcess] = []
-
-    def start(tasks: int = 5, **options: Any) -> OwnerProcess:
-        started.append(OwnerProcess(tmp_path, tasks, **options))
-        return started[-1]
-
-    yield start
-    for one in started:
-        one.kill()
 
 
 def text_of(app: Any) -> str:
@@ -52,6 +35,14 @@ def counts(app: PipeloomApp) -> dict[str, int]:
     return {status.value: count for status, count in app.board.counts.items() if count}
 
 
+def stands(app: PipeloomApp, **expected: int) -> bool:
+    return counts(app) == expected
+
+
+def shows(app: PipeloomApp, words: str) -> bool:
+    return words in text_of(app)
+
+
 def offered(app: PipeloomApp) -> set[str]:
     return {active.binding.action for active in app.screen.active_bindings.values() if active.enabled}
 
@@ -60,7 +51,7 @@ async def test_a_run_of_another_process_is_shown_live_to_its_end(tmp_path: Path,
     owner = own(5)
     app = PipeloomApp(tmp_path / "etl.db")
     async with app.run_test(size=(120, 40)) as pilot:
-        assert isinstance(app.screen, LiveScreen)
+        assert app.current_mode == "live"
         await until(pilot, lambda: counts(app) == {"running": 2, "queued": 3})
         await until(pilot, lambda: f"VIEWER · pid {owner.pid}" in text_of(app))
         assert "half of it" in text_of(app)
@@ -79,12 +70,12 @@ async def test_log_error_and_params_of_a_task_of_another_process_are_shown(tmp_p
     app = PipeloomApp(tmp_path / "etl.db")
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: counts(app) == {"running": 1, "error": 1})
-        app.screen.query_one("VirtualTable").move_to_key(1)  # type: ignore[attr-defined]
+        app.screen.query_one(VirtualTable).move_to_key(1)
         await pilot.press("l")
         await until(pilot, lambda: "a line of 1" in text_of(app))
         for tab, words in (("error", "KeyError: 'temp_max'"), ("params", '"number": 1')):
-            app.screen.query_one("DetailPane").show_tab(tab)  # type: ignore[attr-defined]
-            await until(pilot, lambda words=words: words in text_of(app))
+            app.screen.query_one(DetailPane).show_tab(tab)
+            await until(pilot, partial(shows, app, words))
 
 
 async def test_a_viewer_is_not_offered_what_changes_a_run(tmp_path: Path, own: Any) -> None:
@@ -96,11 +87,11 @@ async def test_a_viewer_is_not_offered_what_changes_a_run(tmp_path: Path, own: A
         assert "Cancel" not in text_of(app)
         await pilot.press("x", "r", "R", "p", "plus", "minus", "T")
         assert app.screen_stack[-1] is app.screen
-        assert isinstance(app.screen, LiveScreen)
+        assert app.current_mode == "live"
         await pilot.press("2")
-        assert isinstance(app.screen, HistoryScreen)
+        assert app.current_mode == "history"
         await pilot.press("1")
-        assert isinstance(app.screen, LiveScreen)
+        assert app.current_mode == "live"
 
 
 async def test_the_next_run_is_followed_when_it_begins(tmp_path: Path, own: Any) -> None:
@@ -114,7 +105,7 @@ async def test_the_next_run_is_followed_when_it_begins(tmp_path: Path, own: Any)
         second = own(4)
         await until(pilot, lambda: counts(app) == {"running": 2, "queued": 2})
         await until(pilot, lambda: f"VIEWER · pid {second.pid}" in text_of(app) and "run 2" in text_of(app))
-        assert isinstance(app.screen, LiveScreen)
+        assert app.current_mode == "live"
         second.tell("go")
         await until(pilot, lambda: counts(app) == {"done": 4})
 
@@ -130,9 +121,9 @@ async def test_who_reads_the_history_is_told_of_the_run_that_begins_and_stays(tm
         assert app.check_action("show", ("live",)) is False
         own(3)
         await until(pilot, lambda: counts(app) == {"running": 2, "queued": 1})
-        assert isinstance(app.screen, HistoryScreen)
+        assert app.current_mode == "history"
         await pilot.press("1")
-        assert isinstance(app.screen, LiveScreen)
+        assert app.current_mode == "live"
         await until(pilot, lambda: "gated-3" in text_of(app))
 
 
@@ -166,10 +157,10 @@ async def test_two_viewers_see_the_same(tmp_path: Path, own: Any) -> None:
     one, other = (PipeloomApp(tmp_path / "etl.db") for _ in range(2))
     async with one.run_test(size=(120, 40)) as first, other.run_test(size=(120, 40)) as second:
         for app, pilot in ((one, first), (other, second)):
-            await until(pilot, lambda app=app: counts(app) == {"running": 2, "queued": 38})
+            await until(pilot, partial(stands, app, running=2, queued=38))
         owner.tell("go")
         for app, pilot in ((one, first), (other, second)):
-            await until(pilot, lambda app=app: counts(app) == {"done": 40})
+            await until(pilot, partial(stands, app, done=40))
         assert one.board.shown() == other.board.shown()
 
 
@@ -188,5 +179,5 @@ async def test_a_file_that_nobody_runs_on_opens_its_history(tmp_path: Path, own:
     app = PipeloomApp(tmp_path / "etl.db")
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: "1 attempts" in text_of(app))
-        assert isinstance(app.screen, HistoryScreen)
+        assert app.current_mode == "history"
         assert app.board.counts[Status.DONE] == 0

@@ -37,6 +37,10 @@ from pipeloom.status import Exit
 
 ReadOnly = Annotated[bool, typer.Option("--read-only", help="Only look: change nothing in DB, and never own it.")]
 
+Control = Annotated[
+    bool, typer.Option("--control", help="Let the keys act on the run of another process, if one runs on DB.")
+]
+
 program = typer.Typer(
     name="pipeloom-tui",
     add_completion=False,
@@ -64,6 +68,7 @@ def cockpit(
     on_hangup: OnHangup = HangupChoice.STOP,
     *,
     read_only: ReadOnly = False,
+    control: Control = False,
     demo: Annotated[bool, typer.Option("--demo", help="Run a packaged demonstration of forty tasks.")] = False,
     version: Version = False,  # noqa: ARG001 - the option acts by itself
 ) -> None:
@@ -72,12 +77,14 @@ def cockpit(
     Without PIPELINE, open the history of everything that ever ran in DB. Without a terminal, run PIPELINE as
     `pipeloom run` does.
     """
+    if read_only and control:
+        raise UsageError("Give either --read-only or --control, not both.")
     if read_only and (pipeline is not None or demo):
         raise UsageError("With --read-only nothing is run: leave the pipeline out.")
     with _collector_at_rest():
         chosen, source = _chosen(pipeline, demo=demo)
     if chosen is None:
-        _browse(db, on_hangup, read_only=read_only)
+        _browse(db, on_hangup, read_only=read_only, control=control)
         return
     if workers is None and chosen.workers is None and has_terminal():
         from pipeloom.tui.settings import read_settings
@@ -96,7 +103,7 @@ def cockpit(
     engine = Engine(_file(db, demo=demo), chosen, options)
     engine.check()
     if has_terminal():
-        _show(engine.db_path, engine, on_hangup)
+        _show(engine.db_path, engine, on_hangup, control=control)
     else:
         from pipeloom.cli.headless import run_engine
 
@@ -136,7 +143,7 @@ def _file(db: Path | None, *, demo: bool) -> Path:
     return folder / f"demo-{datetime.now().astimezone():%Y%m%d-%H%M%S}.db"
 
 
-def _browse(db: Path | None, on_hangup: HangupChoice, *, read_only: bool) -> None:
+def _browse(db: Path | None, on_hangup: HangupChoice, *, read_only: bool, control: bool) -> None:
     """Open the history of a file, or the start page when there is none yet."""
     path = _file(db, demo=False)
     if not has_terminal():
@@ -149,16 +156,18 @@ def _browse(db: Path | None, on_hangup: HangupChoice, *, read_only: bool) -> Non
         History(path).close()
         if not read_only:
             recover(path)
-    _show(path, None, on_hangup, read_only=read_only)
+    _show(path, None, on_hangup, read_only=read_only, control=control)
 
 
-def _show(path: Path, engine: Engine | None, on_hangup: HangupChoice, *, read_only: bool = False) -> None:
+def _show(
+    path: Path, engine: Engine | None, on_hangup: HangupChoice, *, read_only: bool = False, control: bool = False
+) -> None:
     from pipeloom.console import shared_console
     from pipeloom.console.summary import summary_lines
     from pipeloom.tui.app import PipeloomApp
     from pipeloom.tui.terminal import run_app
 
-    app = PipeloomApp.of_user(path, engine, read_only=read_only)
+    app = PipeloomApp.of_user(path, engine, read_only=read_only, control=control)
     code = run_app(app, on_hangup.value)
     if app.start_error is not None:
         raise app.start_error

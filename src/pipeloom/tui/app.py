@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Final, Self
+from typing import ClassVar, Final, Self, TypeVar
 
 from textual import on, work
 from textual.app import App
@@ -20,7 +20,8 @@ from textual.events import Event, Key
 from textual.message import Message
 from textual.signal import Signal
 
-from pipeloom.engine.commands import ENDED_ALREADY
+from pipeloom.engine.commands import ENDED_ALREADY, EngineLoad
+from pipeloom.engine.control.client import ControlClient
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.resume import Resume
 from pipeloom.engine.tally import RunSummary
@@ -61,6 +62,8 @@ _KEYS_S: Final = 1.0
 _LONG_RUN_S: Final = 30.0
 _LARGE_WAL_BYTES: Final = 64 << 20
 
+T = TypeVar("T")
+
 
 class PipeloomApp(App[None]):
     """Shows a run live, and the history of a file."""
@@ -97,12 +100,14 @@ class PipeloomApp(App[None]):
         memory: Memory | None = None,
         start: bool = True,
         read_only: bool = False,
+        control: bool = False,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Show the run of `engine` (not started yet) or of another process, else the history of the file.
 
-        With `read_only` nothing changes the file, not even to settle what a dead owner has left.
+        With `read_only` nothing changes the file, not even to settle what a dead owner has left. With `control` a run
+        of another process can be asked for what one of this process does.
         """
         super().__init__()
         self.db_path = db_path
@@ -131,6 +136,10 @@ class PipeloomApp(App[None]):
         """When the last key was pressed, in monotonic seconds."""
         self._watcher = Watcher(db_path, self.post_message, recovers=not read_only)
         self._follower = Follower(db_path, self.post_message, self.sink)
+        self._may_control = control
+        self._client: ControlClient | None = None
+        self._asking = asyncio.Lock()
+        """Held while another process is asked for something, so that it hears one thing after the other."""
         self.is_viewer = False
         """Whether the live screen shows, or may come to show, what another process runs."""
         self._start = start
@@ -148,9 +157,11 @@ class PipeloomApp(App[None]):
         self.set_keymap(dict(self.settings.keys))
 
     @classmethod
-    def of_user(cls, db_path: Path, engine: Engine | None, *, read_only: bool = False) -> Self:
+    def of_user(cls, db_path: Path, engine: Engine | None, *, read_only: bool = False, control: bool = False) -> Self:
         """Return the app with the user's settings, and with what the screens remember of the file."""
-        return cls(db_path, engine, settings=read_settings(), memory=Memory(db_path), read_only=read_only)
+        return cls(
+            db_path, engine, settings=read_settings(), memory=Memory(db_path), read_only=read_only, control=control
+        )
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Give every theme the variables that our style sheets share."""
@@ -202,6 +213,8 @@ class PipeloomApp(App[None]):
             self.memory.save()
         self._watcher.stop()
         self._follower.stop()
+        if self._client is not None:
+            self._client.give_up()
         self.left.set()
 
     @work
@@ -280,11 +293,16 @@ class PipeloomApp(App[None]):
         self.switch_mode("live" if self.is_viewer else "history")
         self._watcher.start()
         self._follower.start()
+        if self._may_control and self.owner is None:
+            self.tell(f"Nobody runs a pipeline on {self.db_path.name}: there is nothing to control.")
 
     @on(RunFollowed)
     def _follow_run(self, event: RunFollowed) -> None:
         self.is_viewer = True
         self.refresh_bindings()
+        if self._may_control:
+            self._client = ControlClient(self.db_path, event.run_id)
+            self._learn_load(self._client)
         if event.sink is not self.sink:
             self._show_next_run(event)
 
@@ -329,6 +347,34 @@ class PipeloomApp(App[None]):
         if self._trouble or self._wal_bytes < _LARGE_WAL_BYTES:
             return self._trouble
         return f"write-ahead log of {self._wal_bytes >> 20:,} MiB: another program keeps the file open for reading"
+
+    # -- who carries commands out --------------------------------------------------------------------------------------
+
+    @property
+    def controls(self) -> Engine | ControlClient | None:
+        """Whoever can be asked to cancel, retry, pause: the engine, or that of another process; None: nobody."""
+        return None if self.read_only else self.engine or self._client
+
+    @property
+    def known_load(self) -> EngineLoad | None:
+        """How busy the engine of another process was when it was last asked."""
+        return None if self._client is None else self._client.known_load
+
+    async def ask(self, command: Callable[[], T]) -> T | None:
+        """Return what a command to `controls` answers; None when another process does not, which is told."""
+        if self.engine is not None:
+            return command()
+        async with self._asking:
+            try:
+                return await asyncio.to_thread(command)
+            except PipeloomError as error:
+                self.tell(str(error), problem=True)
+                return None
+
+    @work
+    async def _learn_load(self, client: ControlClient) -> None:
+        if self.owner is not None and await self.ask(client.load) is not None:
+            self.fetch()
 
     # -- what was committed ------------------------------------------------------------------------------------------
 

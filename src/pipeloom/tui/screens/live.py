@@ -10,6 +10,8 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.content import Content
 
+from pipeloom.engine.control.client import ControlClient
+from pipeloom.engine.engine import Engine
 from pipeloom.status import ACTIVE, FINAL, OPEN, WAITING, Status
 from pipeloom.store.rows import AttemptRow, LogRow, RunRow
 from pipeloom.tui import format as fmt
@@ -220,7 +222,7 @@ class LiveScreen(TableScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer what works on the marks or the row under the cursor."""
-        if action in _CHANGING and (self.app.read_only or self.app.engine is None):
+        if action in _CHANGING and self.app.controls is None:
             return False
         if action == "stack":
             return self.app.engine is not None
@@ -236,8 +238,8 @@ class LiveScreen(TableScreen):
 
     @work
     async def _cancel(self, rows: list[AttemptRow]) -> None:
-        engine = self.app.engine
-        if engine is None or not rows:
+        controls = self.app.controls
+        if controls is None or not rows:
             self.app.tell("Nothing to cancel here: it has ended already.", problem=True)
             return
         stuck = [row.id for row in rows if row.status is Status.CANCELLING]
@@ -247,31 +249,37 @@ class LiveScreen(TableScreen):
         title = "Cancel this task?" if len(rows) == 1 else f"Cancel {len(rows):,} tasks?"
         label = "Cancel task" if len(rows) == 1 else "Cancel tasks"
         if await self.app.push_screen_wait(ConfirmDialog(title, _named(rows), label, cancel_label="Back")):
-            result = engine.cancel([row.id for row in rows])
+            result = await self.app.ask(lambda: controls.cancel([row.id for row in rows]))
+            if result is None:
+                return
             waiting = {row.id for row in rows if row.status in WAITING}
             cancelled = len(waiting.intersection(result.accepted))
             self.app.report({"cancelled": cancelled, "asked to stop": len(result.accepted) - cancelled}, result.refused)
 
     async def _abandon(self, ids: list[int], rows: list[AttemptRow]) -> None:
         """Offer to give up on workers that do not stop: a thread, unlike a process, cannot be killed."""
-        engine = self.app.engine
-        kills = engine is not None and engine.can_kill
+        engine, controls, run = self.app.engine, self.app.controls, self.app.board.run
+        kills = engine.can_kill if engine is not None else run is not None and run.executor == "process"
         what = "its process is killed." if kills else "it keeps its slot until it ends."
         body = Content("\n").join([_named(rows), Content(""), Content(f"Its worker does not stop. Abandoned, {what}")])
         dialog = ConfirmDialog("Abandon what does not stop?", body, "Abandon", cancel_label="Wait")
-        if engine is not None and await self.app.push_screen_wait(dialog):
-            result = engine.abandon(ids)
-            self.app.report({"abandoned": len(result.accepted)}, result.refused)
+        if controls is not None and await self.app.push_screen_wait(dialog):
+            result = await self.app.ask(lambda: controls.abandon(ids))
+            if result is not None:
+                self.app.report({"abandoned": len(result.accepted)}, result.refused)
 
     def action_retry(self) -> None:
         """Run the targets again."""
         self._retry([row.id for row in self._targets()])
 
-    def _retry(self, ids: list[int]) -> None:
-        if self.app.engine is not None and ids:
-            result = self.app.engine.retry(ids)
-            self.app.report({"queued again": len(result.accepted)}, result.refused)
-            self.table.clear_marks()
+    @work
+    async def _retry(self, ids: list[int]) -> None:
+        controls = self.app.controls
+        if controls is not None and ids:
+            result = await self.app.ask(lambda: controls.retry(ids))
+            if result is not None:
+                self.app.report({"queued again": len(result.accepted)}, result.refused)
+                self.table.clear_marks()
 
     @work
     async def action_retry_failed(self) -> None:
@@ -293,24 +301,23 @@ class LiveScreen(TableScreen):
             return
         self.app.push_screen(StackDialog(row.name, lambda: engine.stack(row.id)))
 
-    def action_pause(self) -> None:
+    @work
+    async def action_pause(self) -> None:
         """Start nothing more, or go on."""
-        engine = self.app.engine
-        if engine is None or not engine.is_started:
+        controls = self.app.controls
+        if controls is None or not controls.is_started:
             return
-        if engine.load().paused:
-            engine.resume()
-            self.app.tell("Going on.")
-        else:
-            engine.pause()
-            self.app.tell("Paused: what runs goes on, nothing more is started.")
-        self._header.state = self._source.state()
+        paused = await self.app.ask(lambda: _toggle(controls))
+        if paused is not None:
+            self.app.tell("Paused: what runs goes on, nothing more is started." if paused else "Going on.")
+            self._header.state = self._source.state()
 
-    def action_workers(self, change: int) -> None:
+    @work
+    async def action_workers(self, change: int) -> None:
         """Change the number of workers."""
-        engine = self.app.engine
-        if engine is not None and engine.is_started:
-            engine.set_workers(max(1, engine.load().workers + change))
+        controls = self.app.controls
+        if controls is not None and controls.is_started:
+            await self.app.ask(lambda: controls.set_workers(max(1, controls.load().workers + change)))
             self._header.state = self._source.state()
 
     def action_mark_all(self) -> None:
@@ -325,6 +332,16 @@ class LiveScreen(TableScreen):
         """Return the marked tasks' latest attempts, else the one under the cursor: frozen from here on."""
         keys = [*self.table.marked] or [self.table.cursor_key]
         return [row for key in keys if (row := self.app.board.row(key)) is not None]
+
+
+def _toggle(controls: Engine | ControlClient) -> bool:
+    """Pause, or go on; returns whether it is paused now."""
+    paused = controls.load().paused
+    if paused:
+        controls.resume()
+    else:
+        controls.pause()
+    return not paused
 
 
 def _filled(row: AttemptRow, whole: AttemptRow | None) -> AttemptRow:

@@ -43,6 +43,7 @@ class HeaderSource:
         app, run, now = self._app, self._app.board.run, self._app.monotonic()
         engine = app.engine
         load = engine.load() if engine is not None and engine.is_started else None
+        known = load or app.known_load
         self._measure(now, load)
         counts = {status: count for status, count in app.board.counts.items() if count}
         going = run is not None and run.status is RunStatus.RUNNING
@@ -63,9 +64,9 @@ class HeaderSource:
             backlog=load.backlog if load else 0,
             spent=self._spent() if going else None,
             busy=load.busy if load else sum(counts.get(status, 0) for status in ACTIVE),
-            workers=load.workers if load else (run.workers or 0) if run else 0,
+            workers=known.workers if known else (run.workers or 0) if run else 0,
             leaked=load.leaked if load else 0,
-            paused=load.paused if load else False,
+            paused=known.paused if known else False,
             elapsed_s=self._elapsed(),
             owner_pid=run.pid if run and app.is_viewer and app.owner is not None else None,
             notice=app.notice,
