@@ -19,8 +19,11 @@ import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
+import subprocess
+import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -58,3 +61,55 @@ def wait_for() -> WaitFor:
         pytest.fail(f"{getattr(condition, '__name__', condition)} did not become true within {timeout} s")
 
     return wait
+
+
+class OwnerProcess:
+    """A process that owns `etl.db` in a folder: see `owner.py`."""
+
+    def __init__(self, folder: Path, tasks: int, *options: str) -> None:
+        self.folder = folder
+        for name in ("started", "closed", "close"):
+            (folder / name).unlink(missing_ok=True)
+        script = Path(__file__).with_name("owner.py")
+        self.process = subprocess.Popen(
+            [sys.executable, script, folder, str(tasks), *options], env={**os.environ, "HOME": str(folder)}
+        )
+        self.pid = self.process.pid
+        self._await("started")
+
+    def tell(self, *names: str) -> None:
+        """Create files that the owner waits for."""
+        for name in names:
+            (self.folder / name).touch()
+
+    def close(self) -> None:
+        """Let the owner end in good order."""
+        self.tell("close")
+        self._await("closed")
+        self.process.wait(30)
+
+    def kill(self) -> None:
+        """End it as a crash does."""
+        self.process.kill()
+        self.process.wait(30)
+
+    def _await(self, name: str) -> None:
+        deadline = time.monotonic() + 30
+        while not (self.folder / name).exists():
+            assert time.monotonic() < deadline, f"{name} did not come"
+            assert self.process.poll() is None, "the owner has died"
+            threading.Event().wait(0.005)
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Callable[..., OwnerProcess]]:
+    """Return a function that starts an owner of `etl.db`: `own(tasks, *options)`; what is left running is killed."""
+    started: list[OwnerProcess] = []
+
+    def start(tasks: int, *options: str) -> OwnerProcess:
+        started.append(OwnerProcess(tmp_path, tasks, *options))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.kill()

@@ -19,6 +19,10 @@ class FileBusyError(StoreError):
     """Another process owns the file for writing."""
 
 
+class ControlError(PipeloomError):
+    """Another process that runs a pipeline could not be asked, or has refused."""
+
+
 class MessageError(PipeloomError):
     """A worker published a message that cannot be kept; raised by its own `q.put`."""
 

@@ -250,3 +250,11 @@ def test_a_signal_that_the_parent_ignores_is_not_for_us(folder: Path) -> None:
     done = subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert rows(folder / "etl.db", "SELECT status FROM task_runs") == [("done",)]
+
+
+@pytest.mark.parametrize("given", [("etl.db", "one.py"), ("--demo",)])
+def test_who_only_reads_runs_nothing(run: Any, folder: Path, given: tuple[str, ...]) -> None:
+    done = run("pipeloom-tui", *given, "--read-only")
+    assert done.returncode == 2
+    assert done.stderr == "pipeloom: With --read-only nothing is run: leave the pipeline out.\n"
+    assert not (folder / "etl.db").exists()

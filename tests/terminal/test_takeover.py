@@ -67,15 +67,37 @@ def test_f1_the_second_program_is_a_viewer_that_names_the_owner_and_outlives_it(
     owner = start("etl.db", pipeline)
     owner.wait_for("2 done", "2 running")
     viewer = start("etl.db", pipeline)
+    viewer.wait_for(f"VIEWER · pid {owner.process.pid}", "gated-3", "2 done", "2 running", "1 queued")
+    viewer.press("2")
     viewer.wait_for("history", f"VIEWER · pipeloom process {owner.process.pid}", "gated-3", "running")
     os.kill(owner.process.pid, signal.SIGKILL)
     owner.end()
     viewer.wait_for("interrupted")
     assert "VIEWER" not in viewer.text
+    viewer.press("1")
+    viewer.wait_for("3 interrupted", "run 1", gone="VIEWER")
     viewer.press("q")
     assert viewer.end() == 2
     assert "is in use by pipeloom process" in viewer.text
     assert rows("SELECT count(*) FROM pipeline_runs") == [(1,)]
+
+
+@pytest.mark.kill
+def test_who_only_reads_changes_nothing_in_a_file_whose_owner_was_killed(
+    start: Any, write: Any, rows: Any, tmp_path: Path
+) -> None:
+    pipeline = write("gated.py", GATED)
+    owner = start("etl.db", pipeline)
+    owner.wait_for("2 done", "2 running")
+    os.kill(owner.process.pid, signal.SIGKILL)
+    owner.end()
+    viewer = start("etl.db", "--read-only")
+    viewer.wait_for("history", "5 attempts", "running")
+    viewer.press("rRx")
+    viewer.press("q")
+    assert viewer.end() == 0
+    assert rows("SELECT status FROM pipeline_runs") == [("running",)]
+    assert rows("SELECT count(*) FROM task_runs WHERE status IN ('running','queued')") == [(3,)]
 
 
 def test_tasks_of_an_earlier_run_are_run_again_as_a_new_run(start: Any, write: Any, rows: Any, tmp_path: Path) -> None:

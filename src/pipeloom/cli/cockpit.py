@@ -36,6 +36,12 @@ from pipeloom.loader import load_pipeline
 from pipeloom.pipeline import Pipeline
 from pipeloom.status import Exit
 
+ReadOnly = Annotated[bool, typer.Option("--read-only", help="Only look: change nothing in DB, and never own it.")]
+
+Control = Annotated[
+    bool, typer.Option("--control", help="Let the keys act on the run of another process, if one runs on DB.")
+]
+
 program = typer.Typer(
     name="pipeloom-tui",
     add_completion=False,
@@ -61,6 +67,9 @@ def cockpit(
     resume: Continue = None,
     grace: Grace = 10.0,
     on_hangup: OnHangup = HangupChoice.STOP,
+    *,
+    read_only: ReadOnly = False,
+    control: Control = False,
     demo: Annotated[bool, typer.Option("--demo", help="Run a packaged demonstration of forty tasks.")] = False,
     version: Version = False,  # noqa: ARG001 - the option acts by itself
 ) -> None:
@@ -69,10 +78,14 @@ def cockpit(
     Without PIPELINE, open the history of everything that ever ran in DB. Without a terminal, run PIPELINE as
     `pipeloom run` does.
     """
+    if read_only and control:
+        raise UsageError("Give either --read-only or --control, not both.")
+    if read_only and (pipeline is not None or demo):
+        raise UsageError("With --read-only nothing is run: leave the pipeline out.")
     with _collector_at_rest():
         chosen, source = _chosen(pipeline, demo=demo)
     if chosen is None:
-        _browse(db, on_hangup)
+        _browse(db, on_hangup, read_only=read_only, control=control)
         return
     if workers is None and chosen.workers is None and has_terminal():
         from pipeloom.tui.settings import read_settings
@@ -90,7 +103,7 @@ def cockpit(
     )
     engine = engine_for(_file(db, demo=demo), chosen, options)
     if has_terminal():
-        _show(engine.db_path, engine, on_hangup)
+        _show(engine.db_path, engine, on_hangup, control=control)
     else:
         from pipeloom.cli.headless import run_engine
 
@@ -130,7 +143,7 @@ def _file(db: Path | None, *, demo: bool) -> Path:
     return folder / f"demo-{datetime.now().astimezone():%Y%m%d-%H%M%S}.db"
 
 
-def _browse(db: Path | None, on_hangup: HangupChoice) -> None:
+def _browse(db: Path | None, on_hangup: HangupChoice, *, read_only: bool, control: bool) -> None:
     """Open the history of a file, or the start page when there is none yet."""
     path = _file(db, demo=False)
     if not has_terminal():
@@ -141,17 +154,20 @@ def _browse(db: Path | None, on_hangup: HangupChoice) -> None:
 
     if inspect(path) is not FileKind.MISSING:
         History(path).close()
-        recover(path)
-    _show(path, None, on_hangup)
+        if not read_only:
+            recover(path)
+    _show(path, None, on_hangup, read_only=read_only, control=control)
 
 
-def _show(path: Path, engine: Engine | None, on_hangup: HangupChoice) -> None:
+def _show(
+    path: Path, engine: Engine | None, on_hangup: HangupChoice, *, read_only: bool = False, control: bool = False
+) -> None:
     from pipeloom.console import shared_console
     from pipeloom.console.summary import summary_lines
     from pipeloom.tui.app import PipeloomApp
     from pipeloom.tui.terminal import run_app
 
-    app = PipeloomApp.of_user(path, engine)
+    app = PipeloomApp.of_user(path, engine, read_only=read_only, control=control)
     code = run_app(app, on_hangup.value)
     if app.start_error is not None:
         raise app.start_error

@@ -8,12 +8,14 @@ import random as _random
 import socket
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from pipeloom.engine.book import Book
 from pipeloom.engine.capture import capture
 from pipeloom.engine.clock import SYSTEM_CLOCK, Clock
+from pipeloom.engine.control.desk import ControlDesk
 from pipeloom.engine.dispatcher import Dispatcher
 from pipeloom.engine.executors import check_executor, make_executor
 from pipeloom.engine.options import EngineOptions
@@ -55,6 +57,7 @@ class Engine(Dispatcher):
         self._tally = Tally()
         self._sinks.append(self._tally)
         self._owner = OwnerLock(self.db_path)
+        self._desk = ControlDesk(self.db_path, self, clock, partial(self._tell, 0))
         self._closed = threading.Event()
         self._parent_run_id: int | None = None
 
@@ -122,6 +125,7 @@ class Engine(Dispatcher):
             if not self._enter(new):
                 self._finish_run()
             self._fill()
+        self._desk.start()
         return opened.run
 
     def wait(self, timeout_s: float | None = None) -> bool:
@@ -141,7 +145,8 @@ class Engine(Dispatcher):
     def close(self, grace_s: float | None = None, *, reason: str = "the program was closed") -> None:
         """Stop: what waits and what does not stop within the grace becomes `interrupted`; then save and let go.
 
-        The order is: ask to stop, end the executor, last commit, close the file, give up the ownership. Does nothing
+        The order is: ask to stop, end the executor, take no more requests, last commit, close the file, give up the
+        ownership. Does nothing
         when the engine was never started.
         """
         if not self._started:
@@ -162,6 +167,7 @@ class Engine(Dispatcher):
             if not self._idle:
                 self._finish_run()
         self._executor.shutdown(0.5 if not self._leaked else 0.0)
+        self._desk.stop()
         self._writer.stop(patience_s=max(grace, 2.0))
         self._owner.release()
         capture.stop()

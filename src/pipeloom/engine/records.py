@@ -75,3 +75,17 @@ class RunChanged:
     status: RunStatus
     finished_at: str | None
     workers: int
+
+
+@dataclass(slots=True)
+class Commanded:
+    """Another process has asked for something and was answered, in storable form."""
+
+    id: str
+    command: str
+    arguments: str
+    """JSON."""
+    asked_by: str
+    asked_at: str
+    answer: str
+    answered_at: str

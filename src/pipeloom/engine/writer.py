@@ -9,7 +9,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from pipeloom.engine.fold import Fold, Rejection
 from pipeloom.engine.inbox import Entry, Inbox
 from pipeloom.engine.logs import log_changes
 from pipeloom.engine.open_rows import OpenRows
-from pipeloom.engine.records import RunChanged
+from pipeloom.engine.records import Commanded, RunChanged
 from pipeloom.engine.sink import CommitBatch, Sink
 from pipeloom.errors import StoreError, UsageError
 from pipeloom.messages import MsgTaskProgress
@@ -225,7 +225,8 @@ class Writer:
         self._ledger.begin()
         rejected = dict(self._rejections)
         fold = Fold(self._open_rows, rejected, stamp(now))
-        run = self._apply(entries, fold, rejected, skipped)
+        commands: list[Commanded] = []
+        run = self._apply(entries, fold, rejected, skipped, commands)
         inserts, updates = fold.flush()
         self._ledger.insert_attempts(inserts)
         stored = self._ledger.update_attempts(updates)
@@ -234,6 +235,7 @@ class Writer:
         self._ledger.drop_logs(logs.drops)
         if run is not None:
             self._ledger.update_run(run)
+        self._ledger.insert_commands(self._run.id, [astuple(command) for command in commands])
         self._ledger.beat(self._run.id, stamp(now))
         self._finish_transaction()
         self._identity.check()
@@ -278,6 +280,7 @@ class Writer:
         fold: Fold,
         rejected: dict[int, Rejection],
         skipped: dict[int, Rejection],
+        commands: list[Commanded],
     ) -> RunRow | None:
         """Run the entries in order: progress is folded, lifecycle is settled, domain messages go to their handlers."""
         run: RunRow | None = None
@@ -289,6 +292,8 @@ class Writer:
                 continue
             elif type(entry) is RunChanged:
                 run = replace(self._run, status=entry.status, finished_at=entry.finished_at, workers=entry.workers)
+            elif type(entry) is Commanded:
+                commands.append(entry)
             else:
                 rejection = skipped.get(index) or self._handle(index, entry)
                 if rejection is not None:

@@ -169,6 +169,14 @@ class Ledger:
             "DELETE FROM task_logs WHERE task_run_id=? AND seq BETWEEN ? AND ? /* pipeloom */", ranges
         )
 
+    def insert_commands(self, run_id: int, commands: Iterable[Sequence[str]]) -> None:
+        """Record what other processes have asked of the run: id, command, arguments, who, when, answer, when."""
+        self._connection.executemany(
+            "INSERT OR IGNORE INTO commands (run_id, id, command, arguments, asked_by, asked_at, answer, answered_at) "
+            f"VALUES ({run_id:d}, ?, ?, ?, ?, ?, ?, ?) /* pipeloom */",
+            commands,
+        )
+
     def _attempt(self, attempt_id: int) -> AttemptRow | None:
         values = self._connection.execute(_SELECT, (attempt_id,)).fetchone()
         if values is None:

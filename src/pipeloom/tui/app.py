@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Final, Self
+from typing import ClassVar, Final, Self, TypeVar
 
 from textual import on, work
 from textual.app import App
@@ -20,7 +20,8 @@ from textual.events import Event, Key
 from textual.message import Message
 from textual.signal import Signal
 
-from pipeloom.engine.commands import ENDED_ALREADY
+from pipeloom.engine.commands import ENDED_ALREADY, EngineLoad
+from pipeloom.engine.control.client import ControlClient
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.resume import Resume
@@ -29,13 +30,15 @@ from pipeloom.errors import FileBusyError, PipeloomError, StoreError
 from pipeloom.loader import load_pipeline
 from pipeloom.memory import Memory
 from pipeloom.status import OPEN, RunStatus, Status
-from pipeloom.store.owner import is_owned, owner_name
+from pipeloom.store.follow import has_run
+from pipeloom.store.owner import is_owned, other_owner, owner_name
 from pipeloom.store.rows import RunRow
 from pipeloom.text import clean
 from pipeloom.tui import format as fmt
 from pipeloom.tui.board import Board
 from pipeloom.tui.bridge import Committed, Delivery, UiSink, WriterFailed, WriterWaiting
 from pipeloom.tui.commands import ActionCommands
+from pipeloom.tui.follower import Follower, RunFollowed
 from pipeloom.tui.glyphs import wants_ascii
 from pipeloom.tui.keys import key
 from pipeloom.tui.screens.history import HistoryScreen
@@ -60,6 +63,8 @@ _KEYS_S: Final = 1.0
 
 _LONG_RUN_S: Final = 30.0
 _LARGE_WAL_BYTES: Final = 64 << 20
+
+T = TypeVar("T")
 
 
 class PipeloomApp(App[None]):
@@ -97,10 +102,15 @@ class PipeloomApp(App[None]):
         memory: Memory | None = None,
         start: bool = True,
         read_only: bool = False,
+        control: bool = False,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Show the run of `engine` (not started yet) if there is one, else the history of the file."""
+        """Show the run of `engine` (not started yet) or of another process, else the history of the file.
+
+        With `read_only` nothing changes the file, not even to settle what a dead owner has left. With `control` a run
+        of another process can be asked for what one of this process does.
+        """
         super().__init__()
         self.db_path = db_path
         self.engine = engine
@@ -126,7 +136,14 @@ class PipeloomApp(App[None]):
         self.file_changes: Signal[FileChanged] = Signal(self, "file-changes")
         self.key_pressed_s = float("-inf")
         """When the last key was pressed, in monotonic seconds."""
-        self._watcher = Watcher(db_path, self.post_message)
+        self._watcher = Watcher(db_path, self.post_message, recovers=not read_only)
+        self._follower = Follower(db_path, self.post_message, self.sink)
+        self._may_control = control
+        self._client: ControlClient | None = None
+        self._asking = asyncio.Lock()
+        """Held while another process is asked for something, so that it hears one thing after the other."""
+        self.is_viewer = False
+        """Whether the live screen shows, or may come to show, what another process runs."""
         self._start = start
         self._leaving = False
         self._last_drain = float("-inf")
@@ -142,9 +159,11 @@ class PipeloomApp(App[None]):
         self.set_keymap(dict(self.settings.keys))
 
     @classmethod
-    def of_user(cls, db_path: Path, engine: Engine | None) -> Self:
+    def of_user(cls, db_path: Path, engine: Engine | None, *, read_only: bool = False, control: bool = False) -> Self:
         """Return the app with the user's settings, and with what the screens remember of the file."""
-        return cls(db_path, engine, settings=read_settings(), memory=Memory(db_path))
+        return cls(
+            db_path, engine, settings=read_settings(), memory=Memory(db_path), read_only=read_only, control=control
+        )
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Give every theme the variables that our style sheets share."""
@@ -195,6 +214,9 @@ class PipeloomApp(App[None]):
         if self.memory is not None:
             self.memory.save()
         self._watcher.stop()
+        self._follower.stop()
+        if self._client is not None:
+            self._client.give_up()
         self.left.set()
 
     @work
@@ -239,11 +261,20 @@ class PipeloomApp(App[None]):
         pipeline = replace(before.pipeline, tasks=before.tasks)  # the tasks may have been given as a generator
         await asyncio.to_thread(before.close)
         self.engine = Engine(self.db_path, pipeline, replace(before.options, resume=None))
-        self.board, self.sink, self._trouble = Board(), UiSink(self.post_message), ""
-        await self.remove_mode("live")
-        self.add_mode("live", LiveScreen)
+        await self._show_run(UiSink(self.post_message))
         self.switch_mode("live")
         self._start_engine(self.engine, resume)
+
+    async def _show_run(self, sink: UiSink) -> None:
+        """Let the live screen show another run, whose commits arrive in `sink`."""
+        self.board, self.sink, self._trouble = Board(), sink, ""
+        shown = self.current_mode == "live"
+        if shown:
+            self.switch_mode("history")
+        await self.remove_mode("live")
+        self.add_mode("live", LiveScreen)
+        if shown:
+            self.switch_mode("live")
 
     @on(StartFailed)
     def _give_up(self, event: StartFailed) -> None:
@@ -271,14 +302,38 @@ class PipeloomApp(App[None]):
         self.settings = replace(self.settings, filters={**self.settings.filters, name: text})
 
     def _watch(self) -> None:
-        """Show the history of the file, and follow what others do to it."""
-        self.switch_mode("history")
+        """Show the run of another process if there is one, else the history, and follow what others do to the file."""
+        self.owner = other_owner(self.db_path)
+        self.is_viewer = self.owner is not None and has_run(self.db_path)
+        self.switch_mode("live" if self.is_viewer else "history")
         self._watcher.start()
+        self._follower.start()
+        if self._may_control and self.owner is None:
+            self.tell(f"Nobody runs a pipeline on {self.db_path.name}: there is nothing to control.")
+
+    @on(RunFollowed)
+    def _follow_run(self, event: RunFollowed) -> None:
+        self.is_viewer = True
+        self.refresh_bindings()
+        if self._may_control:
+            self._client = ControlClient(self.db_path, event.run_id)
+            self._learn_load(self._client)
+        if event.sink is not self.sink:
+            self._show_next_run(event)
+
+    @work
+    async def _show_next_run(self, event: RunFollowed) -> None:
+        before = self.board.run
+        await self._show_run(event.sink)
+        if before is not None and before.id != event.run_id:
+            self.tell(f"Run {event.run_id} has begun.")
 
     @on(FileChanged)
     def _note_change(self, event: FileChanged) -> None:
         self.owner = event.owner
         self.file_changes.publish(event)
+        if self.is_viewer:
+            self.fetch()
 
     async def on_event(self, event: Event) -> None:
         """Note when keys are pressed, on their way to whoever they are for."""
@@ -301,9 +356,40 @@ class PipeloomApp(App[None]):
     @property
     def notice(self) -> str:
         """What the user should know about the file, for the header."""
+        run = self.board.run
+        if self.is_viewer and self.owner is None and run is not None and run.status is RunStatus.RUNNING:
+            return "the program that ran this is gone"
         if self._trouble or self._wal_bytes < _LARGE_WAL_BYTES:
             return self._trouble
         return f"write-ahead log of {self._wal_bytes >> 20:,} MiB: another program keeps the file open for reading"
+
+    # -- who carries commands out --------------------------------------------------------------------------------------
+
+    @property
+    def controls(self) -> Engine | ControlClient | None:
+        """Whoever can be asked to cancel, retry, pause: the engine, or that of another process; None: nobody."""
+        return None if self.read_only else self.engine or self._client
+
+    @property
+    def known_load(self) -> EngineLoad | None:
+        """How busy the engine of another process was when it was last asked."""
+        return None if self._client is None else self._client.known_load
+
+    async def ask(self, command: Callable[[], T]) -> T | None:
+        """Return what a command to `controls` answers; None when another process does not, which is told."""
+        if self.engine is not None:
+            return command()
+        async with self._asking:
+            try:
+                return await asyncio.to_thread(command)
+            except PipeloomError as error:
+                self.tell(str(error), problem=True)
+                return None
+
+    @work
+    async def _learn_load(self, client: ControlClient) -> None:
+        if self.owner is not None and await self.ask(client.load) is not None:
+            self.fetch()
 
     # -- what was committed ------------------------------------------------------------------------------------------
 
@@ -327,8 +413,10 @@ class PipeloomApp(App[None]):
         self._last_drain = self.monotonic()
         delivery = self.sink.mailbox.drain()
         self._wal_bytes = delivery.wal_bytes
+        before = self.board.run
         self.board.apply(delivery.attempts, delivery.run, self._last_drain)
-        if delivery.run is not None and delivery.run.finished_at is not None and not self._leaving:
+        seen_running = before is not None or not self.is_viewer
+        if delivery.run is not None and delivery.run.finished_at is not None and seen_running and not self._leaving:
             self._announce_end(delivery.run)
         self.commits.publish(delivery)
         self._spare_collector()
@@ -374,7 +462,9 @@ class PipeloomApp(App[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer the live screen only where there is a run, and the history only where there is a file."""
         if action == "show":
-            there = self.engine is not None if parameters == ("live",) else self.current_mode != "start"
+            there = (
+                (self.engine is not None or self.is_viewer) if parameters == ("live",) else self.current_mode != "start"
+            )
             return there and parameters != (self.current_mode,)
         return super().check_action(action, parameters)
 

@@ -28,8 +28,9 @@ class FileChanged(Message):
 class Watcher:
     """Tells of every change by another process. When the owner of the file dies, it makes the file honest again."""
 
-    def __init__(self, path: Path, post: Callable[[Message], bool]) -> None:
+    def __init__(self, path: Path, post: Callable[[Message], bool], *, recovers: bool = True) -> None:
         self._path = path
+        self._recovers = recovers
         self._post = post
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._main, name="pipeloom-watcher", daemon=True)
@@ -57,7 +58,7 @@ class Watcher:
         while not self._stopped.wait(LOOK_S) and self._path.exists() and self._path.stat().st_ino == file:
             owner = other_owner(self._path)
             now = (owner, history.data_version())
-            if owner is None and (seen is None or seen[0] is not None):
+            if self._recovers and owner is None and (seen is None or seen[0] is not None):
                 recover(self._path)
             if now != seen:
                 seen = now

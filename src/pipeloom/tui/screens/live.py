@@ -10,6 +10,8 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.content import Content
 
+from pipeloom.engine.control.client import ControlClient
+from pipeloom.engine.engine import Engine
 from pipeloom.status import ACTIVE, FINAL, OPEN, WAITING, Status
 from pipeloom.store.rows import AttemptRow, LogRow, RunRow
 from pipeloom.tui import format as fmt
@@ -17,7 +19,7 @@ from pipeloom.tui.bridge import Delivery
 from pipeloom.tui.keys import key
 from pipeloom.tui.screens.live_header import HeaderSource
 from pipeloom.tui.screens.pasts import Pasts
-from pipeloom.tui.screens.reading import read_logs
+from pipeloom.tui.screens.reading import read_logs, read_whole
 from pipeloom.tui.screens.table_screen import SHARED_KEYS, TableScreen
 from pipeloom.tui.sorting import COLUMNS, Sorting
 from pipeloom.tui.task_columns import live_columns
@@ -28,7 +30,11 @@ from pipeloom.tui.widgets.header import RunHeader
 from pipeloom.tui.widgets.virtual_table import VirtualTable
 
 _KEY_S = 0.2
+_GRACE_S = 10.0
+"""What a task that is asked to stop gets, where only another process knows better."""
 _LONGEST_TICK_S = 3.0
+_CHANGING = frozenset({"cancel", "retry", "retry_failed", "pause", "workers"})
+"""Actions that ask something of a run."""
 _NAMED = 5
 """Tasks that a dialog names before it only counts."""
 
@@ -57,7 +63,7 @@ class LiveScreen(TableScreen):
     def compose(self) -> ComposeResult:
         """Put header, filter, table, detail and keys in their places."""
         engine = self.app.engine
-        tries, grace = (1, 0.0) if engine is None else (engine.tries, engine.options.grace_s)
+        tries, grace = (1, _GRACE_S) if engine is None else (engine.tries, engine.options.grace_s)
         yield RunHeader()
         self._pasts = Pasts(self.app.db_path)
         columns = live_columns(
@@ -73,6 +79,8 @@ class LiveScreen(TableScreen):
         self._offered: Status | None = None
         self._ticked_s = float("-inf")
         self._log: list[LogRow] = []
+        self._whole: list[AttemptRow] = []
+        """The attempts of the task that is shown, as the file has them: another process's come without errors."""
         self._log_of: tuple[int, Status] | None = None
         """The attempt whose log is shown, and how it stood when the log was read."""
         self.app.commits.subscribe(self, self._show_commit)
@@ -147,6 +155,10 @@ class LiveScreen(TableScreen):
         row = self._row()
         attempts = [] if row is None else self.app.board.attempts_of(row.task_id)
         known = row is not None and self._log_of is not None and self._log_of[0] == row.id
+        if known and self._whole:
+            whole = {attempt.id: attempt for attempt in self._whole}
+            attempts = [_filled(attempt, whole.get(attempt.id)) for attempt in attempts]
+            row = attempts[-1]
         self.detail.show_attempt(row, attempts, self._log if known else [])
         if row is not None and row.status not in WAITING and self._log_of != (row.id, row.status):
             self._load_log(row)
@@ -154,6 +166,7 @@ class LiveScreen(TableScreen):
     @work(exclusive=True, group="log")
     async def _load_log(self, row: AttemptRow) -> None:
         self._log = await read_logs(self.app.db_path, row.id)
+        self._whole = await read_whole(self.app.db_path, row) if self.app.is_viewer else []
         self._log_of = (row.id, row.status)
         self.follow()
 
@@ -209,6 +222,10 @@ class LiveScreen(TableScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer what works on the marks or the row under the cursor."""
+        if action in _CHANGING and self.app.controls is None:
+            return False
+        if action == "stack":
+            return self.app.engine is not None
         if action in ("cancel", "retry") and not self.table.marked:
             row = self._row()
             allowed = OPEN if action == "cancel" else FINAL | {Status.RETRYING}
@@ -221,8 +238,8 @@ class LiveScreen(TableScreen):
 
     @work
     async def _cancel(self, rows: list[AttemptRow]) -> None:
-        engine = self.app.engine
-        if engine is None or not rows:
+        controls = self.app.controls
+        if controls is None or not rows:
             self.app.tell("Nothing to cancel here: it has ended already.", problem=True)
             return
         stuck = [row.id for row in rows if row.status is Status.CANCELLING]
@@ -232,31 +249,37 @@ class LiveScreen(TableScreen):
         title = "Cancel this task?" if len(rows) == 1 else f"Cancel {len(rows):,} tasks?"
         label = "Cancel task" if len(rows) == 1 else "Cancel tasks"
         if await self.app.push_screen_wait(ConfirmDialog(title, _named(rows), label, cancel_label="Back")):
-            result = engine.cancel([row.id for row in rows])
+            result = await self.app.ask(lambda: controls.cancel([row.id for row in rows]))
+            if result is None:
+                return
             waiting = {row.id for row in rows if row.status in WAITING}
             cancelled = len(waiting.intersection(result.accepted))
             self.app.report({"cancelled": cancelled, "asked to stop": len(result.accepted) - cancelled}, result.refused)
 
     async def _abandon(self, ids: list[int], rows: list[AttemptRow]) -> None:
         """Offer to give up on workers that do not stop: a thread, unlike a process, cannot be killed."""
-        engine = self.app.engine
-        kills = engine is not None and engine.can_kill
+        engine, controls, run = self.app.engine, self.app.controls, self.app.board.run
+        kills = engine.can_kill if engine is not None else run is not None and run.executor == "process"
         what = "its process is killed." if kills else "it keeps its slot until it ends."
         body = Content("\n").join([_named(rows), Content(""), Content(f"Its worker does not stop. Abandoned, {what}")])
         dialog = ConfirmDialog("Abandon what does not stop?", body, "Abandon", cancel_label="Wait")
-        if engine is not None and await self.app.push_screen_wait(dialog):
-            result = engine.abandon(ids)
-            self.app.report({"abandoned": len(result.accepted)}, result.refused)
+        if controls is not None and await self.app.push_screen_wait(dialog):
+            result = await self.app.ask(lambda: controls.abandon(ids))
+            if result is not None:
+                self.app.report({"abandoned": len(result.accepted)}, result.refused)
 
     def action_retry(self) -> None:
         """Run the targets again."""
         self._retry([row.id for row in self._targets()])
 
-    def _retry(self, ids: list[int]) -> None:
-        if self.app.engine is not None and ids:
-            result = self.app.engine.retry(ids)
-            self.app.report({"queued again": len(result.accepted)}, result.refused)
-            self.table.clear_marks()
+    @work
+    async def _retry(self, ids: list[int]) -> None:
+        controls = self.app.controls
+        if controls is not None and ids:
+            result = await self.app.ask(lambda: controls.retry(ids))
+            if result is not None:
+                self.app.report({"queued again": len(result.accepted)}, result.refused)
+                self.table.clear_marks()
 
     @work
     async def action_retry_failed(self) -> None:
@@ -278,24 +301,23 @@ class LiveScreen(TableScreen):
             return
         self.app.push_screen(StackDialog(row.name, lambda: engine.stack(row.id)))
 
-    def action_pause(self) -> None:
+    @work
+    async def action_pause(self) -> None:
         """Start nothing more, or go on."""
-        engine = self.app.engine
-        if engine is None or not engine.is_started:
+        controls = self.app.controls
+        if controls is None or not controls.is_started:
             return
-        if engine.load().paused:
-            engine.resume()
-            self.app.tell("Going on.")
-        else:
-            engine.pause()
-            self.app.tell("Paused: what runs goes on, nothing more is started.")
-        self._header.state = self._source.state()
+        paused = await self.app.ask(lambda: _toggle(controls))
+        if paused is not None:
+            self.app.tell("Paused: what runs goes on, nothing more is started." if paused else "Going on.")
+            self._header.state = self._source.state()
 
-    def action_workers(self, change: int) -> None:
+    @work
+    async def action_workers(self, change: int) -> None:
         """Change the number of workers."""
-        engine = self.app.engine
-        if engine is not None and engine.is_started:
-            engine.set_workers(max(1, engine.load().workers + change))
+        controls = self.app.controls
+        if controls is not None and controls.is_started:
+            await self.app.ask(lambda: controls.set_workers(max(1, controls.load().workers + change)))
             self._header.state = self._source.state()
 
     def action_mark_all(self) -> None:
@@ -310,6 +332,21 @@ class LiveScreen(TableScreen):
         """Return the marked tasks' latest attempts, else the one under the cursor: frozen from here on."""
         keys = [*self.table.marked] or [self.table.cursor_key]
         return [row for key in keys if (row := self.app.board.row(key)) is not None]
+
+
+def _toggle(controls: Engine | ControlClient) -> bool:
+    """Pause, or go on; returns whether it is paused now."""
+    paused = controls.load().paused
+    if paused:
+        controls.resume()
+    else:
+        controls.pause()
+    return not paused
+
+
+def _filled(row: AttemptRow, whole: AttemptRow | None) -> AttemptRow:
+    """Return the row with what may be long, as it was when the file was last asked."""
+    return row if whole is None else row._replace(result=whole.result, error=whole.error, params=whole.params)
 
 
 def _named(rows: list[AttemptRow]) -> Content:

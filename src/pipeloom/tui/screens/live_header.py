@@ -43,10 +43,12 @@ class HeaderSource:
         app, run, now = self._app, self._app.board.run, self._app.monotonic()
         engine = app.engine
         load = engine.load() if engine is not None and engine.is_started else None
+        known = load or app.known_load
         self._measure(now, load)
         counts = {status: count for status, count in app.board.counts.items() if count}
         going = run is not None and run.status is RunStatus.RUNNING
         rate = app.board.tasks_per_s(now) if going else None
+        ours = going and not app.is_viewer  # of what others commit, only the outcome is known
         state = HeaderState(
             pipeline=run.pipeline if run else engine.pipeline.name if engine else "",
             file=app.db_path.name,
@@ -56,16 +58,17 @@ class HeaderSource:
             counts=counts,
             tasks_per_s=rate,
             history=app.board.history(now, SPARK_WIDTH) if going else (),
-            messages_per_s=self._messages_per_s if going else None,
-            commits_per_s=self._commits_per_s if going else None,
-            commit_s=self._commit_s if going else None,
+            messages_per_s=self._messages_per_s if ours else None,
+            commits_per_s=self._commits_per_s if ours else None,
+            commit_s=self._commit_s if ours else None,
             backlog=load.backlog if load else 0,
             spent=self._spent() if going else None,
             busy=load.busy if load else sum(counts.get(status, 0) for status in ACTIVE),
-            workers=load.workers if load else (run.workers or 0) if run else 0,
+            workers=known.workers if known else (run.workers or 0) if run else 0,
             leaked=load.leaked if load else 0,
-            paused=load.paused if load else False,
+            paused=known.paused if known else False,
             elapsed_s=self._elapsed(),
+            owner_pid=run.pid if run and app.is_viewer and app.owner is not None else None,
             notice=app.notice,
         )
         left = state.total - state.settled

@@ -44,6 +44,14 @@ async def read_logs(path: Path, attempt_id: int) -> list[LogRow]:
         return []  # with store_task_status=False the file is not pipeloom's: there is no log to read
 
 
+async def read_whole(path: Path, row: AttemptRow) -> list[AttemptRow]:
+    """Return the attempts of a task in its run, with what may be long; empty when the file cannot tell."""
+    try:
+        return await read(path, lambda history: history.attempts_of(row.run_id, row.task_id))
+    except StoreError:
+        return []
+
+
 async def read_attempt(path: Path, attempt_id: int) -> tuple[AttemptRow | None, Sequence[AttemptRow], Sequence[LogRow]]:
     """Return the whole attempt, the attempts of its task in its run, and its log."""
 

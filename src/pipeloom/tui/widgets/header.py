@@ -75,6 +75,8 @@ class HeaderState:
     paused: bool = False
     elapsed_s: float | None = None
     eta_s: float | None = None
+    owner_pid: int | None = None
+    """The process that runs it, when that is another one."""
     notice: str = ""
     """What stands in the way, such as a locked file; shown before all else."""
 
@@ -128,6 +130,9 @@ def _title(state: HeaderState, width: int, ascii_only: bool) -> Content:
         Part(content(state.file, "$muted", limit=60), 4),
         Part(Content.styled("" if state.run_id is None else f"run {state.run_id}", "$muted"), 5, dot),
         Part(content(state.executor, "$muted", limit=20), 1, dot),
+        Part(
+            Content.styled("" if state.owner_pid is None else f"VIEWER{dot}pid {state.owner_pid}", "bold $warning"), 10
+        ),
     ]
     word = "paused" if state.paused else (state.status.value if state.status else "starting")
     clock = fmt.stopwatch(state.elapsed_s)
@@ -185,7 +190,8 @@ def _load(state: HeaderState, width: int, ascii_only: bool) -> Content:
         ),
     ]
     if state.spent is None:
-        return line([], right if state.status is RunStatus.RUNNING else [], width)
+        is_ours = state.status is RunStatus.RUNNING and state.owner_pid is None
+        return line([], right if is_ours else [], width)
     shares = (
         ("working", state.spent.working, "$status-running"),
         ("waiting for the writer", state.spent.writer, "$status-cancelling"),

@@ -1,0 +1,146 @@
+"""Asks the owner of a file, another process of the same user, for what its own screen could do."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+from pipeloom.engine.clock import SYSTEM_CLOCK, Clock
+from pipeloom.engine.commands import CommandResult, EngineLoad
+from pipeloom.engine.control import spool
+from pipeloom.engine.control.request import EXPIRES_S, Reply, Request, RequestError, read_reply
+from pipeloom.errors import ControlError
+from pipeloom.store.owner import is_owned, owner_name
+from pipeloom.times import stamp
+
+PATIENCE_S: Final = 10.0
+_POLL_S: Final = 0.02
+
+
+class ControlClient:
+    """The commands of an engine in another process. Each waits for its answer; without one it raises `ControlError`."""
+
+    is_started = True
+
+    def __init__(
+        self,
+        db_path: Path,
+        run_id: int,
+        *,
+        patience_s: float = PATIENCE_S,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._db_path = db_path
+        self._path = spool.spool_path(db_path)
+        self._patience_s = patience_s
+        self._clock = clock
+        self.run_id = run_id
+        self._given_up = threading.Event()
+        self.known_load: EngineLoad | None = None
+        """How busy the engine was at the last answer."""
+
+    def cancel(self, attempt_ids: Iterable[int]) -> CommandResult:
+        """Cancel attempts: what waits ends at once, what runs is asked to stop."""
+        return self.ask("cancel", attempt_ids).result
+
+    def retry(self, attempt_ids: Iterable[int]) -> CommandResult:
+        """Follow ended attempts by new ones; one that waits for its due time starts now."""
+        return self.ask("retry", attempt_ids).result
+
+    def abandon(self, attempt_ids: Iterable[int]) -> CommandResult:
+        """Give up on attempts whose workers do not stop."""
+        return self.ask("abandon", attempt_ids).result
+
+    def pause(self) -> None:
+        """Start nothing more; what runs goes on."""
+        self.ask("pause")
+
+    def resume(self) -> None:
+        """Go on dispatching."""
+        self.ask("resume")
+
+    def set_workers(self, workers: int) -> int:
+        """Change the number of workers and return it."""
+        self.ask("set_workers", workers=workers)
+        return workers
+
+    def load(self) -> EngineLoad:
+        """Return how busy the engine is."""
+        load = self.ask("load").load
+        if load is None:
+            raise ControlError("The answer has not the form that this version understands.")
+        return load
+
+    def give_up(self) -> None:
+        """Wait for no answer any more; from any thread."""
+        self._given_up.set()
+
+    def ask(
+        self,
+        command: str,
+        attempt_ids: Iterable[int] = (),
+        *,
+        workers: int | None = None,
+        request_id: str | None = None,
+    ) -> Reply:
+        """Return the reply to a request that was carried out. The same `request_id` again is not carried out again."""
+        now = self._clock.now()
+        request = Request(
+            id=request_id or str(uuid4()),
+            run_id=self.run_id,
+            command=command,
+            attempts=tuple(attempt_ids),
+            workers=workers,
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            asked_at=stamp(now),
+            expires_at=stamp(now + timedelta(seconds=EXPIRES_S)),
+        )
+        reply = self._send(request)
+        if reply.refusal is not None:
+            raise ControlError(reply.refusal)
+        self.known_load = reply.load
+        return reply
+
+    def _send(self, request: Request) -> Reply:
+        data = request.encoded()
+        if len(data) > spool.MAX_BYTES:
+            raise ControlError("These are too many tasks at once: ask for fewer.")
+        if not is_owned(self._db_path):
+            raise ControlError(f"No process runs a pipeline on {self._db_path}: there is nothing to control.")
+        try:
+            with spool.opened(self._path) as directory:
+                spool.write(directory, f"{request.id}.request", data)
+                return self._await(directory, request.id)
+        except FileNotFoundError:
+            raise ControlError(f"{owner_name(self._db_path)} takes no requests.") from None
+        except OSError as error:
+            raise ControlError(f"{self._path} cannot be used: {error.strerror}.") from error
+
+    def _await(self, directory: int, request_id: str) -> Reply:
+        deadline = time.monotonic() + self._patience_s
+        name = f"{request_id}.answer"
+        while True:
+            try:
+                raw = spool.read(directory, name)
+                spool.remove(directory, name)
+                return read_reply(request_id, raw)
+            except FileNotFoundError:
+                pass  # not yet
+            except (spool.NotOursError, RequestError) as error:
+                raise ControlError(f"The answer cannot be understood: {error}") from error
+            if os.fstat(directory).st_nlink == 0 or not is_owned(self._db_path):
+                raise ControlError("The run has ended before it answered.")
+            if time.monotonic() > deadline:
+                spool.remove(directory, f"{request_id}.request")
+                late = f"did not answer within {self._patience_s:g} s: the request was withdrawn"
+                raise ControlError(f"{owner_name(self._db_path)} {late}.")
+            if self._given_up.wait(_POLL_S):
+                raise ControlError("The answer was not waited for.")

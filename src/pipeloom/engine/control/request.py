@@ -1,0 +1,176 @@
+"""What is asked and answered, in JSON of an exact form: anything else is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime, timedelta
+from itertools import chain
+from typing import Any, Final
+
+from pipeloom.engine.commands import CommandResult, EngineLoad
+from pipeloom.times import valid_stamp
+
+EXPIRES_S: Final = 30.0
+"""A request that has not been taken up after so long never is."""
+_CLOCK_S: Final = 5.0
+MAX_ATTEMPTS: Final = 1_000_000
+
+WITH_ATTEMPTS: Final = frozenset({"cancel", "retry", "abandon"})
+COMMANDS: Final = WITH_ATTEMPTS | {"pause", "resume", "set_workers", "load"}
+_KEYS: Final = frozenset({"id", "run_id", "command", "pid", "host", "asked_at", "expires_at"})
+
+Ranges = list[list[int]]
+
+
+class RequestError(Exception):
+    """The request is not one that can be carried out; says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One command of another process."""
+
+    id: str
+    run_id: int
+    command: str
+    attempts: tuple[int, ...] = ()
+    workers: int | None = None
+    pid: int
+    host: str
+    asked_at: str
+    expires_at: str
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What is given with the command, in JSON's terms."""
+        if self.command in WITH_ATTEMPTS:
+            return {"attempts": as_ranges(self.attempts)}
+        return {} if self.workers is None else {"workers": self.workers}
+
+    def encoded(self) -> bytes:
+        """Return the request as it is handed over."""
+        given = {name: getattr(self, name) for name in sorted(_KEYS)}
+        return json.dumps(given | self.arguments).encode()
+
+
+def read_request(request_id: str, raw: bytes, now: datetime) -> Request:
+    """Return the request in a file named `request_id`; raises `RequestError`."""
+    given = _object(raw)
+    command = given.get("command")
+    if not isinstance(command, str) or command not in COMMANDS:
+        raise RequestError("There is no such command.")
+    extra = {"attempts"} if command in WITH_ATTEMPTS else {"workers"} if command == "set_workers" else set()
+    if given.keys() != _KEYS | extra or given["id"] != request_id:
+        raise RequestError("The request has not the form that this version understands.")
+    numbers = [given[name] for name in ("run_id", "pid", *(extra & {"workers"}))]
+    texts = [given[name] for name in ("host", "asked_at", "expires_at")]
+    if not all(map(_is_number, numbers)) or not all(isinstance(text, str) and len(text) < 300 for text in texts):
+        raise RequestError("The request has values of the wrong kind.")
+    attempts = from_ranges(given["attempts"]) if "attempts" in extra else ()
+    asked, expires = valid_stamp(given["asked_at"]), valid_stamp(given["expires_at"])
+    if asked is None or expires is None:
+        raise RequestError("The request has times that are none.")
+    left = datetime.fromisoformat(expires) - now
+    if left > timedelta(seconds=EXPIRES_S + _CLOCK_S):
+        raise RequestError("The request would last too long.")
+    made = {"attempts": attempts, "asked_at": asked, "expires_at": expires}
+    return Request(**{**given, **made})
+
+
+def has_expired(request: Request, now: datetime) -> bool:
+    """Tell whether it is too late for the request."""
+    return datetime.fromisoformat(request.expires_at) <= now
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What became of a request."""
+
+    refusal: str | None = None
+    """Why nothing was done, as a sentence."""
+    result: CommandResult = field(default_factory=CommandResult)
+    load: EngineLoad | None = None
+    """How busy the engine was afterwards."""
+
+    @property
+    def sentence(self) -> str:
+        """The answer in words."""
+        if self.refusal is not None:
+            return f"refused: {self.refusal}"
+        reasons = sorted(set(self.result.refused.values()))
+        refused = f"{len(self.result.refused):,} refused ({'; '.join(reasons[:3])})" if reasons else ""
+        accepted = f"{len(self.result.accepted):,} accepted" if self.result.accepted or reasons else "done"
+        return ", ".join(filter(None, (accepted, refused)))
+
+    def encoded(self, request_id: str) -> bytes:
+        """Return the reply as it is handed over."""
+        refused: dict[str, list[int]] = {}
+        for attempt_id, why in self.result.refused.items():
+            refused.setdefault(why, []).append(attempt_id)
+        return json.dumps(
+            {
+                "id": request_id,
+                "refusal": self.refusal,
+                "accepted": as_ranges(self.result.accepted),
+                "refused": {why: as_ranges(ids) for why, ids in refused.items()},
+                "load": None if self.load is None else asdict(self.load),
+            }
+        ).encode()
+
+
+def read_reply(request_id: str, raw: bytes) -> Reply:
+    """Return the reply to a request; raises `RequestError` when it is none."""
+    given = _object(raw)
+    refused, refusal, load = given.get("refused"), given.get("refusal"), given.get("load")
+    if given.get("id") != request_id or not isinstance(refused, dict) or not isinstance(refusal, str | None):
+        raise RequestError("The answer has not the form that this version understands.")
+    reasons = {one: why for why, ids in refused.items() for one in from_ranges(ids)}
+    return Reply(refusal, CommandResult(from_ranges(given.get("accepted")), reasons), _load(load))
+
+
+def as_ranges(ids: Iterable[int]) -> Ranges:
+    """Return numbers as first and last of each unbroken row of them, in order."""
+    ranges: Ranges = []
+    for one in sorted(set(ids)):
+        if ranges and ranges[-1][1] == one - 1:
+            ranges[-1][1] = one
+        else:
+            ranges.append([one, one])
+    return ranges
+
+
+def from_ranges(ranges: Any) -> tuple[int, ...]:
+    """Return the numbers; raises `RequestError` when these are no ranges, or too many numbers."""
+    if not isinstance(ranges, list):
+        raise RequestError("The attempts are no list.")
+    for one in ranges:
+        if not isinstance(one, list) or len(one) != 2 or not all(map(_is_number, one)) or one[0] > one[1]:
+            raise RequestError("The attempts are no ranges.")
+    if sum(last - first + 1 for first, last in ranges) > MAX_ATTEMPTS:
+        raise RequestError(f"More than {MAX_ATTEMPTS:,} attempts at once are too many.")
+    return tuple(chain.from_iterable(range(first, last + 1) for first, last in ranges))
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    try:
+        given = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise RequestError("It is no JSON.") from error
+    if not isinstance(given, dict):
+        raise RequestError("It is no JSON object.")
+    return given
+
+
+def _load(given: object) -> EngineLoad | None:
+    if given is None:
+        return None
+    names = {one.name for one in fields(EngineLoad)}
+    if not isinstance(given, dict) or given.keys() != names or not all(isinstance(one, int) for one in given.values()):
+        raise RequestError("The answer has not the form that this version understands.")
+    return EngineLoad(**given)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 62
