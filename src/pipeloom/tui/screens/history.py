@@ -261,12 +261,13 @@ class HistoryScreen(Retrying, QuickFilters):
 
     def action_view(self, name: str) -> None:
         """Show attempts, tasks or failures."""
-        had_focus = self.current.has_focus
+        moves_focus = self.focused is None or self.focused is self.current
         self.view = name if name in VIEWS else VIEWS[0]
         self.query_one(ContentSwitcher).current = self.view
         self.app.remember("history.view", "" if self.view == VIEWS[0] else self.view)
-        if had_focus:
-            self.set_focus(self.current)
+        self._tick()
+        if moves_focus:
+            self.call_after_refresh(self.set_focus, self.current)  # it cannot have the focus before it is seen
         self.reload(anew=True)
 
     def action_runs(self) -> None:
@@ -296,24 +297,24 @@ class HistoryScreen(Retrying, QuickFilters):
 
     @on(VirtualTable.Chosen, "#runs")
     def _enter_run(self, event: VirtualTable.Chosen) -> None:
-        event.stop()
+        event.prevent_default()  # the detail stays as it is
         self.action_runs()
 
     @on(VirtualTable.Chosen, "#tasks")
     def _enter_task(self, event: VirtualTable.Chosen) -> None:
-        event.stop()
+        event.prevent_default()  # the detail stays as it is
         self._list_attempts(f'name:"{event.row.name}"')
 
     @on(VirtualTable.Chosen, "#failures")
     def _enter_failure(self, event: VirtualTable.Chosen) -> None:
-        event.stop()
+        event.prevent_default()  # the detail stays as it is
         self._list_attempts(f"fail:{event.row.fingerprint}")
 
     def _list_attempts(self, text: str) -> None:
         """Show the attempts of one task, or of one failure."""
         self.filter_bar.set(text)
         self.action_view("attempts")
-        self.set_focus(self.attempts)
+        self.call_after_refresh(self.set_focus, self.attempts)
 
     def action_back(self) -> None:
         """Close the detail, then forget the run, then clear the filter."""
