@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -90,6 +90,14 @@ def parse(text: str, *, now: datetime | None = None) -> Filter:
         raise FilterError(bad.start(), "A filter cannot hold this character.")
     moment = (now or datetime.now(UTC)).astimezone(UTC)
     return Filter(tuple(_term(column, word, moment) for column, word in words(text)))
+
+
+def attempts_filter(ids: Iterable[int]) -> Filter:
+    """Return the filter that lets just these attempts pass."""
+    wanted = frozenset(ids)
+    # The numbers are in the text: there may be more of them than a statement takes values.
+    sql = f"(id IN ({', '.join(map(str, wanted))}))"
+    return Filter((Term(f"{len(wanted)} marked", sql, (), lambda row: row.id in wanted),))
 
 
 def completions(text: str, cursor: int) -> list[str]:

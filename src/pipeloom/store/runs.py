@@ -38,6 +38,13 @@ def worst(counts: Counts) -> Status | None:
     return next((status for status in _WORST if status in counts), Status.DONE)
 
 
+def run_before(history: History, run_id: int, pipeline: str) -> int | None:
+    """Return the run of the pipeline that came before `run_id`."""
+    sql = "SELECT max(id) FROM pipeline_runs WHERE pipeline = ? AND id < ?"
+    found = history.rows(sql, [pipeline, run_id])[0][0]
+    return None if found is None else int(found)
+
+
 def runs_after(history: History, run_id: int) -> int:
     """Return the number of runs newer than `run_id`."""
     return int(history.rows("SELECT count(*) FROM pipeline_runs WHERE id > ?", [run_id])[0][0])

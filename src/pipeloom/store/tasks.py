@@ -74,6 +74,12 @@ def task_stats(history: History, names: Sequence[str]) -> list[TaskStats]:
     return [_stats(name, rows) for name, rows in found if rows]
 
 
+def attempt_before(history: History, name: str, attempt_id: int) -> int | None:
+    """Return the attempt of the task that came before this one, in whichever run."""
+    found = history.rows("SELECT max(id) FROM task_runs WHERE name = ? AND id < ?", [name, attempt_id])[0][0]
+    return None if found is None else int(found)
+
+
 def _stats(name: str, rows: list[tuple[Any, ...]]) -> TaskStats:
     attempts = [
         (number, run_id, Status(word) if word in set(Status) else Status.INTERRUPTED, _seconds(took))

@@ -24,6 +24,7 @@ from pipeloom.tui.browse_columns import failure_columns, run_columns, task_colum
 from pipeloom.tui.keys import key
 from pipeloom.tui.paged import Query
 from pipeloom.tui.queries import AttemptsQuery, FailuresQuery, RunItem, RunsQuery, TasksQuery
+from pipeloom.tui.screens.looking import LOOKING_KEYS, Looking
 from pipeloom.tui.screens.quick_filters import QuickFilters
 from pipeloom.tui.screens.reading import read, read_attempt
 from pipeloom.tui.screens.retrying import Retrying
@@ -68,7 +69,7 @@ _NOTHING: Final = {
 }
 
 
-class HistoryScreen(Retrying, QuickFilters):
+class HistoryScreen(Retrying, Looking, QuickFilters):
     """Runs on the left; on the right the attempts, tasks or failures of the chosen one. Queries run in threads."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -85,6 +86,7 @@ class HistoryScreen(Retrying, QuickFilters):
         key("S", "reverse", "Reverse", "Turn the order round.", "history.reverse", footer=False),
         key("asterisk", "mark_all", "All", "Mark all that is loaded.", "history.all", display="*", footer=False),
         key("f5", "newest", "Reload", "Read the file again, from the newest on.", "history.reload", footer=False),
+        *LOOKING_KEYS,
         *SHARED_KEYS,
     ]
 
@@ -267,14 +269,17 @@ class HistoryScreen(Retrying, QuickFilters):
         self.app.remember("history.view", "" if self.view == VIEWS[0] else self.view)
         self._tick()
         if moves_focus:
-            self.call_after_refresh(self.set_focus, self.current)  # it cannot have the focus before it is seen
+            self.call_after_refresh(self._focus_list)  # it cannot have the focus before it is seen
         self.reload(anew=True)
 
     def action_runs(self) -> None:
         """Go to the list of runs, or back from it; on a narrow screen it takes the place of the other."""
         goes = not self.runs.has_focus
         self.set_class(goes, "-runs")
-        self.call_after_refresh(self.set_focus, self.runs if goes else self.current)
+        if goes:
+            self.call_after_refresh(self.set_focus, self.runs)
+        else:
+            self.call_after_refresh(self._focus_list)
 
     def action_step(self, lines: int) -> None:
         """Go to another run."""
@@ -314,7 +319,12 @@ class HistoryScreen(Retrying, QuickFilters):
         """Show the attempts of one task, or of one failure."""
         self.filter_bar.set(text)
         self.action_view("attempts")
-        self.call_after_refresh(self.set_focus, self.attempts)
+        self.call_after_refresh(self._focus_list)
+
+    def _focus_list(self) -> None:
+        """Give the list the keys, unless somebody has begun to type meanwhile."""
+        if not self.filter_bar.has_focus_within:
+            self.set_focus(self.current)
 
     def action_back(self) -> None:
         """Close the detail, then forget the run, then clear the filter."""
@@ -390,6 +400,19 @@ class HistoryScreen(Retrying, QuickFilters):
         """Return the attempt that the row on the right is, or stands for."""
         row = self.current.cursor_row
         return None if row is None else row.id if isinstance(row, AttemptRow) else int(row.last_id)
+
+    @work
+    async def go_to_attempt(self, attempt_id: int) -> None:
+        """Show the attempts from the newest on, with the cursor on one of them, and its detail."""
+        self.filter_bar.set("")
+        self.where, self.sort, self._newest = Filter(), NEWEST, None
+        self._take_order("")
+        self.action_view("attempts")
+        where = self.shown
+        place = await read(self.app.db_path, lambda file: file.count(where, after=attempt_id))
+        self.attempts.look_for(AttemptsQuery(where), place)
+        self.detail.display = True
+        self.call_after_refresh(self.set_focus, self.attempts)
 
     @on(VirtualTable.Highlighted)
     def follow(self) -> None:

@@ -56,21 +56,24 @@ class FileTable(VirtualTable[Row], Generic[Row]):
         self.is_reading = False
         self._load_called = False
 
-    def look_for(self, query: Query[Row]) -> None:
-        """Show the rows of another query, from the first on."""
+    def look_for(self, query: Query[Row], place: int = 0) -> None:
+        """Show the rows of another query, with the cursor on the row at `place`."""
         self.move_cursor(0)
-        self.reload(query, anew=True)
+        self._read_anew(query, 0, place)
 
-    def reload(self, query: Query[Row] | None = None, *, anew: bool = False) -> None:
+    def reload(self, query: Query[Row] | None = None) -> None:
         """Read the visible pages again; what is being read for an older picture no longer counts."""
+        self._read_anew(query or self.pages.query, self.pages.count(), None)
+
+    def _read_anew(self, query: Query[Row], before: int, place: int | None) -> None:
         self._generation += 1
         self.is_reading = True
-        self._reload(query or self.pages.query, self._generation, 0 if anew else self.pages.count())
+        self._reload(query, self._generation, before, place)
 
     @work(exclusive=True, group="reload")
-    async def _reload(self, query: Query[Row], generation: int, before: int) -> None:
+    async def _reload(self, query: Query[Row], generation: int, before: int, place: int | None) -> None:
         """Show number and pages at once, so that the cursor finds its row again; count later what takes long."""
-        start, stop = self.visible_range
+        start, stop = self.visible_range if place is None else (place, place + self.size.height)
         numbers = range(max(0, start // query.size - 1), stop // query.size + 2)
         try:
             seen: Picture[Row] = await read(
@@ -79,6 +82,8 @@ class FileTable(VirtualTable[Row], Generic[Row]):
             if generation != self._generation:
                 return
             self._take(query, seen)
+            if place:
+                self.move_cursor(place)
             if not seen.exact:
                 total = await read(self._path, query.total)
                 if generation == self._generation:
