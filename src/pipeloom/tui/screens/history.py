@@ -338,7 +338,9 @@ class HistoryScreen(Retrying, Looking, QuickFilters):
             self.runs.move_cursor(0)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer what works here."""
+        """Offer what works here; nothing that needs the lists while they come and go."""
+        if not self.query("#failures"):
+            return False
         if action == "back":
             return self.detail.display or self.filter_bar.is_filtering or self.scope is not None
         if action in ("sort", "reverse"):
