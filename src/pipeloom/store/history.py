@@ -59,7 +59,7 @@ _INDEXES: Final = {
     "name": "task_runs_name",
 }
 """Field of a filter to the index that finds its rows."""
-_FEW: Final = 20_000
+_FEW: Final = 60_000
 """So many rows are sorted faster than they are found by walking through all rows in order."""
 _BUDGET_S: Final = 0.08
 """What walking through the rows in order may take, before all are looked at and those that pass are sorted."""

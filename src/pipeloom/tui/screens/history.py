@@ -112,6 +112,8 @@ class HistoryScreen(Retrying, Looking, QuickFilters):
         """Attempts that came later wait, so that what one reads does not move."""
         self._fresh = 0
         self._reload_timer: Timer | None = None
+        self._offered: tuple[object, ...] = ()
+        """What the keys that are offered depend on."""
 
     # -- the parts ---------------------------------------------------------------------------------------------------
 
@@ -298,7 +300,6 @@ class HistoryScreen(Retrying, Looking, QuickFilters):
             self._scope_name = "" if run is None else f"run {run.id} {run.pipeline}"
             self.current.clear_marks()
             self.reload(anew=True)
-        self.refresh_bindings()
 
     @on(VirtualTable.Chosen, "#runs")
     def _enter_run(self, event: VirtualTable.Chosen) -> None:
@@ -419,13 +420,22 @@ class HistoryScreen(Retrying, Looking, QuickFilters):
     @on(VirtualTable.Highlighted)
     def follow(self) -> None:
         """Show the attempt under the cursor."""
-        self.refresh_bindings()
+        self._offer()
         if self.detail.display:
             attempt_id = self.attempt_under_cursor()
             if attempt_id is None:
                 self.detail.show_attempt(None)
             else:
                 self._show_detail(attempt_id)
+
+    def _offer(self) -> None:
+        """Offer the keys that work on this row; asks Textual, which is slow, only when they may be others."""
+        row, table = self.table.cursor_row, self.table
+        status = row.status if isinstance(row, AttemptRow) else None
+        offered = (table.id, type(row), status in FINAL, bool(table.marked), self.scope, self.filter_bar.is_filtering)
+        if offered != self._offered:
+            self._offered = offered
+            self.refresh_bindings()
 
     @work(exclusive=True, group="detail")
     async def _show_detail(self, attempt_id: int) -> None:
