@@ -86,6 +86,10 @@ class PictureScreen(Screen[Answer], Generic[Answer, Found]):
         """Return what the first line says."""
         return content(f"{self.TITLE.lower()}  {self.db_path.name}", "bold")
 
+    def empty_content(self) -> Content:
+        """Return what is said when there is nothing to show."""
+        return content(self.EMPTY)
+
     def look_up(self, history: History) -> Found | None:
         """Read what is to be shown, off the UI thread; None when there is nothing."""
         raise NotImplementedError
@@ -116,7 +120,7 @@ class PictureScreen(Screen[Answer], Generic[Answer, Found]):
             return
         self.found = found
         if found is None:
-            self._say(content(self.EMPTY))
+            self._say(self.empty_content())
             return
         self._body.display, self._notice.display = True, False
         self.show_found(found)
