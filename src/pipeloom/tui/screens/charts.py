@@ -112,6 +112,7 @@ class TaskChartScreen(ChartScreen[list[TaskPoint]]):
     ]
 
     TITLE = "Durations"
+    NEED_PICTURE = frozenset({"copy", "scale"})
 
     def __init__(self, db_path: Path, name: str) -> None:
         """Show the task of this name, whatever runs it was in."""
@@ -213,6 +214,7 @@ class FileChartScreen(ChartScreen[list[Day]]):
 
     TITLE = "Runs per day"
     EMPTY = "Nothing has run in this file yet."
+    NEED_PICTURE = frozenset({"copy", "pan"})
 
     def __init__(self, db_path: Path) -> None:
         super().__init__(db_path)

@@ -49,6 +49,9 @@ class PictureScreen(Screen[Answer], Generic[Answer, Found]):
     TITLE: ClassVar[str] = "Picture"
     EMPTY: ClassVar[str] = "There is nothing to show."
 
+    NEED_PICTURE: ClassVar[frozenset[str]] = frozenset({"copy"})
+    """Actions that there is nothing for when there is no picture."""
+
     _head = getters.query_one("#picture-title", Static)
     _body = getters.query_one("#picture-body", Vertical)
     _notice = getters.query_one("#picture-notice", Static)
@@ -153,7 +156,7 @@ class PictureScreen(Screen[Answer], Generic[Answer, Found]):
         self.dismiss(None)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer to copy only where there is something."""
-        if action == "copy":
-            return self.found is not None
+        """Offer what needs a picture only where there is one."""
+        if action in self.NEED_PICTURE:
+            return self.found is not None and self._body.display
         return super().check_action(action, parameters)
