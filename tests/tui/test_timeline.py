@@ -97,7 +97,8 @@ async def test_lanes_show_blocks_idle_shares_and_the_straggler(path: Path) -> No
         assert lanes[0].count("✓") == 2
         assert "×▓" in lanes[0]
         assert "■░" in lanes[1]
-        assert "━◄" in lanes[1]
+        assert "✓█" in lanes[1]
+        assert "█◄" in lanes[1]
         assert "!▒" in lanes[2]
         assert "last 10s: only worker-2" in lines[0]
         assert "task-5" in text_of(app)

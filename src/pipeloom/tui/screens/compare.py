@@ -47,7 +47,8 @@ class CompareRunsScreen(PictureScreen[None, RunComparison]):
 
     AUTO_FOCUS = "VirtualTable"
     TITLE = "Compare"
-    EMPTY = "The two runs are not both in this file: it may have been pruned meanwhile."
+    EMPTY = "The two runs are not both in this file any more."
+    NEED_PICTURE = frozenset({"copy", "kind"})
 
     _sides = getters.query_one(RunSides)
     _chips = getters.query_one(Chips)

@@ -50,7 +50,7 @@ class CompareAttemptsScreen(PictureScreen[None, AttemptSides]):
 
     AUTO_FOCUS = "#attempts-scroll"
     TITLE = "Compare attempts"
-    EMPTY = "The two attempts are not both in this file: it may have been pruned meanwhile."
+    EMPTY = "The two attempts are not both in this file any more."
 
     _text = getters.query_one("#attempts", Static)
     _scroll = getters.query_one("#attempts-scroll", VerticalScroll)

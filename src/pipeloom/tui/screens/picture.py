@@ -49,6 +49,9 @@ class PictureScreen(Screen[Answer], Generic[Answer, Found]):
     TITLE: ClassVar[str] = "Picture"
     EMPTY: ClassVar[str] = "There is nothing to show."
 
+    NEED_PICTURE: ClassVar[frozenset[str]] = frozenset({"copy"})
+    """Actions that there is nothing for when there is no picture."""
+
     _head = getters.query_one("#picture-title", Static)
     _body = getters.query_one("#picture-body", Vertical)
     _notice = getters.query_one("#picture-notice", Static)
@@ -86,6 +89,10 @@ class PictureScreen(Screen[Answer], Generic[Answer, Found]):
         """Return what the first line says."""
         return content(f"{self.TITLE.lower()}  {self.db_path.name}", "bold")
 
+    def empty_content(self) -> Content:
+        """Return what is said when there is nothing to show."""
+        return content(self.EMPTY)
+
     def look_up(self, history: History) -> Found | None:
         """Read what is to be shown, off the UI thread; None when there is nothing."""
         raise NotImplementedError
@@ -116,7 +123,7 @@ class PictureScreen(Screen[Answer], Generic[Answer, Found]):
             return
         self.found = found
         if found is None:
-            self._say(content(self.EMPTY))
+            self._say(self.empty_content())
             return
         self._body.display, self._notice.display = True, False
         self.show_found(found)
@@ -149,7 +156,7 @@ class PictureScreen(Screen[Answer], Generic[Answer, Found]):
         self.dismiss(None)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer to copy only where there is something."""
-        if action == "copy":
-            return self.found is not None
+        """Offer what needs a picture only where there is one."""
+        if action in self.NEED_PICTURE:
+            return self.found is not None and self._body.display
         return super().check_action(action, parameters)

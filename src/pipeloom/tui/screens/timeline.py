@@ -43,7 +43,8 @@ class TimelineScreen(PictureScreen[int, Timeline]):
 
     AUTO_FOCUS = "TimelineLanes"
     TITLE = "Timeline"
-    EMPTY = "This run is not in the file: it may have been pruned meanwhile."
+    EMPTY = "This run is not in the file any more."
+    NEED_PICTURE = frozenset({"copy", "zoom", "zoom_out", "bad"})
 
     _lanes = getters.query_one(TimelineLanes)
     _about = getters.query_one("#timeline-about", Static)

@@ -53,11 +53,11 @@ class RunSides(Widget):
         run = side.run
         shown = badge(run.status, ascii_only=self.ascii_only)
         wide = self.content_size.width >= 100
-        started = fmt.stamp(run.started_at)
+        started, whole = fmt.stamp(run.started_at), self.content_size.width >= 140
         left = [
             Part(Content.styled(word, "$muted"), 9),
             Part(content(f"run {run.id}".ljust(9), "bold"), 8),
-            Part(content((started if wide else started[5:16]).ljust(11), "$muted"), 3),
+            Part(content((started if whole else started[5:16]).ljust(11), "$muted"), 3),
             Part(Content.styled(shown.label.ljust(13) if wide else shown.glyph, shown.variable), 7),
             *(self._count(side, status, wide) for status in Status if side.statuses.get(status)),
         ]

@@ -24,7 +24,7 @@ from pipeloom.text import clean
 from pipeloom.tui import format as fmt
 from pipeloom.tui.glyphs import STATUS_CLASSES
 from pipeloom.tui.text import clip_middle
-from pipeloom.tui.widgets.timeline_view import Drawn, View, axis, lane_cells
+from pipeloom.tui.widgets.timeline_view import Drawn, View, axis, lane_cells, under_cursor
 
 _HEADER: Final = 1
 _GUTTER: Final = 2
@@ -215,6 +215,10 @@ class TimelineLanes(ScrollView, can_focus=True):
         self.refresh()
         self.post_message(self.Moved())
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer what needs a block only where there is one."""
+        return self.block is not None and super().check_action(action, parameters)
+
     # -- the mouse ---------------------------------------------------------------------------------------------------
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
@@ -286,11 +290,14 @@ class TimelineLanes(ScrollView, can_focus=True):
             if 0 < after < len(cells):
                 cells[after] = Drawn("<" if self.ascii_only else "◄", None)
         under = range(*self._cursor_cells(lane)) if number == self._place[0] else range(0)
-        looks = ((drawn.text, (drawn.status, drawn.text in "◄<", x in under)) for x, drawn in enumerate(cells))
+        for x in under:
+            if 0 <= x < len(cells):
+                cells[x] = cells[x]._replace(text=under_cursor(cells[x].text, ascii_only=self.ascii_only))
+        looks = ((drawn.text, (drawn.status, drawn.text in "◄<", x == under.start)) for x, drawn in enumerate(cells))
         for (status, last, cursor), group in groupby(looks, key=itemgetter(1)):
             style = self._style("timeline--last" if last else f"status--{status}" if status else "timeline--idle")
             text = "".join(text for text, _look in group)
-            yield Segment(text, style + self._style("timeline--cursor") if cursor else style)
+            yield Segment(text, style + self._style("timeline--cursor") if cursor and under else style)
 
     def _cursor_cells(self, lane: Lane) -> tuple[int, int]:
         """Return the first cell of the cursor's block, and the one after its last."""

@@ -15,6 +15,8 @@ _FILLS: Final = dict(zip(Status, " ╌╍┅━▓░▒", strict=True))
 _ASCII_FILLS: Final = dict(zip(Status, " ,>~-#:%", strict=True))
 _SEVERAL: Final = "═"
 _ASCII_SEVERAL: Final = "="
+_CHOSEN: Final = "█"
+_ASCII_CHOSEN: Final = "@"
 _SPARSE: Final = "╌"
 _ASCII_SPARSE: Final = "."
 _BUSY: Final = 0.5
@@ -39,6 +41,12 @@ def fill(status: Status, *, ascii_only: bool) -> str:
 def several(*, ascii_only: bool) -> str:
     """Return what a cell shows in which several attempts began, none of which came to a bad end."""
     return _ASCII_SEVERAL if ascii_only else _SEVERAL
+
+
+def under_cursor(text: str, *, ascii_only: bool) -> str:
+    """Return what a cell of the cursor's block shows: glyphs stay, its filling becomes solid, as no other is."""
+    fillings = _ASCII_FILLS.values() if ascii_only else _FILLS.values()
+    return (_ASCII_CHOSEN if ascii_only else _CHOSEN) if text in fillings else text
 
 
 class Drawn(NamedTuple):
@@ -143,10 +151,10 @@ def axis(view: View, *, ascii_only: bool) -> str:
     number = int(view.start_s // step)
     while (x := view.x(number * step + step / 1e6)) < view.width:
         label = ("|" if ascii_only else "╷") + _moment(number * step, step)
-        if x >= 0:
-            cells[x : x + len(label)] = label[: view.width - x]
+        if 0 <= x <= view.width - len(label):
+            cells[x : x + len(label)] = label
         number += 1
-    return "".join(cells[: view.width])
+    return "".join(cells)
 
 
 def _moment(seconds: float, step: float) -> str:
