@@ -140,8 +140,8 @@ def _browse(db: Path | None, on_hangup: HangupChoice) -> None:
     from pipeloom.store.recovery import recover
 
     if inspect(path) is not FileKind.MISSING:
-        History(path).close()
         recover(path)
+        History(path).close()
     _show(path, None, on_hangup)
 
 
