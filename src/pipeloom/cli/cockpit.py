@@ -153,9 +153,9 @@ def _browse(db: Path | None, on_hangup: HangupChoice, *, read_only: bool, contro
     from pipeloom.store.recovery import recover
 
     if inspect(path) is not FileKind.MISSING:
-        History(path).close()
         if not read_only:
             recover(path)
+        History(path).close()
     _show(path, None, on_hangup, read_only=read_only, control=control)
 
 

@@ -26,5 +26,5 @@ def back_up(connection: sqlite3.Connection, path: Path) -> Path:
         raise StoreError(
             f"{path} was not brought up to date, because it could not be copied to {copy.name} first: {error}."
         ) from error
-    _log.info("%s was copied to %s before its tables are changed", path, copy)
+    _log.warning("%s is brought up to date; what it was until now is kept in %s.", path, copy.name)
     return copy

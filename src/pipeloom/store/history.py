@@ -7,7 +7,7 @@ import math
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
@@ -15,8 +15,9 @@ from pipeloom.errors import StoreError
 from pipeloom.filters import Filter
 from pipeloom.messages import TaskId
 from pipeloom.status import FINAL, RunStatus, Status
-from pipeloom.store.inspect import READABLE, FileKind, inspect, open_reader
+from pipeloom.store.inspect import READABLE, WRITABLE, FileKind, inspect, open_reader
 from pipeloom.store.rows import AttemptRow, LogRow, Past, RunRow, Standing
+from pipeloom.store.schema import expected_indexes, indexes_of, tables_of
 
 _TEXT_LIMIT: Final = 1 << 16
 _STEPS_BETWEEN_LOOKS: Final = 2_000
@@ -26,6 +27,8 @@ _EXPORT_TEXT_LIMIT: Final = 1 << 20
 _PAGE_TEXT_LIMIT: Final = 500
 _COLUMNS: Final = AttemptRow._fields
 _RUN_COLUMNS: Final = tuple(field.name for field in fields(RunRow))
+_ALL_RUN_COLUMNS: Final = dict(zip(_RUN_COLUMNS, _RUN_COLUMNS, strict=True))
+_LOG_COLUMNS: Final = frozenset({"task_run_id", "seq", "at", "level", "text"})
 _HEAVY: Final = frozenset({"result", "error", "params"})
 """Columns that a page leaves out: `attempt` reads them for the one row that is looked at."""
 
@@ -50,6 +53,7 @@ class Sort:
 
 SORTABLE: Final = frozenset({"id", "name", "status", "started_at", "duration_s"})
 _NEVER_NULL: Final = frozenset({"id", "name", "status"})
+"""Sort columns that always have a value, unless somebody else made the tables."""
 _INDEXES: Final = {
     "status": "task_runs_status",
     "run": "sqlite_autoindex_task_runs_1",
@@ -73,6 +77,8 @@ class Key:
 
     value: Any
     id: int
+    is_stored: bool = False
+    """Whether the row still has the value, which it may show cut or as another type: then its own is compared with."""
 
 
 def key_of(row: AttemptRow, sort: Sort) -> Key:
@@ -91,15 +97,28 @@ class History:
         self.path = path
         self.kind = kind
         self._connection = open_reader(path)
-        self._has_indexes = kind is FileKind.OURS
-        known = {table: self._columns_of(table) for table in ("task_runs", "pipeline_runs", "task_logs")}
-        self._page_columns = _selected(_PAGE_COLUMNS, known["task_runs"])
-        self._whole_columns = _selected(_WHOLE_COLUMNS, known["task_runs"])
-        self._export_columns = _selected(_EXPORT_COLUMNS, known["task_runs"])
-        self._run_columns = _selected(dict(zip(_RUN_COLUMNS, _RUN_COLUMNS, strict=True)), known["pipeline_runs"])
-        self.has_fingerprints = "fingerprint" in known["task_runs"]
+        try:
+            self._look_around()
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _look_around(self) -> None:
+        """Note what the file has: an older one has fewer columns, an altered one anything in the place of its logs."""
+        try:
+            tables = tables_of(self._connection)
+            indexes = indexes_of(self._connection) if self.kind is FileKind.OURS else set()
+        except (sqlite3.Error, UnicodeError) as error:
+            raise StoreError(f"{self.path} cannot be read: {error}.") from error
+        self._has_indexes = indexes >= expected_indexes()
+        attempts = self._columns_of("task_runs")
+        self._page_columns = _selected(_PAGE_COLUMNS, attempts)
+        self._whole_columns = _selected(_WHOLE_COLUMNS, attempts)
+        self._export_columns = _selected(_EXPORT_COLUMNS, attempts)
+        self._run_columns = _selected(_ALL_RUN_COLUMNS, self._columns_of("pipeline_runs"))
+        self.has_fingerprints = "fingerprint" in attempts
         """Whether failures can be told apart: an older file has no fingerprints of them."""
-        self.has_logs = known["task_logs"] >= {"task_run_id", "seq", "at", "level", "text"}
+        self.has_logs = "task_logs" in tables and self._columns_of("task_logs") >= _LOG_COLUMNS
 
     def __enter__(self) -> Self:
         return self
@@ -190,9 +209,9 @@ class History:
         backwards = before is not None
         by = f" INDEXED BY {index}" if index else ""
         found: list[tuple[Any, ...]] = []
-        for part, bounds, order in _parts(
-            sort, after if before is None else before, backwards=backwards, sorts=index is not None
-        ):
+        place = after if before is None else before
+        nullable = sort.column not in _NEVER_NULL or self.kind not in WRITABLE
+        for part, bounds, order in _parts(sort, place, backwards=backwards, sorts=index is not None, nullable=nullable):
             left = limit - len(found)
             if not left:
                 break
@@ -224,14 +243,14 @@ class History:
         return best
 
     def _exact(self, key: Key | None, sort: Sort) -> Key | None:
-        """Return the key with the value that the file has, where the row shows it cut or as something else."""
+        """Return the key such that it is compared by the value that the file has, unless that is another one by now."""
         if key is None or sort.column == "id":
             return key
-        whole, shown = sort.column, _PAGE_COLUMNS[sort.column]
-        found = self.rows(f"SELECT {whole}, {shown} FROM task_runs WHERE id = ?", [key.id])
-        if found and found[0][0] != key.value and _shown(sort.column, found[0][1]) == key.value:
-            return Key(found[0][0], key.id)
-        return key
+        sql = f"SELECT {sort.column} IS NULL, {_PAGE_COLUMNS[sort.column]} FROM task_runs WHERE id = ?"
+        found = self.rows(sql, [key.id])
+        if not found or _shown(sort.column, found[0][1]) != key.value:
+            return key
+        return Key(None, key.id) if found[0][0] else replace(key, is_stored=True)
 
     def attempt(self, attempt_id: int) -> AttemptRow | None:
         """Return the whole row of an attempt, each text cut to 64 KiB."""
@@ -323,7 +342,7 @@ class History:
                 self._connection.set_progress_handler(None, 0)
 
     def _columns_of(self, table: str) -> set[str]:
-        """Return the columns of one of our tables: an older file has fewer."""
+        """Return the stored columns of a table."""
         return {name for (name,) in self.rows("SELECT name FROM pragma_table_xinfo(?) WHERE hidden = 0", [table])}
 
 
@@ -389,7 +408,7 @@ def _selected(wanted: dict[str, str], there: set[str]) -> str:
 
 
 def _parts(
-    sort: Sort, key: Key | Literal["end"] | None, *, backwards: bool, sorts: bool
+    sort: Sort, key: Key | Literal["end"] | None, *, backwards: bool, sorts: bool, nullable: bool
 ) -> Iterator[tuple[str, list[Any], str]]:
     """Yield condition, values and order of the queries that make a page, one after the other.
 
@@ -405,16 +424,16 @@ def _parts(
         return
     column = f"{plus}{sort.column}"
     order = f"{column} {direction}, id {direction}"
-    nullable = sort.column not in _NEVER_NULL
     rest = f"{column} IS NULL"
-    if place is None or place.value is None:
+    if place is None or (place.value is None and not place.is_stored):
         whole = f"{column} IS NOT NULL" if nullable else ""
         valued: tuple[str, list[Any], str] = whole, [], order
         void = " AND ".join(filter(None, (rest, beyond[0]))), beyond[1], by_id
         parts = [valued, void] if place is None else [void, valued] if backwards else [void]
         parts = parts[::-1] if place is None and backwards else parts
     else:
-        valued = f"({column}, id) {sign} (?, ?)", [place.value, place.id], order
+        value = f"(SELECT {sort.column} FROM task_runs WHERE id = ?)" if place.is_stored else "?"
+        valued = f"({column}, id) {sign} ({value}, ?)", [place.id if place.is_stored else place.value, place.id], order
         parts = [valued] if backwards else [valued, (rest, [], by_id)]
     yield from (part for part in parts if nullable or part[2] == order)
 

@@ -99,7 +99,7 @@ def _identified(path: Path, *, immutable: bool) -> FileKind:
     connection = open_reader(path, immutable=immutable)
     try:
         return _identify(connection)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeError) as error:  # the latter over a message that quotes what is broken
         raise StoreError(f"{path} cannot be read as an SQLite database: {error}.") from error
     finally:
         connection.close()
@@ -181,12 +181,22 @@ def _identify(connection: sqlite3.Connection) -> FileKind:
 
 
 def _is_readable(connection: sqlite3.Connection) -> bool:
-    """Tell whether runs and attempts are ordinary tables with stored columns that we know; others may stand beside."""
-    if not tables_of(connection) >= READ_TABLES:
+    """Tell whether runs and attempts are ordinary tables with stored columns that we know; others may stand beside.
+
+    The id has to be the row's own number: pages go by it, and other values might lead round in a circle.
+    """
+    if not tables_of(connection) >= READ_TABLES or not all(_is_by_number(connection, table) for table in READ_TABLES):
         return False
     sql = "SELECT name FROM pragma_table_xinfo(?) WHERE hidden = 0"
     stored = {table: {name for (name,) in connection.execute(sql, (table,))} for table in READ_TABLES}
     return all(stored[table] >= {name for name, _, _ in expected_columns(1)[table]} for table in READ_TABLES)
+
+
+def _is_by_number(connection: sqlite3.Connection, table: str) -> bool:
+    """Tell whether `id` is another name of the rowid; any other primary key has an index of its own."""
+    columns = connection.execute("SELECT lower(type), pk FROM pragma_table_xinfo(?) WHERE name = 'id'", (table,))
+    indexed = connection.execute("SELECT 1 FROM pragma_index_list(?) WHERE origin = 'pk'", (table,))
+    return columns.fetchall() == [("integer", 1)] and not indexed.fetchall()
 
 
 def _is_legacy(connection: sqlite3.Connection, ours: list[tuple[str, str, str]]) -> bool:

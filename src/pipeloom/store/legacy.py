@@ -28,11 +28,23 @@ def import_legacy(connection: sqlite3.Connection) -> None:
 
     The old table is gone afterwards: whoever calls this has made a copy of the file.
     """
+    connection.execute("PRAGMA legacy_alter_table=ON")  # the user's views go on to mean task_runs
     with transaction(connection):
         connection.execute(f"ALTER TABLE task_runs RENAME TO {OLD_TABLE}")
+        _drop_indexes(connection)
         run_steps(connection, 0)
         _copy(connection)
         connection.execute(f"DROP TABLE {OLD_TABLE}")
+
+
+def _drop_indexes(connection: sqlite3.Connection) -> None:
+    """Make room for the indexes of today; those of the old table would go with it anyway."""
+    named = connection.execute(
+        "SELECT name FROM sqlite_schema WHERE type='index' AND tbl_name=? AND sql IS NOT NULL", (OLD_TABLE,)
+    ).fetchall()
+    for (name,) in named:
+        quoted = name.replace('"', '""')
+        connection.execute(f'DROP INDEX "{quoted}"')
 
 
 def _copy(connection: sqlite3.Connection) -> None:

@@ -1,39 +1,47 @@
-"""Makes a file honest again whose owner has died: what it left open is closed as of its last heartbeat."""
+"""Makes a file ready to be looked at: an older one is brought up to date, what a dead owner left open is closed."""
 
 from __future__ import annotations
 
 import sqlite3
-from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeloom.errors import FileBusyError, StoreError
-from pipeloom.store.connect import close_writer, open_writer
+from pipeloom.errors import StoreError
+from pipeloom.store.connect import check_writable, close_writer, open_writer
 from pipeloom.store.history import History
-from pipeloom.store.inspect import WRITABLE, inspect
+from pipeloom.store.inspect import WRITABLE, FileKind, inspect
 from pipeloom.store.ledger import Ledger
 from pipeloom.store.owner import OwnerLock
+from pipeloom.times import now_stamp
 
 
 def recover(path: Path) -> int:
-    """Close what a dead owner left open in the file; returns the number of attempts.
+    """Bring an older file up to date, close what a dead owner left open in it; returns the number of attempts closed.
 
-    Changes nothing, and returns 0, while a living process owns the file, when nothing is open in it, or when it may not
-    be written to. Starts nothing.
+    Changes nothing, and returns 0, while a living process owns the file, when there is nothing to do, or when it may
+    not be written to: an older file is then read as it is. One of pipeloom 0.0.x cannot be, so that for it the reason
+    is raised as a `StoreError`. Starts nothing.
     """
-    if inspect(path) not in WRITABLE:
+    kind = inspect(path)
+    if kind is FileKind.LEGACY:
+        return _as_owner(path)
+    if kind not in WRITABLE:
         return 0
-    with History(path) as history:
-        if not history.has_open_runs():
-            return 0
-    lock = OwnerLock(path)
+    if kind is FileKind.OURS:
+        with History(path) as history:
+            if not history.has_open_runs():
+                return 0
     try:
-        lock.acquire(datetime.now(UTC).isoformat(timespec="microseconds"))
-    except (FileBusyError, StoreError):
-        return 0
-    try:
-        return _recover(path)
+        return _as_owner(path)
     except (StoreError, sqlite3.Error):
         return 0  # a file that cannot be written is shown as it is
+
+
+def _as_owner(path: Path) -> int:
+    check_writable(path)
+    lock = OwnerLock(path)
+    lock.acquire(now_stamp())
+    try:
+        return _recover(path)
     finally:
         lock.release()
 

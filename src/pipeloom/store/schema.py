@@ -130,6 +130,22 @@ def expected_columns(version: int = SCHEMA_VERSION) -> Columns:
         connection.close()
 
 
+def indexes_of(connection: sqlite3.Connection) -> set[tuple[str, str | None]]:
+    """Return the indexes of the attempts: name and SQL."""
+    return {*connection.execute("SELECT name, sql FROM sqlite_schema WHERE type='index' AND tbl_name='task_runs'")}
+
+
+@cache
+def expected_indexes() -> frozenset[tuple[str, str | None]]:
+    """Return the indexes that a file of today has."""
+    connection = sqlite3.connect(":memory:")
+    try:
+        run_steps(connection, 0)
+        return frozenset(indexes_of(connection))
+    finally:
+        connection.close()
+
+
 def tables_of(connection: sqlite3.Connection) -> set[str]:
     """Return the names of the file's ordinary tables, in small letters."""
     listed = connection.execute("SELECT lower(name) FROM pragma_table_list WHERE schema='main' AND type='table'")
