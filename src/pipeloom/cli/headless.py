@@ -10,6 +10,7 @@ from typing import Annotated, TextIO
 import typer
 
 from pipeloom.api import Reporter, reporter_for, run_headless
+from pipeloom.cli.control import cancel_command, retry_command
 from pipeloom.cli.frame import (
     DB_HELP,
     PIPELINE_HELP,
@@ -86,6 +87,10 @@ def run_command(
         grace=grace,
     )
     run_engine(Engine(db, chosen, options), on_hangup, json=json)
+
+
+program.command("cancel")(cancel_command)
+program.command("retry")(retry_command)
 
 
 def run_engine(engine: Engine, on_hangup: HangupChoice, *, json: bool = False) -> None:
