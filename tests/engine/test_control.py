@@ -291,6 +291,7 @@ def test_garbage_is_refused_and_harms_nothing(held: Any, client: ControlClient, 
 
 def plant_symlink(folder: Path, name: str) -> None:
     (folder.parent / "precious").write_text(json.dumps(request()))
+    (folder.parent / "precious").chmod(0o600)
     (folder / name).symlink_to(folder.parent / "precious")
 
 
