@@ -1,7 +1,7 @@
 """Owns a file and does what a test tells it, through files in the folder: `python owner.py FOLDER TASKS [OPTION …]`.
 
 Task 1 goes on when the file `go-1` is there, all do when `go` is; it then fails if there is a `fail-1`. The engine is
-closed when there is a `close`. `started` and `closed` say how far the owner is. Options: `no-store`, `stubborn`.
+closed when there is a `close`. `started` (two tasks run) and `closed` say how far the owner is. Options: `no-store`, `stubborn`.
 """
 
 import sys
@@ -11,8 +11,10 @@ from typing import Any
 
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.options import EngineOptions
+from pipeloom.engine.tally import Tally
 from pipeloom.messages import MsgTaskLog, MsgTaskProgress, TaskDef
 from pipeloom.pipeline import Pipeline
+from pipeloom.status import Status
 
 FOLDER = Path(sys.argv[1])
 TASKS = int(sys.argv[2])
@@ -39,7 +41,12 @@ def main() -> None:
     tasks = [TaskDef(number, f"gated-{number}", params={"number": number}) for number in range(1, TASKS + 1)]
     options = EngineOptions(store_task_status="no-store" not in sys.argv)
     engine = Engine(FOLDER / "etl.db", Pipeline("gated", tasks, work, workers=2), options)
+    tally = Tally()
+    engine.add_sink(tally)
     engine.start()
+    pause = threading.Event()
+    while tally.total() < TASKS or tally.counts().get(Status.RUNNING, 0) < min(2, TASKS):
+        pause.wait(0.005)
     (FOLDER / "started").touch()
     await_any("close")
     engine.close(0.1)

@@ -291,6 +291,7 @@ def test_garbage_is_refused_and_harms_nothing(held: Any, client: ControlClient, 
 
 def plant_symlink(folder: Path, name: str) -> None:
     (folder.parent / "precious").write_text(json.dumps(request()))
+    (folder.parent / "precious").chmod(0o600)
     (folder / name).symlink_to(folder.parent / "precious")
 
 
@@ -345,7 +346,7 @@ def test_files_of_another_user_are_not_believed(tmp_path: Path, monkeypatch: pyt
     us = os.geteuid()
     with spool.opened(folder) as directory:
         assert spool.read(directory, f"{ID}.request")
-        monkeypatch.setattr(spool.os, "geteuid", lambda: us + 1)
+        monkeypatch.setattr(os, "geteuid", lambda: us + 1)
         with pytest.raises(spool.NotOursError, match="not a private file of this user"):
             spool.read(directory, f"{ID}.request")
     with pytest.raises(ControlError, match="not a private directory of this user"), spool.opened(folder):
@@ -416,7 +417,12 @@ def test_an_idle_desk_looks_at_nothing_but_the_directory(
     looks: list[int] = []
     listed: list[int] = []
     there, entries = os.stat, spool.entries
-    monkeypatch.setattr(spool, "entries", lambda directory: listed.append(1) or entries(directory))
+
+    def list_entries(directory: int) -> list[spool.Entry]:
+        listed.append(1)
+        return entries(directory)
+
+    monkeypatch.setattr(spool, "entries", list_entries)
 
     def counted(path: Any, **options: Any) -> os.stat_result:
         looks.append(str(path).endswith(".control"))

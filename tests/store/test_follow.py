@@ -229,6 +229,16 @@ def test_a_file_that_contradicts_what_was_told_is_stale(owner: Owner) -> None:
     assert owner.followed.look().is_stale
 
 
+def test_a_run_that_is_over_is_checked_once(owner: Owner) -> None:
+    owner.submit(*[Status.DONE] * 100)
+    owner.connection.execute("UPDATE pipeline_runs SET status='done' WHERE id = 2")
+    owner.look()
+    owner.history.read = 0
+    owner.move()  # a heartbeat
+    assert owner.look() == []
+    assert owner.history.read == 1  # the run's row
+
+
 def test_the_run_that_is_under_way_and_the_newest_one(owner: Owner, db_path: Path, tmp_path: Path) -> None:
     assert (running_run(owner.history), newest_run(owner.history)) == (2, 2)
     owner.connection.execute("UPDATE pipeline_runs SET status='done' WHERE id = 2")

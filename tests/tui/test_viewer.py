@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -181,3 +183,85 @@ async def test_a_file_that_nobody_runs_on_opens_its_history(tmp_path: Path, own:
         await until(pilot, lambda: "1 attempts" in text_of(app))
         assert app.current_mode == "history"
         assert app.board.counts[Status.DONE] == 0
+
+
+async def test_with_control_the_keys_act_on_the_run_of_the_other_process(tmp_path: Path, own: Any) -> None:
+    owner = own(6)
+    app = PipeloomApp(tmp_path / "etl.db", control=True)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, partial(stands, app, running=2, queued=4))
+        assert offered(app) >= CHANGING - {"stack", "retry"}
+        assert "stack" not in offered(app)
+        app.screen.query_one(VirtualTable).move_to_key(6)
+        await pilot.press("x")
+        await until(pilot, partial(shows, app, "Cancel this task?"))
+        await pilot.press("right", "enter")
+        await until(pilot, partial(stands, app, running=2, queued=3, cancelled=1))
+        await pilot.press("r")
+        await until(pilot, partial(stands, app, running=2, queued=4))
+        await pilot.press("p")
+        await until(pilot, partial(shows, app, "paused 0"))
+        await pilot.press("plus", "plus")
+        await until(pilot, partial(shows, app, "workers 2/4"))
+        await pilot.press("p")
+        await until(pilot, partial(stands, app, running=4, queued=2))
+        owner.tell("go")
+        await until(pilot, partial(stands, app, done=6))
+
+
+async def test_what_does_not_stop_in_the_other_process_can_be_abandoned(tmp_path: Path, own: Any) -> None:
+    own(2, "stubborn")
+    app = PipeloomApp(tmp_path / "etl.db", control=True)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, partial(stands, app, running=2))
+        for title, state in (("Cancel this task?", "cancelling"), ("Abandon what does not stop?", "cancelled")):
+            app.screen.query_one(VirtualTable).move_to_key(1)
+            await pilot.press("x")
+            await until(pilot, partial(shows, app, title))
+            await pilot.press("right", "enter")
+            await until(pilot, partial(stands, app, running=1, **{state: 1}))
+
+
+async def test_control_without_an_owner_says_that_there_is_nothing_to_control(tmp_path: Path, own: Any) -> None:
+    owner = own(1)
+    owner.tell("go")
+    owner.close()
+    app = PipeloomApp(tmp_path / "etl.db", control=True)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await until(pilot, partial(shows, app, "Nobody runs a pipeline on"))
+
+
+@pytest.mark.kill
+async def test_a_key_that_comes_too_late_says_that_nobody_runs(tmp_path: Path, own: Any) -> None:
+    owner = own(2)
+    app = PipeloomApp(tmp_path / "etl.db", control=True)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await until(pilot, partial(stands, app, running=2))
+        owner.kill()
+        await pilot.press("p")
+        await until(pilot, partial(shows, app, "No process runs a pipeline"))
+
+
+async def test_who_only_reads_controls_nothing_whatever_else_is_given(tmp_path: Path, own: Any) -> None:
+    own(2)
+    app = PipeloomApp(tmp_path / "etl.db", control=True, read_only=True)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, partial(stands, app, running=2))
+        assert not offered(app) & CHANGING
+
+
+async def test_the_screen_goes_on_while_the_other_process_does_not_answer(tmp_path: Path, own: Any) -> None:
+    owner = own(2)
+    app = PipeloomApp(tmp_path / "etl.db", control=True)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, partial(stands, app, running=2))
+        await until(pilot, lambda: app.known_load is not None)
+        os.kill(owner.pid, signal.SIGSTOP)
+        try:
+            await pilot.press("p", "d")
+            await until(pilot, partial(shows, app, "Overview"))
+            assert app.known_load is not None
+            assert not app.known_load.paused
+        finally:
+            os.kill(owner.pid, signal.SIGCONT)
+        await until(pilot, partial(shows, app, "paused 0"))

@@ -10,6 +10,7 @@ from typing import Annotated, TextIO
 import typer
 
 from pipeloom.api import Reporter, reporter_for, run_headless
+from pipeloom.cli.control import cancel_command, retry_command
 from pipeloom.cli.export import export_command
 from pipeloom.cli.frame import (
     DB_HELP,
@@ -98,6 +99,10 @@ program.command("runs")(runs_command)
 program.command("show")(show_command)
 program.command("export")(export_command)
 program.command("prune")(prune_command)
+
+
+program.command("cancel")(cancel_command)
+program.command("retry")(retry_command)
 
 
 def run_engine(engine: Engine, on_hangup: HangupChoice, *, json: bool = False) -> None:

@@ -94,6 +94,8 @@ class FollowedRun:
         self._counts: Counter[Status] = Counter()
         """Attempts in each status."""
         self._count_due = float("-inf")
+        self._is_checked = False
+        """Whether the run was over at the last look, and its numbers are right."""
         self._by_status = " INDEXED BY task_runs_status" if history.kind is FileKind.OURS else ""
 
     def look(self) -> Look:
@@ -104,7 +106,10 @@ class FollowedRun:
             if len(found) == CHUNK:
                 return Look(tuple(found), run, is_whole=False)
             rows = {row.id: row for row in found} | {row.id: row for row in self._moved()}
-            is_whole, is_stale = self._settle(rows)
+            is_whole, is_over = self._settle(rows)
+            self._is_checked = self._is_checked and run is None and not rows
+            is_stale = is_over and not self._is_checked and self._is_wrong()
+            self._is_checked = is_over
             return Look(tuple(rows.values()), run, is_whole, is_stale)
 
     @contextmanager
@@ -151,7 +156,7 @@ class FollowedRun:
         return left
 
     def _settle(self, rows: dict[int, AttemptRow]) -> tuple[bool, bool]:
-        """Add to `rows` what has left the middle of the queue; returns whether all is known, and if it is wrong."""
+        """Add to `rows` what has left the middle of the queue; returns whether all is known, and if the run is over."""
         over = self._run is not None and self._run.status is not RunStatus.RUNNING
         began = self._clock()
         if not over and began < self._count_due:
@@ -165,9 +170,10 @@ class FollowedRun:
             known = {one: status.value for one, status in self._open.items() if status in WAITING}
             rows |= {row.id: row for row in self._read(dict(known.items() ^ now.items()))}
         self._count_due = self._clock() + (self._clock() - began) * _SHARE
-        return True, over and self._is_wrong()
+        return True, over
 
     def _is_wrong(self) -> bool:
+        """Tell whether the file has other numbers than what was told adds up to."""
         sql = "SELECT status, count(*) FROM task_runs WHERE run_id = ? GROUP BY status"
         counted = {_status(status): count for status, count in self._history.rows(sql, [self.run_id])}
         return counted != {status: count for status, count in self._counts.items() if count}
