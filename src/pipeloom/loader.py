@@ -41,7 +41,12 @@ def load_pipeline(spec: str) -> Pipeline:
 
 def loaded_files() -> list[str]:
     """Return the paths of the modules that `import_file` has made in this process."""
-    return [str(module.__file__) for name, module in list(sys.modules.items()) if name.startswith(_PREFIX)]
+    return list(loaded_modules().values())
+
+
+def loaded_modules() -> dict[str, str]:
+    """Return the names and the paths of the modules that `import_file` has made in this process."""
+    return {name: str(module.__file__) for name, module in list(sys.modules.items()) if name.startswith(_PREFIX)}
 
 
 def _has_name(spec: str) -> bool:

@@ -13,6 +13,7 @@ import typer
 
 from pipeloom.cli.frame import (
     PIPELINE_HELP,
+    Address,
     Continue,
     Durability,
     DurabilityChoice,
@@ -54,6 +55,7 @@ def cockpit(
     ] = None,
     workers: Workers = None,
     executor: Executor = None,
+    address: Address = None,
     durability: Durability = DurabilityChoice.FULL,
     no_wal: NoWal = False,
     no_store: NoStore = False,
@@ -73,7 +75,7 @@ def cockpit(
     if chosen is None:
         _browse(db, on_hangup)
         return
-    if workers is None and chosen.workers is None and has_terminal():
+    if workers is None and chosen.workers is None and address is None and has_terminal():
         from pipeloom.tui.settings import read_settings
 
         workers = read_settings().workers
@@ -81,6 +83,7 @@ def cockpit(
         source,
         workers=workers,
         executor=executor,
+        address=address,
         durability=durability,
         no_wal=no_wal,
         no_store=no_store,

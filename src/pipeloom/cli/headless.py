@@ -13,6 +13,7 @@ from pipeloom.api import Reporter, reporter_for, run_headless
 from pipeloom.cli.frame import (
     DB_HELP,
     PIPELINE_HELP,
+    Address,
     Continue,
     Durability,
     DurabilityChoice,
@@ -57,6 +58,7 @@ def run_command(
     pipeline: Annotated[str, typer.Argument(metavar="PIPELINE", help=PIPELINE_HELP)],
     workers: Workers = None,
     executor: Executor = None,
+    address: Address = None,
     durability: Durability = DurabilityChoice.FULL,
     no_wal: NoWal = False,
     no_store: NoStore = False,
@@ -79,6 +81,7 @@ def run_command(
         source_of(pipeline),
         workers=workers,
         executor=executor,
+        address=address,
         durability=durability,
         no_wal=no_wal,
         no_store=no_store,

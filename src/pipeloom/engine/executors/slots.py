@@ -30,6 +30,11 @@ class SlotExecutor(ABC):
         """Attempts that may run at the same time."""
         return self._slots
 
+    @property
+    def window(self) -> int:
+        """The slots: the next attempt is at hand as soon as one has ended."""
+        return self._slots
+
     def start(self, reports: Reports) -> None:
         """Remember where to report; threads come with the attempts."""
         self._reports = reports

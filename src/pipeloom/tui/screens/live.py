@@ -295,7 +295,7 @@ class LiveScreen(TableScreen):
         """Change the number of workers."""
         engine = self.app.engine
         if engine is not None and engine.is_started:
-            engine.set_workers(max(1, engine.load().workers + change))
+            engine.set_workers(max(1, engine.load().wanted + change))
             self._header.state = self._source.state()
 
     def action_mark_all(self) -> None:

@@ -1,0 +1,471 @@
+"""Attempts on a Dask cluster: for work that has outgrown one machine.
+
+Dask places the attempts and moves the bytes; what they say comes by a queue per worker (see `dask_stream`), so that a
+slow writer holds back the remote worker, and a worker's death is known only after all that it had said. The future of
+an attempt is dropped as soon as it has ended: Dask would run it again if its worker died later.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+import traceback
+import uuid
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, Final
+
+from distributed import Future
+from distributed.scheduler import KilledWorker
+
+from pipeloom.engine.executors.base import Attempt, Capabilities, Outcome, OutcomeKind, Reports, WorkerInfo
+from pipeloom.engine.executors.dask_cluster import Cluster
+from pipeloom.engine.executors.dask_code import packed, sources, unpacked
+from pipeloom.engine.executors.dask_job import Job, Pace
+from pipeloom.engine.executors.dask_outbox import Record
+from pipeloom.engine.executors.dask_stream import Stream
+from pipeloom.engine.executors.dask_worker import (
+    ENDED,
+    MESSAGE,
+    PICKLED,
+    STARTED,
+    Plugin,
+    control_topic,
+    hello_topic,
+    run_attempt,
+)
+from pipeloom.errors import TaskCancelled, UsageError, WriterFailedError
+from pipeloom.text import clean, first_line, storable
+
+_TRIES: Final = 20
+"""How often an attempt that no worker has begun is given to Dask."""
+_READY_S: Final = 10.0
+_LOOK_S: Final = 0.25
+_CHUNK: Final = 200
+_KILL_S: Final = 1.0
+
+
+class DaskExecutor:
+    """Runs attempts on the workers of a Dask cluster: one of its own on this machine, or the one at `address`.
+
+    `slots` is the size of its own cluster; at an address it bounds how many attempts are there at the same time, and
+    None takes all that the cluster has.
+    """
+
+    name = "dask"
+    caps = Capabilities(remote=True, multi_host=True, hard_kill=True, isolated_crash=True)
+
+    def __init__(self, slots: int | None, address: str | None = None) -> None:
+        self._limit = slots
+        self._address = address
+        self._run = f"pipeloom-{uuid.uuid4().hex[:12]}"
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        """Notified when a job has ended or a worker has said hello."""
+        self._jobs: dict[int, Job] = {}
+        self._streams: dict[str, Stream] = {}
+        """By address: workers that can be given attempts."""
+        self._ending: dict[str, Stream] = {}
+        """Workers that are gone, and whose last words are being read."""
+        self._orders: queue.SimpleQueue[Job | Callable[[], object] | None] = queue.SimpleQueue()
+        self._pace = Pace()
+        self._code: tuple[tuple[Any, ...], bytes] | None = None
+        self._gone: str | None = None
+        self._closed = False
+        self._cluster: Cluster | None = None
+
+    @property
+    def slots(self) -> int:
+        """Attempts that run at the same time: as many as the workers that are there have threads, or as allowed."""
+        there = sum(stream.slots for stream in list(self._streams.values()))
+        return there if self._limit is None else min(there, self._limit)
+
+    @property
+    def window(self) -> int:
+        """The slots, and what should wait at the cluster: Dask takes its time to hand out the next one.
+
+        One more than a cluster of somebody's can run shows it, if it adapts, that there is more to do.
+        """
+        wanted = self._limit if self._limit is not None else self.slots + 1
+        return wanted + self._pace.ahead * min(wanted, max(1, self.slots))
+
+    def start(self, reports: Reports) -> None:
+        """Find or start the cluster and get its workers ready; raises `UsageError` when that cannot be done."""
+        self._reports = reports
+        cluster = self._cluster = Cluster(self._address, self._limit or 1)
+        try:
+            cluster.client.subscribe_topic("all", self._on_event)
+            cluster.client.subscribe_topic(hello_topic(self._run), self._on_hello)
+            cluster.client.register_plugin(Plugin(self._run, sources(), ours=cluster.is_ours))
+            self._await_workers(len(cluster.info()))
+        except Exception as error:
+            cluster.close()
+            raise UsageError(f"The Dask cluster at {cluster.address} is of no use: {first_line(error)}.") from error
+        threading.Thread(target=self._work, name="pipeloom-dask", daemon=True).start()
+
+    def set_slots(self, slots: int) -> None:
+        """Change the number of slots; a cluster of our own grows, and keeps idle workers for when it rises again."""
+        self._limit = slots
+        if self._cluster is not None:
+            self._orders.put(partial(self._cluster.scale, slots))
+
+    def submit(self, attempt: Attempt) -> None:
+        """Give the attempt to Dask, in a moment."""
+        job = self._jobs[attempt.id] = Job(attempt, self._run)
+        self._orders.put(job)
+
+    def cancel(self, attempt_ids: Iterable[int]) -> None:
+        """Ask attempts to stop; what no worker has begun is taken back."""
+        keys = []
+        with self._lock:
+            for attempt_id in attempt_ids:
+                job = self._jobs.get(attempt_id)
+                if job is not None and not job.cancelled:
+                    job.cancelled = True
+                    keys.append(job.key)
+                    self._orders.put(partial(self._withdraw, job))
+        if keys:
+            self._tell({"stop": keys})
+
+    def kill(self, attempt_id: int) -> bool:
+        """End the attempt by ending its worker's process; False: it has ended, or its worker would not come back."""
+        with self._lock:
+            job = self._jobs.get(attempt_id)
+            if job is None or (job.stream is not None and not job.stream.can_kill):
+                return False
+            job.cancelled = job.killed = True
+            stream, job.future = job.stream, None  # nobody shall run it again
+        if stream is None:
+            self._orders.put(partial(self._withdraw, job))
+        else:
+            self._kill(job, stream)
+        return True
+
+    def stack(self, attempt_id: int) -> str | None:  # noqa: ARG002 - nobody can tell, whichever it is
+        """Return None: where another process is cannot be seen from here."""
+        return None
+
+    def workers(self) -> list[WorkerInfo]:
+        """Return what the scheduler knows of each worker."""
+        cluster = self._cluster
+        if cluster is None or self._gone is not None or self._closed:
+            return []
+        found = cluster.info()
+        with self._lock:
+            held = [(job.stream.address, job.attempt.id) for job in self._jobs.values() if job.stream is not None]
+        return [
+            WorkerInfo(
+                address,
+                one["nthreads"],
+                tuple(attempt_id for where, attempt_id in held if where == address),
+                one.get("metrics", {}).get("cpu"),
+                one.get("metrics", {}).get("memory"),
+                one["memory_limit"] or None,
+            )
+            for address, one in found.items()
+        ]
+
+    def shutdown(self, timeout_s: float) -> int:
+        """Wait for what runs, then end it by force where that can be done, and let go of the cluster."""
+        deadline = time.monotonic() + timeout_s
+        with self._changed:
+            self._changed.wait_for(lambda: not self._jobs, max(0.0, deadline - time.monotonic()))
+            first, self._closed = not self._closed, True
+            left = list(self._jobs)
+        if not first or self._cluster is None:
+            return len(left)
+        for attempt_id in left:
+            self.kill(attempt_id)
+        with self._changed:
+            self._changed.wait_for(lambda: not self._jobs, _KILL_S if left else 0.0)
+            jobs = list(self._jobs.values())
+        self._hang_up(self._cluster)
+        ours = self._cluster.is_ours
+        for job in jobs:
+            self._end(job, Outcome(OutcomeKind.LOST, error=f"{job.where} was left behind", retryable=True))
+        return 0 if ours else len(jobs)
+
+    # -- the thread that gives orders ------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        try:
+            while not self._closed:
+                try:
+                    order = self._orders.get(timeout=_LOOK_S)
+                except queue.Empty:
+                    self._look_for_scheduler()
+                    continue
+                if order is None:
+                    return
+                if isinstance(order, Job):
+                    self._send(self._with_more(order))
+                else:
+                    order()
+        except BaseException as error:  # noqa: BLE001 - a thread that dies unseen would leave the run waiting
+            self._reports.broken(error)
+
+    def _with_more(self, job: Job) -> list[Job]:
+        """Return the job and those that wait right behind it: Dask takes many at once much faster."""
+        jobs = [job]
+        while len(jobs) < _CHUNK:
+            try:
+                order = self._orders.get_nowait()
+            except queue.Empty:
+                break
+            if not isinstance(order, Job):
+                self._orders.put(order)
+                break
+            jobs.append(order)
+        return jobs
+
+    def _send(self, jobs: list[Job]) -> None:
+        tasks: list[tuple[Job, bytes, bytes]] = []
+        for job in jobs:
+            try:
+                tasks.append((job, self._code_of(job.attempt), packed(job.attempt.task)))
+            except Exception as error:  # noqa: BLE001 - pickling runs the user's code
+                self._end(job, _failed(OutcomeKind.REJECTED, "the task cannot be sent to a Dask worker", error))
+        with self._lock:
+            tasks = [entry for entry in tasks if not entry[0].cancelled]  # the others' withdrawal is on its way
+        if not tasks or self._cluster is None or self._look_for_scheduler():
+            return
+        ready = [job for job, _, _ in tasks]
+        futures = self._cluster.client.map(
+            run_attempt,
+            [self._run] * len(tasks),
+            [job.key for job in ready],
+            [job.attempt[:2] for job in ready],
+            [code for _, code, _ in tasks],
+            [task for _, _, task in tasks],
+            key=[job.key for job in ready],
+            pure=False,
+            retries=0,
+        )
+        for job, future in zip(ready, futures, strict=True):
+            with self._lock:
+                if not job.over:
+                    job.future = future
+            future.add_done_callback(partial(self._on_done, job, job.key))
+
+    def _code_of(self, attempt: Attempt) -> bytes:
+        """Return the pickle of what all attempts of a run have in common, made once."""
+        parts = (attempt.worker_fn, attempt.message_types, attempt.retry_on)
+        if self._code is None or any(known is not part for known, part in zip(self._code[0], parts, strict=True)):
+            self._code = parts, packed(parts)
+        return self._code[1]
+
+    def _withdraw(self, job: Job) -> None:
+        """Take back what no worker has begun; one that begins it all the same is told to stop."""
+        with self._lock:
+            begun = job.stream is not None
+        if not begun:
+            self._end(job, Outcome(OutcomeKind.CANCELLED, started=False))
+
+    def _look_for_scheduler(self) -> bool:
+        """Tell whether the scheduler is gone, and have everybody know."""
+        cluster = self._cluster
+        if self._closed or cluster is None or cluster.is_reachable:
+            return self._gone is not None
+        with self._lock:
+            first, self._gone = self._gone is None, f"the Dask scheduler {cluster.address} is gone"
+        if first:
+            self._reports.lost(self._gone)
+        with self._lock:
+            left = [job for job in self._jobs.values() if job.stream is None]
+        for job in left:
+            self._end(job, Outcome(OutcomeKind.LOST, error=self._gone, started=False))
+        return True
+
+    def _failure(self, job: Job, key: str, future: Future) -> None:
+        """Deal with what Dask could not run; what a worker has begun is dealt with by its stream."""
+        with self._lock:
+            if job.over or job.key != key or job.stream is not None or self._gone is not None:
+                return
+        error: BaseException | None = None if future.status != "error" else future.exception(timeout=_LOOK_S)
+        if error is None or isinstance(error, KilledWorker):
+            last = getattr(getattr(error, "last_worker", None), "address", "")
+            with self._lock:
+                stream = self._ending.get(last)
+                if stream is not None:
+                    stream.when_ended.append(partial(self._again, job))
+            if stream is None:
+                self._again(job)
+        else:
+            self._end(job, _failed(OutcomeKind.REJECTED, "no Dask worker can run it", error))
+
+    def _again(self, job: Job) -> None:
+        """Give Dask another task for an attempt whose code never ran."""
+        with self._lock:
+            if job.over or job.stream is not None:
+                return
+            job.next_key()
+            again = job.tries <= _TRIES
+        if again:
+            self._orders.put(job)
+        else:
+            how = f"its workers end before they take it up, {_TRIES} times"
+            self._end(job, Outcome(OutcomeKind.LOST, error=how, retryable=True, started=False))
+
+    # -- on the threads of the streams -----------------------------------------------------------------------------
+
+    def take(self, stream: Stream, record: Record) -> None:
+        """Deal with what a worker says about an attempt; what another worker has begun is not its business."""
+        kind, attempt_id, value = record
+        job = self._jobs.get(attempt_id)
+        if kind == STARTED:
+            self._take_start(stream, job, value)
+        elif job is not None and kind == ENDED and job.stream in (stream, None):  # None: its code never ran
+            self._end(job, job.trouble or unpacked(value))
+        elif job is not None and job.stream is stream:
+            self._deliver(job, kind, value)
+
+    def _take_start(self, stream: Stream, job: Job | None, key: str) -> None:
+        with self._lock:
+            mine = job is not None and job.key == key and job.stream is None and not job.over
+            if job is not None and mine:
+                job.stream, job.started_s = stream, time.monotonic()
+        if job is None or not mine:
+            self._tell({"stop": [key]})  # Dask runs again what has been lost, or it was taken back too late
+            return
+        self._reports.started(job.attempt.id, stream.name)
+        if job.killed:
+            self._kill(job, stream)
+
+    def _deliver(self, job: Job, kind: str, value: Any) -> None:
+        """Pass a message on; what cannot be passed on stops the worker, and what it still says is drained."""
+        if job.trouble is not None or job.over:
+            return
+        try:
+            entry = unpacked(value) if kind == PICKLED else value
+        except Exception as error:  # noqa: BLE001 - unpickling runs the user's code
+            job.trouble = _failed(OutcomeKind.ERROR, "a message cannot be taken from its Dask worker", error)
+            self.cancel([job.attempt.id])
+            return
+        try:
+            self._reports.message(job.attempt.id, entry)
+        except TaskCancelled:
+            return  # the engine has given the message up: the worker is being stopped
+        except WriterFailedError:
+            self.cancel([job.attempt.id])
+
+    def stream_ended(self, stream: Stream, failure: BaseException | None) -> None:
+        """Deal with the attempts of a worker that is gone, now that all it had said is known."""
+        if self._closed:
+            return
+        if failure is not None and not self._look_for_scheduler() and not isinstance(failure, OSError):
+            self._reports.broken(failure)
+            return
+        with self._lock:
+            if self._streams.get(stream.address) is stream:
+                del self._streams[stream.address]
+            left = [job for job in self._jobs.values() if job.stream is stream]
+            self._ending.pop(stream.address, None)
+            waiting, stream.when_ended = stream.when_ended, []
+        for job in left:
+            lost = self._gone or f"worker {stream.address} lost"
+            self._end(job, job.trouble or Outcome(OutcomeKind.LOST, error=lost, retryable=True))
+        for order in waiting:
+            self._orders.put(order)
+
+    # -- from the loop of the client and its threads: nothing here may block -----------------------------------------
+
+    def _on_event(self, event: tuple[float, Any]) -> None:
+        """Note the death of a worker."""
+        news = event[1]
+        if not isinstance(news, dict) or news.get("action") != "remove-worker":
+            return
+        with self._lock:
+            stream = self._streams.pop(news["worker"], None)
+            if stream is not None:
+                self._ending[stream.address] = stream
+        if stream is not None:
+            if self._cluster is not None:
+                self._cluster.pids.discard(stream.pid)
+            stream.end()
+            self._orders.put(self._reports.slots_changed)
+
+    def _on_hello(self, event: tuple[float, Any]) -> None:
+        """Note a worker that is ready."""
+        cluster = self._cluster
+        if self._closed or cluster is None:
+            return
+        stream = Stream(cluster.client, event[1], self)
+        if cluster.is_ours:
+            cluster.pids.add(stream.pid)
+        with self._changed:
+            self._streams[stream.address] = stream
+            self._changed.notify_all()
+        self._orders.put(self._reports.slots_changed)
+
+    def _on_done(self, job: Job, key: str, future: Future) -> None:
+        """Note that Dask is done with a task: what ended well has said so by its stream."""
+        if future.status != "finished" and not job.over and not self._closed:
+            self._orders.put(partial(self._failure, job, key, future))
+
+    def _tell(self, order: dict[str, Any]) -> None:
+        """Tell all workers."""
+        if self._cluster is not None and self._gone is None:
+            self._cluster.client.loop.add_callback(self._log, self._cluster, order)
+
+    async def _log(self, cluster: Cluster, order: dict[str, Any]) -> None:
+        try:
+            await cluster.client.scheduler.log_event(topic=control_topic(self._run), msg=order)
+        except (OSError, RuntimeError):
+            return  # the scheduler is gone, and that is noticed elsewhere
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _end(self, job: Job, outcome: Outcome) -> None:
+        with self._changed:
+            if job.over:
+                return
+            job.over, job.future = True, None
+            del self._jobs[job.attempt.id]
+            if job.started_s is not None:
+                self._pace.note(time.monotonic() - job.started_s)
+            self._changed.notify_all()
+        self._reports.ended(job.attempt.id, outcome)
+
+    def _kill(self, job: Job, stream: Stream) -> None:
+        """End the process of a worker: by itself if it listens, else by its nanny."""
+        self._tell({"kill": job.key})
+
+        def insist() -> None:
+            cluster = self._cluster
+            if not job.over and cluster is not None and cluster.is_reachable:
+                cluster.client.restart_workers([stream.address], timeout=_READY_S, raise_for_error=False)
+
+        timer = threading.Timer(_KILL_S, insist)
+        timer.daemon = True
+        timer.start()
+
+    def _await_workers(self, count: int) -> None:
+        """Wait for the hello of the workers that are there; a cluster may have none yet."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: len(self._streams) >= count, _READY_S):
+                raise TimeoutError(f"only {len(self._streams)} of {count} workers got ready within {_READY_S:g} s")
+
+    def _hang_up(self, cluster: Cluster) -> None:
+        if cluster.is_reachable:
+            client = cluster.client
+            client.unsubscribe_topic("all")
+            client.unsubscribe_topic(hello_topic(self._run))
+            for stream in list(self._streams.values()):
+                stream.end()
+            for stream in list(self._streams.values()):
+                stream.join(_KILL_S)
+            if not cluster.is_ours:
+                client.unregister_worker_plugin(self._run)
+        self._orders.put(None)
+        cluster.close()
+
+
+def _failed(kind: OutcomeKind, what: str, error: BaseException) -> Outcome:
+    return Outcome(
+        kind,
+        error_type=clean(type(error).__name__, 200),
+        error=f"{what}: {first_line(error)}",
+        traceback=storable("".join(traceback.format_exception(error)), 16_000) if error.__traceback__ else "",
+        started=kind is not OutcomeKind.REJECTED,
+    )
