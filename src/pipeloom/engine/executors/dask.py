@@ -13,6 +13,8 @@ import time
 import traceback
 import uuid
 from collections.abc import Callable, Iterable
+from concurrent.futures import CancelledError
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
@@ -72,7 +74,9 @@ class DaskExecutor:
         self._pace = Pace()
         self._code: tuple[tuple[Any, ...], bytes] | None = None
         self._gone: str | None = None
+        self._closing = False
         self._closed = False
+        """Whether nothing that is heard from the cluster counts any more."""
         self._cluster: Cluster | None = None
 
     @property
@@ -98,6 +102,8 @@ class DaskExecutor:
             cluster.client.subscribe_topic("all", self._on_event)
             cluster.client.subscribe_topic(hello_topic(self._run), self._on_hello)
             cluster.client.register_plugin(Plugin(self._run, sources(), ours=cluster.is_ours))
+            for event in cluster.client.get_events(hello_topic(self._run)):
+                self._on_hello(event)  # said before the scheduler had heard that we listen
             self._await_workers(len(cluster.info()))
         except Exception as error:
             cluster.close()
@@ -171,7 +177,7 @@ class DaskExecutor:
         deadline = time.monotonic() + timeout_s
         with self._changed:
             self._changed.wait_for(lambda: not self._jobs, max(0.0, deadline - time.monotonic()))
-            first, self._closed = not self._closed, True
+            first, self._closing = not self._closing, True
             left = list(self._jobs)
         if not first or self._cluster is None:
             return len(left)
@@ -179,7 +185,7 @@ class DaskExecutor:
             self.kill(attempt_id)
         with self._changed:
             self._changed.wait_for(lambda: not self._jobs, _KILL_S if left else 0.0)
-            jobs = list(self._jobs.values())
+            jobs, self._closed = list(self._jobs.values()), True
         self._hang_up(self._cluster)
         ours = self._cluster.is_ours
         for job in jobs:
@@ -390,11 +396,13 @@ class DaskExecutor:
         cluster = self._cluster
         if self._closed or cluster is None:
             return
-        stream = Stream(cluster.client, event[1], self)
-        if cluster.is_ours:
-            cluster.pids.add(stream.pid)
         with self._changed:
-            self._streams[stream.address] = stream
+            known = self._streams.get(event[1]["address"])
+            if known is not None and known.queue == event[1]["queue"]:
+                return
+            stream = self._streams[event[1]["address"]] = Stream(cluster.client, event[1], self)
+            if cluster.is_ours:
+                cluster.pids.add(stream.pid)
             self._changed.notify_all()
         self._orders.put(self._reports.slots_changed)
 
@@ -433,8 +441,9 @@ class DaskExecutor:
 
         def insist() -> None:
             cluster = self._cluster
-            if not job.over and cluster is not None and cluster.is_reachable:
-                cluster.client.restart_workers([stream.address], timeout=_READY_S, raise_for_error=False)
+            if not job.over and not self._closed and cluster is not None and cluster.is_reachable:
+                with suppress(OSError, RuntimeError, TimeoutError, CancelledError):  # it is being closed meanwhile
+                    cluster.client.restart_workers([stream.address], timeout=_READY_S, raise_for_error=False)
 
         timer = threading.Timer(_KILL_S, insist)
         timer.daemon = True

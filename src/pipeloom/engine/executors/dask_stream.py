@@ -36,7 +36,7 @@ class Stream:
         self.when_ended: list[Callable[[], None]] = []
         """What waits for the last that the worker has said."""
         self._client = client
-        self._name: str = hello["queue"]
+        self.queue: str = hello["queue"]
         self._taker = taker
         self._thread = threading.Thread(target=self._read, name=f"pipeloom-dask-{self.name}", daemon=True)
         self._thread.start()
@@ -57,14 +57,14 @@ class Stream:
 
     async def _put_fence(self) -> None:
         try:
-            await self._client.scheduler.queue_put(name=self._name, data=_FENCE, timeout=None)
+            await self._client.scheduler.queue_put(name=self.queue, data=_FENCE, timeout=None)
         except (OSError, KeyError, RuntimeError):
             return  # the scheduler is gone, and the reader has heard of that by itself
 
     def _read(self) -> None:
         failure: BaseException | None = None
         try:
-            queue = Queue(self._name, client=self._client, maxsize=QUEUED_BATCHES)
+            queue = Queue(self.queue, client=self._client, maxsize=QUEUED_BATCHES)
             while batch := queue.get():
                 for record in pickle.loads(batch):  # noqa: S301 - made by our own code on a worker
                     self._taker.take(self, record)

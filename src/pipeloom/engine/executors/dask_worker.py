@@ -10,7 +10,6 @@ import asyncio
 import logging
 import os
 import signal
-import socket
 import threading
 import uuid
 from contextlib import suppress
@@ -38,6 +37,7 @@ PICKLED: Final = "pickled"
 ENDED: Final = "ended"
 
 _LOOK_S: Final = 0.5
+_ECHO_S: Final = 0.01
 _KNOWN: Final = 8
 _NICENESS: Final = 10
 _RECORD_BYTES: Final = 64
@@ -94,7 +94,7 @@ class Plugin(WorkerPlugin):  # type: ignore[misc]
 def _behave() -> None:
     """Be a quiet child of the program: its signals are not for us, it goes first, and its screen is not ours."""
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
             signal.signal(number, lambda *_: None)
     os.nice(_NICENESS)
     for name in ("distributed", "distributed.client", "bokeh", "tornado", "tornado.application"):
@@ -117,7 +117,8 @@ class Station:
         self._channels: dict[str, WorkerChannel] = {}
         self._stopped: dict[str, None] = {}
         """Keys that were asked to stop before they began; the last of them."""
-        self._host = socket.gethostname()
+        self._hears = False
+        """Whether what the program asks for gets here."""
 
     async def open(self) -> None:
         """Listen, and tell the program that attempts may come."""
@@ -131,6 +132,9 @@ class Station:
             name="pipeloom-worker",
         )
         self._client.subscribe_topic(control_topic(self._run), self._obey)
+        while not self._hears:  # it takes a moment until the scheduler has heard of the subscription
+            await worker.scheduler.log_event(topic=control_topic(self._run), msg={"echo": self._queue})
+            await asyncio.sleep(_ECHO_S)
         self._watch = asyncio.create_task(self._look_after())
         hello = {
             "address": worker.address,
@@ -202,6 +206,7 @@ class Station:
     def _obey(self, event: tuple[float, dict[str, Any]]) -> None:
         """Do what the program asks for; on the loop of the worker."""
         order = event[1]
+        self._hears = self._hears or order.get("echo") == self._queue
         for key in order.get("stop", ()):
             self._cancel(key)
         if order.get("kill") in self._channels:
