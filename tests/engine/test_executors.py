@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 from pipeloom.engine.executors import ExecutorName, make_executor
-from pipeloom.engine.executors.dask_cluster import Cluster
 from pipeloom.engine.executors.base import Attempt, Executor, Outcome, OutcomeKind
 from pipeloom.errors import TaskCancelled, UsageError, WriterFailedError
 from pipeloom.loader import import_file
@@ -32,13 +31,6 @@ def is_alive(pid: int) -> bool:
         return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return False
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    made = Cluster(None, 2)
-    yield made
-    made.close()
 
 
 class Log:
@@ -375,32 +367,42 @@ from pipeloom import TaskDef, run_pipeline
 def work(task, q):
     pass
 if {guard}:
-    summary = run_pipeline(sys.argv[1], [TaskDef(1, "a")], worker_fn=work, executor="process", ui="none")
+    summary = run_pipeline(sys.argv[1], [TaskDef(1, "a")], worker_fn=work, executor="{executor}", ui="none")
     print(summary.ok, *[task.error for task in summary.failed])
 """
 
 
-@pytest.mark.parametrize(("guard", "said"), [("__name__ == '__main__'", "True\n"), ("True", "False ")])
-def test_a_scripts_own_function_is_found_and_a_script_without_a_guard_is_told_so(
-    tmp_path: Path, guard: str, said: str
-) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT.format(guard=guard))
-    done = subprocess.run(
-        [sys.executable, script, tmp_path / "etl.db"], capture_output=True, text=True, timeout=60, check=False
+@pytest.mark.parametrize("executor", ["process", "dask"])
+def test_a_scripts_own_function_is_found_and_nothing_is_said_besides(tmp_path: Path, executor: str) -> None:
+    done = run_script(tmp_path, executor, "__name__ == '__main__'")
+    assert (done.stdout, done.stderr) == ("True\n", "")
+
+
+@pytest.mark.parametrize("executor", ["process", "dask"])
+def test_a_script_without_a_guard_is_told_so(tmp_path: Path, executor: str) -> None:
+    done = run_script(tmp_path, executor, "True")
+    assert done.stdout.startswith("False ") or done.returncode == 1
+    assert "a script needs `if __name__ == '__main__':`" in done.stdout + done.stderr
+
+
+def run_script(folder: Path, executor: str, guard: str) -> subprocess.CompletedProcess[str]:
+    script = folder / "script.py"
+    script.write_text(SCRIPT.format(guard=guard, executor=executor))
+    return subprocess.run(
+        [sys.executable, script, folder / "etl.db"], capture_output=True, text=True, timeout=60, check=False
     )
-    assert done.stdout.startswith(said), done.stderr
-    assert ("if __name__ == '__main__':" in done.stdout) is (guard == "True")
 
 
 @pytest.mark.kill
-def test_worker_processes_do_not_outlive_the_program(tmp_path: Path, wait_for: Any) -> None:
+@pytest.mark.parametrize("executor", ["process", "dask"])
+def test_worker_processes_do_not_outlive_the_program(tmp_path: Path, wait_for: Any, executor: str) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         "import sys, time\nfrom pathlib import Path\nfrom pipeloom import TaskDef, run_pipeline\n"
         "def work(task, q):\n    import os\n    Path(sys.argv[1], f'pid-{os.getpid()}').touch()\n    time.sleep(600)\n"
         "if __name__ == '__main__':\n"
-        "    run_pipeline(Path(sys.argv[1], 'etl.db'), [TaskDef(1, 'a'), TaskDef(2, 'b')], worker_fn=work, executor='process')\n"
+        "    run_pipeline(Path(sys.argv[1], 'etl.db'), [TaskDef(1, 'a'), TaskDef(2, 'b')], worker_fn=work, \n"
+        f"        workers=2, executor='{executor}')\n"
     )
     program = subprocess.Popen([sys.executable, script, tmp_path], stderr=subprocess.DEVNULL)
     wait_for(lambda: len(list(tmp_path.glob("pid-*"))) == 2, 30)

@@ -129,7 +129,8 @@ class Cluster:
         except (RuntimeError, OSError, ValueError) as error:
             guard = getattr(sys.modules["__main__"], "__file__", None)
             hint = "; a script needs `if __name__ == '__main__':`" if guard else ""
-            raise UsageError(f"No Dask cluster could be started here: {first_line(error)}{hint}.") from error
+            why = first_line(error).rstrip(".")
+            raise UsageError(f"No Dask cluster could be started here: {why}{hint}.") from error
 
     def _close(self) -> None:
         with suppress(OSError, RuntimeError, TimeoutError):
@@ -146,7 +147,7 @@ def _connect(address: str) -> Client:
     try:
         client = Client(address, set_as_default=False, timeout=CONNECT_S, name="pipeloom")
     except (OSError, ValueError, TypeError, RuntimeError, TimeoutError) as error:
-        why = first_line(error.__cause__ or error)
+        why = first_line(error.__cause__ or error).rstrip(".")
         raise UsageError(f"There is no Dask scheduler to talk to at {address}: {why}.") from error
     try:
         _check_versions(client)
