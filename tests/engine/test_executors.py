@@ -216,6 +216,26 @@ def test_a_slow_writer_holds_the_worker_back_and_cancel_gets_through(rig: Rig) -
     assert values == list(range(len(values)))
 
 
+def test_memory_is_bounded_while_the_writer_stands_still(rig: Rig, tmp_path: Path, wait_for: Any) -> None:
+    rig.log.hold.clear()
+    rig.submit(1, jobs.count_bytes, path=str(tmp_path / "taken"))
+    rig.log.wait_for(lambda: rig.log.of(1, "started"))
+    path, seen = tmp_path / "taken", [""]
+
+    def stands_still() -> bool:
+        pause.wait(0.5)
+        now = path.read_text() if path.exists() else "0"
+        before, seen[0] = seen[0], now
+        return now == before
+
+    pause = threading.Event()
+    wait_for(stands_still, 30)
+    assert int(seen[0]) < 4_000_000
+    rig.executor.cancel([1])
+    rig.log.hold.set()
+    assert rig.log.outcome(1).kind is OutcomeKind.CANCELLED
+
+
 def test_a_message_that_the_engine_gives_up_ends_a_worker_that_is_being_stopped(rig: Rig) -> None:
     def give_up(attempt_id: int) -> None:
         raise TaskCancelled
@@ -332,7 +352,10 @@ def test_what_has_not_started_is_cancelled_without_a_start(processes: Rig) -> No
 def test_a_task_that_breaks_on_arrival_is_refused_by_itself(processes: Rig) -> None:
     outcome = processes.run(1, jobs.nothing, load=jobs.Grenade())
     assert (outcome.kind, outcome.started) == (OutcomeKind.REJECTED, False)
-    assert f"cannot be loaded {'in' if 'process' in processes.place else 'on'} a {processes.place}: it breaks on arrival" in outcome.error
+    assert (
+        f"cannot be loaded {'in' if 'process' in processes.place else 'on'} a {processes.place}: it breaks on arrival"
+        in outcome.error
+    )
     assert processes.run(2, jobs.nothing).kind is OutcomeKind.OK
 
 

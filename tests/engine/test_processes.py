@@ -48,9 +48,7 @@ def test_a_lost_worker_is_an_error_that_the_policy_may_forgive(bench: Any, pipel
     ]
 
 
-def test_abandoning_a_worker_process_kills_it_and_frees_its_slot(
-    bench: Any, pipeline: Pipeline, wait_for: Any
-) -> None:
+def test_abandoning_a_worker_process_kills_it_and_frees_its_slot(bench: Any, pipeline: Pipeline, wait_for: Any) -> None:
     engine = bench.engine(jobs.deaf, pipeline=pipeline)
     engine.start()
     row = bench.recorder.wait_for_status("running")

@@ -67,7 +67,7 @@ class EngineOptions:
         """Return where the Dask scheduler is; None: nowhere yet."""
         if self.executor_for(pipeline) != "dask":
             return None
-        return self.address or pipeline.address
+        return self.address if self.address is not None else pipeline.address
 
     def limit_for(self, pipeline: Pipeline) -> int | None:
         """Return the number of workers to start with; None: as many as the cluster at the address has."""

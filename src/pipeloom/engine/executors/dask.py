@@ -270,9 +270,12 @@ class DaskExecutor:
 
     def _look_for_scheduler(self) -> bool:
         """Tell whether the scheduler is gone, and have everybody know."""
-        cluster = self._cluster
-        if self._closed or cluster is None or cluster.is_reachable:
-            return self._gone is not None
+        if self._cluster is not None and not self._cluster.is_reachable and not self._closed:
+            self._lose(self._cluster)
+        return self._gone is not None
+
+    def _lose(self, cluster: Cluster) -> None:
+        """Report once that the scheduler is gone, and end what no worker has begun; the streams end the rest."""
         with self._lock:
             first, self._gone = self._gone is None, f"the Dask scheduler {cluster.address} is gone"
         if first:
@@ -281,7 +284,6 @@ class DaskExecutor:
             left = [job for job in self._jobs.values() if job.stream is None]
         for job in left:
             self._end(job, Outcome(OutcomeKind.LOST, error=self._gone, started=False))
-        return True
 
     def _failure(self, job: Job, key: str, future: Future) -> None:
         """Deal with what Dask could not run; what a worker has begun is dealt with by its stream."""
@@ -357,9 +359,11 @@ class DaskExecutor:
 
     def stream_ended(self, stream: Stream, failure: BaseException | None) -> None:
         """Deal with the attempts of a worker that is gone, now that all it had said is known."""
-        if self._closed:
+        if self._closed or self._cluster is None:
             return
-        if failure is not None and not self._look_for_scheduler() and not isinstance(failure, OSError):
+        if isinstance(failure, OSError) or (failure is not None and not self._cluster.is_reachable):
+            self._lose(self._cluster)
+        elif failure is not None:
             self._reports.broken(failure)
             return
         with self._lock:
