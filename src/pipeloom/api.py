@@ -76,8 +76,9 @@ def run_pipeline(
     `tasks` may be a `Pipeline`, which brings its own worker function, handlers and schema helpers. `timeout` is in
     seconds and holds for one attempt. `executor` "process" gives workers processes of their own, for work that
     computes; "dask" runs them on the Dask cluster at `address`, or on one that is started and closed with the run; an
-    `Executor` or what makes one is used as it is. When it is not given the pipeline decides, else "thread". `resume` runs only the tasks that the pipeline's
-    last run in the file has not done. `ui` "auto" draws progress on a terminal and writes plain lines elsewhere.
+    `Executor`, or what makes one, is used as it is. When it is not given the pipeline decides, else "thread". `resume`
+    runs only the tasks that the pipeline's last run in the file has not done. `ui` "auto" draws progress on a terminal
+    and writes plain lines elsewhere.
 
     Failed tasks raise nothing: they are in the summary. Raises `PipeloomError` for misuse and for a file that cannot be
     used, before anything starts, and `WriterFailedError` when something could not be saved. Ctrl+C gives running

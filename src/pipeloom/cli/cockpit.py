@@ -53,6 +53,7 @@ def cockpit(
     pipeline: Annotated[
         str | None, typer.Argument(metavar="[PIPELINE]", help=PIPELINE_HELP, show_default=False)
     ] = None,
+    *,
     workers: Workers = None,
     executor: Executor = None,
     address: Address = None,

@@ -192,6 +192,11 @@ class Dispatcher:
         """Return what is known of each worker; may block for a moment."""
         return self._executor.workers()
 
+    def task_name(self, attempt_id: int) -> str:
+        """Return the name of the attempt's task; empty when there is no such attempt."""
+        attempt = self._book.get(attempt_id)
+        return "" if attempt is None else attempt.task.name
+
     # -- what the executor reports ---------------------------------------------------------------------------------
 
     def started(self, attempt_id: int, worker: str) -> None:

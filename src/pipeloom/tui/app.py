@@ -284,6 +284,8 @@ class PipeloomApp(App[None]):
     @property
     def notice(self) -> str:
         """What the user should know about the file, for the header."""
+        if self.engine is not None and self.engine.gone is not None:
+            return self.engine.gone
         if self._trouble or self._wal_bytes < _LARGE_WAL_BYTES:
             return self._trouble
         return f"write-ahead log of {self._wal_bytes >> 20:,} MiB: another program keeps the file open for reading"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from pipeloom.engine.executors.base import Executor
 from pipeloom.errors import UsageError
@@ -39,7 +39,9 @@ def make_executor(name: ExecutorChoice, slots: int | None, address: str | None =
     if slots is None:
         raise UsageError("workers must be a whole number, not None.")
     if not isinstance(name, str):
-        return name(slots) if isinstance(name, type) or not hasattr(name, "submit") else name
+        if hasattr(name, "submit") and not isinstance(name, type):
+            return cast("Executor", name)
+        return cast("Callable[[int], Executor]", name)(slots)
     if name == "process":
         from pipeloom.engine.executors.process import ProcessExecutor
 

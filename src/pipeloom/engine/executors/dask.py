@@ -13,8 +13,6 @@ import time
 import traceback
 import uuid
 from collections.abc import Callable, Iterable
-from concurrent.futures import CancelledError
-from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
@@ -23,26 +21,18 @@ from distributed.scheduler import KilledWorker
 
 from pipeloom.engine.executors.base import Attempt, Capabilities, Outcome, OutcomeKind, Reports, WorkerInfo
 from pipeloom.engine.executors.dask_cluster import Cluster
-from pipeloom.engine.executors.dask_code import packed, sources, unpacked
+from pipeloom.engine.executors.dask_code import unpacked
 from pipeloom.engine.executors.dask_job import Job, Pace
 from pipeloom.engine.executors.dask_outbox import Record
+from pipeloom.engine.executors.dask_roster import Roster
+from pipeloom.engine.executors.dask_sender import Parcel, Sender
 from pipeloom.engine.executors.dask_stream import Stream
-from pipeloom.engine.executors.dask_worker import (
-    ENDED,
-    MESSAGE,
-    PICKLED,
-    STARTED,
-    Plugin,
-    control_topic,
-    hello_topic,
-    run_attempt,
-)
+from pipeloom.engine.executors.dask_worker import ENDED, PICKLED, STARTED
 from pipeloom.errors import TaskCancelled, UsageError, WriterFailedError
 from pipeloom.text import clean, first_line, storable
 
 _TRIES: Final = 20
 """How often an attempt that no worker has begun is given to Dask."""
-_READY_S: Final = 10.0
 _LOOK_S: Final = 0.25
 _CHUNK: Final = 200
 _KILL_S: Final = 1.0
@@ -63,26 +53,22 @@ class DaskExecutor:
         self._address = address
         self._run = f"pipeloom-{uuid.uuid4().hex[:12]}"
         self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)
-        """Notified when a job has ended or a worker has said hello."""
+        self._one_ended = threading.Condition(self._lock)
         self._jobs: dict[int, Job] = {}
-        self._streams: dict[str, Stream] = {}
-        """By address: workers that can be given attempts."""
-        self._ending: dict[str, Stream] = {}
-        """Workers that are gone, and whose last words are being read."""
-        self._orders: queue.SimpleQueue[Job | Callable[[], object] | None] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[Job | Callable[[], object]] = queue.SimpleQueue()
         self._pace = Pace()
-        self._code: tuple[tuple[Any, ...], bytes] | None = None
         self._gone: str | None = None
         self._closing = False
         self._closed = False
         """Whether nothing that is heard from the cluster counts any more."""
-        self._cluster: Cluster | None = None
+        self._cluster: Cluster
+        self._roster: Roster | None = None
+        self._sender: Sender
 
     @property
     def slots(self) -> int:
         """Attempts that run at the same time: as many as the workers that are there have threads, or as allowed."""
-        there = sum(stream.slots for stream in list(self._streams.values()))
+        there = 0 if self._roster is None else self._roster.slots
         return there if self._limit is None else min(there, self._limit)
 
     @property
@@ -98,14 +84,12 @@ class DaskExecutor:
         """Find or start the cluster and get its workers ready; raises `UsageError` when that cannot be done."""
         self._reports = reports
         cluster = self._cluster = Cluster(self._address, self._limit or 1)
+        self._sender = Sender(self._run, cluster.client)
+        self._roster = Roster(self._run, cluster, self, lambda: self._orders.put(reports.slots_changed))
         try:
-            cluster.client.subscribe_topic("all", self._on_event)
-            cluster.client.subscribe_topic(hello_topic(self._run), self._on_hello)
-            cluster.client.register_plugin(Plugin(self._run, sources(), ours=cluster.is_ours))
-            for event in cluster.client.get_events(hello_topic(self._run)):
-                self._on_hello(event)  # said before the scheduler had heard that we listen
-            self._await_workers(len(cluster.info()))
+            self._roster.muster()
         except Exception as error:
+            self._closed = True
             cluster.close()
             raise UsageError(f"The Dask cluster at {cluster.address} is of no use: {first_line(error)}.") from error
         threading.Thread(target=self._work, name="pipeloom-dask", daemon=True).start()
@@ -113,8 +97,7 @@ class DaskExecutor:
     def set_slots(self, slots: int) -> None:
         """Change the number of slots; a cluster of our own grows, and keeps idle workers for when it rises again."""
         self._limit = slots
-        if self._cluster is not None:
-            self._orders.put(partial(self._cluster.scale, slots))
+        self._orders.put(partial(self._cluster.scale, slots))
 
     def submit(self, attempt: Attempt) -> None:
         """Give the attempt to Dask, in a moment."""
@@ -154,10 +137,8 @@ class DaskExecutor:
 
     def workers(self) -> list[WorkerInfo]:
         """Return what the scheduler knows of each worker."""
-        cluster = self._cluster
-        if cluster is None or self._gone is not None or self._closed:
+        if self._gone is not None or self._closed or not self._cluster.is_reachable:
             return []
-        found = cluster.info()
         with self._lock:
             held = [(job.stream.address, job.attempt.id) for job in self._jobs.values() if job.stream is not None]
         return [
@@ -169,28 +150,27 @@ class DaskExecutor:
                 one.get("metrics", {}).get("memory"),
                 one["memory_limit"] or None,
             )
-            for address, one in found.items()
+            for address, one in self._cluster.info().items()
         ]
 
     def shutdown(self, timeout_s: float) -> int:
         """Wait for what runs, then end it by force where that can be done, and let go of the cluster."""
-        deadline = time.monotonic() + timeout_s
-        with self._changed:
-            self._changed.wait_for(lambda: not self._jobs, max(0.0, deadline - time.monotonic()))
+        with self._one_ended:
+            self._one_ended.wait_for(lambda: not self._jobs, timeout_s)
             first, self._closing = not self._closing, True
             left = list(self._jobs)
-        if not first or self._cluster is None:
+        if not first or self._roster is None:
             return len(left)
         for attempt_id in left:
             self.kill(attempt_id)
-        with self._changed:
-            self._changed.wait_for(lambda: not self._jobs, _KILL_S if left else 0.0)
+        with self._one_ended:
+            self._one_ended.wait_for(lambda: not self._jobs, _KILL_S if left else 0.0)
             jobs, self._closed = list(self._jobs.values()), True
-        self._hang_up(self._cluster)
-        ours = self._cluster.is_ours
+        self._roster.close()
+        self._cluster.close()
         for job in jobs:
             self._end(job, Outcome(OutcomeKind.LOST, error=f"{job.where} was left behind", retryable=True))
-        return 0 if ours else len(jobs)
+        return 0 if self._cluster.is_ours else len(jobs)
 
     # -- the thread that gives orders ------------------------------------------------------------------------------
 
@@ -200,16 +180,16 @@ class DaskExecutor:
                 try:
                     order = self._orders.get(timeout=_LOOK_S)
                 except queue.Empty:
-                    self._look_for_scheduler()
+                    if not self._cluster.is_reachable:
+                        self._lose()
                     continue
-                if order is None:
-                    return
                 if isinstance(order, Job):
                     self._send(self._with_more(order))
                 else:
                     order()
         except BaseException as error:  # noqa: BLE001 - a thread that dies unseen would leave the run waiting
-            self._reports.broken(error)
+            if not self._closed:
+                self._reports.broken(error)
 
     def _with_more(self, job: Job) -> list[Job]:
         """Return the job and those that wait right behind it: Dask takes many at once much faster."""
@@ -226,58 +206,34 @@ class DaskExecutor:
         return jobs
 
     def _send(self, jobs: list[Job]) -> None:
-        tasks: list[tuple[Job, bytes, bytes]] = []
+        parcels: list[tuple[Job, Parcel]] = []
         for job in jobs:
             try:
-                tasks.append((job, self._code_of(job.attempt), packed(job.attempt.task)))
+                parcels.append((job, self._sender.parcel(job.key, job.attempt)))
             except Exception as error:  # noqa: BLE001 - pickling runs the user's code
                 self._end(job, _failed(OutcomeKind.REJECTED, "the task cannot be sent to a Dask worker", error))
         with self._lock:
-            tasks = [entry for entry in tasks if not entry[0].cancelled]  # the others' withdrawal is on its way
-        if not tasks or self._cluster is None or self._look_for_scheduler():
-            return
-        ready = [job for job, _, _ in tasks]
-        futures = self._cluster.client.map(
-            run_attempt,
-            [self._run] * len(tasks),
-            [job.key for job in ready],
-            [job.attempt[:2] for job in ready],
-            [code for _, code, _ in tasks],
-            [task for _, _, task in tasks],
-            key=[job.key for job in ready],
-            pure=False,
-            retries=0,
-        )
-        for job, future in zip(ready, futures, strict=True):
-            with self._lock:
-                if not job.over:
-                    job.future = future
-            future.add_done_callback(partial(self._on_done, job, job.key))
-
-    def _code_of(self, attempt: Attempt) -> bytes:
-        """Return the pickle of what all attempts of a run have in common, made once."""
-        parts = (attempt.worker_fn, attempt.message_types, attempt.retry_on)
-        if self._code is None or any(known is not part for known, part in zip(self._code[0], parts, strict=True)):
-            self._code = parts, packed(parts)
-        return self._code[1]
+            parcels = [entry for entry in parcels if not entry[0].cancelled]  # the others are being withdrawn
+        if not self._cluster.is_reachable:  # then Dask would wait for the scheduler
+            self._lose()
+        elif parcels:
+            futures = self._sender.send([parcel for _, parcel in parcels])
+            for (job, (key, *_)), future in zip(parcels, futures, strict=True):
+                with self._lock:
+                    job.future = None if job.over else future
+                future.add_done_callback(partial(self._on_done, job, key))
 
     def _withdraw(self, job: Job) -> None:
         """Take back what no worker has begun; one that begins it all the same is told to stop."""
-        with self._lock:
-            begun = job.stream is not None
-        if not begun:
-            self._end(job, Outcome(OutcomeKind.CANCELLED, started=False))
+        if job.stream is None:
+            self._end(job, Outcome(OutcomeKind.CANCELLED, started=False), unless_begun=True)
 
-    def _look_for_scheduler(self) -> bool:
-        """Tell whether the scheduler is gone, and have everybody know."""
-        if self._cluster is not None and not self._cluster.is_reachable and not self._closed:
-            self._lose(self._cluster)
-        return self._gone is not None
-
-    def _lose(self, cluster: Cluster) -> None:
+    def _lose(self) -> None:
         """Report once that the scheduler is gone, and end what no worker has begun; the streams end the rest."""
+        if self._closed:
+            return
         with self._lock:
-            first, self._gone = self._gone is None, f"the Dask scheduler {cluster.address} is gone"
+            first, self._gone = self._gone is None, f"the Dask scheduler {self._cluster.address} is gone"
         if first:
             self._reports.lost(self._gone)
         with self._lock:
@@ -285,20 +241,15 @@ class DaskExecutor:
         for job in left:
             self._end(job, Outcome(OutcomeKind.LOST, error=self._gone, started=False))
 
-    def _failure(self, job: Job, key: str, future: Future) -> None:
+    def _fail(self, job: Job, key: str, future: Future) -> None:
         """Deal with what Dask could not run; what a worker has begun is dealt with by its stream."""
-        with self._lock:
-            if job.over or job.key != key or job.stream is not None or self._gone is not None:
-                return
+        if job.over or job.key != key or job.stream is not None or self._gone is not None:
+            return
         error: BaseException | None = None if future.status != "error" else future.exception(timeout=_LOOK_S)
         if error is None or isinstance(error, KilledWorker):
-            last = getattr(getattr(error, "last_worker", None), "address", "")
-            with self._lock:
-                stream = self._ending.get(last)
-                if stream is not None:
-                    stream.when_ended.append(partial(self._again, job))
-            if stream is None:
-                self._again(job)
+            again, last = partial(self._again, job), getattr(getattr(error, "last_worker", None), "address", "")
+            if self._roster is None or not self._roster.when_ended(last, again):
+                again()
         else:
             self._end(job, _failed(OutcomeKind.REJECTED, "no Dask worker can run it", error))
 
@@ -308,8 +259,7 @@ class DaskExecutor:
             if job.over or job.stream is not None:
                 return
             job.next_key()
-            again = job.tries <= _TRIES
-        if again:
+        if job.tries <= _TRIES:
             self._orders.put(job)
         else:
             how = f"its workers end before they take it up, {_TRIES} times"
@@ -359,119 +309,50 @@ class DaskExecutor:
 
     def stream_ended(self, stream: Stream, failure: BaseException | None) -> None:
         """Deal with the attempts of a worker that is gone, now that all it had said is known."""
-        if self._closed or self._cluster is None:
+        if self._closed or self._roster is None:
             return
         if isinstance(failure, OSError) or (failure is not None and not self._cluster.is_reachable):
-            self._lose(self._cluster)
+            self._lose()
         elif failure is not None:
             self._reports.broken(failure)
             return
+        waiting = self._roster.forget(stream)
         with self._lock:
-            if self._streams.get(stream.address) is stream:
-                del self._streams[stream.address]
             left = [job for job in self._jobs.values() if job.stream is stream]
-            self._ending.pop(stream.address, None)
-            waiting, stream.when_ended = stream.when_ended, []
         for job in left:
             lost = self._gone or f"worker {stream.address} lost"
             self._end(job, job.trouble or Outcome(OutcomeKind.LOST, error=lost, retryable=True))
         for order in waiting:
             self._orders.put(order)
 
-    # -- from the loop of the client and its threads: nothing here may block -----------------------------------------
-
-    def _on_event(self, event: tuple[float, Any]) -> None:
-        """Note the death of a worker."""
-        news = event[1]
-        if not isinstance(news, dict) or news.get("action") != "remove-worker":
-            return
-        with self._lock:
-            stream = self._streams.pop(news["worker"], None)
-            if stream is not None:
-                self._ending[stream.address] = stream
-        if stream is not None:
-            if self._cluster is not None:
-                self._cluster.pids.discard(stream.pid)
-            stream.end()
-            self._orders.put(self._reports.slots_changed)
-
-    def _on_hello(self, event: tuple[float, Any]) -> None:
-        """Note a worker that is ready."""
-        cluster = self._cluster
-        if self._closed or cluster is None:
-            return
-        with self._changed:
-            known = self._streams.get(event[1]["address"])
-            if known is not None and known.queue == event[1]["queue"]:
-                return
-            stream = self._streams[event[1]["address"]] = Stream(cluster.client, event[1], self)
-            if cluster.is_ours:
-                cluster.pids.add(stream.pid)
-            self._changed.notify_all()
-        self._orders.put(self._reports.slots_changed)
+    # -- from threads of Dask's: nothing here may block ------------------------------------------------------------
 
     def _on_done(self, job: Job, key: str, future: Future) -> None:
         """Note that Dask is done with a task: what ended well has said so by its stream."""
         if future.status != "finished" and not job.over and not self._closed:
-            self._orders.put(partial(self._failure, job, key, future))
-
-    def _tell(self, order: dict[str, Any]) -> None:
-        """Tell all workers."""
-        if self._cluster is not None and self._gone is None:
-            self._cluster.client.loop.add_callback(self._log, self._cluster, order)
-
-    async def _log(self, cluster: Cluster, order: dict[str, Any]) -> None:
-        try:
-            await cluster.client.scheduler.log_event(topic=control_topic(self._run), msg=order)
-        except (OSError, RuntimeError):
-            return  # the scheduler is gone, and that is noticed elsewhere
+            self._orders.put(partial(self._fail, job, key, future))
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
-    def _end(self, job: Job, outcome: Outcome) -> None:
-        with self._changed:
-            if job.over:
+    def _tell(self, order: dict[str, Any]) -> None:
+        if self._roster is not None and self._gone is None and not self._closed:
+            self._roster.tell(order)
+
+    def _kill(self, job: Job, stream: Stream) -> None:
+        if self._roster is not None:
+            self._roster.kill(job.key, stream, lambda: job.over)
+
+    def _end(self, job: Job, outcome: Outcome, *, unless_begun: bool = False) -> None:
+        """Report the end of an attempt, once, and let Dask forget it."""
+        with self._one_ended:
+            if job.over or (unless_begun and job.stream is not None):
                 return
             job.over, job.future = True, None
             del self._jobs[job.attempt.id]
             if job.started_s is not None:
                 self._pace.note(time.monotonic() - job.started_s)
-            self._changed.notify_all()
+            self._one_ended.notify_all()
         self._reports.ended(job.attempt.id, outcome)
-
-    def _kill(self, job: Job, stream: Stream) -> None:
-        """End the process of a worker: by itself if it listens, else by its nanny."""
-        self._tell({"kill": job.key})
-
-        def insist() -> None:
-            cluster = self._cluster
-            if not job.over and not self._closed and cluster is not None and cluster.is_reachable:
-                with suppress(OSError, RuntimeError, TimeoutError, CancelledError):  # it is being closed meanwhile
-                    cluster.client.restart_workers([stream.address], timeout=_READY_S, raise_for_error=False)
-
-        timer = threading.Timer(_KILL_S, insist)
-        timer.daemon = True
-        timer.start()
-
-    def _await_workers(self, count: int) -> None:
-        """Wait for the hello of the workers that are there; a cluster may have none yet."""
-        with self._changed:
-            if not self._changed.wait_for(lambda: len(self._streams) >= count, _READY_S):
-                raise TimeoutError(f"only {len(self._streams)} of {count} workers got ready within {_READY_S:g} s")
-
-    def _hang_up(self, cluster: Cluster) -> None:
-        if cluster.is_reachable:
-            client = cluster.client
-            client.unsubscribe_topic("all")
-            client.unsubscribe_topic(hello_topic(self._run))
-            for stream in list(self._streams.values()):
-                stream.end()
-            for stream in list(self._streams.values()):
-                stream.join(_KILL_S)
-            if not cluster.is_ours:
-                client.unregister_worker_plugin(self._run)
-        self._orders.put(None)
-        cluster.close()
 
 
 def _failed(kind: OutcomeKind, what: str, error: BaseException) -> Outcome:

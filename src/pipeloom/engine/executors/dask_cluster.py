@@ -108,6 +108,7 @@ class Cluster:
         closing = threading.Thread(target=self._close, name="pipeloom-dask-close", daemon=True)
         closing.start()
         closing.join(CLOSE_S)
+        self.client.status = "closed"  # else the garbage collector would close it, and wait for a loop that has ended
         for pid in self.pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

@@ -51,7 +51,7 @@ class Job:
 
 
 class Pace:
-    """How many attempts should wait at the cluster for each slot: short ones would have the workers wait for the next."""
+    """How many attempts should wait at the cluster for each slot: its worker would wait for the next if it is short."""
 
     def __init__(self) -> None:
         self._mean_s: float | None = None

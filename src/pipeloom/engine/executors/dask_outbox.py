@@ -1,12 +1,13 @@
-"""What the attempts of one Dask worker have to say, on its way to the scheduler: in order, in batches, within bounds."""
+"""What the attempts of a Dask worker have to say, on its way to the scheduler: in order, in batches, within bounds."""
 
 from __future__ import annotations
 
 import asyncio
-import pickle
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
+
+from pipeloom.engine.executors.dask_code import plainly_packed
 
 BATCH_BYTES: Final = 1 << 16
 _BOUND_BYTES: Final = 2 * BATCH_BYTES
@@ -72,7 +73,7 @@ class Outbox:
     async def _send(self) -> None:
         while batch := self._next():
             try:
-                await self._put(pickle.dumps(batch, pickle.HIGHEST_PROTOCOL))
+                await self._put(plainly_packed(batch))
             except Exception:  # noqa: BLE001 - whatever it is, the scheduler cannot be reached any more
                 with self._changed:
                     self.failed = True

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import pickle
 import threading
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from distributed import Client, Queue
 
+from pipeloom.engine.executors.dask_code import unpacked
 from pipeloom.engine.executors.dask_outbox import Record
 from pipeloom.engine.executors.dask_worker import QUEUED_BATCHES
 
@@ -66,7 +66,7 @@ class Stream:
         try:
             queue = Queue(self.queue, client=self._client, maxsize=QUEUED_BATCHES)
             while batch := queue.get():
-                for record in pickle.loads(batch):  # noqa: S301 - made by our own code on a worker
+                for record in unpacked(batch):
                     self._taker.take(self, record)
             queue.close()
         except BaseException as error:  # noqa: BLE001 - told below

@@ -20,12 +20,13 @@ from distributed import Client, Worker, WorkerPlugin, get_worker
 from pipeloom.engine.capture import capture
 from pipeloom.engine.channel import WorkerChannel
 from pipeloom.engine.executors.base import Attempt, Outcome, OutcomeKind
-from pipeloom.engine.executors.dask_code import PLAIN, Source, packed, unpacked
+from pipeloom.engine.executors.dask_code import PLAIN, packed, unpacked
 from pipeloom.engine.executors.dask_outbox import Outbox
 from pipeloom.engine.records import Finish, Logged
 from pipeloom.engine.runner import describe, run_worker
 from pipeloom.engine.weight import weight
 from pipeloom.errors import MessageError, TaskCancelled
+from pipeloom.loader import Source
 from pipeloom.text import first_line
 
 QUEUED_BATCHES: Final = 16
@@ -81,7 +82,7 @@ class Plugin(WorkerPlugin):  # type: ignore[misc]
         station = Station(self._run, worker, self._sources)
         _stations[self._run, worker.address] = station
         capture.start(echo=not self._ours)
-        await station.open()
+        await station.begin()
 
     async def teardown(self, worker: Worker) -> None:
         """Stop what still runs, and leave the worker as it was."""
@@ -120,7 +121,7 @@ class Station:
         self._hears = False
         """Whether what the program asks for gets here."""
 
-    async def open(self) -> None:
+    async def begin(self) -> None:
         """Listen, and tell the program that attempts may come."""
         worker = self._worker
         await worker.scheduler.queue_create(name=self._queue, maxsize=QUEUED_BATCHES)

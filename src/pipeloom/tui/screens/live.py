@@ -26,6 +26,7 @@ from pipeloom.tui.widgets.dialogs import Choice, ChoiceDialog, ConfirmDialog, St
 from pipeloom.tui.widgets.filter_bar import FilterBar
 from pipeloom.tui.widgets.header import RunHeader
 from pipeloom.tui.widgets.virtual_table import VirtualTable
+from pipeloom.tui.widgets.workers import WorkersDialog
 
 _KEY_S = 0.2
 _LONGEST_TICK_S = 3.0
@@ -45,6 +46,7 @@ class LiveScreen(TableScreen):
         key("s", "sort", "Sort", "Choose the order of the tasks.", "live.sort", footer=False),
         key("S", "reverse", "Reverse", "Turn the order round.", "live.reverse", footer=False),
         key("T", "stack", "Stack", "Show where the running task's code is just now.", "live.stack", footer=False),
+        key("W", "crew", "Workers", "Show the workers and what they do.", "live.workers", footer=False),
         key("plus", "workers(1)", "More", "Add a worker.", "live.more", display="+", footer=False),
         key("minus", "workers(-1)", "Fewer", "Take a worker away.", "live.fewer", display="-", footer=False),
         *SHARED_KEYS,
@@ -297,6 +299,14 @@ class LiveScreen(TableScreen):
         if engine is not None and engine.is_started:
             engine.set_workers(max(1, engine.load().wanted + change))
             self._header.state = self._source.state()
+
+    def action_crew(self) -> None:
+        """Show the workers."""
+        engine = self.app.engine
+        if engine is None or not engine.is_started:
+            self.app.tell("There are no workers: nothing runs.", problem=True)
+            return
+        self.app.push_screen(WorkersDialog(engine.workers, engine.task_name))
 
     def action_mark_all(self) -> None:
         """Mark all that is in view."""
