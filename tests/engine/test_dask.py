@@ -322,9 +322,13 @@ def test_a_file_that_the_worker_has_too_is_imported_from_there(tmp_path: Path) -
 def test_a_class_of_a_script_comes_back_as_the_same_class() -> None:
     code = (
         "from dataclasses import dataclass\n"
-        "from pipeloom.engine.executors.dask_code import packed, unpacked\n"
+        "from pipeloom.engine.executors.dask_code import packed, packed_code, unpacked, unpacked_code\n"
         "@dataclass(frozen=True)\nclass Note:\n    value: int\n"
-        "assert b'Note' in packed(Note(1)) and type(unpacked(packed(Note(1)))) is Note"
+        "first = packed(Note(1))\n"
+        "assert type(unpacked(first)) is Note\n"
+        "code = packed_code((print, frozenset({Note}), ()))\n"
+        "assert len(packed(Note(1))) < len(first) / 4, 'what both ends know need not travel'\n"
+        "assert unpacked_code(code)[1] == {Note} and type(unpacked(packed(Note(1)))) is Note\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
     assert unpacked(packed(jobs.Note(1, 2))) == jobs.Note(1, 2)

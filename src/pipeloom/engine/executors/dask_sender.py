@@ -8,7 +8,7 @@ from typing import Any
 from distributed import Client, Future
 
 from pipeloom.engine.executors.base import Attempt
-from pipeloom.engine.executors.dask_code import packed
+from pipeloom.engine.executors.dask_code import packed, packed_code
 from pipeloom.engine.executors.dask_worker import run_attempt
 
 Parcel = tuple[str, tuple[int, int], bytes, bytes]
@@ -40,5 +40,5 @@ class Sender:
         """Return the pickle of what all attempts of a run have in common, made once."""
         parts = (attempt.worker_fn, attempt.message_types, attempt.retry_on)
         if self._code is None or any(known is not part for known, part in zip(self._code[0], parts, strict=True)):
-            self._code = parts, packed(parts)
+            self._code = parts, packed_code(parts)
         return self._code[1]

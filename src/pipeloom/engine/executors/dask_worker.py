@@ -20,7 +20,7 @@ from distributed import Client, Worker, WorkerPlugin, get_worker
 from pipeloom.engine.capture import capture
 from pipeloom.engine.channel import WorkerChannel
 from pipeloom.engine.executors.base import Attempt, Outcome, OutcomeKind
-from pipeloom.engine.executors.dask_code import PLAIN, packed, unpacked
+from pipeloom.engine.executors.dask_code import PLAIN, Code, packed, unpacked, unpacked_code
 from pipeloom.engine.executors.dask_outbox import Outbox
 from pipeloom.engine.records import Finish, Logged
 from pipeloom.engine.runner import describe, run_worker
@@ -114,7 +114,7 @@ class Station:
         self._outbox = Outbox(asyncio.get_running_loop(), self._put)
         self._lock = threading.Lock()
         self._loading = threading.Lock()
-        self._code: dict[bytes, Any] = {}
+        self._code: dict[bytes, Code] = {}
         self._channels: dict[str, WorkerChannel] = {}
         self._stopped: dict[str, None] = {}
         """Keys that were asked to stop before they began; the last of them."""
@@ -197,7 +197,7 @@ class Station:
             if known is None:
                 if len(self._code) >= _KNOWN:
                     self._code.clear()
-                known = self._code[code] = unpacked(code)
+                known = self._code[code] = unpacked_code(code)
         worker_fn, message_types, retry_on = known
         return Attempt(*number, unpacked(task), worker_fn, message_types, retry_on)
 
