@@ -67,16 +67,20 @@ class Commands:
         return str(json.loads(self._file.read_text())["address"])
 
     def stop(self) -> None:
-        for process in reversed(self.processes):
-            process.terminate()
         for process in self.processes:
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait(20)
 
     def _start(self, *command: Any) -> None:
         with (self._folder / f"dask-{len(self.processes)}.log").open("wb") as log:
             self.processes.append(
                 subprocess.Popen(
-                    [DASK, *map(str, command)], cwd=self._folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                    [DASK, *map(str, command)],
+                    cwd=self._folder,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
                 )
             )
 

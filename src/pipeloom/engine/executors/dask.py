@@ -57,6 +57,7 @@ class DaskExecutor:
         self._jobs: dict[int, Job] = {}
         self._orders: queue.SimpleQueue[Job | Callable[[], object]] = queue.SimpleQueue()
         self._pace = Pace()
+        self._looked_s = 0.0
         self._gone: str | None = None
         self._closing = False
         self._closed = False
@@ -177,11 +178,11 @@ class DaskExecutor:
     def _work(self) -> None:
         try:
             while not self._closed:
+                if time.monotonic() - self._looked_s >= _LOOK_S:
+                    self._look_after()
                 try:
                     order = self._orders.get(timeout=_LOOK_S)
                 except queue.Empty:
-                    if not self._cluster.is_reachable:
-                        self._lose()
                     continue
                 if isinstance(order, Job):
                     self._send(self._with_more(order))
@@ -218,10 +219,9 @@ class DaskExecutor:
             self._lose()
         elif parcels:
             futures = self._sender.send([parcel for _, parcel in parcels])
-            for (job, (key, *_)), future in zip(parcels, futures, strict=True):
-                with self._lock:
+            with self._lock:
+                for (job, _), future in zip(parcels, futures, strict=True):
                     job.future = None if job.over else future
-                future.add_done_callback(partial(self._on_done, job, key))
 
     def _withdraw(self, job: Job) -> None:
         """Take back what no worker has begun; one that begins it all the same is told to stop."""
@@ -241,10 +241,26 @@ class DaskExecutor:
         for job in left:
             self._end(job, Outcome(OutcomeKind.LOST, error=self._gone, started=False))
 
-    def _fail(self, job: Job, key: str, future: Future) -> None:
-        """Deal with what Dask could not run; what a worker has begun is dealt with by its stream."""
-        if job.over or job.key != key or job.stream is not None or self._gone is not None:
+    def _look_after(self) -> None:
+        """Look whether the scheduler is there, and whether there is something that Dask could not run.
+
+        What a worker has begun is dealt with by its stream: a future of each is not worth being told of.
+        """
+        self._looked_s = time.monotonic()
+        if not self._cluster.is_reachable:
+            self._lose()
             return
+        with self._lock:
+            waiting = [(job, job.future) for job in self._jobs.values() if job.stream is None]
+        for job, future in waiting:
+            if future is not None and future.status not in ("pending", "finished"):
+                self._fail(job, future)
+
+    def _fail(self, job: Job, future: Future) -> None:
+        with self._lock:
+            if job.over or job.future is not future:
+                return
+            job.future = None  # once is enough
         error: BaseException | None = None if future.status != "error" else future.exception(timeout=_LOOK_S)
         if error is None or isinstance(error, KilledWorker):
             again, last = partial(self._again, job), getattr(getattr(error, "last_worker", None), "address", "")
@@ -324,13 +340,6 @@ class DaskExecutor:
             self._end(job, job.trouble or Outcome(OutcomeKind.LOST, error=lost, retryable=True))
         for order in waiting:
             self._orders.put(order)
-
-    # -- from threads of Dask's: nothing here may block ------------------------------------------------------------
-
-    def _on_done(self, job: Job, key: str, future: Future) -> None:
-        """Note that Dask is done with a task: what ended well has said so by its stream."""
-        if future.status != "finished" and not job.over and not self._closed:
-            self._orders.put(partial(self._fail, job, key, future))
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
