@@ -163,15 +163,39 @@ def test_a_cluster_of_their_own_commands_loses_a_worker_and_then_its_scheduler(
 
 
 def test_an_address_that_nobody_answers_at_is_one_sentence_and_leaves_no_file(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"^There is no Dask scheduler to talk to at tcp://127\.0\.0\.1:9: .*\.$"):
+    with pytest.raises(UsageError, match=r"^There is no Dask scheduler to talk to at 'tcp://127\.0\.0\.1:9': .*\.$"):
         run_pipeline(tmp_path / "etl.db", [TaskDef(1, "a")], worker_fn=jobs.nothing, address="tcp://127.0.0.1:9")
     assert not (tmp_path / "etl.db").exists()
 
 
-@pytest.mark.parametrize("address", ["nonsense://x", "tcp://", ""])
+@pytest.mark.parametrize("address", ["nonsense://x", "tcp://", "", "tls://127.0.0.1:9"])
 def test_what_is_no_address_is_told_so(tmp_path: Path, address: str) -> None:
     with pytest.raises(UsageError, match="Dask"):
         run_pipeline(tmp_path / "etl.db", [TaskDef(1, "a")], worker_fn=jobs.nothing, address=address)
+
+
+def test_a_cluster_that_wants_certificates_gets_them_from_dasks_own_configuration(bench: Any, tmp_path: Path) -> None:
+    import dask
+    from distributed import LocalCluster
+    from distributed.security import Security
+
+    security = Security.temporary()
+    options = {"n_workers": 1, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+    with LocalCluster(security=security, protocol="tls", silence_logs=logging.CRITICAL, **options) as cluster:
+        address = cluster.scheduler_address
+        files = {}
+        for role, value in (
+            ("ca-file", security.tls_ca_file),
+            ("cert", security.tls_client_cert),
+            ("key", security.tls_client_key),
+        ):
+            files[role] = tmp_path / role
+            files[role].write_text(value)
+        client = {"cert": str(files["cert"]), "key": str(files["key"])}
+        settings = {"distributed.comm.tls.ca-file": str(files["ca-file"]), "distributed.comm.tls.client": client}
+        with dask.config.set(settings):
+            bench.run(jobs.count, [TaskDef(1, "a", params={"messages": 5})], pipeline=pipeline_at(address, jobs.count))
+        assert bench.rows("SELECT count(*) FROM notes") == [(5,)]
 
 
 def test_an_address_goes_with_dask_alone() -> None:

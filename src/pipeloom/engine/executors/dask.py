@@ -257,11 +257,11 @@ class DaskExecutor:
                 self._fail(job, future)
 
     def _fail(self, job: Job, future: Future) -> None:
+        error: BaseException | None = future.exception(timeout=_LOOK_S) if future.status == "error" else None
         with self._lock:
             if job.over or job.future is not future:
                 return
             job.future = None  # once is enough
-        error: BaseException | None = None if future.status != "error" else future.exception(timeout=_LOOK_S)
         if error is None or isinstance(error, KilledWorker):
             again, last = partial(self._again, job), getattr(getattr(error, "last_worker", None), "address", "")
             if self._roster is None or not self._roster.when_ended(last, again):

@@ -12,6 +12,9 @@ from typing import Any, Final
 
 import dask
 from distributed import Client, LocalCluster
+from distributed.comm import parse_address
+from distributed.comm.registry import get_backend
+from distributed.security import Security
 
 from pipeloom.errors import UsageError
 from pipeloom.text import first_line
@@ -146,16 +149,36 @@ class Cluster:
 
 def _connect(address: str) -> Client:
     try:
+        _check_address(address)
         client = Client(address, set_as_default=False, timeout=CONNECT_S, name="pipeloom")
     except (OSError, ValueError, TypeError, RuntimeError, TimeoutError) as error:
-        why = first_line(error.__cause__ or error).rstrip(".")
-        raise UsageError(f"There is no Dask scheduler to talk to at {address}: {why}.") from error
+        why = first_line(_first_cause(error)).rstrip(".")
+        raise UsageError(f"There is no Dask scheduler to talk to at {address!r}: {why}.") from error
     try:
         _check_versions(client)
     except BaseException:
         client.close(timeout=CLOSE_S)
         raise
     return client
+
+
+def _check_address(address: str) -> None:
+    """Raise `ValueError` for what is no address.
+
+    A client that cannot even try would be closed by the garbage collector later, on whatever thread that is then.
+    """
+    scheme, place = parse_address(address)
+    get_backend(scheme)
+    if not place:
+        raise ValueError("it names no host and port")
+    if scheme == "tls" and not Security().get_connection_args("client").get("ssl_context"):
+        raise ValueError("Dask's configuration names no certificates (distributed.comm.tls)")
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def _check_versions(client: Client) -> None:
