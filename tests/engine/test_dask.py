@@ -168,6 +168,26 @@ def test_an_address_that_nobody_answers_at_is_one_sentence_and_leaves_no_file(tm
     assert not (tmp_path / "etl.db").exists()
 
 
+def test_the_programs_say_so_too_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "p.py").write_text("from pipeloom import *\npipeline = Pipeline('p', [TaskDef(1, 'a')], print)\n")
+    for arguments, words in (
+        (["--address", "tcp://127.0.0.1:9"], "There is no Dask scheduler to talk to at 'tcp://127.0.0.1:9': "),
+        (["--address", "tcp://127.0.0.1:9", "--executor", "thread"], "address goes with executor="),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "pipeloom", "run", "etl.db", "p.py", *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (done.returncode, done.stdout) == (Exit.USAGE, "")
+        assert done.stderr.startswith(f"pipeloom: {words}")
+        assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "etl.db").exists()
+
+
 @pytest.mark.parametrize("address", ["nonsense://x", "tcp://", "", "tls://127.0.0.1:9"])
 def test_what_is_no_address_is_told_so(tmp_path: Path, address: str) -> None:
     with pytest.raises(UsageError, match="Dask"):
