@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -30,6 +31,19 @@ def test_the_code_of_the_guide_runs(tmp_path: Path) -> None:
         [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_executor_of_the_guide_runs_and_is_named_in_the_file(tmp_path: Path) -> None:
+    script = tmp_path / "pool.py"
+    script.write_text("\n".join(blocks(ROOT / "docs" / "executors.md")), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout, done.stderr) == ("True 20\n", "")
+    connection = sqlite3.connect(tmp_path / "pool.db")
+    assert connection.execute("SELECT executor, workers FROM pipeline_runs").fetchall() == [("pool", 2)]
+    assert connection.execute("SELECT DISTINCT worker GLOB 'ThreadPool*' FROM task_runs").fetchall() == [(1,)]
+    connection.close()
 
 
 def test_the_pipeline_of_the_readme_is_one(tmp_path: Path) -> None:
@@ -87,8 +101,6 @@ def test_a_registered_handler_persists_the_users_batch(tmp_path: Path) -> None:
             item.rows,
         )
         conn.commit()
-
-    import sqlite3
 
     assert run_pipeline(tmp_path / "etl.db", pipeline, ui="none").ok
     connection = sqlite3.connect(tmp_path / "etl.db")

@@ -129,3 +129,27 @@ def test_the_whole_standard_library_is_indexed(tmp_path: Path) -> None:
         (1, "done", "done")
     ]
     assert rows(tmp_path / "index.db", "SELECT count(*) > 1000 FROM modules") == [(1,)]
+
+
+def test_weather_leaves_the_same_bytes_under_every_executor(tmp_path: Path) -> None:
+    tables = {"daily_weather": "city, day", "hourly_temps": "city, at", "daily_summaries": "city, day"}
+    found = {}
+    for executor in ("thread", "process", "dask"):
+        path = tmp_path / f"{executor}.db"
+        done = run(
+            "-m", "pipeloom", "run", path, EXAMPLES / "weather.py", "--executor", executor, "-w", 2, cwd=tmp_path
+        )
+        assert done.returncode == 0, done.stderr
+        assert rows(path, "SELECT executor FROM pipeline_runs") == [(executor,)]
+        found[executor] = repr([rows(path, f"SELECT * FROM {name} ORDER BY {key}") for name, key in tables.items()])
+    assert found["thread"] == found["process"] == found["dask"]
+    assert len(found["thread"]) > 100_000
+
+
+def test_code_index_runs_on_dask(tmp_path: Path) -> None:
+    path = tmp_path / "etl.db"
+    arguments = ("-m", "pipeloom", "run", path, EXAMPLES / "code_index.py", "--executor", "dask", "-w", 2)
+    done = run(*arguments, cwd=tmp_path, CODE_INDEX_ONLY="json,email")
+    assert done.returncode == 0, done.stderr
+    assert rows(path, "SELECT name, status FROM task_runs ORDER BY name") == [("email", "done"), ("json", "done")]
+    assert rows(path, "SELECT count(*) > 5 FROM classes") == [(1,)]

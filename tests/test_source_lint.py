@@ -14,8 +14,13 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 CODE_FROM_DATA = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "yaml", "code", "runpy"}
 """Modules that run what they read."""
-MAY_PICKLE = {"engine/executors/wire.py", "engine/executors/process.py", "engine/executors/process_worker.py"}
-"""What goes between our own processes through our own pipes; never anything from a file."""
+MAY_PICKLE = {
+    "engine/executors/wire.py",
+    "engine/executors/process.py",
+    "engine/executors/process_worker.py",
+    "engine/executors/dask_code.py",
+}
+"""What goes between our own processes through our own pipes, or a cluster's; never anything from a file."""
 RUNS_CODE = {"eval", "exec", "compile", "__import__"}
 OPENS = {
     "open",
@@ -36,6 +41,7 @@ MAY_OPEN = {
     "tui/theme.py",
     "console/logging.py",
     "loader.py",
+    "engine/executors/memory.py",
 }
 """Modules that open files, none of them a database: closing one drops every lock that SQLite holds on it."""
 LAZY_BEGIN = re.compile(r"\s*BEGIN\s*(DEFERRED|TRANSACTION|/|;|$)", re.IGNORECASE)

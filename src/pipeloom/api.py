@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 from pipeloom.engine.engine import Engine
-from pipeloom.engine.executors import ExecutorName
+from pipeloom.engine.executors import ExecutorChoice
 from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.resume import Resume
 from pipeloom.engine.sink import CommitBatch, Sink
@@ -66,7 +66,8 @@ def run_pipeline(
     retry: RetryPolicy | None = None,
     timeout: float | None = None,
     durability: Durability = "full",
-    executor: ExecutorName | None = None,
+    executor: ExecutorChoice | None = None,
+    address: str | None = None,
     resume: bool = False,
     ui: Ui = "auto",
 ) -> RunSummary:
@@ -74,8 +75,10 @@ def run_pipeline(
 
     `tasks` may be a `Pipeline`, which brings its own worker function, handlers and schema helpers. `timeout` is in
     seconds and holds for one attempt. `executor` "process" gives workers processes of their own, for work that
-    computes; when it is not given the pipeline decides, else "thread". `resume` runs only the tasks that the pipeline's
-    last run in the file has not done. `ui` "auto" draws progress on a terminal and writes plain lines elsewhere.
+    computes; "dask" runs them on the Dask cluster at `address`, or on one that is started and closed with the run; an
+    `Executor`, or what makes one, is used as it is. When it is not given the pipeline decides, else "thread". `resume`
+    runs only the tasks that the pipeline's last run in the file has not done. `ui` "auto" draws progress on a terminal
+    and writes plain lines elsewhere.
 
     Failed tasks raise nothing: they are in the summary. Raises `PipeloomError` for misuse and for a file that cannot be
     used, before anything starts, and `WriterFailedError` when something could not be saved. Ctrl+C gives running
@@ -87,6 +90,7 @@ def run_pipeline(
         store_task_status=store_task_status,
         durability=durability,
         executor=executor,
+        address=address,
         resume=Resume() if resume else None,
         retry=retry,
         timeout=timeout,

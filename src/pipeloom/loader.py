@@ -7,8 +7,12 @@ import importlib
 import importlib.util
 import sys
 import traceback
+from dataclasses import dataclass
+from importlib.abc import InspectLoader
+from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
+from typing import cast
 
 from pipeloom.errors import UsageError
 from pipeloom.pipeline import Pipeline
@@ -41,7 +45,76 @@ def load_pipeline(spec: str) -> Pipeline:
 
 def loaded_files() -> list[str]:
     """Return the paths of the modules that `import_file` has made in this process."""
-    return [str(module.__file__) for name, module in list(sys.modules.items()) if name.startswith(_PREFIX)]
+    return list(loaded_modules().values())
+
+
+def loaded_modules() -> dict[str, str]:
+    """Return the names and the paths of the modules that `import_file` has made in this process."""
+    return {name: str(module.__file__) for name, module in list(sys.modules.items()) if name.startswith(_PREFIX)}
+
+
+def loaded_sources() -> tuple[Source, ...]:
+    """Return these modules as they travel to a machine that may not have the files."""
+    return tuple(Source(name, path, Path(path).read_bytes()) for name, path in loaded_modules().items())
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A module that was loaded from a path, as it travels."""
+
+    name: str
+    path: str
+    text: bytes
+
+    def load(self) -> None:
+        """Make the module here, unless it is here already; from the file itself where this machine has the same one.
+
+        Raises whatever the module's code raises.
+        """
+        if self.name in sys.modules and _texts.get(self.name, self.text) == self.text:
+            return
+        sys.modules.pop(self.name, None)  # a process that outlives a run may have an older text
+        if self._is_here():
+            import_file(self.path)
+        else:
+            self._make()
+        _texts[self.name] = self.text
+
+    def _is_here(self) -> bool:
+        try:
+            return Path(self.path).read_bytes() == self.text
+        except OSError:
+            return False
+
+    def _make(self) -> None:
+        spec = importlib.util.spec_from_loader(self.name, _TextLoader(self), origin=self.path)
+        module = importlib.util.module_from_spec(cast("ModuleSpec", spec))
+        module.__file__ = self.path
+        sys.modules[self.name] = module
+        try:
+            cast("ModuleSpec", spec).loader.exec_module(module)  # type: ignore[union-attr]
+        except BaseException:
+            del sys.modules[self.name]
+            raise
+
+
+class _TextLoader(InspectLoader):
+    """Makes a module of a text; tracebacks get their lines from here."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def get_source(self, fullname: str) -> str:  # noqa: ARG002 - there is one
+        """Return the text."""
+        return importlib.util.decode_source(self._source.text)
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Return the code, which knows the path that the text has come from."""
+        return self.source_to_code(self.get_source(fullname), self._source.path)
+
+
+_texts: dict[str, bytes] = {}
+"""Module to the text that it was made of, for those that have travelled to this process."""
 
 
 def _has_name(spec: str) -> bool:

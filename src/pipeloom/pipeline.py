@@ -107,7 +107,10 @@ class Pipeline:
     workers: int | None = None
     """Workers to start with when the call or the command line names no number."""
     executor: str | None = None
-    """"thread" or "process", where the call or the command line does not say: work that computes wants processes."""
+    """"thread", "process" or "dask", where the call or the command line does not say: work that computes wants
+    processes."""
+    address: str | None = None
+    """With "dask": where the scheduler is, where the call or the command line does not say."""
     handlers: dict[type, Handler] = field(default_factory=dict)
     schemas: list[SchemaHelper] = field(default_factory=list)
 

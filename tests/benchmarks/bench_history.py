@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -103,8 +104,7 @@ def lists(path: Path) -> None:
         ):
             print(f"{name:<50}{best_ms(call):>8.1f}")
         for text in SEARCHES:
-            where = parse(text)
-            first = best_ms(lambda where=where: history.page(where, limit=100))
+            first = best_ms(partial(history.page, parse(text), limit=100))
             print(f"{'search ' + text + ': first rows':<50}{first:>8.1f}")
 
 

@@ -166,6 +166,16 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         engine.close(0.0)
 
 
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A cluster of two worker processes: it is slow to start, so the tests of a file are all clients of the same one."""
+    from pipeloom.engine.executors.dask_cluster import Cluster
+
+    made = Cluster(None, 2)
+    yield made
+    made.close()
+
+
 @pytest.fixture
 def gate() -> Iterator[Gate]:
     made = Gate()

@@ -176,3 +176,19 @@ def talk(task: Any, q: Any) -> None:
 
 def touch(task: Any, q: Any) -> None:
     (Path(task.params["folder"]) / str(task.task_id)).write_text(str(os.getpid()))
+
+
+def tick(task: Any, q: Any) -> None:
+    """Tell the time until asked to stop."""
+    while True:
+        q.put(Note(task.task_id, time.time()))
+        q.sleep(0.01)
+
+
+def count_bytes(task: Any, q: Any) -> None:
+    """Publish without end, and note in a file how many bytes were taken."""
+    taken, path = 0, Path(task.params["path"])
+    while True:
+        q.put(Note(task.task_id, "x" * 2000))
+        taken += 2000
+        path.write_text(str(taken))

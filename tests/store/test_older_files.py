@@ -399,8 +399,8 @@ def test_e16_where_nothing_may_be_written_a_file_of_schema_1_is_read_and_an_olde
 def test_an_older_file_is_brought_up_to_date_when_it_is_opened(older: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[FileKind] = []
     monkeypatch.setattr("pipeloom.cli.cockpit.has_terminal", lambda: True)
-    monkeypatch.setattr("pipeloom.cli.cockpit._show", lambda path, *rest: shown.append(inspect(path)))
-    _browse(older, HangupChoice.STOP)
+    monkeypatch.setattr("pipeloom.cli.cockpit._show", lambda path, *rest, **options: shown.append(inspect(path)))
+    _browse(older, HangupChoice.STOP, read_only=False, control=False)
     assert (shown, len(backups(older))) == ([FileKind.OURS], 1)
 
 

@@ -358,6 +358,28 @@ async def test_the_stack_of_a_running_task_is_shown_until_it_is_closed(tmp_path:
         await until(pilot, lambda: "There is a stack" in text_of(app))
 
 
+async def test_the_workers_and_what_they_run_are_shown_until_they_are_closed(tmp_path: Path) -> None:
+    gate = threading.Event()
+    pipeline = Pipeline("p", [TaskDef(1, "[/]bold")], lambda task, q: gate.wait(30), workers=2)
+    app = PipeloomApp(tmp_path / "etl.db", Engine(tmp_path / "etl.db", pipeline))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "● running" in text_of(app))
+        await pilot.press("W")
+        await until(pilot, lambda: "worker-1" in text_of(app))
+        line = next(line for line in text_of(app).splitlines() if "worker-1" in line)
+        assert "[/]bold" in line
+        gate.set()
+        await until(pilot, lambda: "idle" in text_of(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: "worker-1" not in text_of(app))
+
+
+async def test_without_a_run_there_are_no_workers_to_show(cockpit: Any) -> None:
+    async with cockpit.app.run_test(size=(120, 40), notifications=True) as pilot:
+        await pilot.press("W")
+        await until(pilot, lambda: "There are no workers: nothing runs." in text_of(cockpit.app))
+
+
 async def test_quitting_while_tasks_run_asks_and_keeps_them_as_interrupted(tmp_path: Path) -> None:
     gated = Gated()
     engine = Engine(tmp_path / "etl.db", gated.pipeline, EngineOptions(workers=2))

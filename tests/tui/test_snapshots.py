@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pipeloom.engine.executors.base import WorkerInfo
 from pipeloom.status import Status
 from pipeloom.store.connect import close_writer, open_writer
 from pipeloom.store.ledger import Ledger
@@ -15,6 +16,7 @@ from pipeloom.store.rows import AttemptRow
 from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.widgets.detail import DetailPane
 from pipeloom.tui.widgets.virtual_table import VirtualTable
+from pipeloom.tui.widgets.workers import WorkersDialog
 
 SIZES = [(80, 24), (120, 40)]
 Before = Callable[[Any], Awaitable[None]]
@@ -73,6 +75,23 @@ def test_live(snap_compare: Any, cockpit: Any, synthetic: Any, state: str, look:
     given = STATES[state]
     before = live(cockpit, synthetic, given["rows"], *given.get("keys", ()), at=given.get("at"), tab=given.get("tab"))
     assert snap_compare(cockpit.app, terminal_size=size, run_before=before)
+
+
+def test_workers(snap_compare: Any, cockpit: Any, synthetic: Any) -> None:
+    found = [
+        WorkerInfo("tcp://10.0.0.7:40313", 1, (1,), 98.4, 412 << 20, 12_053 << 20),
+        WorkerInfo("tcp://10.0.0.8:38221", 4, (2, 3, 4, 5), 301.0, 1_602 << 20, 12_053 << 20),
+        WorkerInfo("tcp://10.0.0.9:38221", 1, (), 2.0, 98 << 20, None),
+        WorkerInfo("worker-1/48213", 1, (), None, 51 << 20, None),
+        WorkerInfo("worker-2", 1, (6,)),
+    ]
+
+    async def before(pilot: Any) -> None:
+        await live(cockpit, synthetic, 12)(pilot)
+        await pilot.app.push_screen(WorkersDialog(lambda: found, lambda number: f"seattle-2012-{number:02}"))
+        await at_rest(pilot)
+
+    assert snap_compare(cockpit.app, terminal_size=(120, 40), run_before=before)
 
 
 @pytest.fixture

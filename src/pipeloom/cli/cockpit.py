@@ -13,6 +13,7 @@ import typer
 
 from pipeloom.cli.frame import (
     PIPELINE_HELP,
+    Address,
     Continue,
     Durability,
     DurabilityChoice,
@@ -59,15 +60,16 @@ def cockpit(
     pipeline: Annotated[
         str | None, typer.Argument(metavar="[PIPELINE]", help=PIPELINE_HELP, show_default=False)
     ] = None,
+    *,
     workers: Workers = None,
     executor: Executor = None,
+    address: Address = None,
     durability: Durability = DurabilityChoice.FULL,
     no_wal: NoWal = False,
     no_store: NoStore = False,
     resume: Continue = None,
     grace: Grace = 10.0,
     on_hangup: OnHangup = HangupChoice.STOP,
-    *,
     read_only: ReadOnly = False,
     control: Control = False,
     demo: Annotated[bool, typer.Option("--demo", help="Run a packaged demonstration of forty tasks.")] = False,
@@ -87,7 +89,7 @@ def cockpit(
     if chosen is None:
         _browse(db, on_hangup, read_only=read_only, control=control)
         return
-    if workers is None and chosen.workers is None and has_terminal():
+    if workers is None and chosen.workers is None and address is None and has_terminal():
         from pipeloom.tui.settings import read_settings
 
         workers = read_settings().workers
@@ -95,6 +97,7 @@ def cockpit(
         source,
         workers=workers,
         executor=executor,
+        address=address,
         durability=durability,
         no_wal=no_wal,
         no_store=no_store,

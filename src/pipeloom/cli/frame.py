@@ -43,6 +43,7 @@ class ExecutorChoice(StrEnum):
 
     THREAD = "thread"
     PROCESS = "process"
+    DASK = "dask"
 
 
 DB_HELP = "The SQLite file; created when it is missing."
@@ -55,7 +56,16 @@ Workers = Annotated[
 Executor = Annotated[
     ExecutorChoice | None,
     typer.Option(
-        help="thread: for work that waits. process: for work that computes. thread unless the pipeline says otherwise."
+        help="thread: for work that waits. process: for work that computes. dask: for more than one machine. "
+        "thread unless the pipeline says otherwise."
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="The scheduler of a Dask cluster, such as tcp://host:8786; means --executor dask.",
+        show_default=False,
     ),
 ]
 Durability = Annotated[
@@ -161,6 +171,7 @@ def engine_options(
     *,
     workers: int | None,
     executor: ExecutorChoice | None,
+    address: str | None,
     durability: DurabilityChoice,
     no_wal: bool,
     no_store: bool,
@@ -174,6 +185,7 @@ def engine_options(
         store_task_status=not no_store,
         durability=durability.value,
         executor=None if executor is None else executor.value,
+        address=address,
         resume=Resume() if resume else None,
         ask_to_resume=resume is None,
         grace_s=grace,

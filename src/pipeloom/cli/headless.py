@@ -15,6 +15,7 @@ from pipeloom.cli.export import export_command
 from pipeloom.cli.frame import (
     DB_HELP,
     PIPELINE_HELP,
+    Address,
     Continue,
     Durability,
     DurabilityChoice,
@@ -63,6 +64,7 @@ def run_command(
     pipeline: Annotated[str, typer.Argument(metavar="PIPELINE", help=PIPELINE_HELP)],
     workers: Workers = None,
     executor: Executor = None,
+    address: Address = None,
     durability: Durability = DurabilityChoice.FULL,
     no_wal: NoWal = False,
     no_store: NoStore = False,
@@ -85,6 +87,7 @@ def run_command(
         source_of(pipeline),
         workers=workers,
         executor=executor,
+        address=address,
         durability=durability,
         no_wal=no_wal,
         no_store=no_store,

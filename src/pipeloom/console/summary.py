@@ -22,6 +22,10 @@ def summary_lines(summary: RunSummary) -> list[Text]:
         lines.append(Text(f"  … and {len(summary.failed) - _SHOWN_FAILURES:,} more"))
     if summary.unsaved:
         lines.append(Text(f"  {summary.unsaved:,} changes could not be saved", "bold red"))
+    if summary.trouble is not None:
+        lines.append(
+            Text(f"  {clean(summary.trouble, 300)}: what was open is interrupted; --resume goes on", "bold red")
+        )
     if summary.late:
         lines.append(Text(f"  {summary.late:,} messages came after the end of their task and were ignored"))
     if summary.stored:

@@ -44,7 +44,7 @@ class EngineLoad:
     """How busy the engine is, now."""
 
     workers: int
-    """Workers wanted."""
+    """Workers that there are."""
     busy: int
     """Workers that hold a task; above `workers` after the number was lowered."""
     leaked: int
@@ -56,3 +56,5 @@ class EngineLoad:
     paused: bool
     blocked: int = 0
     """Workers that wait for the writer."""
+    wanted: int = 0
+    """Workers asked for; a cluster may have more of them soon."""

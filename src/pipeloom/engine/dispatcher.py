@@ -18,7 +18,7 @@ from pipeloom.engine.book import Book, NewAttempt, Stop, Try, refusal
 from pipeloom.engine.checks import KEPT_TEXT, as_json
 from pipeloom.engine.clock import Clock
 from pipeloom.engine.commands import ENDED_ALREADY, Answer, CommandResult, EngineLoad
-from pipeloom.engine.executors.base import Attempt, Executor, Outcome
+from pipeloom.engine.executors.base import Attempt, Executor, Outcome, WorkerInfo
 from pipeloom.engine.fold import Rejection
 from pipeloom.engine.inbox import Inbox
 from pipeloom.engine.options import EngineOptions, checked_workers
@@ -56,6 +56,8 @@ class Dispatcher:
         self._policy = options.retry or pipeline.retry
         self._time_limit = options.timeout or pipeline.timeout
         self._workers = options.workers_for(pipeline)
+        self._follows = options.limit_for(pipeline) is None
+        """Whether the number of workers is the cluster's to say."""
         self._message_types = frozenset(pipeline.handlers)
         self._sinks: list[Sink] = [self]
         self._lock = threading.Lock()
@@ -69,11 +71,14 @@ class Dispatcher:
         self._executor: Executor
         self._started = False
         self._busy = 0
+        self._begun = 0
         self._leaked = 0
         self._late = 0
         self._paused = False
         self._idle = False
         self._closing: str | None = None
+        self._gone: str | None = None
+        """Why nothing can be run any more, if that is so."""
         self._started_s = clock.monotonic()
         self._elapsed_s: float | None = None
 
@@ -115,6 +120,8 @@ class Dispatcher:
                     result.refuse(attempt_id, "it is not an attempt of this run")
                 elif self._closing is not None:
                     result.refuse(attempt_id, "the run is being closed")
+                elif self._gone is not None:
+                    result.refuse(attempt_id, self._gone)
                 elif (why := refusal(attempt)) is not None:
                     result.refuse(attempt_id, why)
                 elif attempt.status is Status.RETRYING:
@@ -158,7 +165,7 @@ class Dispatcher:
         """Change the number of workers and return it; what runs is not interrupted when it falls."""
         checked_workers(workers)
         with self._lock:
-            self._workers = workers
+            self._workers, self._follows = workers, False
             self._executor.set_slots(workers)
             self._fill()
         return workers
@@ -170,15 +177,26 @@ class Dispatcher:
     def load(self) -> EngineLoad:
         """Return how busy the engine is."""
         with self._lock:
+            slots = self._executor.slots
             return EngineLoad(
-                self._workers,
-                self._busy,
+                slots,
+                min(self._busy, max(slots, self._begun)),  # what waits at a cluster is not at work
                 self._leaked,
                 self._book.waiting(),
                 len(self._inbox),
                 self._paused,
                 self._inbox.blocked,
+                self._workers,
             )
+
+    def workers(self) -> list[WorkerInfo]:
+        """Return what is known of each worker; may block for a moment."""
+        return self._executor.workers()
+
+    def task_name(self, attempt_id: int) -> str:
+        """Return the name of the attempt's task; empty when there is no such attempt."""
+        attempt = self._book.get(attempt_id)
+        return "" if attempt is None else attempt.task.name
 
     # -- what the executor reports ---------------------------------------------------------------------------------
 
@@ -189,6 +207,7 @@ class Dispatcher:
             if attempt is None or attempt.status not in ACTIVE:
                 return
             attempt.started = self._clock.monotonic()
+            self._begun += 1
             self._tell(attempt_id, Started(self._now(), worker))
             limit = getattr(attempt.task, "timeout", None) or self._time_limit
             if (limit := positive_number(limit)) is not None:
@@ -216,6 +235,7 @@ class Dispatcher:
             if attempt is None:
                 return
             self._busy -= 1
+            self._begun -= attempt.started is not None
             end = None
             if attempt.abandoned:
                 self._leaked -= 1
@@ -236,6 +256,23 @@ class Dispatcher:
         _log.critical("The engine has failed: %s", clean(error), exc_info=error)
         for sink in self._sinks:
             sink.writer_failed(error)
+
+    def slots_changed(self) -> None:
+        """Give the executor what it has room for now; a cluster whose size nobody has asked for sets the number."""
+        with self._lock:
+            if self._follows and self._executor.slots:
+                self._workers = self._executor.slots
+            if self._started:
+                self._fill()
+
+    def lost(self, reason: str) -> None:
+        """Interrupt all that is open: nothing can be run any more. What runs ends when the executor says so."""
+        _log.error("%s.", clean(reason))
+        with self._lock:
+            self._gone = reason
+            self._interrupt(reason)
+            for attempt in self._book.in_status(*ACTIVE):
+                attempt.stop = Stop.INTERRUPT  # whatever else it was asked to stop for
 
     # -- what the writer reports -----------------------------------------------------------------------------------
 
@@ -265,6 +302,11 @@ class Dispatcher:
             self._ended.notify_all()
         if running:
             self._executor.cancel(running)
+
+    @property
+    def gone(self) -> str | None:
+        """Why nothing can be run any more, if that is so."""
+        return self._gone
 
     # -- inside, with the lock held --------------------------------------------------------------------------------
 
@@ -315,9 +357,12 @@ class Dispatcher:
             params=params,
         )
 
+    def _can_run(self) -> bool:
+        return not self._paused and self.failure is None and self._closing is None and self._gone is None
+
     def _fill(self) -> None:
         """Hand attempts to the executor while it has free slots."""
-        while not self._paused and self._closing is None and self.failure is None and self._busy < self._workers:
+        while self._can_run() and self._busy < self._executor.window:
             attempt = self._book.next_ready()
             if attempt is None:
                 return
@@ -360,7 +405,7 @@ class Dispatcher:
         self._end(attempt, Ended(status, self._now(), duration, message=note))
 
     def _judge(self, attempt: Try, outcome: Outcome) -> Ended:
-        end, attempt.retryable = verdict(attempt, outcome, self._policy.retry_on, self._closing)
+        end, attempt.retryable = verdict(attempt, outcome, self._policy.retry_on, self._gone or self._closing)
         duration = None if attempt.started is None else max(0.0, self._clock.monotonic() - attempt.started)
         end.at = attempt.finish.at if attempt.finish is not None and attempt.finish.at else self._now()
         end.duration_s = duration
@@ -371,7 +416,7 @@ class Dispatcher:
         own = getattr(attempt.task, "retries", None)
         granted = own if isinstance(own, int) and not isinstance(own, bool) else self._policy.retries
         again = attempt.retryable and not attempt.followed
-        if not again or attempt.number > granted or self._closing is not None:
+        if not again or attempt.number > granted or self._closing is not None or self._gone is not None:
             return
         delay = self._policy.delay_s(attempt.number, self._random())
         due_at = stamp(self._clock.now() + timedelta(seconds=delay))

@@ -52,8 +52,8 @@ class Engine(Dispatcher):
         self.db_path = Path(db_path).absolute()
         self._tasks = checked_tasks(pipeline.tasks)
         _check_worker(pipeline)
-        self._executor_name = self.options.executor_for(pipeline)
-        check_executor(self._executor_name, pipeline)
+        self._choice = self.options.executor_for(pipeline)
+        check_executor(self._choice, pipeline)
         self._tally = Tally()
         self._sinks.append(self._tally)
         self._owner = OwnerLock(self.db_path)
@@ -108,14 +108,17 @@ class Engine(Dispatcher):
         try:
             resume = resume or self.options.resume
             earlier = None if resume is None else earlier_run(self.db_path, self.pipeline.name, resume.run_id)
-            opened = self._open(None if earlier is None else earlier.run.id)
+            self._start_executor()
+            try:
+                opened = self._open(None if earlier is None else earlier.run.id)
+            except BaseException:
+                self._executor.shutdown(0.0)
+                raise
         except BaseException:
             self._owner.release()
             raise
         self.run_id, self._parent_run_id = opened.run.id, opened.run.parent_run_id
         self._book = Book(opened.next_attempt_id)
-        self._executor = make_executor(self._executor_name, self._workers)
-        self._executor.start(self)
         self._started_s = self._clock.monotonic()
         self._started = True
         capture.start()
@@ -189,7 +192,18 @@ class Engine(Dispatcher):
             late=self._late,
             stored=self.options.store_task_status,
             parent_run_id=self._parent_run_id,
+            trouble=self._gone,
         )
+
+    def _start_executor(self) -> None:
+        """Start it before the file is changed: a cluster may be out of reach."""
+        options = self.options
+        self._executor = make_executor(
+            self._choice, options.limit_for(self.pipeline), options.address_for(self.pipeline)
+        )
+        self._executor.start(self)
+        if self._follows or not isinstance(self._choice, str):
+            self._workers = self._executor.slots or self._workers
 
     def _open(self, parent_run_id: int | None) -> Opened:
         options = self.options
@@ -215,7 +229,7 @@ class Engine(Dispatcher):
                 started_at=now,
                 source=options.source,
                 workers=self._workers,
-                executor=self._executor_name,
+                executor=self._executor.name,
                 parent_run_id=parent_run_id,
                 host=socket.gethostname(),
                 pid=os.getpid(),

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Final, cast
 
-from pipeloom.engine.executors import EXECUTORS, ExecutorName
+from pipeloom.engine.executors import EXECUTORS, ExecutorChoice, ExecutorName
 from pipeloom.engine.resume import Resume
 from pipeloom.errors import UsageError
 from pipeloom.pipeline import Pipeline, RetryPolicy, positive_number
@@ -24,7 +24,9 @@ class EngineOptions:
     wal: bool = True
     store_task_status: bool = True
     durability: Durability = "full"
-    executor: ExecutorName | None = None
+    executor: ExecutorChoice | None = None
+    address: str | None = None
+    """Where the scheduler of a Dask cluster is; one of our own is started when it is not given."""
     grace_s: float = 10.0
     """Seconds that running work gets to stop by itself when the engine is closed."""
     source: str | None = None
@@ -43,6 +45,8 @@ class EngineOptions:
             raise UsageError(f'durability must be "full" or "normal", not {self.durability!r}.')
         if self.executor is not None:
             checked_executor(self.executor)
+        if self.address is not None and self.executor not in (None, "dask"):
+            raise UsageError(f'address goes with executor="dask", not with {self.executor!r}.')
         if self.timeout is not None and positive_number(self.timeout) is None:
             raise UsageError(f"timeout must be a number of seconds above 0, not {self.timeout!r}.")
         if not (math.isfinite(self.grace_s) and self.grace_s >= 0):
@@ -54,13 +58,28 @@ class EngineOptions:
             return self.workers
         return DEFAULT_WORKERS if pipeline.workers is None else checked_workers(pipeline.workers)
 
-    def executor_for(self, pipeline: Pipeline) -> ExecutorName:
-        """Return where the attempts run."""
-        return self.executor or checked_executor(pipeline.executor or "thread")
+    def executor_for(self, pipeline: Pipeline) -> ExecutorChoice:
+        """Return where the attempts run; an address can only mean Dask."""
+        chosen = self.executor or ("dask" if self.address is not None else pipeline.executor)
+        return checked_executor(chosen or "thread")
+
+    def address_for(self, pipeline: Pipeline) -> str | None:
+        """Return where the Dask scheduler is; None: nowhere yet."""
+        if self.executor_for(pipeline) != "dask":
+            return None
+        return self.address if self.address is not None else pipeline.address
+
+    def limit_for(self, pipeline: Pipeline) -> int | None:
+        """Return the number of workers to start with; None: as many as the cluster at the address has."""
+        if self.workers is None and pipeline.workers is None and self.address_for(pipeline) is not None:
+            return None
+        return self.workers_for(pipeline)
 
 
-def checked_executor(name: str) -> ExecutorName:
-    """Return `name` if there is such an executor; raises `UsageError` otherwise."""
+def checked_executor(name: str | ExecutorChoice) -> ExecutorChoice:
+    """Return `name` if it is or names an executor, or makes one; raises `UsageError` otherwise."""
+    if not isinstance(name, str) and (callable(name) or hasattr(name, "submit")):
+        return name
     if name not in EXECUTORS:
         raise UsageError(f"executor must be one of {', '.join(map(repr, EXECUTORS))}, not {name!r}.")
     return cast("ExecutorName", name)

@@ -40,6 +40,8 @@ class RunSummary:
     """Whether the file keeps the attempts (`store_task_status`)."""
     parent_run_id: int | None = None
     """The earlier run that this one continued or retried tasks of."""
+    trouble: str | None = None
+    """Why nothing could be run any more, if that was so."""
 
     @property
     def total(self) -> int:
@@ -56,7 +58,7 @@ class RunSummary:
         """What the end of the run means to the shell."""
         if self.unsaved:
             return Exit.UNSAVED
-        if self.counts.get(Status.ERROR):
+        if self.counts.get(Status.ERROR) or self.trouble is not None:
             return Exit.FAILED
         return Exit.DONE if self.ok else Exit.CANCELLED
 

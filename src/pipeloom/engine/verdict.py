@@ -31,6 +31,8 @@ def _judged(
             end, worth = _stopped(attempt, retry_on, closing)
             end.message = " · ".join(filter(None, (end.message, "its worker did not stop and was killed")))
             return end, worth
+        case OutcomeKind.LOST if attempt.stop is Stop.INTERRUPT:
+            return _stopped(attempt, retry_on, closing)
         case OutcomeKind.LOST:
             return _failed(outcome, "WorkerLost"), True
         case _:

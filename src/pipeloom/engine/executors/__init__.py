@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+import importlib.util
+from collections.abc import Callable
+from typing import Literal, cast, get_args
 
 from pipeloom.engine.executors.base import Executor
+from pipeloom.errors import UsageError
 from pipeloom.pipeline import Pipeline
 
-ExecutorName = Literal["thread", "process"]
+ExecutorName = Literal["thread", "process", "dask"]
+ExecutorChoice = ExecutorName | Executor | Callable[[int], Executor]
+"""A name, an executor of the user's own for one run, or what makes one of so many slots."""
 EXECUTORS: tuple[str, ...] = get_args(ExecutorName)
 
 
-def check_executor(name: ExecutorName, pipeline: Pipeline) -> None:
+def check_executor(name: ExecutorChoice, pipeline: Pipeline) -> None:
     """Raise `UsageError` when the pipeline cannot run on this executor at all."""
     if name == "process":
         from pipeloom.engine.executors.process import check_sendable
 
         check_sendable(pipeline)
+    elif name == "dask":
+        if importlib.util.find_spec("distributed") is None:
+            raise UsageError("The dask executor needs Dask's distributed: pip install 'pipeloom[dask]'")
+        from pipeloom.engine.executors.dask_code import check_sendable
+
+        check_sendable(pipeline)
 
 
-def make_executor(name: ExecutorName, slots: int) -> Executor:
-    """Return an executor with `slots` slots."""
+def make_executor(name: ExecutorChoice, slots: int | None, address: str | None = None) -> Executor:
+    """Return an executor with `slots` slots; None is for the cluster at `address` to say."""
+    if name == "dask":
+        from pipeloom.engine.executors.dask import DaskExecutor
+
+        return DaskExecutor(slots, address)
+    if slots is None:
+        raise UsageError("workers must be a whole number, not None.")
+    if not isinstance(name, str):
+        if hasattr(name, "submit") and not isinstance(name, type):
+            return cast("Executor", name)
+        return cast("Callable[[int], Executor]", name)(slots)
     if name == "process":
         from pipeloom.engine.executors.process import ProcessExecutor
 

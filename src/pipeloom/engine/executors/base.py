@@ -57,6 +57,21 @@ class Attempt(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerInfo:
+    """One worker, as far as its executor knows; None is what it does not know."""
+
+    name: str
+    slots: int
+    attempts: tuple[int, ...] = ()
+    """Ids of the attempts that it runs."""
+    cpu: float | None = None
+    """Per cent of one processor."""
+    memory: int | None = None
+    """Bytes."""
+    memory_limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a backend can do."""
 
@@ -77,16 +92,28 @@ class Reports(Protocol):
     def broken(self, error: BaseException) -> None:
         """Take note that the executor itself has failed: a bug, and nothing it holds can be relied on."""
 
+    def slots_changed(self) -> None:
+        """Take note that the executor has other `slots`, or wants another number of attempts, than before."""
+
+    def lost(self, reason: str) -> None:
+        """Take note that nothing can be run any more; `ended` follows for every attempt that the executor holds."""
+
 
 class Executor(Protocol):
-    """Runs attempts. Thread-safe."""
+    """Runs attempts. Thread-safe. What a subclass leaves out is as poor as it can be."""
 
     name: str
-    caps: Capabilities
+    """What `pipeline_runs.executor` says."""
+    caps: Capabilities = Capabilities()
 
     @property
     def slots(self) -> int:
         """Attempts that it runs at the same time; may change, and may be 0."""
+
+    @property
+    def window(self) -> int:
+        """Attempts that it wants to hold: those that it runs, and those that wait there so that no slot has to."""
+        return self.slots
 
     def start(self, reports: Reports) -> None:
         """Get ready; may block, never called on a UI thread."""
@@ -100,11 +127,17 @@ class Executor(Protocol):
     def cancel(self, attempt_ids: Iterable[int]) -> None:
         """Ask attempts to stop; idempotent; unknown ids are ignored."""
 
-    def kill(self, attempt_id: int) -> bool:
+    def kill(self, attempt_id: int) -> bool:  # noqa: ARG002 - whichever it is
         """End an attempt by force; False: this backend cannot."""
+        return False
 
-    def stack(self, attempt_id: int) -> str | None:
+    def workers(self) -> list[WorkerInfo]:
+        """Return what is known of each worker; may block for a moment."""
+        return []
+
+    def stack(self, attempt_id: int) -> str | None:  # noqa: ARG002 - whichever it is
         """Return where the attempt's code is just now, as a traceback; None when it does not run or nobody can tell."""
+        return None
 
     def shutdown(self, timeout_s: float) -> int:
         """Stop and return the number of workers that would not; idempotent."""

@@ -15,7 +15,8 @@ from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from typing import Any, Final
 
-from pipeloom.engine.executors.base import Attempt, Capabilities, Outcome, OutcomeKind
+from pipeloom.engine.executors.base import Attempt, Capabilities, Outcome, OutcomeKind, WorkerInfo
+from pipeloom.engine.executors.memory import memory_of
 from pipeloom.engine.executors.process_worker import serve
 from pipeloom.engine.executors.slots import SlotExecutor
 from pipeloom.engine.executors.wire import CANCEL, ENDED, RUN, STARTED, STOP, packed, unpacked
@@ -131,6 +132,12 @@ class ProcessExecutor(SlotExecutor):
                     worker.kill()
             busy = super().shutdown(_JOIN_S)
         return busy
+
+    def _info(self, worker: str, attempts: tuple[int, ...]) -> WorkerInfo:
+        process = self._workers.get(worker)
+        if process is None:
+            return WorkerInfo(worker, 1, attempts)
+        return WorkerInfo(f"{worker}/{process.process.pid}", 1, attempts, memory=memory_of(process.process.pid))
 
     def _run(self, attempt: Attempt, worker: str) -> Outcome:
         job = self._jobs[attempt.id]

@@ -10,7 +10,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 
-from pipeloom.engine.executors.base import Attempt, Outcome, Reports
+from pipeloom.engine.executors.base import Attempt, Outcome, Reports, WorkerInfo
 
 
 class SlotExecutor(ABC):
@@ -21,6 +21,8 @@ class SlotExecutor(ABC):
         self._lock = threading.Lock()
         self._waiting: queue.SimpleQueue[Attempt | None] = queue.SimpleQueue()
         self._idle = 0
+        self._running: dict[str, int] = {}
+        """Worker to the attempt that it runs."""
         self._threads: list[threading.Thread] = []
         self._closed = False
         self._here = threading.local()
@@ -28,6 +30,11 @@ class SlotExecutor(ABC):
     @property
     def slots(self) -> int:
         """Attempts that may run at the same time."""
+        return self._slots
+
+    @property
+    def window(self) -> int:
+        """The slots: the next attempt is at hand as soon as one has ended."""
         return self._slots
 
     def start(self, reports: Reports) -> None:
@@ -71,6 +78,16 @@ class SlotExecutor(ABC):
         """Return None: where another process is cannot be seen from here."""
         return None
 
+    def workers(self) -> list[WorkerInfo]:
+        """Return what is known of the threads that have been started."""
+        running = dict(self._running)
+        names = [thread.name.removeprefix("pipeloom-") for thread in list(self._threads)]
+        return [self._info(name, (running[name],) if name in running else ()) for name in names]
+
+    def _info(self, worker: str, attempts: tuple[int, ...]) -> WorkerInfo:
+        """Return what is known of the thread `worker`."""
+        return WorkerInfo(worker, 1, attempts)
+
     @abstractmethod
     def _run(self, attempt: Attempt, worker: str) -> Outcome:
         """Run one attempt to its end."""
@@ -82,7 +99,9 @@ class SlotExecutor(ABC):
         try:
             attempt = self._waiting.get()
             while attempt is not None:
+                self._running[worker] = attempt.id
                 outcome = self._run(attempt, worker)
+                del self._running[worker]
                 self._here.finishing, self._here.next = True, None
                 self._reports.ended(attempt.id, outcome)
                 self._here.finishing = False

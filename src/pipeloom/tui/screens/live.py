@@ -28,6 +28,7 @@ from pipeloom.tui.widgets.dialogs import Choice, ChoiceDialog, ConfirmDialog, St
 from pipeloom.tui.widgets.filter_bar import FilterBar
 from pipeloom.tui.widgets.header import RunHeader
 from pipeloom.tui.widgets.virtual_table import VirtualTable
+from pipeloom.tui.widgets.workers import WorkersDialog
 
 _KEY_S = 0.2
 _GRACE_S = 10.0
@@ -51,6 +52,7 @@ class LiveScreen(TableScreen):
         key("s", "sort", "Sort", "Choose the order of the tasks.", "live.sort", footer=False),
         key("S", "reverse", "Reverse", "Turn the order round.", "live.reverse", footer=False),
         key("T", "stack", "Stack", "Show where the running task's code is just now.", "live.stack", footer=False),
+        key("W", "crew", "Workers", "Show the workers and what they do.", "live.workers", footer=False),
         key("plus", "workers(1)", "More", "Add a worker.", "live.more", display="+", footer=False),
         key("minus", "workers(-1)", "Fewer", "Take a worker away.", "live.fewer", display="-", footer=False),
         *SHARED_KEYS,
@@ -317,8 +319,16 @@ class LiveScreen(TableScreen):
         """Change the number of workers."""
         controls = self.app.controls
         if controls is not None and controls.is_started:
-            await self.app.ask(lambda: controls.set_workers(max(1, controls.load().workers + change)))
+            await self.app.ask(lambda: controls.set_workers(max(1, controls.load().wanted + change)))
             self._header.state = self._source.state()
+
+    def action_crew(self) -> None:
+        """Show the workers."""
+        engine = self.app.engine
+        if engine is None or not engine.is_started:
+            self.app.tell("There are no workers: nothing runs.", problem=True)
+            return
+        self.app.push_screen(WorkersDialog(engine.workers, engine.task_name))
 
     def action_mark_all(self) -> None:
         """Mark all that is in view."""

@@ -237,6 +237,7 @@ class DetailPane(Vertical):
             (fmt.clock(row.started_at).ljust(10), "$muted"),
             fmt.duration(row.duration_s).rjust(7),
             "  ",
+            content(f"{row.worker}  " if row.worker else "", "$muted", limit=40),
             content(row.message, limit=200),
         )
 

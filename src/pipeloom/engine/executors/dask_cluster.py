@@ -1,0 +1,203 @@
+"""The way to a Dask cluster: one of our own that is closed with the run, or somebody's, by its address."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from contextlib import suppress
+from typing import Any, Final
+
+import dask
+from distributed import Client, LocalCluster
+from distributed.comm import parse_address
+from distributed.comm.registry import get_backend
+from distributed.security import Security
+
+from pipeloom.errors import UsageError
+from pipeloom.text import first_line
+
+CONNECT_S: Final = 3.0
+CLOSE_S: Final = 3.0
+_LOGGERS: Final = ("distributed", "distributed.client", "bokeh", "tornado", "tornado.application")
+"""Each of these writes to stderr by a handler of its own, as Dask sets them up."""
+
+_log = logging.getLogger("pipeloom.dask")
+
+
+class _Quiet(logging.Handler):
+    """Sends what Dask logs to the log `pipeloom.dask`, where it is a detail: the run tells what it means for tasks."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Pass a record on."""
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug("%s: %s", record.name, record.getMessage())
+
+
+class Silence:
+    """Keeps Dask's loggers from the screen, for as long as somebody needs that."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._before: dict[str, list[logging.Handler]] = {}
+
+    def start(self) -> None:
+        """Take the loggers' own handlers away."""
+        with self._lock:
+            self._users += 1
+            if self._users == 1:
+                for name in _LOGGERS:
+                    logger = logging.getLogger(name)
+                    self._before[name] = logger.handlers
+                    logger.handlers = [_Quiet()]
+
+    def stop(self) -> None:
+        """Give them back, when nobody needs the silence any more."""
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                for name, handlers in self._before.items():
+                    logging.getLogger(name).handlers = handlers
+
+
+silence: Final = Silence()
+
+
+class Cluster:
+    """A client, and the cluster behind it if it is our own."""
+
+    def __init__(self, address: str | None, workers: int) -> None:
+        """Start a cluster of `workers` processes on this machine, or connect to the one at `address`.
+
+        Raises `UsageError` when that cannot be done.
+        """
+        silence.start()
+        self._local: LocalCluster | None = None
+        self.pids: set[int] = set()
+        """Processes of our own cluster's workers."""
+        try:
+            self.client = self._start(workers) if address is None else _connect(address)
+        except BaseException:
+            self._close_local()
+            silence.stop()
+            raise
+        self.address: str = self.client.scheduler.address
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the cluster was started by us, and ends with us."""
+        return self._local is not None
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether there is a scheduler to talk to."""
+        return bool(self.client.status == "running")
+
+    def scale(self, workers: int) -> None:
+        """Have at least so many workers, if the cluster is our own."""
+        if self._local is not None and workers > len(self._local.worker_spec):
+            self._local.scale(workers)
+
+    def info(self) -> dict[str, dict[str, Any]]:
+        """Return what the scheduler knows of its workers, by address; blocks for a round trip."""
+        found: dict[str, dict[str, Any]] = self.client.scheduler_info(n_workers=-1)["workers"]
+        return found
+
+    def close(self) -> None:
+        """Hang up, and end our own cluster; takes no longer than some seconds, whatever has become of it."""
+        closing = threading.Thread(target=self._close, name="pipeloom-dask-close", daemon=True)
+        closing.start()
+        closing.join(CLOSE_S)
+        self.client.status = "closed"  # else the garbage collector would close it, and wait for a loop that has ended
+        for pid in self.pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        silence.stop()
+
+    def _start(self, workers: int) -> Client:
+        # One failure: an attempt whose worker died is ours to run again, never the scheduler's.
+        settings = {"distributed.scheduler.allowed-failures": 0}
+        try:
+            with dask.config.set(settings):
+                self._local = LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    host="127.0.0.1",
+                    dashboard_address="127.0.0.1:0",
+                    silence_logs=logging.CRITICAL,
+                )
+            return Client(self._local, set_as_default=False, timeout=CONNECT_S)
+        except (RuntimeError, OSError, ValueError) as error:
+            guard = getattr(sys.modules["__main__"], "__file__", None)
+            hint = "; a script needs `if __name__ == '__main__':`" if guard else ""
+            why = first_line(error).rstrip(".")
+            raise UsageError(f"No Dask cluster could be started here: {why}{hint}.") from error
+
+    def _close(self) -> None:
+        with suppress(OSError, RuntimeError, TimeoutError):
+            self.client.close(timeout=CLOSE_S / 2)
+        self._close_local()
+
+    def _close_local(self) -> None:
+        if self._local is not None:
+            with suppress(OSError, RuntimeError, TimeoutError):
+                self._local.close(timeout=CLOSE_S / 2)
+
+
+def _connect(address: str) -> Client:
+    try:
+        _check_address(address)
+        client = Client(address, set_as_default=False, timeout=CONNECT_S, name="pipeloom")
+    except (OSError, ValueError, TypeError, RuntimeError, TimeoutError) as error:
+        why = first_line(_first_cause(error)).rstrip(".")
+        raise UsageError(f"There is no Dask scheduler to talk to at {address!r}: {why}.") from error
+    try:
+        _check_versions(client)
+    except BaseException:
+        client.close(timeout=CLOSE_S)
+        raise
+    return client
+
+
+def _check_address(address: str) -> None:
+    """Raise `ValueError` for what is no address.
+
+    A client that cannot even try would be closed by the garbage collector later, on whatever thread that is then.
+    """
+    scheme, place = parse_address(address)
+    get_backend(scheme)
+    if not place:
+        raise ValueError("it names no host and port")
+    if scheme == "tls" and not Security().get_connection_args("client").get("ssl_context"):
+        raise ValueError("Dask's configuration names no certificates (distributed.comm.tls)")
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _check_versions(client: Client) -> None:
+    """Raise `UsageError` unless the scheduler and every worker have this Python and this pipeloom."""
+    found = client.get_versions(packages=["pipeloom"])
+    mine = _versions(found["client"])
+    places = {"scheduler": found["scheduler"], **{f"worker {name}": one for name, one in found["workers"].items()}}
+    for place, one in places.items():
+        if (theirs := _versions(one)) != mine:
+            raise UsageError(
+                f"The Dask {place} has {_told(theirs)}, but this program is {_told(mine)}: install the same there."
+            )
+
+
+def _versions(found: dict[str, Any]) -> tuple[str, str | None]:
+    python = ".".join(found["host"]["python"].split(".")[:2])
+    return python, found["packages"].get("pipeloom")
+
+
+def _told(versions: tuple[str, str | None]) -> str:
+    python, pipeloom = versions
+    return f"Python {python} with {f'pipeloom {pipeloom}' if pipeloom else 'no pipeloom'}"

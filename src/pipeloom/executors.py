@@ -1,0 +1,27 @@
+"""What somebody needs who brings an executor of their own: see `docs/executors.md`."""
+
+from __future__ import annotations
+
+from pipeloom.engine.channel import WorkerChannel
+from pipeloom.engine.executors.base import (
+    Attempt,
+    Capabilities,
+    Executor,
+    Outcome,
+    OutcomeKind,
+    Reports,
+    WorkerInfo,
+)
+from pipeloom.engine.runner import run_worker
+
+__all__ = [
+    "Attempt",
+    "Capabilities",
+    "Executor",
+    "Outcome",
+    "OutcomeKind",
+    "Reports",
+    "WorkerChannel",
+    "WorkerInfo",
+    "run_worker",
+]
