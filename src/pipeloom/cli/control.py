@@ -14,6 +14,7 @@ import typer
 
 from pipeloom.cli.frame import (
     PIPELINE_HELP,
+    Address,
     Durability,
     DurabilityChoice,
     Executor,
@@ -94,6 +95,7 @@ def retry_command(
     json: Json = False,
     workers: Workers = None,
     executor: Executor = None,
+    address: Address = None,
     durability: Durability = DurabilityChoice.FULL,
     no_wal: NoWal = False,
     grace: Grace = 10.0,
@@ -133,6 +135,7 @@ def retry_command(
         source_of(pipeline),
         workers=workers,
         executor=executor,
+        address=address,
         durability=durability,
         no_wal=no_wal,
         no_store=False,
