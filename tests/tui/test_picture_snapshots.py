@@ -1,4 +1,4 @@
-"""What the screens that compare and draw look like: a made-up file, a clock that stands still, no path."""
+"""What the history looks like, and the screens that compare and draw: a made-up file, a clock that stands still."""
 
 from __future__ import annotations
 
@@ -70,6 +70,7 @@ def attempts(run: int, began: datetime, chance: random.Random) -> list[AttemptRo
                 duration_s=took, worker=f"worker-{worker + 1}", params=f'{{"month": {task % 12}, "source": "noaa-{run % 2}"}}',
                 result=None if failed else '{"rows": 31}', error_type="KeyError" if failed else None,
                 error='Traceback (most recent call last):\n  File "weather.py", line 41, in load\nKeyError: \'temp_max\'' if failed else None,
+                fingerprint="1a2b3c4d5e6f" if failed else None,
             )
         )  # fmt: skip
     return rows
@@ -153,6 +154,50 @@ def test_full(snap_compare: Any, full: Path, name: str, look: str, size: tuple[i
 @pytest.mark.parametrize("name", SCREENS)
 def test_empty(snap_compare: Any, empty: Path, name: str, size: tuple[int, int]) -> None:
     assert snap_compare(cockpit(empty, "dark"), terminal_size=size, run_before=showing(SCREENS[name](empty)))
+
+
+HISTORY: dict[str, tuple[str, ...]] = {
+    "attempts": (),
+    "tasks": ("g",),
+    "failures": ("g", "g"),
+    "runs": ("b", "down", "down"),
+    "detail": ("down", "down", "d"),
+    "slowest": ("f", "down", "down", "down", "down", "enter"),
+    "filters": ("f",),
+}
+
+
+def history(*keys: str) -> Callable[[Any], Awaitable[None]]:
+    async def before(pilot: Any) -> None:
+        await at_rest(pilot)
+        for pressed in keys:
+            await pilot.press(pressed)
+            await list_read(pilot)
+
+    return before
+
+
+async def list_read(pilot: Any) -> None:
+    """Wait until nothing is being read any more, whatever else waits."""
+    for _ in range(500):
+        await pilot.pause()
+        if not any(not worker.is_finished and worker.group != "default" for worker in pilot.app.workers):
+            await pilot.pause()
+            return
+        await pilot.pause(0.01)
+    raise AssertionError("something is still being read")
+
+
+@pytest.mark.parametrize(("look", "size"), LOOKS, ids=[f"{look}-{size[0]}x{size[1]}" for look, size in LOOKS])
+@pytest.mark.parametrize("state", HISTORY)
+def test_history(snap_compare: Any, full: Path, state: str, look: str, size: tuple[int, int]) -> None:
+    assert snap_compare(cockpit(full, look), terminal_size=size, run_before=history(*HISTORY[state]))
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("state", ["attempts", "tasks", "failures", "runs"])
+def test_empty_history(snap_compare: Any, empty: Path, state: str, size: tuple[int, int]) -> None:
+    assert snap_compare(cockpit(empty, "dark"), terminal_size=size, run_before=history(*HISTORY[state]))
 
 
 def test_timeline_close_up(snap_compare: Any, full: Path) -> None:

@@ -94,12 +94,12 @@ def history_columns() -> list[Column[AttemptRow]]:
     return [
         Column("run", "Run", lambda row, ctx: cell(row.run_id, ctx.style("table--muted")), 5, justify="right"),
         Column("id", "ID", _task_id, 5, justify="right", hide_below=90),
-        Column("task", "Task", _name, 20, share=3, max_width=44),
+        Column("task", "Task", _name, 18, share=3, max_width=44),
         Column("status", "Status", _status, 13),
         Column("try", "Try", lambda row, ctx: cell(row.attempt, ctx.style("table--muted")), 3, justify="right"),
         Column("started", "Started", _started, 11, share=2, max_width=_WHOLE_TIME),
         Column("elapsed", "Time", _elapsed, 7, justify="right"),
-        Column("message", "Message", _message, 10, share=4),
+        Column("message", "Message", _message, 8, share=4),
     ]
 
 
