@@ -155,6 +155,15 @@ def test_times_on_an_axis_reach_the_longest_and_are_few(longest: float, most: in
     assert 2 <= len(ticks) <= max(most, 2)
 
 
+def test_axes_have_round_marks_and_as_many_as_they_may() -> None:
+    assert time_ticks(5.6, 8) == [0, 1, 2, 3, 4, 5, 6]
+    assert time_ticks(80, 5) == [0, 20, 40, 60, 80]
+    assert time_ticks(100_000, 6) == [0, 21_600, 43_200, 64_800, 86_400, 108_000]
+    assert count_ticks(7, 5) == [0, 2, 4, 6, 8]
+    assert log_ticks(0.3, 4, 9) == [0.2, 0.5, 1, 2, 5]
+    assert log_ticks(0.3, 4000, 9) == [0.1, 1, 10, 100, 1000, 10_000]
+
+
 @given(highest=st.integers(0, 10**7), most=st.integers(2, 20))
 def test_counts_on_an_axis_are_whole_and_reach_the_highest(highest: int, most: int) -> None:
     ticks = count_ticks(highest, most)

@@ -116,7 +116,7 @@ async def test_what_is_not_in_the_file_is_told(path: Path, screen: Any) -> None:
         app.push_screen(screen(path))
         await at_rest(app, pilot)
         assert "are not both in this file" in text_of(app)
-        await pilot.press("y", "f", "d", "down")
+        await pilot.press("y", "f", "d", "j")
         await pilot.press("escape")
 
 

@@ -43,8 +43,8 @@ class CompareAttemptsScreen(PictureScreen[None, AttemptSides]):
     """Facts in two columns, then what differs in the texts."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        key("up,k", "scroll(-1)", "Up", "Show what is above.", "attempts.up", footer=False),
-        key("down,j", "scroll(1)", "Down", "Show what is below.", "attempts.down", footer=False),
+        key("k", "scroll(-1)", "Up", "Show what is above.", "attempts.up", footer=False),
+        key("j", "scroll(1)", "Down", "Show what is below.", "attempts.down", footer=False),
         *PICTURE_KEYS,
     ]
 
