@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from pipeloom.engine.commands import CommandResult, EngineLoad
 from pipeloom.engine.control import spool
 from pipeloom.engine.control.client import ControlClient
+from pipeloom.engine.control.desk import ControlDesk
 from pipeloom.engine.control.request import (
     MAX_ATTEMPTS,
     Reply,
@@ -123,7 +124,8 @@ def test_every_command_reaches_the_engine(bench: Any, held: Any, client: Control
     client.resume()
     assert not client.load().paused
     assert client.set_workers(1) == 1
-    assert held.load() == client.load()
+    load = client.load()
+    assert (load.workers, load.busy, load.waiting, load.paused) == (1, 1, 2, False)
     assert client.abandon([1]).refused == {1: "only an attempt that was asked to stop can be abandoned"}
     assert client.retry([1]).refused == {1: "it has not ended yet"}
     held.close(0.0)
@@ -453,19 +455,19 @@ def test_the_last_answer_can_be_fetched_before_the_spool_goes(
     assert not folder.exists()
 
 
-def test_what_is_asked_while_the_run_is_closed_is_refused(
-    held: Any, folder: Path, wait_for: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pipeloom.engine.control.desk._FETCH_S", 20.0)
-    put(folder)
-    wait_for((folder / f"{ID}.answer").exists)
-    closing = threading.Thread(target=held._desk.stop)
-    held._desk._stopped.set()
-    put(folder, request(id=str(uuid.UUID(int=1))), f"{uuid.UUID(int=1)}.request")
-    closing.start()
-    assert answer(folder, wait_for, str(uuid.UUID(int=1))).refusal == "The run is being closed."
-    answer(folder, wait_for)
-    closing.join(20)
+def test_what_is_still_asked_when_the_run_is_closed_is_refused(bench: Any, gate: Any, tmp_path: Path) -> None:
+    engine = bench.engine(lambda task, q: gate.pass_through(), 1)
+    engine.start()
+    gate.await_arrival()
+    told: list[Any] = []
+    desk = ControlDesk(tmp_path / "other.db", engine, bench.clock, told.append)
+    spool.make_spool(tmp_path / "other.db.control")
+    put(tmp_path / "other.db.control")
+    desk._stopped.set()
+    desk._main()
+    assert [entry.answer for entry in told] == ["refused: The run is being closed."]
+    assert engine.load().busy == 1
+    assert not (tmp_path / "other.db.control").exists()
 
 
 def test_nobody_is_asked_when_nobody_runs(tmp_path: Path) -> None:
