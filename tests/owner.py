@@ -1,7 +1,7 @@
 """Owns a file and does what a test tells it, through files in the folder: `python owner.py FOLDER TASKS [OPTION …]`.
 
 Task 1 goes on when the file `go-1` is there, all do when `go` is; it then fails if there is a `fail-1`. The engine is
-closed when there is a `close`. `started` (two tasks run) and `closed` say how far the owner is. Options: `no-store`, `stubborn`.
+closed when there is a `close`, with `go` when the tasks have ended. `started` (two tasks run) and `closed` say how far the owner is. Options: `no-store`, `stubborn`.
 """
 
 import sys
@@ -49,6 +49,8 @@ def main() -> None:
         pause.wait(0.005)
     (FOLDER / "started").touch()
     await_any("close")
+    if (FOLDER / "go").exists():
+        engine.wait(30)
     engine.close(0.1)
     (FOLDER / "closed").touch()
 

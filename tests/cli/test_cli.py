@@ -258,3 +258,9 @@ def test_who_only_reads_runs_nothing(run: Any, folder: Path, given: tuple[str, .
     assert done.returncode == 2
     assert done.stderr == "pipeloom: With --read-only nothing is run: leave the pipeline out.\n"
     assert not (folder / "etl.db").exists()
+
+
+def test_who_only_reads_cannot_control(run: Any, folder: Path) -> None:
+    done = run("pipeloom-tui", "etl.db", "--read-only", "--control")
+    assert done.returncode == 2
+    assert done.stderr == "pipeloom: Give either --read-only or --control, not both.\n"

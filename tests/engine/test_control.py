@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from pipeloom.engine.commands import CommandResult, EngineLoad
 from pipeloom.engine.control import spool
 from pipeloom.engine.control.client import ControlClient
+from pipeloom.engine.control.desk import ControlDesk
 from pipeloom.engine.control.request import (
     MAX_ATTEMPTS,
     Reply,
@@ -123,7 +124,8 @@ def test_every_command_reaches_the_engine(bench: Any, held: Any, client: Control
     client.resume()
     assert not client.load().paused
     assert client.set_workers(1) == 1
-    assert held.load() == client.load()
+    load = client.load()
+    assert (load.workers, load.busy, load.waiting, load.paused) == (1, 1, 2, False)
     assert client.abandon([1]).refused == {1: "only an attempt that was asked to stop can be abandoned"}
     assert client.retry([1]).refused == {1: "it has not ended yet"}
     held.close(0.0)
@@ -379,7 +381,8 @@ def test_what_was_asked_of_a_dead_owner_is_not_carried_out_for_the_next(bench: A
 @pytest.mark.parametrize("what", ["link", "file", "shared"])
 def test_a_run_goes_on_without_control_where_the_spool_is_not_its_own(bench: Any, folder: Path, what: str) -> None:
     if what == "link":
-        (folder.parent / "elsewhere").mkdir()
+        (folder.parent / "elsewhere").mkdir(mode=0o700)
+        (folder.parent / "elsewhere" / "precious").touch()
         folder.symlink_to(folder.parent / "elsewhere")
     elif what == "file":
         folder.touch()
@@ -389,6 +392,7 @@ def test_a_run_goes_on_without_control_where_the_spool_is_not_its_own(bench: Any
     engine = bench.run(lambda task, q: None)
     assert engine.summary().ok
     assert os.path.lexists(folder)
+    assert what != "link" or (folder / "precious").exists()
 
 
 def test_a_spool_that_was_removed_is_made_again(held: Any, client: ControlClient, folder: Path, wait_for: Any) -> None:
@@ -436,14 +440,34 @@ def test_an_idle_desk_looks_at_nothing_but_the_directory(
     assert listed == []
 
 
-def test_the_last_answer_is_fetched_before_the_spool_goes(bench: Any, held: Any, client: ControlClient) -> None:
-    results: list[Any] = []
-    asking = threading.Thread(target=lambda: results.append(client.cancel([1, 2, 3])))
-    asking.start()
-    bench.recorder.wait_for_status("cancelled", 3)
-    held.close(0.0)
-    asking.join(20)
-    assert results[0].accepted == (1, 2, 3)
+def test_the_last_answer_can_be_fetched_before_the_spool_goes(
+    held: Any, folder: Path, wait_for: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeloom.engine.control.desk._FETCH_S", 20.0)
+    put(folder)
+    wait_for((folder / f"{ID}.answer").exists)
+    closing = threading.Thread(target=held.close, args=(0.0,))
+    closing.start()
+    closing.join(0.3)
+    assert closing.is_alive()
+    assert answer(folder, wait_for).result.accepted == (1,)
+    closing.join(20)
+    assert not folder.exists()
+
+
+def test_what_is_still_asked_when_the_run_is_closed_is_refused(bench: Any, gate: Any, tmp_path: Path) -> None:
+    engine = bench.engine(lambda task, q: gate.pass_through(), 1)
+    engine.start()
+    gate.await_arrival()
+    told: list[Any] = []
+    desk = ControlDesk(tmp_path / "other.db", engine, bench.clock, told.append)
+    spool.make_spool(tmp_path / "other.db.control")
+    put(tmp_path / "other.db.control")
+    desk._stopped.set()
+    desk._main()
+    assert [entry.answer for entry in told] == ["refused: The run is being closed."]
+    assert engine.load().busy == 1
+    assert not (tmp_path / "other.db.control").exists()
 
 
 def test_nobody_is_asked_when_nobody_runs(tmp_path: Path) -> None:

@@ -235,7 +235,8 @@ class Writer:
         self._ledger.drop_logs(logs.drops)
         if run is not None:
             self._ledger.update_run(run)
-        self._ledger.insert_commands(self._run.id, [astuple(command) for command in commands])
+        if commands:
+            self._ledger.insert_commands(self._run.id, [astuple(command) for command in commands])
         self._ledger.beat(self._run.id, stamp(now))
         self._finish_transaction()
         self._identity.check()

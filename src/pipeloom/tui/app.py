@@ -314,10 +314,10 @@ class PipeloomApp(App[None]):
     @on(RunFollowed)
     def _follow_run(self, event: RunFollowed) -> None:
         self.is_viewer = True
-        self.refresh_bindings()
         if self._may_control:
             self._client = ControlClient(self.db_path, event.run_id)
             self._learn_load(self._client)
+        self.refresh_bindings()
         if event.sink is not self.sink:
             self._show_next_run(event)
 
@@ -378,15 +378,15 @@ class PipeloomApp(App[None]):
         return None if self._client is None else self._client.known_load
 
     async def ask(self, command: Callable[[], T]) -> T | None:
-        """Return what a command to `controls` answers; None when another process does not, which is told."""
-        if self.engine is not None:
-            return command()
-        async with self._asking:
-            try:
+        """Return what a command to `controls` answers; None when it is refused or not answered, which is told."""
+        try:
+            if self.engine is not None:
+                return command()
+            async with self._asking:
                 return await asyncio.to_thread(command)
-            except PipeloomError as error:
-                self.tell(str(error), problem=True)
-                return None
+        except PipeloomError as error:
+            self.tell(str(error), problem=True)
+            return None
 
     @work
     async def _learn_load(self, client: ControlClient) -> None:
