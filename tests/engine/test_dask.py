@@ -265,9 +265,7 @@ def test_dask_is_loaded_by_nobody_who_does_not_ask_for_it(tmp_path: Path) -> Non
     assert not {"dask", "distributed", "cloudpickle", "tornado"} & set(done.stdout.split())
 
 
-def test_a_cluster_of_our_own_grows_keeps_to_this_machine_and_leaves_nothing(
-    bench: Any, wait_for: Any, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_cluster_of_our_own_grows_keeps_to_this_machine_and_leaves_nothing(bench: Any, wait_for: Any) -> None:
     handlers = logging.getLogger("distributed").handlers
     pipeline = pipeline_at("", jobs.wait, 3, workers=1)
     pipeline.address = None
@@ -285,13 +283,42 @@ def test_a_cluster_of_our_own_grows_keeps_to_this_machine_and_leaves_nothing(
     assert sorted(number for one in engine.workers() for number in one.attempts) == [1, 2]
     assert first.memory
     (pid, other) = (value for (value,) in bench.rows("SELECT value FROM notes"))
-    os.kill(pid, signal.SIGKILL)  # which Dask has a lot to say about
+    os.kill(pid, signal.SIGKILL)
     bench.recorder.wait_for_status("error", bench.rows("SELECT task_id FROM notes WHERE value=?", pid)[0][0])
     engine.close(1.0)
     for number in (pid, other):
         wait_for(lambda number=number: not Path(f"/proc/{number}").exists())
     assert logging.getLogger("distributed").handlers == handlers
-    assert capfd.readouterr() == ("", "")
+
+
+def test_what_dask_has_to_say_of_a_dead_worker_reaches_nobodys_screen(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os\nfrom pipeloom import TaskDef, run_pipeline\n"
+        "def work(task, q):\n    print('printed')\n    os.write(1, b'') if task.task_id > 1 else os._exit(1)\n"
+        "if __name__ == '__main__':\n    tasks = [TaskDef(number, 'a') for number in range(1, 5)]\n"
+        "    print(run_pipeline('etl.db', tasks, worker_fn=work, workers=2, executor='dask', ui='none').failed[0].error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout.startswith("WorkerLost: worker tcp://127.0.0.1:")
+    assert (done.stdout.count("\n"), done.stderr) == (1, "")
+
+
+def test_dasks_loggers_are_silent_while_a_run_goes_on_and_what_they_say_is_in_our_log() -> None:
+    code = (
+        "import logging\nfrom pipeloom.engine.executors.dask_cluster import silence\n"
+        "names = ('distributed', 'distributed.client', 'distributed.scheduler', 'tornado.application', 'bokeh')\n"
+        "ours, kept = logging.getLogger('pipeloom.dask'), []\n"
+        "ours.setLevel(logging.DEBUG)\nours.propagate = False\nours.addHandler(logging.NullHandler())\n"
+        "ours.addFilter(lambda record: kept.append(record) or True)\n"
+        "silence.start()\nsilence.start()\nsilence.stop()\n"
+        "for name in names:\n    logging.getLogger(name).critical('noise of %s', name)\n"
+        "silence.stop()\nlogging.getLogger('distributed').critical('back')\nprint(len(kept))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert (done.stdout, done.stderr.count("\n"), "back" in done.stderr) == ("5\n", 1, True), done.stderr
 
 
 def listening_elsewhere(pid: int) -> list[str]:

@@ -37,7 +37,7 @@ class WorkersDialog(ModalScreen[None]):
     class Read(Message):
         """The workers have been asked for."""
 
-        shown: Content
+        workers: Sequence[WorkerInfo]
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,W", "dismiss", "Close", tooltip="Close the workers.", id="workers.close"),
@@ -64,11 +64,11 @@ class WorkersDialog(ModalScreen[None]):
 
     @work(thread=True, exclusive=True, group="workers")
     def _update(self) -> None:
-        self.post_message(self.Read(workers_content(self._read(), self._name_of)))
+        self.post_message(self.Read(self._read()))
 
     @on(Read)
     def _show(self, event: Read) -> None:
-        self.query_one("#workers", Static).update(event.shown)
+        self.query_one("#workers", Static).update(workers_content(event.workers, self._name_of))
 
 
 def workers_content(workers: Sequence[WorkerInfo], name_of: Callable[[int], str]) -> Content:
