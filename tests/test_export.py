@@ -19,8 +19,9 @@ from pipeloom.filters import Filter, parse
 from pipeloom.messages import TaskId
 from pipeloom.status import Status
 from pipeloom.store.connect import close_writer, open_writer
-from pipeloom.store.history import History, Sort
+from pipeloom.store.history import History
 from pipeloom.store.ledger import Ledger
+from pipeloom.store.paging import Sort
 from pipeloom.store.rows import AttemptRow
 
 EVERYTHING = Filter()

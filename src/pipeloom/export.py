@@ -17,7 +17,8 @@ from typing import Any, Final, TextIO
 
 from pipeloom.errors import StoreError, UsageError
 from pipeloom.filters import Filter
-from pipeloom.store.history import NEWEST, History, Sort, walk
+from pipeloom.store.history import History, walk
+from pipeloom.store.paging import NEWEST, Sort
 from pipeloom.store.rows import AttemptRow
 from pipeloom.text import clean
 

@@ -21,7 +21,8 @@ from screen_probe import Probe
 from pipeloom.filters import parse
 from pipeloom.store.connect import close_writer, open_writer
 from pipeloom.store.failure_groups import failure_groups
-from pipeloom.store.history import SORTABLE, History, Sort
+from pipeloom.store.history import History
+from pipeloom.store.paging import SORTABLE, Sort
 from pipeloom.store.tasks import task_names, task_stats
 from pipeloom.tui.paged import load_pages
 from pipeloom.tui.queries import AttemptsQuery, RunsQuery

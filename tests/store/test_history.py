@@ -20,8 +20,9 @@ from pipeloom.messages import TaskDef
 from pipeloom.pipeline import Pipeline
 from pipeloom.status import Status
 from pipeloom.store.connect import close_writer, open_writer
-from pipeloom.store.history import NEWEST, OLDEST, History, Sort, key_of, walk
+from pipeloom.store.history import History, walk
 from pipeloom.store.ledger import Ledger
+from pipeloom.store.paging import NEWEST, OLDEST, Sort, key_of
 from pipeloom.store.rows import AttemptRow, Past
 
 SORTS = [

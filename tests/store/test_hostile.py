@@ -24,9 +24,10 @@ from pipeloom.filters import Filter, parse
 from pipeloom.status import RunStatus, Status
 from pipeloom.store.connect import close_writer, open_writer
 from pipeloom.store.figures import counts_of_runs, open_tasks, runs_with, tasks_of_run
-from pipeloom.store.history import History, Sort, walk
+from pipeloom.store.history import History, walk
 from pipeloom.store.inspect import FileKind, inspect
 from pipeloom.store.ledger import Ledger
+from pipeloom.store.paging import Sort
 from pipeloom.store.prune import Policy, plan, prune
 from pipeloom.store.recovery import recover
 from pipeloom.store.rows import AttemptRow, RunRow

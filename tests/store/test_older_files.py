@@ -19,9 +19,10 @@ from pipeloom.failures import fingerprint
 from pipeloom.filters import parse
 from pipeloom.status import RunStatus, Status
 from pipeloom.store.connect import close_writer, open_writer
-from pipeloom.store.history import History, Sort, walk
+from pipeloom.store.history import History, walk
 from pipeloom.store.inspect import FileKind, inspect
 from pipeloom.store.owner import OwnerLock
+from pipeloom.store.paging import Sort
 from pipeloom.store.recovery import recover
 from pipeloom.store.rows import AttemptRow
 

@@ -10,8 +10,9 @@ import pytest
 from pipeloom.filters import parse
 from pipeloom.status import Status
 from pipeloom.store.connect import close_writer, open_writer
-from pipeloom.store.history import NEWEST, History, Sort
+from pipeloom.store.history import History
 from pipeloom.store.ledger import Ledger
+from pipeloom.store.paging import NEWEST, Sort
 from pipeloom.store.rows import AttemptRow
 from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.paged import KEPT_PAGES, PagedSource, Picture, load_pages

@@ -15,7 +15,8 @@ from pipeloom.memory import remember_pipeline
 from pipeloom.messages import TaskDef
 from pipeloom.pipeline import Pipeline
 from pipeloom.status import Status
-from pipeloom.store.history import NEWEST, History, Sort
+from pipeloom.store.history import History
+from pipeloom.store.paging import NEWEST, Sort
 from pipeloom.store.runs import task_counts
 from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.screens.history import HistoryScreen

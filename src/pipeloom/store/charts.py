@@ -44,7 +44,7 @@ def task_points(history: History, name: str) -> list[TaskPoint]:
     """
     return [
         TaskPoint(
-            number, int(values.number(run_id) or 0), int(values.number(attempt) or 1), values.status(status),
+            number, int(values.number(run_id) or 0), values.attempt_number(attempt), values.status(status),
             values.text(started_at), values.number(duration_s),
         )
         for number, run_id, attempt, status, started_at, duration_s in reversed(history.rows(sql, [name, ATTEMPTS]))

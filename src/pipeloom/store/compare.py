@@ -136,7 +136,7 @@ SELECT task_id, duration_s FROM task_runs WHERE run_id = ? AND status = 'done' A
 def _standings(history: History, run_id: int) -> list[Standing]:
     return [
         Standing(
-            row, values.task_id(task_id), values.text(name), int(values.number(attempt) or 1), values.status(status),
+            row, values.task_id(task_id), values.text(name), values.attempt_number(attempt), values.status(status),
             values.number(duration_s),
         )
         for row, task_id, name, attempt, status, duration_s in history.rows(_STANDINGS, [run_id])

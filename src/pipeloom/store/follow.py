@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 from pipeloom.errors import StoreError
 from pipeloom.status import ACTIVE, FINAL, WAITING, RunStatus, Status
+from pipeloom.store import values
 from pipeloom.store.history import History
 from pipeloom.store.inspect import FileKind
 from pipeloom.store.rows import AttemptRow, RunRow
@@ -30,9 +30,6 @@ _MESSAGE_LIMIT: Final = 500
 _LEFT_OUT: Final = frozenset({"result", "error", "params"})
 """What may be long is read for the one attempt that is looked at (see `History.attempt`)."""
 _TEXTS: Final = {"name": _MESSAGE_LIMIT, "message": _MESSAGE_LIMIT}
-_NUMBERS: Final = frozenset({"progress", "step", "total", "duration_s"})
-_RUN_COLUMNS: Final = tuple(field.name for field in fields(RunRow))
-_RUN_NUMBERS: Final = frozenset({"workers", "parent_run_id", "pid"})
 
 _ACTIVE_SQL: Final = "'running','cancelling'"
 _WAITING_SQL: Final = "'queued','retrying'"
@@ -175,7 +172,7 @@ class FollowedRun:
     def _is_wrong(self) -> bool:
         """Tell whether the file has other numbers than what was told adds up to."""
         sql = "SELECT status, count(*) FROM task_runs WHERE run_id = ? GROUP BY status"
-        counted = {_status(status): count for status, count in self._history.rows(sql, [self.run_id])}
+        counted = {values.status(status): count for status, count in self._history.rows(sql, [self.run_id])}
         return counted != {status: count for status, count in self._counts.items() if count}
 
     def _statuses(self, ids: Sequence[int]) -> list[tuple[int, str]]:
@@ -196,7 +193,7 @@ class FollowedRun:
 
     def _take(self, found: Iterable[tuple[Any, ...]]) -> list[AttemptRow]:
         """Note where the attempts stand."""
-        rows = [_attempt(values) for values in found]
+        rows = [values.attempt_row(one) for one in found]
         for row in rows:
             before = self._open.pop(row.id, None)
             if before is not None:
@@ -215,8 +212,8 @@ class FollowedRun:
 
 def read_run(history: History, run_id: int) -> RunRow | None:
     """Return the row of a run."""
-    rows = history.rows(f"SELECT {', '.join(_RUN_COLUMNS)} FROM pipeline_runs WHERE id = ?", [run_id])
-    return _run(rows[0]) if rows else None
+    rows = history.rows(f"SELECT {', '.join(values.RUN_COLUMNS)} FROM pipeline_runs WHERE id = ?", [run_id])
+    return values.run_row(rows[0]) if rows else None
 
 
 def _column(name: str) -> str:
@@ -231,43 +228,3 @@ _STATUS_OF: Final = "SELECT id, status FROM task_runs WHERE id IN"
 
 def _id(rows: list[tuple[Any, ...]]) -> int | None:
     return rows[0][0] if rows and isinstance(rows[0][0], int) else None
-
-
-def _status(value: Any) -> Status:
-    return Status(value) if value in set(Status) else Status.INTERRUPTED
-
-
-def _text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else str(value)[:_MESSAGE_LIMIT]
-
-
-def _number(value: Any) -> float | None:
-    return value if isinstance(value, (int, float)) and math.isfinite(value) else None
-
-
-def _attempt(values: tuple[Any, ...]) -> AttemptRow:
-    """Return a row whatever the file holds: a value of the wrong type becomes none."""
-    row: dict[str, Any] = {
-        name: _number(value) if name in _NUMBERS else _text(value)
-        for name, value in zip(AttemptRow._fields, values, strict=True)
-    }
-    id_, run_id, task_id, attempt = values[:4]
-    row |= {"id": id_, "run_id": run_id, "attempt": attempt if isinstance(attempt, int) else 1}
-    row |= {"name": row["name"] or "", "message": row["message"] or "", "status": _status(row["status"])}
-    row["task_id"] = task_id if isinstance(task_id, (int, str)) else str(task_id)
-    if row["progress"] is not None:
-        row["progress"] = min(max(row["progress"], 0.0), 1.0)
-    return AttemptRow(**row)
-
-
-def _run(values: tuple[Any, ...]) -> RunRow:
-    row: dict[str, Any] = {
-        name: (value if isinstance(value, int) else None) if name in _RUN_NUMBERS else _text(value)
-        for name, value in zip(_RUN_COLUMNS, values, strict=True)
-    }
-    row |= {"id": values[0], "pipeline": row["pipeline"] or "", "started_at": row["started_at"] or ""}
-    row |= {
-        "executor": row["executor"] or "",
-        "status": RunStatus(row["status"]) if row["status"] in set(RunStatus) else RunStatus.INTERRUPTED,
-    }
-    return RunRow(**row)

@@ -187,7 +187,7 @@ def _block(row: tuple[Any, ...], start: float, began: float, now: float) -> Bloc
         took = values.number(row[7])
         end = now if took is None else start + took
     return Block(
-        row[0], values.task_id(row[1]), values.text(row[2]), int(values.number(row[3]) or 1), status, start - began,
+        row[0], values.task_id(row[1]), values.text(row[2]), values.attempt_number(row[3]), status, start - began,
         max(end, start + _LEAST_S) - began,
     )  # fmt: skip
 

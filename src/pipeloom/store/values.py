@@ -1,22 +1,41 @@
-"""Values as a file from anywhere may hold them, made into what they should be."""
+"""Values and rows as a file from anywhere may hold them, made into what they should be."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import fields
+from typing import Any, Final
 
 from pipeloom.messages import TaskId
-from pipeloom.status import Status
+from pipeloom.status import RunStatus, Status
+from pipeloom.store.rows import AttemptRow, RunRow
+
+TEXT_LIMIT: Final = 1 << 16
+RUN_COLUMNS: Final = tuple(field.name for field in fields(RunRow))
+
+OPTIONAL_TEXTS: Final = (
+    "queued_at", "due_at", "started_at", "finished_at", "result", "error_type", "error", "params", "worker",
+    "fingerprint",
+)  # fmt: skip
+"""Columns of an attempt that hold a text or nothing."""
+_NUMBERS: Final = ("step", "total", "duration_s")
+_OPTIONAL_RUN_TEXTS: Final = ("source", "host", "process_started_at", "heartbeat_at", "finished_at")
+_RUN_INTEGERS: Final = ("workers", "parent_run_id", "pid")
 
 
 def text(value: Any) -> str:
     """Return text; "" for none."""
-    return value if isinstance(value, str) else "" if value is None else str(value)
+    return value if isinstance(value, str) else "" if value is None else str(value)[:TEXT_LIMIT]
+
+
+def optional_text(value: Any) -> str | None:
+    """Return text, or None for none."""
+    return None if value is None else text(value)
 
 
 def number(value: Any) -> float | None:
     """Return a finite number, or None."""
-    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
+    return value if isinstance(value, (int, float)) and math.isfinite(value) else None
 
 
 def status(value: Any) -> Status:
@@ -27,3 +46,42 @@ def status(value: Any) -> Status:
 def task_id(value: Any) -> TaskId:
     """Return the id of a task."""
     return value if isinstance(value, (int, str)) else text(value)
+
+
+def attempt_number(value: Any) -> int:
+    """Return which attempt of its task one is; the first, if that is not to be known."""
+    return int(number(value) or 1)
+
+
+def attempt_row(values: tuple[Any, ...]) -> AttemptRow:
+    """Return the row of an attempt: a value of the wrong type becomes none, an unknown status `interrupted`."""
+    row = dict(zip(AttemptRow._fields, values, strict=True))
+    progress = number(row["progress"])
+    checked: dict[str, Any] = {name: optional_text(row[name]) for name in OPTIONAL_TEXTS}
+    checked |= {name: number(row[name]) for name in _NUMBERS}
+    return AttemptRow(
+        id=row["id"],
+        run_id=int(number(row["run_id"]) or 0),
+        task_id=task_id(row["task_id"]),
+        attempt=attempt_number(row["attempt"]),
+        name=text(row["name"]),
+        status=status(row["status"]),
+        progress=None if progress is None else min(max(progress, 0.0), 1.0),
+        message=text(row["message"]),
+        **checked,
+    )
+
+
+def run_row(values: tuple[Any, ...]) -> RunRow:
+    """Return the row of a run, made of the values of `RUN_COLUMNS` likewise."""
+    row = dict(zip(RUN_COLUMNS, values, strict=True))
+    checked: dict[str, Any] = {name: optional_text(row[name]) for name in _OPTIONAL_RUN_TEXTS}
+    checked |= {name: row[name] if isinstance(row[name], int) else None for name in _RUN_INTEGERS}
+    return RunRow(
+        id=row["id"],
+        pipeline=text(row["pipeline"]),
+        status=RunStatus(row["status"]) if row["status"] in set(RunStatus) else RunStatus.INTERRUPTED,
+        started_at=text(row["started_at"]),
+        executor=text(row["executor"]),
+        **checked,
+    )

@@ -9,7 +9,8 @@ from typing import Final, Literal
 from pipeloom.filters import Filter
 from pipeloom.status import FINAL
 from pipeloom.store.failure_groups import FailureGroup, failure_groups
-from pipeloom.store.history import NEWEST, History, Sort, key_of
+from pipeloom.store.history import History
+from pipeloom.store.paging import NEWEST, Sort, key_of
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.store.runs import Counts, run_count, runs_after, task_counts
 from pipeloom.store.tasks import TaskStats, task_names, task_stats

@@ -19,7 +19,8 @@ from pipeloom.casefile import case_file
 from pipeloom.errors import PipeloomError
 from pipeloom.export import CLIPBOARD_LIMIT, ExportPlan, Format, check_target, clipboard_text, export, new_file
 from pipeloom.filters import Filter
-from pipeloom.store.history import NEWEST, History, Sort
+from pipeloom.store.history import History
+from pipeloom.store.paging import NEWEST, Sort
 from pipeloom.store.rows import AttemptRow
 from pipeloom.tui import format as fmt
 from pipeloom.tui.keys import key

@@ -15,7 +15,8 @@ from pipeloom.errors import StoreError
 from pipeloom.filters import Filter, parse
 from pipeloom.status import FINAL
 from pipeloom.store.failure_groups import FailureGroup
-from pipeloom.store.history import NEWEST, History, Sort
+from pipeloom.store.history import History
+from pipeloom.store.paging import NEWEST, Sort
 from pipeloom.store.rows import AttemptRow
 from pipeloom.store.tasks import TaskStats
 from pipeloom.tui import format as fmt

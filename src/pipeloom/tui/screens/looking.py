@@ -10,7 +10,7 @@ from textual.binding import BindingType
 from pipeloom.errors import PipeloomError
 from pipeloom.filters import Filter, attempts_filter, parse
 from pipeloom.store.failure_groups import FailureGroup
-from pipeloom.store.history import NEWEST, Sort
+from pipeloom.store.paging import NEWEST, Sort
 from pipeloom.store.rows import AttemptRow
 from pipeloom.store.tasks import TaskStats
 from pipeloom.tui.keys import key

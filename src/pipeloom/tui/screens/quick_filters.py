@@ -6,7 +6,7 @@ from typing import Final
 
 from textual import work
 
-from pipeloom.store.history import NEWEST, Sort
+from pipeloom.store.paging import NEWEST, Sort
 from pipeloom.tui.screens.table_screen import TableScreen
 from pipeloom.tui.settings import save_filter
 from pipeloom.tui.widgets.dialogs import Choice, ChoiceDialog, NameDialog
