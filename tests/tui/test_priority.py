@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from pipeloom.tui.pace import Pace
 from pipeloom.tui.priority import PatientSelector, priority_runner
 
 
@@ -44,14 +45,11 @@ def test_the_switch_interval_is_short_while_the_screen_is_there_and_as_before_af
     assert sys.getswitchinterval() == before
 
 
-async def test_what_was_committed_waits_while_keys_are_pressed(cockpit, synthetic) -> None:  # type: ignore[no-untyped-def]
-    async with cockpit.app.run_test(size=(120, 40)) as pilot:
-        await cockpit.settle(pilot)
-        app = cockpit.app
-        app._last_drain = app.key_pressed_s = app.monotonic()
-        assert app._drain_wait(app.monotonic()) == pytest.approx(0.25)
-        app._drain_took_s = 0.04
-        assert app._drain_wait(app.monotonic()) == pytest.approx(0.8)
-        assert app._drain_wait(app.monotonic() + 2) < 0
-        app.key_pressed_s = float("-inf")
-        assert app._drain_wait(app.monotonic()) == pytest.approx(0.16)
+def test_what_was_committed_waits_while_keys_are_pressed() -> None:
+    pace = Pace()
+    pace.began_s = now = 1_000.0
+    assert pace.wait_s(now, key_pressed_s=now) == pytest.approx(0.25)
+    pace.note_cost(0.04)
+    assert pace.wait_s(now, key_pressed_s=now) == pytest.approx(0.8)
+    assert pace.wait_s(now + 2, key_pressed_s=now) < 0
+    assert pace.wait_s(now, key_pressed_s=float("-inf")) == pytest.approx(0.16)

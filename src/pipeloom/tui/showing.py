@@ -1,0 +1,131 @@
+"""What was committed, on its way from the mailbox to the board and to the screens."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from textual import on
+from textual.app import App
+from textual.events import Event, Key
+from textual.signal import Signal
+
+from pipeloom.status import Status
+from pipeloom.store.rows import RunRow
+from pipeloom.text import clean
+from pipeloom.tui import format as fmt
+from pipeloom.tui.board import Board
+from pipeloom.tui.bridge import Committed, Delivery, UiSink, WriterFailed, WriterWaiting
+from pipeloom.tui.pace import Pace
+from pipeloom.tui.screens.live import LiveScreen
+
+_MANY: Final = 2_000
+_LONG_RUN_S: Final = 30.0
+
+
+class Showing(App[None]):
+    """Keeps the board of one run up to date, whoever runs it."""
+
+    def __init__(
+        self, *, clock: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__()
+        self.clock = clock
+        self.monotonic = monotonic
+        self.board = Board()
+        self.sink = UiSink(self.post_message)
+        self.commits: Signal[Delivery] = Signal(self, "commits")
+        self.pace = Pace()
+        self.key_pressed_s = float("-inf")
+        """When the last key was pressed, in monotonic seconds."""
+        self.failure: BaseException | None = None
+        self.signalled: int | None = None
+        """The signal that ended the program, if one did."""
+        self.left = threading.Event()
+        """Set when the screen is gone."""
+        self.is_viewer = False
+        """Whether the live screen shows, or may come to show, what another process runs."""
+        self._is_leaving = False
+        self._trouble = ""
+        """What stands in the way of the writer."""
+        self._wal_bytes = 0
+        self._frozen = 0
+        """Tasks that there were when the garbage collector was last told to leave everything alone."""
+
+    def tell(self, sentence: str, *, problem: bool = False) -> None:
+        """Show a toast."""
+        self.notify(clean(sentence), markup=False, severity="warning" if problem else "information")
+
+    async def on_event(self, event: Event) -> None:
+        """Note when keys are pressed, on their way to whoever they are for."""
+        if isinstance(event, Key):
+            self.key_pressed_s = self.monotonic()
+        await super().on_event(event)
+
+    @on(Committed)
+    def _fetch_soon(self) -> None:
+        """Fetch what was committed, but not more often than the eye can follow, nor so often that keys have to wait."""
+        wait = self.pace.wait_s(self.monotonic(), self.key_pressed_s)
+        if wait > 0:
+            self.set_timer(wait, self.fetch)
+        else:
+            self.fetch()
+
+    def fetch(self) -> None:
+        """Bring the board up to date and tell the screens."""
+        began = self.pace.began_s = self.monotonic()
+        delivery = self.sink.mailbox.drain()
+        self._wal_bytes = delivery.wal_bytes
+        before = self.board.run
+        self.board.apply(delivery.attempts, delivery.run, began)
+        seen_running = before is not None or not self.is_viewer
+        if delivery.run is not None and delivery.run.finished_at is not None and seen_running and not self._is_leaving:
+            self._announce_end(delivery.run)
+        self.commits.publish(delivery)
+        self._spare_collector()
+        self.call_after_refresh(self._note_cost, began)
+
+    def _spare_collector(self) -> None:
+        """Take the tasks, which stay, out of the garbage collector's sight: looking at all of them takes too long."""
+        if self.board.total() - self._frozen >= _MANY:
+            self._frozen = self.board.total()
+            gc.freeze()
+
+    def _note_cost(self, began: float) -> None:
+        """Learn how long it took from the fetch to the end of the paint, with all that came between."""
+        self.pace.note_cost(self.monotonic() - began)
+
+    def _announce_end(self, run: RunRow) -> None:
+        """Ring the bell and ask the terminal for a notice (OSC 9): nobody watches a long run to its end."""
+        took = fmt.seconds_since(run.started_at, self.clock())
+        if took is None or took < _LONG_RUN_S or self.signalled is not None:
+            return
+        counts = ", ".join(f"{count:,} {status}" for status in Status if (count := self.board.counts[status]))
+        self.bell()
+        if self._driver is not None:
+            self._driver.write(f"\x1b]9;pipeloom: run {run.id} is over: {counts}\x1b\\")
+
+    @on(WriterWaiting)
+    def _show_waiting(self, event: WriterWaiting) -> None:
+        self._trouble = "" if event.reason is None else f"waiting for the file: {event.reason}"
+        self.fetch()
+
+    @on(WriterFailed)
+    def _show_failure(self, event: WriterFailed) -> None:
+        self.failure = event.error
+        self._trouble = f"nothing more can be saved: {event.error}"
+        self.fetch()
+
+    async def _show_run(self, sink: UiSink) -> None:
+        """Let the live screen show another run, whose commits arrive in `sink`."""
+        self.board, self.sink, self._trouble = Board(), sink, ""
+        shown = self.current_mode == "live"
+        if shown:
+            self.switch_mode("history")
+        await self.remove_mode("live")
+        self.add_mode("live", LiveScreen)
+        if shown:
+            self.switch_mode("live")
