@@ -156,15 +156,17 @@ def _folded(text: str) -> str:
 
 def _contains(columns: tuple[str, ...], value: str) -> Built:
     wanted = _folded(value)
-    # Twice as fast as instr(lower(...)), which makes a copy of each text.
-    sql = " OR ".join(f"coalesce({name} LIKE ? ESCAPE '\\', 0)" for name in columns)
+    pattern = value.translate(_LIKE_ESCAPES)
+    # Twice as fast as instr(lower(...)), which makes a copy of each text; faster still where nothing is escaped.
+    like = "LIKE ?" if pattern == value else "LIKE ? ESCAPE '\\'"
+    sql = " OR ".join(f"{name} {like}" for name in columns)
 
     def test(row: AttemptRow) -> bool:
         return any(wanted in _folded(getattr(row, name) or "") for name in columns)
 
     if not wanted:
         return "1", (), lambda _row: True
-    return f"({sql})", (f"%{value.translate(_LIKE_ESCAPES)}%",) * len(columns), test
+    return f"({sql})", (f"%{pattern}%",) * len(columns), test
 
 
 def _one_of(column: str, values: Sequence[Any], key: Callable[[Any], Any] = lambda value: value) -> Built:

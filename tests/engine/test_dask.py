@@ -291,21 +291,6 @@ def test_a_cluster_of_our_own_grows_keeps_to_this_machine_and_leaves_nothing(ben
     assert logging.getLogger("distributed").handlers == handlers
 
 
-def test_what_dask_has_to_say_of_a_dead_worker_reaches_nobodys_screen(tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(
-        "import os\nfrom pipeloom import TaskDef, run_pipeline\n"
-        "def work(task, q):\n    print('printed')\n    os.write(1, b'') if task.task_id > 1 else os._exit(1)\n"
-        "if __name__ == '__main__':\n    tasks = [TaskDef(number, 'a') for number in range(1, 5)]\n"
-        "    print(run_pipeline('etl.db', tasks, worker_fn=work, workers=2, executor='dask', ui='none').failed[0].error)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.stdout.startswith("WorkerLost: worker tcp://127.0.0.1:")
-    assert (done.stdout.count("\n"), done.stderr) == (1, "")
-
-
 def test_dasks_loggers_are_silent_while_a_run_goes_on_and_what_they_say_is_in_our_log() -> None:
     code = (
         "import logging\nfrom pipeloom.engine.executors.dask_cluster import silence\n"

@@ -373,6 +373,7 @@ def test_a_process_that_dies_while_idle_is_replaced_unseen(processes: Rig, tmp_p
     os.kill(first, signal.SIGKILL)
     assert processes.run(2, jobs.touch, folder=str(tmp_path)).kind is OutcomeKind.OK
     assert int((tmp_path / "2").read_text()) != first
+    assert int((tmp_path / "1").read_text()) == first, "what has ended is not run again with its worker"
 
 
 def test_signals_to_the_whole_group_are_not_for_the_worker_processes(own: Rig) -> None:

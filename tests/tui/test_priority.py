@@ -50,6 +50,6 @@ def test_what_was_committed_waits_while_keys_are_pressed() -> None:
     pace.began_s = now = 1_000.0
     assert pace.wait_s(now, key_pressed_s=now) == pytest.approx(0.25)
     pace.note_cost(0.04)
-    assert pace.wait_s(now, key_pressed_s=now) == pytest.approx(0.8)
+    assert pace.wait_s(now, key_pressed_s=now) == pytest.approx(1.6)
     assert pace.wait_s(now + 2, key_pressed_s=now) < 0
     assert pace.wait_s(now, key_pressed_s=float("-inf")) == pytest.approx(0.16)

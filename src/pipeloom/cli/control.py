@@ -236,5 +236,7 @@ def _write(lines: Iterable[str]) -> None:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)  # the interpreter would fail over it once more when it ends
         os.close(null)
+        if isinstance(error, BrokenPipeError):
+            return  # who reads has seen enough
         tell(f"The output could not be written: {error.strerror}.")
         raise typer.Exit(Exit.UNSAVED) from error

@@ -8,9 +8,9 @@ DRAIN_S: Final = 0.05
 _KEYS_DRAIN_S: Final = 0.25
 """At most this often is the screen brought up to date; less often while keys are pressed, which come first."""
 _SHARE: Final = 4
-_KEYS_SHARE: Final = 20
+_KEYS_SHARE: Final = 40
 """Of its time, the screen spends at most one part in so many on what was committed."""
-_LONGEST_DRAIN_S: Final = 0.05
+_LONGEST_DRAIN_S: Final = 0.1
 _KEYS_S: Final = 1.0
 """For so long after a key, another is likely."""
 

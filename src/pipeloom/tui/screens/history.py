@@ -272,17 +272,25 @@ class HistoryScreen(Retrying, Looking, QuickFilters):
         self.app.remember("history.view", "" if self.view == VIEWS[0] else self.view)
         self._tick()
         if moves_focus:
-            self.call_after_refresh(self._focus_list)  # it cannot have the focus before it is seen
+            self._focus(self.current)
         self.reload(anew=True)
 
     def action_runs(self) -> None:
         """Go to the list of runs, or back from it; on a narrow screen it takes the place of the other."""
         goes = not self.runs.has_focus
         self.set_class(goes, "-runs")
-        if goes:
-            self.call_after_refresh(self.set_focus, self.runs)
+        self._focus(self.runs if goes else self.current)
+
+    def _focus(self, table: FileTable[Any]) -> None:
+        """Give a list the keys: at once, so that the next key is for it; one that is not seen yet as soon as it is."""
+        if table.region:
+            self.set_focus(table)
         else:
-            self.call_after_refresh(self._focus_list)
+            self.call_after_refresh(self._focus_unless_typing, table)
+
+    def _focus_unless_typing(self, table: FileTable[Any]) -> None:
+        if not self.filter_bar.has_focus_within:
+            self.set_focus(table)
 
     def action_step(self, lines: int) -> None:
         """Go to another run."""
@@ -321,12 +329,7 @@ class HistoryScreen(Retrying, Looking, QuickFilters):
         """Show the attempts of one task, or of one failure."""
         self.filter_bar.set(text)
         self.action_view("attempts")
-        self.call_after_refresh(self._focus_list)
-
-    def _focus_list(self) -> None:
-        """Give the list the keys, unless somebody has begun to type meanwhile."""
-        if not self.filter_bar.has_focus_within:
-            self.set_focus(self.current)
+        self._focus(self.attempts)
 
     def action_back(self) -> None:
         """Close the detail, then forget the run, then clear the filter."""
@@ -416,7 +419,7 @@ class HistoryScreen(Retrying, Looking, QuickFilters):
         place = await read(self.app.db_path, lambda file: file.count(where, after=attempt_id))
         self.attempts.look_for(AttemptsQuery(where), place)
         self.detail.display = True
-        self.call_after_refresh(self.set_focus, self.attempts)
+        self._focus(self.attempts)
 
     @on(VirtualTable.Highlighted)
     def follow(self) -> None:
