@@ -71,7 +71,33 @@ class ThemedApp(App[None]):
 
     def screen_text(self) -> str:
         """Return what is on the screen, a line of text per line."""
-        return "\n".join("".join(segment.text for segment in line) for line in self.screen._compositor.render_strips())
+        return text_of(self)
+
+
+def text_of(app: Any) -> str:
+    """What is on the screen, a line of text per line."""
+    return "\n".join("".join(segment.text for segment in line) for line in app.screen._compositor.render_strips())
+
+
+async def until(pilot: Any, condition: Callable[[], object]) -> None:
+    """Wait for something to come about."""
+    for _ in range(1500):
+        await pilot.pause()
+        if condition():
+            return
+        await pilot.pause(0.02)
+    raise AssertionError(f"it did not come to that:\n{text_of(pilot.app)}")
+
+
+async def at_rest(pilot: Any) -> None:
+    """Wait until nothing is being read any more, and all is painted; a read that was given up does not count."""
+    for _ in range(500):
+        await pilot.pause()
+        if all(worker.is_finished for worker in pilot.app.workers):
+            await pilot.pause()
+            return
+        await pilot.pause(0.01)
+    raise AssertionError("something is still being read")
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ import sys
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.tui.conftest import at_rest, text_of
 
 from pipeloom.status import RunStatus, Status
 from pipeloom.store.charts import Day
@@ -41,20 +41,6 @@ def make(path: Path, name: str = "load", *, status: Status = Status.DONE) -> Pat
     ledger.insert_attempts(rows)
     close_writer(connection)
     return path
-
-
-def text_of(app: Any) -> str:
-    return "\n".join("".join(segment.text for segment in line) for line in app.screen._compositor.render_strips())
-
-
-async def at_rest(pilot: Any) -> None:
-    for _ in range(500):
-        await pilot.pause()
-        if all(worker.is_finished for worker in pilot.app.workers):
-            await pilot.pause()
-            return
-        await pilot.pause(0.01)
-    raise AssertionError("something is still being read")
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])

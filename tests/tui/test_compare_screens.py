@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.tui.conftest import at_rest, text_of
 
 from pipeloom.status import RunStatus, Status
 from pipeloom.store.connect import close_writer, open_writer
@@ -49,25 +50,11 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-def text_of(app: Any) -> str:
-    return "\n".join("".join(segment.text for segment in line) for line in app.screen._compositor.render_strips())
-
-
-async def at_rest(app: Any, pilot: Any) -> None:
-    for _ in range(500):
-        await pilot.pause()
-        if all(worker.is_finished for worker in app.workers):
-            await pilot.pause()
-            return
-        await pilot.pause(0.01)
-    raise AssertionError("something is still being read")
-
-
 async def test_the_tasks_that_changed_come_first_and_the_chips_filter(path: Path) -> None:
     app = PipeloomApp(path)
     async with app.run_test(size=(120, 40)) as pilot:
         app.push_screen(CompareRunsScreen(path, 1, 2))
-        await at_rest(app, pilot)
+        await at_rest(pilot)
         shown = text_of(app)
         assert shown.index("task-01") < shown.index("task-04") < shown.index("task-05")
         assert "all 30" in shown
@@ -91,9 +78,9 @@ async def test_a_task_leads_to_its_two_attempts_and_escape_back(path: Path) -> N
     app = PipeloomApp(path)
     async with app.run_test(size=(120, 40)) as pilot:
         app.push_screen(CompareRunsScreen(path, 1, 2))
-        await at_rest(app, pilot)
+        await at_rest(pilot)
         await pilot.press("enter")
-        await at_rest(app, pilot)
+        await at_rest(pilot)
         assert type(app.screen) is CompareAttemptsScreen
         shown = text_of(app)
         assert "+ KeyError: 'a'" in shown
@@ -114,7 +101,7 @@ async def test_what_is_not_in_the_file_is_told(path: Path, screen: Any) -> None:
     app = PipeloomApp(path)
     async with app.run_test(size=(80, 24)) as pilot:
         app.push_screen(screen(path))
-        await at_rest(app, pilot)
+        await at_rest(pilot)
         assert "are not both in this file" in text_of(app)
         await pilot.press("y", "f", "d", "j")
         await pilot.press("escape")
@@ -124,7 +111,7 @@ async def test_a_file_that_is_gone_is_told(path: Path) -> None:
     app = PipeloomApp(path)
     async with app.run_test(size=(80, 24)) as pilot:
         app.push_screen(CompareRunsScreen(path.with_name("gone.db"), 1, 2))
-        await at_rest(app, pilot)
+        await at_rest(pilot)
         assert "There is no file" in text_of(app).replace("\n", " ")
 
 
@@ -132,7 +119,7 @@ async def test_copies_are_text_and_help_names_the_screen(path: Path) -> None:
     app = PipeloomApp(path)
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         app.push_screen(CompareRunsScreen(path, 1, 2))
-        await at_rest(app, pilot)
+        await at_rest(pilot)
         await pilot.press("y")
         assert "task-04\tdone\tdone\t+8.0s\t±4.5s?\tslower" in app.clipboard
         await pilot.press("question_mark")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.tui.conftest import until
 from textual.binding import Binding
 from textual.widgets import Button, Input, Static
 
@@ -60,15 +61,6 @@ def ids(path: Path) -> list[int]:
 
 def contents(path: Path) -> bytes:
     return path.read_bytes()
-
-
-async def until(pilot: Any, condition: Callable[[], object]) -> None:
-    for _ in range(2_000):
-        await pilot.pause()
-        if condition():
-            return
-        await pilot.pause(0.005)
-    pytest.fail("it did not come to pass")
 
 
 def note(app: Any) -> str:

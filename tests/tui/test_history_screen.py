@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.tui.conftest import text_of
 
 from pipeloom.filters import parse
 from pipeloom.status import Status
@@ -43,10 +44,6 @@ def make(path: Path, count: int) -> Path:
     ledger.commit()
     close_writer(connection)
     return path
-
-
-def text_of(app: Any) -> str:
-    return "\n".join("".join(segment.text for segment in line) for line in app.screen._compositor.render_strips())
 
 
 async def until(app: Any, pilot: Any, words: str) -> None:

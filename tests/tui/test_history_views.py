@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from platformdirs import user_state_path
+from tests.tui.conftest import text_of
 
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.options import EngineOptions
@@ -55,10 +56,6 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     return user_state_path("pipeloom")
-
-
-def text_of(app: Any) -> str:
-    return "\n".join("".join(segment.text for segment in line) for line in app.screen._compositor.render_strips())
 
 
 async def until(app: Any, pilot: Any, *words: str, gone: str | None = None) -> None:

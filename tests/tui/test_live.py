@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.tui.conftest import text_of, until
 from textual.actions import parse
 from textual.binding import Binding
 from textual.containers import ScrollableContainer
@@ -25,10 +26,6 @@ from pipeloom.tui.commands import ActionCommands
 from pipeloom.tui.widgets.detail import DetailPane
 from pipeloom.tui.widgets.dialogs import ConfirmDialog
 from pipeloom.tui.widgets.virtual_table import VirtualTable
-
-
-def text_of(app: Any) -> str:
-    return "\n".join("".join(segment.text for segment in line) for line in app.screen._compositor.render_strips())
 
 
 async def test_the_screen_shows_what_was_committed(cockpit: Any, synthetic: Any) -> None:
@@ -305,14 +302,6 @@ class Gated:
             q.raise_if_cancelled()
         if task.task_id == 1 and q.attempt == 1:
             raise KeyError("temp_max")
-
-
-async def until(pilot: Any, condition: Any) -> None:
-    for _ in range(400):
-        if condition():
-            return
-        await pilot.pause(0.02)
-    raise AssertionError(f"it did not come to that:\n{text_of(pilot.app)}")
 
 
 async def test_cancel_retry_and_quit_with_a_real_engine(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.tui.conftest import at_rest
 
 from pipeloom.status import RunStatus, Status
 from pipeloom.store.connect import close_writer, open_writer
@@ -128,17 +129,6 @@ def showing(screen: PictureScreen[Any, Any], *keys: str) -> Callable[[Any], Awai
         await at_rest(pilot)
 
     return before
-
-
-async def at_rest(pilot: Any) -> None:
-    """Wait until nothing is being read any more, and all is painted."""
-    for _ in range(500):
-        await pilot.pause()
-        if all(worker.is_finished for worker in pilot.app.workers):
-            await pilot.pause()
-            return
-        await pilot.pause(0.01)
-    raise AssertionError("something is still being read")
 
 
 LOOKS = [*(("dark", size) for size in SIZES), ("light", (120, 40)), ("ascii", (80, 24))]

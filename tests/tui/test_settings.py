@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from tests.tui.conftest import text_of
+
 from pipeloom.engine.engine import Engine
 from pipeloom.memory import Memory
 from pipeloom.pipeline import Pipeline
@@ -12,10 +14,6 @@ from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.settings import Settings, read_settings
 from pipeloom.tui.widgets.filter_bar import FilterBar
 from pipeloom.tui.widgets.virtual_table import VirtualTable
-
-
-def text_of(app: Any) -> str:
-    return "\n".join("".join(segment.text for segment in line) for line in app.screen._compositor.render_strips())
 
 
 def settings_of(tmp_path: Path, text: str) -> Settings:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.tui.conftest import at_rest
 
 from pipeloom.engine.executors.base import WorkerInfo
 from pipeloom.status import Status
@@ -106,16 +107,6 @@ def history_app(tmp_path: Path, synthetic: Any) -> PipeloomApp:
     )
     close_writer(connection)
     return PipeloomApp(path, clock=lambda: synthetic.clock, monotonic=lambda: 1000.0)
-
-
-async def at_rest(pilot: Any) -> None:
-    """Wait until nothing is being read any more; a read that a newer one replaced does not count."""
-    for _ in range(500):
-        await pilot.pause()
-        if all(worker.is_finished for worker in pilot.app.workers):
-            return
-        await pilot.pause(0.01)
-    raise AssertionError("the history is still being read")
 
 
 def loaded(*keys: str, at: int | None = None, tab: str | None = None) -> Before:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.tui.conftest import at_rest, text_of
 from textual import events
 
 from pipeloom.status import RunStatus, Status
@@ -58,26 +59,12 @@ def path(tmp_path: Path) -> Path:
     return make(tmp_path / "etl.db", ROWS)
 
 
-def text_of(app: Any) -> str:
-    return "\n".join("".join(segment.text for segment in line) for line in app.screen._compositor.render_strips())
-
-
 async def opened(pilot: Any, screen: TimelineScreen) -> list[int | None]:
     """Push the screen and wait until it shows something; what it answers is put into the list."""
     answers: list[int | None] = []
     pilot.app.push_screen(screen, answers.append)
     await at_rest(pilot)
     return answers
-
-
-async def at_rest(pilot: Any) -> None:
-    for _ in range(500):
-        await pilot.pause()
-        if all(worker.is_finished for worker in pilot.app.workers):
-            await pilot.pause()
-            return
-        await pilot.pause(0.01)
-    raise AssertionError("something is still being read")
 
 
 def name(app: Any) -> str:

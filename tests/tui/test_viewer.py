@@ -6,12 +6,12 @@ import os
 import signal
 import sqlite3
 import threading
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.tui.conftest import text_of, until
 
 from pipeloom.status import RunStatus, Status
 from pipeloom.tui.app import PipeloomApp
@@ -19,18 +19,6 @@ from pipeloom.tui.widgets.detail import DetailPane
 from pipeloom.tui.widgets.virtual_table import VirtualTable
 
 CHANGING = {"cancel", "retry", "retry_failed", "pause", "workers(1)", "workers(-1)", "stack"}
-
-
-def text_of(app: Any) -> str:
-    return "\n".join("".join(segment.text for segment in line) for line in app.screen._compositor.render_strips())
-
-
-async def until(pilot: Any, condition: Callable[[], object]) -> None:
-    for _ in range(1500):
-        if condition():
-            return
-        await pilot.pause(0.02)
-    raise AssertionError(f"it did not come to that:\n{text_of(pilot.app)}")
 
 
 def counts(app: PipeloomApp) -> dict[str, int]:
