@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipeloom.engine.dispatcher import KILL_AFTER_S
+from pipeloom.engine.run_state import KILL_AFTER_S
 from pipeloom.loader import import_file
 from pipeloom.messages import TaskDef
 from pipeloom.pipeline import Pipeline, RetryPolicy
