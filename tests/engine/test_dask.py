@@ -492,3 +492,40 @@ def test_a_run_whose_size_nobody_has_named_takes_all_of_the_cluster(bench: Any, 
     engine.close()
     assert bench.rows("SELECT workers, executor FROM pipeline_runs") == [(2, "dask")]
     assert bench.rows("SELECT DISTINCT status FROM task_runs") == [("done",)]
+
+
+def left_at(client: Client) -> tuple[list[str], list[str]]:
+    """Return what the scheduler still has of pipeloom's: queues, and plugins for workers to come."""
+
+    def look(dask_scheduler: Any) -> tuple[list[str], list[str]]:
+        return list(dask_scheduler.extensions["queues"].queues), [
+            name for name in dask_scheduler.worker_plugins if name.startswith("pipeloom")
+        ]
+
+    found: tuple[list[str], list[str]] = client.run_on_scheduler(look)
+    return found
+
+
+def test_a_scheduler_keeps_nothing_of_a_run_that_is_over(tmp_path: Path, cluster: Any) -> None:
+    run_pipeline(tmp_path / "etl.db", [TaskDef(1, "a")], worker_fn=jobs.nothing, address=cluster.address)
+    assert left_at(cluster.client) == ([], [])
+
+
+def test_a_scheduler_keeps_nothing_of_a_program_that_was_killed(commands: Commands, wait_for: Any) -> None:
+    """Workers that come later would get ready for it for ever."""
+    address = commands.address(wait_for)
+    code = f"""
+import os, signal
+from pipeloom.engine.executors.dask import DaskExecutor
+class Nobody:
+    def slots_changed(self): pass
+executor = DaskExecutor(None, {address!r})
+executor.start(Nobody())
+print(executor.slots, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    with Client(address, set_as_default=False) as client:
+        client.wait_for_workers(2, timeout=30)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+        assert (done.stdout, done.returncode) == ("2\n", -signal.SIGKILL), done.stderr
+        wait_for(lambda: left_at(client) == ([], []), 10)
