@@ -31,6 +31,7 @@ from pipeloom.loader import load_pipeline
 from pipeloom.memory import Memory
 from pipeloom.status import OPEN, RunStatus, Status
 from pipeloom.store.follow import has_run
+from pipeloom.store.inspect import why_only_read
 from pipeloom.store.owner import is_owned, other_owner, owner_name
 from pipeloom.store.rows import RunRow
 from pipeloom.text import clean
@@ -305,6 +306,9 @@ class PipeloomApp(App[None]):
         """Show the run of another process if there is one, else the history, and follow what others do to the file."""
         self.owner = other_owner(self.db_path)
         self.is_viewer = self.owner is not None and has_run(self.db_path)
+        if why := why_only_read(self.db_path):
+            self.read_only = True
+            self.tell(why, problem=True)
         self.switch_mode("live" if self.is_viewer else "history")
         self._watcher.start()
         self._follower.start()
