@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +70,14 @@ async def until(app: Any, pilot: Any, *words: str, gone: str | None = None) -> N
             return
         await pilot.pause(0.01)
     raise AssertionError(f"{words!r} did not appear in\n{text_of(app)}")
+
+
+async def told(app: Any, pilot: Any, words: str) -> None:
+    for _ in range(400):
+        if any(words in toast.message for toast in app._notifications):
+            return
+        await pilot.pause(0.01)
+    raise AssertionError(f"{words!r} was not told: {[toast.message for toast in app._notifications]}")
 
 
 async def at_rest(app: PipeloomApp, pilot: Any) -> None:
@@ -292,3 +303,43 @@ async def test_view_order_and_filter_are_remembered_for_the_file(file: Path, sta
     async with again.run_test(size=(160, 40)) as pilot:
         await until(again, pilot, "6 tasks")
         assert history(again).sort == Sort("duration_s")
+
+
+async def test_the_attempt_that_is_chosen_on_the_timeline_is_gone_to(file: Path) -> None:
+    app = PipeloomApp(file)
+    async with app.run_test(size=(160, 40)) as pilot:
+        await until(app, pilot, "18 attempts")
+        for attempt_id in (3, 11):
+            history(app).go_to_attempt(attempt_id)
+            await at_rest(app, pilot)
+            row = history(app).attempts.cursor_row
+            assert row is not None
+            assert row.id == attempt_id
+
+
+async def test_a_file_that_is_gone_leaves_nothing_to_compare_and_the_screen_as_it_is(file: Path) -> None:
+    app = PipeloomApp(file)
+    async with app.run_test(size=(160, 40)) as pilot:
+        await until(app, pilot, "18 attempts")
+        os.rename(file, file.with_suffix(".gone"))  # noqa: PTH104 - a path would be looked at from a coroutine
+        await pilot.press("c")
+        await told(app, pilot, "There is no file")
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ("PRAGMA user_version = 99", "was written by a newer pipeloom"),
+        ("ALTER TABLE task_runs ADD COLUMN note TEXT", "has tables that somebody has changed"),
+    ],
+    ids=["newer", "altered"],
+)
+async def test_a_file_that_must_not_be_written_is_only_read_and_says_why(file: Path, change: str, why: str) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute(change)
+    app = PipeloomApp(file)
+    async with app.run_test(size=(160, 40)) as pilot:
+        await until(app, pilot, "18 attempts", gone="Retry")
+        await told(app, pilot, why)
+        await pilot.press("P")
+        assert isinstance(app.screen, HistoryScreen)

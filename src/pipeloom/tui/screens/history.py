@@ -111,6 +111,8 @@ class HistoryScreen(Retrying, Looking, QuickFilters):
         self._newest: int | None = None
         """Attempts that came later wait, so that what one reads does not move."""
         self._fresh = 0
+        self._goal: int | None = None
+        """The attempt that the cursor goes to once the list has been read."""
         self._reload_timer: Timer | None = None
         self._offered: tuple[object, ...] = ()
         """What the keys that are offered depend on."""
@@ -199,22 +201,24 @@ class HistoryScreen(Retrying, Looking, QuickFilters):
     @work(exclusive=True, group="reload")
     async def _reload(self, anew: bool) -> None:
         """Move on to the newest attempts, or, when somebody reads further down, only count them."""
-        where, seen = self.shown, self._newest
+        where, seen, goal = self.shown, self._newest, self._goal
         moves = anew or seen is None or self.attempts.is_at_top or self.sort != NEWEST
 
-        def look(history: History) -> tuple[int, int]:
-            return history.newest_id(), 0 if moves else history.count(where, after=seen)
+        def look(history: History) -> tuple[int, int, int]:
+            fresh = 0 if moves else history.count(where, after=seen)
+            return history.newest_id(), fresh, 0 if goal is None else history.count(where, after=goal)
 
         try:
-            newest, fresh = await read(self.app.db_path, look)
+            newest, fresh, place = await read(self.app.db_path, look)
         except (StoreError, InterruptedError) as error:
             self.current.empty_text = str(error)
             return
         self._newest = newest if moves else seen
         self._fresh = fresh
         self._show_bar()
-        if anew:
-            self.current.look_for(self._query())
+        if anew or goal is not None:
+            self._goal = None
+            self.current.look_for(self._query(), place)
         else:
             self.current.reload(self._query())
 
@@ -404,16 +408,12 @@ class HistoryScreen(Retrying, Looking, QuickFilters):
         row = self.current.cursor_row
         return None if row is None else row.id if isinstance(row, AttemptRow) else int(row.last_id)
 
-    @work
-    async def go_to_attempt(self, attempt_id: int) -> None:
+    def go_to_attempt(self, attempt_id: int) -> None:
         """Show the attempts from the newest on, with the cursor on one of them, and its detail."""
         self.filter_bar.set("")
-        self.where, self.sort, self._newest = Filter(), NEWEST, None
+        self.where, self._goal = Filter(), attempt_id
         self._take_order("")
         self.action_view("attempts")
-        where = self.shown
-        place = await read(self.app.db_path, lambda file: file.count(where, after=attempt_id))
-        self.attempts.look_for(AttemptsQuery(where), place)
         self.detail.display = True
         self.call_after_refresh(self.set_focus, self.attempts)
 
