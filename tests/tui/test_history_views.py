@@ -343,3 +343,51 @@ async def test_a_file_that_must_not_be_written_is_only_read_and_says_why(file: P
         await told(app, pilot, why)
         await pilot.press("P")
         assert isinstance(app.screen, HistoryScreen)
+
+
+@pytest.fixture
+def motley(tmp_path: Path) -> Path:
+    """A run of twenty tasks that all fail, each in its own way, the first with quotation marks in its name."""
+    path = tmp_path / "etl.db"
+    tasks = [TaskDef(number, f"page-{number}" if number else 'the "first" page') for number in range(20)]
+
+    def work(task: TaskDef, _q: Any) -> None:
+        raise type(f"Error{task.task_id}", (Exception,), {})("wrong")
+
+    engine = Engine(path, Pipeline("pages", tasks, work), EngineOptions(workers=1))
+    engine.start()
+    engine.wait()
+    engine.close()
+    return path
+
+
+async def test_many_kinds_of_failure_can_be_marked_and_run_again_or_exported_together(motley: Path) -> None:
+    tasks = [TaskDef(number, f"page-{number}") for number in range(20)]
+    engine = Engine(motley, Pipeline("pages", tasks, lambda task, q: None), EngineOptions())
+    app = PipeloomApp(motley, engine, start=False)
+    async with app.run_test(size=(160, 40)) as pilot:
+        await pilot.press("2", "g", "g")
+        await until(app, pilot, "20 kinds of failure")
+        await pilot.press("asterisk", "r")
+        await until(app, pilot, "Run 20 tasks of run 1 again?")
+        await pilot.press("escape", "E")
+        await until(app, pilot, "Export 20 attempts")
+    engine.close()
+
+
+async def test_marked_tasks_alone_are_exported(file: Path) -> None:
+    app = PipeloomApp(file)
+    async with app.run_test(size=(160, 40)) as pilot:
+        await pilot.press("g")
+        await until(app, pilot, "6 tasks")
+        await pilot.press("space", "space", "E")
+        await until(app, pilot, "Export 6 attempts")
+
+
+async def test_the_attempts_of_a_task_with_quotation_marks_in_its_name_are_listed(motley: Path) -> None:
+    app = PipeloomApp(motley)
+    async with app.run_test(size=(160, 40)) as pilot:
+        await pilot.press("g")
+        await until(app, pilot, "20 tasks")
+        await pilot.press("end", "enter")
+        await until(app, pilot, "1 attempts", 'the "first" page')

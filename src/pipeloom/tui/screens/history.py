@@ -12,7 +12,7 @@ from textual.timer import Timer
 from textual.widgets import ContentSwitcher, Footer, Static
 
 from pipeloom.errors import StoreError
-from pipeloom.filters import Filter, parse
+from pipeloom.filters import Filter, FilterError, parse, quoted
 from pipeloom.status import FINAL
 from pipeloom.store.failure_groups import FailureGroup
 from pipeloom.store.history import NEWEST, History, Sort
@@ -313,7 +313,7 @@ class HistoryScreen(Retrying, Looking, QuickFilters):
     @on(VirtualTable.Chosen, "#tasks")
     def _enter_task(self, event: VirtualTable.Chosen) -> None:
         event.prevent_default()  # the detail stays as it is
-        self._list_attempts(f'name:"{event.row.name}"')
+        self._list_attempts(f"name:{quoted(event.row.name)}")
 
     @on(VirtualTable.Chosen, "#failures")
     def _enter_failure(self, event: VirtualTable.Chosen) -> None:
@@ -322,6 +322,11 @@ class HistoryScreen(Retrying, Looking, QuickFilters):
 
     def _list_attempts(self, text: str) -> None:
         """Show the attempts of one task, or of one failure."""
+        try:
+            parse(text)
+        except FilterError as error:
+            self.app.tell(f"Its attempts cannot be filtered by its name: {error}", problem=True)
+            return
         self.filter_bar.set(text)
         self.action_view("attempts")
         self.call_after_refresh(self._focus_list)

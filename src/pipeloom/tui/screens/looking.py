@@ -9,7 +9,7 @@ from textual import work
 from textual.binding import BindingType
 
 from pipeloom.errors import PipeloomError
-from pipeloom.filters import Filter, attempts_filter, parse
+from pipeloom.filters import Filter, attempts_filter, failures_filter, marked_filter
 from pipeloom.store.failure_groups import FailureGroup
 from pipeloom.store.history import NEWEST, History, Sort
 from pipeloom.store.rows import AttemptRow
@@ -173,16 +173,18 @@ class Looking(TableScreen):
         """Return what is exported: what is in view, or the attempts of the marked rows."""
         row: Any = self.table.cursor_row
         marked = [*self.table.marked]
-        if not marked:
-            failures = parse("status:error").terms if isinstance(row, FailureGroup) else ()
-            return Filter((*self.shown.terms, *failures))
-        if isinstance(row, FailureGroup):
-            return Filter((*self.shown.terms, *parse(f"fail:{','.join(map(str, marked))}").terms))
-        if isinstance(row, RunItem):
-            return parse(f"run:{','.join(map(str, marked))}")
-        if isinstance(row, AttemptRow):
-            return attempts_filter(key for key in marked if isinstance(key, int))
-        return self.shown
+        match row:
+            case AttemptRow() if marked:
+                return attempts_filter(key for key in marked if isinstance(key, int))
+            case RunItem() if marked:
+                return marked_filter("run", [key for key in marked if isinstance(key, int)])
+            case TaskStats() if marked:
+                more = marked_filter("name", map(str, marked))
+            case FailureGroup():
+                more = marked_filter("fail", map(str, marked)) if marked else failures_filter()
+            case _:
+                more = Filter()
+        return Filter((*self.shown.terms, *more.terms))
 
     @work
     async def action_export(self) -> None:
