@@ -22,7 +22,7 @@ from pipeloom.store.history import NEWEST, History, Sort
 from pipeloom.store.runs import task_counts
 from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.screens.history import HistoryScreen
-from pipeloom.tui.settings import read_settings
+from pipeloom.tui.settings import read_settings, settings_path
 from pipeloom.tui.widgets.dialogs import ConfirmDialog
 
 TASKS = [TaskDef(number, f"page-{number}") for number in range(6)]
@@ -196,6 +196,26 @@ async def test_filters_are_held_ready_and_can_be_kept_under_a_name(file: Path, s
     assert read_settings().filters == {"bad ones": "status:error,interrupted"}
 
 
+async def test_a_filter_is_not_kept_under_the_name_of_a_usual_one_nor_in_a_file_that_it_would_spoil(
+    file: Path, state: Path
+) -> None:
+    app = PipeloomApp(file)
+    async with app.run_test(size=(160, 40)) as pilot:
+        await until(app, pilot, "18 attempts")
+        history(app).filter_bar.set("page")
+        await pilot.press("f", *["down"] * 5, "enter")
+        await until(app, pilot, "under which name")
+        await pilot.press(*"today", "enter")
+        await told(app, pilot, "choose another name")
+        settings_path().parent.mkdir(parents=True)
+        settings_path().write_text("[filters] # mine\n", encoding="utf-8")
+        await pilot.press("f", *["down"] * 5, "enter")
+        await until(app, pilot, "under which name")
+        await pilot.press(*"mine", "enter")
+        await told(app, pilot, "by hand")
+    assert settings_path().read_text(encoding="utf-8") == "[filters] # mine\n"
+
+
 def opened(file: Path, *, fails: bool = False) -> PipeloomApp:
     """The app with the pipeline that made the file loaded, and nothing started."""
 
@@ -211,8 +231,8 @@ def opened(file: Path, *, fails: bool = False) -> PipeloomApp:
     [
         (("slash", *"run:1 status:error", "enter", "asterisk", "r"), "Run 3 tasks of run 1 again?", {1, 2, 4}),
         (("slash", *"run:1 page-1", "enter", "r"), "Run 1 task of run 1 again?", {1}),
-        (("slash", *"pipe", "backspace", "enter", "escape", "R"), "Run 3 tasks of 2 runs again?", {1, 2, 4}),
-        (("g", "g", "end", "r"), "Run 2 tasks of 2 runs again?", {1, 2}),
+        (("slash", *"pipe", "backspace", "enter", "escape", "R"), "Run 2 tasks of run 2 again?", {2, 4}),
+        (("g", "g", "end", "r"), "Run 1 task of run 2 again?", {2}),
         (("b", "end", "r"), "Run the rest of run 1 (3 tasks)?", {1, 2, 4}),
     ],
     ids=["marked", "one", "all that failed", "a kind of failure", "the rest of a run"],
@@ -391,3 +411,16 @@ async def test_the_attempts_of_a_task_with_quotation_marks_in_its_name_are_liste
         await until(app, pilot, "20 tasks")
         await pilot.press("end", "enter")
         await until(app, pilot, "1 attempts", 'the "first" page')
+
+
+async def test_what_another_pipeline_has_done_under_the_same_name_is_still_run_again(file: Path) -> None:
+    run(file, lambda number: number == 1)  # pages: 1 has failed; `other` has done a task of this name before
+    run(file, lambda number: number == 2, "other")
+    app = opened(file)
+    async with app.run_test(size=(160, 40)) as pilot:
+        await pilot.press("2")
+        await until(app, pilot, "30 attempts")
+        history(app).filter_bar.set("run:2,4")
+        await at_rest(app, pilot)
+        await pilot.press("R")
+        await until(app, pilot, "Run 1 task of run 4 again?", "page-1", "2 have been done since")
