@@ -16,6 +16,7 @@ from pipeloom.filters import Filter, FilterError, parse, quoted
 from pipeloom.status import FINAL
 from pipeloom.store.failure_groups import FailureGroup
 from pipeloom.store.history import NEWEST, History, Sort
+from pipeloom.store.owner import owner
 from pipeloom.store.rows import AttemptRow
 from pipeloom.store.tasks import TaskStats
 from pipeloom.tui import format as fmt
@@ -258,8 +259,14 @@ class HistoryScreen(Retrying, Looking, QuickFilters):
             active=self.active_filters(),
             saved=tuple(self.app.settings.filters),
             fresh=self._fresh,
-            notice="" if self.app.owner is None else f"VIEWER · {self.app.owner}",
+            notice=self._notice(),
         )
+
+    def _notice(self) -> str:
+        """Name the owner of the file in the words of the live screen."""
+        if self.app.owner is None:
+            return ""
+        return f"VIEWER {'-' if self.app.ascii_only else '·'} pid {owner(self.app.db_path).get('pid', '?')}"
 
     # -- views and runs ----------------------------------------------------------------------------------------------
 
