@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeloom.filters import FilterError, completions, parse
+from pipeloom.filters import Filter, FilterError, completions, failures_filter, marked_filter, parse, quoted
 from pipeloom.status import Status
 from pipeloom.store.connect import close_writer, open_writer
 from pipeloom.store.inspect import open_reader
@@ -104,8 +104,8 @@ def connection() -> Iterator[Any]:
         reader.close()
 
 
-def ids_by_sql(connection: Any, text: str) -> list[int]:
-    condition, values = parse(text, now=NOW).sql()
+def ids_by_sql(connection: Any, where: str | Filter) -> list[int]:
+    condition, values = (parse(where, now=NOW) if isinstance(where, str) else where).sql()
     return [row[0] for row in connection.execute(f"SELECT id FROM task_runs WHERE {condition} ORDER BY id", values)]
 
 
@@ -113,6 +113,28 @@ def ids_by_sql(connection: Any, text: str) -> list[int]:
 def test_sql_and_predicate_agree_on_the_table_of_cases(connection: Any, text: str, ids: list[int]) -> None:
     assert ids_by_sql(connection, text) == ids
     assert [row.id for row in ROWS if parse(text, now=NOW).matches(row)] == ids
+
+
+@given(name=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40))
+def test_a_quoted_name_is_found_whatever_is_in_it(name: str) -> None:
+    row = ROWS[0]._replace(name=name)
+    assert parse(f"name:{quoted(name)}").matches(row)
+    assert not parse(f"name:{quoted(name)}").matches(row._replace(name=f"{name}x"))
+
+
+@pytest.mark.parametrize(
+    ("where", "ids"),
+    [
+        (marked_filter("run", [1, 12]), [1, 2, 5]),
+        (marked_filter("name", ["users", 'no "such"', ""]), [2, 5]),
+        (marked_filter("fail", [f"{number:012x}" for number in range(500)]), [2]),
+        (failures_filter(), [2]),
+    ],
+    ids=["runs", "names", "failures", "all failures"],
+)
+def test_what_is_marked_passes_however_much_it_is(connection: Any, where: Filter, ids: list[int]) -> None:
+    assert ids_by_sql(connection, where) == ids
+    assert [row.id for row in ROWS if where.matches(row)] == ids
 
 
 words = st.sampled_from([case for case, _ in CASES if case]) | st.text("abORés%_ é1", max_size=6).map(

@@ -7,7 +7,7 @@ A filter is a list of terms, all of which must hold; `-` before a term turns it 
     dur:>5m  dur:10s..1m        how long it ran       age:<2h     since its start, or since it was queued
     started:2026-08-01..        a UTC day, an instant, a range of them, `today` or `yesterday`
     err:KeyError                in the error's type or text            worker:worker-2
-    fail:1a2b3c4d5e6f           one group of the failures       name:"whole name"
+    fail:1a2b3c4d5e6f           one group of the failures       name:"whole name"  ("" in it for a quote)
 
 SQL and predicate give the same answer for the same row; what a row does not have (no duration yet) fulfils no
 condition, so a turned-round term keeps it.
@@ -100,6 +100,28 @@ def attempts_filter(ids: Iterable[int]) -> Filter:
     return Filter((Term(f"{len(wanted)} marked", sql, (), lambda row: row.id in wanted),))
 
 
+def marked_filter(field: str, values: Iterable[int | str]) -> Filter:
+    """Return the filter that lets the attempts of these runs, names or failures pass, however many there are.
+
+    `field` is `run`, `name` or `fail`.
+    """
+    column = {"run": "run_id", "name": "name", "fail": "fingerprint"}[field]
+    wanted = tuple(values)
+    sql, params, test = _one_of(column, wanted, operator.attrgetter(column))
+    return Filter((Term(f"{len(wanted)} marked", sql, tuple(params), test, field=field),))
+
+
+def failures_filter() -> Filter:
+    """Return the filter that lets what has failed in any way that can be told apart pass."""
+    sql = "fingerprint IS NOT NULL"
+    return Filter((Term("failures", sql, (), lambda row: row.fingerprint is not None),))
+
+
+def quoted(text: str) -> str:
+    """Return `text` as one value of a filter, whatever is in it."""
+    return '"' + text.replace('"', '""') + '"'
+
+
 def completions(text: str, cursor: int) -> list[str]:
     """Return what could stand in place of the word that ends at `cursor`: fields first, then a field's values."""
     word = text[:cursor].rsplit(" ", 1)[-1].lstrip("-")
@@ -127,7 +149,7 @@ def _term(column: int, word: str, now: datetime) -> Term:
     column += negated
     field, colon, value = body.partition(":")
     if not colon or not field.isalpha():
-        field, value = "", body.replace('"', "")
+        field, value = "", _bare(body)
         sql, params, test = _contains(("name", "message"), value)
     else:
         build = _FIELDS.get(field.lower())
@@ -138,7 +160,7 @@ def _term(column: int, word: str, now: datetime) -> Term:
         start = column + len(field) + 1
         if not value:
             raise FilterError(start, f"{field}: needs a value.")
-        sql, params, test = build(start, value.replace('"', ""), now)
+        sql, params, test = build(start, _bare(value), now)
         body = f"{field.lower()}:{value}"
     return Term(f"{'-' if negated else ''}{body}", sql, tuple(params), test, negated, field.lower())
 
@@ -169,9 +191,17 @@ def _contains(columns: tuple[str, ...], value: str) -> Built:
     return f"({sql})", (f"%{pattern}%",) * len(columns), test
 
 
-def _one_of(column: str, values: Sequence[Any], key: Callable[[Any], Any] = lambda value: value) -> Built:
+def _one_of(column: str, values: Sequence[Any], key: Callable[[Any], Any]) -> Built:
     wanted = frozenset(values)
     return f"({column} IN ({', '.join('?' * len(values))}))", values, lambda row: key(row) in wanted
+
+
+_QUOTED: Final = re.compile(r'"((?:[^"]|"")*)"')
+
+
+def _bare(word: str) -> str:
+    """Return what a word with quotes says: two of them inside a pair stand for one."""
+    return _QUOTED.sub(lambda match: match[1].replace('""', '"'), word)
 
 
 def _status(column: int, value: str, _now: datetime) -> Built:

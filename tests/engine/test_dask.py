@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from distributed import Client
 
 from pipeloom import run_pipeline
 from pipeloom.engine.engine import Engine
@@ -163,7 +165,9 @@ def test_a_cluster_of_their_own_commands_loses_a_worker_and_then_its_scheduler(
 
 
 def test_an_address_that_nobody_answers_at_is_one_sentence_and_leaves_no_file(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"^There is no Dask scheduler to talk to at 'tcp://127\.0\.0\.1:9': .*\.$"):
+    with pytest.raises(
+        UsageError, match=r"^There is no Dask scheduler to talk to at 'tcp://127\.0\.0\.1:9': [^.].*\.$"
+    ):
         run_pipeline(tmp_path / "etl.db", [TaskDef(1, "a")], worker_fn=jobs.nothing, address="tcp://127.0.0.1:9")
     assert not (tmp_path / "etl.db").exists()
 
@@ -172,6 +176,7 @@ def test_the_programs_say_so_too_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "p.py").write_text("from pipeloom import *\npipeline = Pipeline('p', [TaskDef(1, 'a')], print)\n")
     for arguments, words in (
         (["--address", "tcp://127.0.0.1:9"], "There is no Dask scheduler to talk to at 'tcp://127.0.0.1:9': "),
+        (["--address", "tcp://127.0.0.1"], "There is no Dask scheduler to talk to at 'tcp://127.0.0.1': missing port"),
         (["--address", "tcp://127.0.0.1:9", "--executor", "thread"], "address goes with executor="),
     ):
         done = subprocess.run(
@@ -188,10 +193,21 @@ def test_the_programs_say_so_too_in_one_line(tmp_path: Path) -> None:
     assert not (tmp_path / "etl.db").exists()
 
 
-@pytest.mark.parametrize("address", ["nonsense://x", "tcp://", "", "tls://127.0.0.1:9"])
+@pytest.mark.parametrize(
+    "address",
+    ["nonsense://x", "tcp://", "", "tls://127.0.0.1:9", "tcp://127.0.0.1", "localhost", "tcp://a:b", "inproc://x"],
+)
 def test_what_is_no_address_is_told_so(tmp_path: Path, address: str) -> None:
-    with pytest.raises(UsageError, match="Dask"):
+    with pytest.raises(UsageError, match=r"Dask.*': \w.*\.$"):
         run_pipeline(tmp_path / "etl.db", [TaskDef(1, "a")], worker_fn=jobs.nothing, address=address)
+
+
+def test_who_listens_and_says_nothing_is_not_waited_for(tmp_path: Path) -> None:
+    """Dask waits for the handshake without end."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        address = f"tcp://127.0.0.1:{mute.getsockname()[1]}"
+        with pytest.raises(UsageError, match="does not answer as Dask does"):
+            run_pipeline(tmp_path / "etl.db", [TaskDef(1, "a")], worker_fn=jobs.nothing, address=address)
 
 
 def test_a_cluster_that_wants_certificates_gets_them_from_dasks_own_configuration(bench: Any, tmp_path: Path) -> None:
@@ -289,6 +305,41 @@ def test_a_cluster_of_our_own_grows_keeps_to_this_machine_and_leaves_nothing(ben
     for number in (pid, other):
         wait_for(lambda number=number: not Path(f"/proc/{number}").exists())
     assert logging.getLogger("distributed").handlers == handlers
+
+
+def test_what_dask_has_to_say_of_a_dead_worker_reaches_nobodys_screen(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os\nfrom pipeloom import TaskDef, run_pipeline\n"
+        "def work(task, q):\n    print('printed')\n    os.write(1, b'') if task.task_id > 1 else os._exit(1)\n"
+        "if __name__ == '__main__':\n    tasks = [TaskDef(number, 'a') for number in range(1, 5)]\n"
+        "    print(run_pipeline('etl.db', tasks, worker_fn=work, workers=2, executor='dask', ui='none').failed[0].error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout.startswith("WorkerLost: worker tcp://127.0.0.1:")
+    assert (done.stdout.count("\n"), done.stderr) == (1, "")
+
+
+def test_workers_that_are_ended_by_force_are_nobodys_news(tmp_path: Path) -> None:
+    """A machine under load is slow to close a cluster: Dask then finds out what has become of its workers."""
+    (tmp_path / "script.py").write_text("""
+import os, signal, time
+from pipeloom.engine.executors.dask import DaskExecutor
+class Nobody:
+    def slots_changed(self): pass
+if __name__ == "__main__":
+    executor = DaskExecutor(1)
+    executor.start(Nobody())
+    for pid in executor._cluster.pids:
+        os.kill(pid, signal.SIGSTOP)
+    executor.shutdown(0.0)
+""")
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_dasks_loggers_are_silent_while_a_run_goes_on_and_what_they_say_is_in_our_log() -> None:
@@ -441,3 +492,40 @@ def test_a_run_whose_size_nobody_has_named_takes_all_of_the_cluster(bench: Any, 
     engine.close()
     assert bench.rows("SELECT workers, executor FROM pipeline_runs") == [(2, "dask")]
     assert bench.rows("SELECT DISTINCT status FROM task_runs") == [("done",)]
+
+
+def left_at(client: Client) -> tuple[list[str], list[str]]:
+    """Return what the scheduler still has of pipeloom's: queues, and plugins for workers to come."""
+
+    def look(dask_scheduler: Any) -> tuple[list[str], list[str]]:
+        return list(dask_scheduler.extensions["queues"].queues), [
+            name for name in dask_scheduler.worker_plugins if name.startswith("pipeloom")
+        ]
+
+    found: tuple[list[str], list[str]] = client.run_on_scheduler(look)
+    return found
+
+
+def test_a_scheduler_keeps_nothing_of_a_run_that_is_over(tmp_path: Path, cluster: Any) -> None:
+    run_pipeline(tmp_path / "etl.db", [TaskDef(1, "a")], worker_fn=jobs.nothing, address=cluster.address)
+    assert left_at(cluster.client) == ([], [])
+
+
+def test_a_scheduler_keeps_nothing_of_a_program_that_was_killed(commands: Commands, wait_for: Any) -> None:
+    """Workers that come later would get ready for it for ever."""
+    address = commands.address(wait_for)
+    code = f"""
+import os, signal
+from pipeloom.engine.executors.dask import DaskExecutor
+class Nobody:
+    def slots_changed(self): pass
+executor = DaskExecutor(None, {address!r})
+executor.start(Nobody())
+print(executor.slots, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    with Client(address, set_as_default=False) as client:
+        client.wait_for_workers(2, timeout=30)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+        assert (done.stdout, done.returncode) == ("2\n", -signal.SIGKILL), done.stderr
+        wait_for(lambda: left_at(client) == ([], []), 10)

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from pipeloom.status import RunStatus, Status
 from pipeloom.store.connect import close_writer, open_writer
 from pipeloom.store.history import History, walk
 from pipeloom.store.inspect import FileKind, inspect
-from pipeloom.store.owner import OwnerLock
+from pipeloom.store.owner import OwnerLock, lock_path, owner_name
 from pipeloom.store.paging import Sort
 from pipeloom.store.recovery import recover
 from pipeloom.store.rows import AttemptRow
@@ -230,6 +231,18 @@ def test_a_file_of_0_0_7_browses_like_any_other_and_its_views_go_on_working(lega
     connection.execute("INSERT INTO task_runs (run_id, task_id, attempt, name, status) VALUES (1, 9, 1, 'n', 'done')")
     close_writer(connection)
     assert select(legacy, "SELECT max(id) FROM task_runs") == [(6,)]
+
+
+def test_a_result_nested_deeper_than_can_be_read_is_kept_as_a_text(legacy: Path) -> None:
+    with closing(sqlite3.connect(legacy)) as connection, connection:
+        connection.execute("UPDATE task_runs SET result = ? WHERE id = 1", ["[" * 100_000])
+    close_writer(open_writer(legacy))
+    assert select(legacy, "SELECT result FROM task_runs WHERE id = 1") == [('"' + "[" * 100_000 + '"',)]
+
+
+def test_a_lock_file_nested_deeper_than_can_be_read_names_nobody(tmp_path: Path) -> None:
+    lock_path(tmp_path / "etl.db").write_text("[" * 100_000, encoding="utf-8")
+    assert owner_name(tmp_path / "etl.db") == "another pipeloom process"
 
 
 class Interrupted(sqlite3.Connection):

@@ -69,7 +69,7 @@ def test_f1_the_second_program_is_a_viewer_that_names_the_owner_and_outlives_it(
     viewer = start("etl.db", pipeline)
     viewer.wait_for(f"VIEWER · pid {owner.process.pid}", "gated-3", "2 done", "2 running", "1 queued")
     viewer.press("2")
-    viewer.wait_for("history", f"VIEWER · pipeloom process {owner.process.pid}", "gated-3", "running")
+    viewer.wait_for("history", f"VIEWER · pid {owner.process.pid}", "gated-3", "running")
     os.kill(owner.process.pid, signal.SIGKILL)
     owner.end()
     viewer.wait_for("interrupted")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,7 @@ from pipeloom.store.paging import NEWEST, Sort
 from pipeloom.store.runs import task_counts
 from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.screens.history import HistoryScreen
-from pipeloom.tui.settings import read_settings
+from pipeloom.tui.settings import read_settings, settings_path
 from pipeloom.tui.widgets.dialogs import ConfirmDialog
 
 TASKS = [TaskDef(number, f"page-{number}") for number in range(6)]
@@ -65,6 +68,14 @@ async def until(app: Any, pilot: Any, *words: str, gone: str | None = None) -> N
             return
         await pilot.pause(0.01)
     raise AssertionError(f"{words!r} did not appear in\n{text_of(app)}")
+
+
+async def told(app: Any, pilot: Any, words: str) -> None:
+    for _ in range(400):
+        if any(words in toast.message for toast in app._notifications):
+            return
+        await pilot.pause(0.01)
+    raise AssertionError(f"{words!r} was not told: {[toast.message for toast in app._notifications]}")
 
 
 async def at_rest(app: PipeloomApp, pilot: Any) -> None:
@@ -183,6 +194,26 @@ async def test_filters_are_held_ready_and_can_be_kept_under_a_name(file: Path, s
     assert read_settings().filters == {"bad ones": "status:error,interrupted"}
 
 
+async def test_a_filter_is_not_kept_under_the_name_of_a_usual_one_nor_in_a_file_that_it_would_spoil(
+    file: Path, state: Path
+) -> None:
+    app = PipeloomApp(file)
+    async with app.run_test(size=(160, 40)) as pilot:
+        await until(app, pilot, "18 attempts")
+        history(app).filter_bar.set("page")
+        await pilot.press("f", *["down"] * 5, "enter")
+        await until(app, pilot, "under which name")
+        await pilot.press(*"today", "enter")
+        await told(app, pilot, "choose another name")
+        settings_path().parent.mkdir(parents=True)
+        settings_path().write_text("[filters] # mine\n", encoding="utf-8")
+        await pilot.press("f", *["down"] * 5, "enter")
+        await until(app, pilot, "under which name")
+        await pilot.press(*"mine", "enter")
+        await told(app, pilot, "by hand")
+    assert settings_path().read_text(encoding="utf-8") == "[filters] # mine\n"
+
+
 def opened(file: Path, *, fails: bool = False) -> PipeloomApp:
     """The app with the pipeline that made the file loaded, and nothing started."""
 
@@ -198,8 +229,8 @@ def opened(file: Path, *, fails: bool = False) -> PipeloomApp:
     [
         (("slash", *"run:1 status:error", "enter", "asterisk", "r"), "Run 3 tasks of run 1 again?", {1, 2, 4}),
         (("slash", *"run:1 page-1", "enter", "r"), "Run 1 task of run 1 again?", {1}),
-        (("slash", *"pipe", "backspace", "enter", "escape", "R"), "Run 3 tasks of 2 runs again?", {1, 2, 4}),
-        (("g", "g", "end", "r"), "Run 2 tasks of 2 runs again?", {1, 2}),
+        (("slash", *"pipe", "backspace", "enter", "escape", "R"), "Run 2 tasks of run 2 again?", {2, 4}),
+        (("g", "g", "end", "r"), "Run 1 task of run 2 again?", {2}),
         (("b", "end", "r"), "Run the rest of run 1 (3 tasks)?", {1, 2, 4}),
     ],
     ids=["marked", "one", "all that failed", "a kind of failure", "the rest of a run"],
@@ -290,3 +321,104 @@ async def test_view_order_and_filter_are_remembered_for_the_file(file: Path, sta
     async with again.run_test(size=(160, 40)) as pilot:
         await until(again, pilot, "6 tasks")
         assert history(again).sort == Sort("duration_s")
+
+
+async def test_the_attempt_that_is_chosen_on_the_timeline_is_gone_to(file: Path) -> None:
+    app = PipeloomApp(file)
+    async with app.run_test(size=(160, 40)) as pilot:
+        await until(app, pilot, "18 attempts")
+        for attempt_id in (3, 11):
+            history(app).go_to_attempt(attempt_id)
+            await at_rest(app, pilot)
+            row = history(app).attempts.cursor_row
+            assert row is not None
+            assert row.id == attempt_id
+
+
+async def test_a_file_that_is_gone_leaves_nothing_to_compare_and_the_screen_as_it_is(file: Path) -> None:
+    app = PipeloomApp(file)
+    async with app.run_test(size=(160, 40)) as pilot:
+        await until(app, pilot, "18 attempts")
+        os.rename(file, file.with_suffix(".gone"))  # noqa: PTH104 - a path would be looked at from a coroutine
+        await pilot.press("c")
+        await told(app, pilot, "There is no file")
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ("PRAGMA user_version = 99", "was written by a newer pipeloom"),
+        ("ALTER TABLE task_runs ADD COLUMN note TEXT", "has tables that somebody has changed"),
+    ],
+    ids=["newer", "altered"],
+)
+async def test_a_file_that_must_not_be_written_is_only_read_and_says_why(file: Path, change: str, why: str) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute(change)
+    app = PipeloomApp(file)
+    async with app.run_test(size=(160, 40)) as pilot:
+        await until(app, pilot, "18 attempts", gone="Retry")
+        await told(app, pilot, why)
+        await pilot.press("P")
+        assert isinstance(app.screen, HistoryScreen)
+
+
+@pytest.fixture
+def motley(tmp_path: Path) -> Path:
+    """A run of twenty tasks that all fail, each in its own way, the first with quotation marks in its name."""
+    path = tmp_path / "etl.db"
+    tasks = [TaskDef(number, f"page-{number}" if number else 'the "first" page') for number in range(20)]
+
+    def work(task: TaskDef, _q: Any) -> None:
+        raise type(f"Error{task.task_id}", (Exception,), {})("wrong")
+
+    engine = Engine(path, Pipeline("pages", tasks, work), EngineOptions(workers=1))
+    engine.start()
+    engine.wait()
+    engine.close()
+    return path
+
+
+async def test_many_kinds_of_failure_can_be_marked_and_run_again_or_exported_together(motley: Path) -> None:
+    tasks = [TaskDef(number, f"page-{number}") for number in range(20)]
+    engine = Engine(motley, Pipeline("pages", tasks, lambda task, q: None), EngineOptions())
+    app = PipeloomApp(motley, engine, start=False)
+    async with app.run_test(size=(160, 40)) as pilot:
+        await pilot.press("2", "g", "g")
+        await until(app, pilot, "20 kinds of failure")
+        await pilot.press("asterisk", "r")
+        await until(app, pilot, "Run 20 tasks of run 1 again?")
+        await pilot.press("escape", "E")
+        await until(app, pilot, "Export 20 attempts")
+    engine.close()
+
+
+async def test_marked_tasks_alone_are_exported(file: Path) -> None:
+    app = PipeloomApp(file)
+    async with app.run_test(size=(160, 40)) as pilot:
+        await pilot.press("g")
+        await until(app, pilot, "6 tasks")
+        await pilot.press("space", "space", "E")
+        await until(app, pilot, "Export 6 attempts")
+
+
+async def test_the_attempts_of_a_task_with_quotation_marks_in_its_name_are_listed(motley: Path) -> None:
+    app = PipeloomApp(motley)
+    async with app.run_test(size=(160, 40)) as pilot:
+        await pilot.press("g")
+        await until(app, pilot, "20 tasks")
+        await pilot.press("end", "enter")
+        await until(app, pilot, "1 attempts", 'the "first" page')
+
+
+async def test_what_another_pipeline_has_done_under_the_same_name_is_still_run_again(file: Path) -> None:
+    run(file, lambda number: number == 1)  # pages: 1 has failed; `other` has done a task of this name before
+    run(file, lambda number: number == 2, "other")
+    app = opened(file)
+    async with app.run_test(size=(160, 40)) as pilot:
+        await pilot.press("2")
+        await until(app, pilot, "30 attempts")
+        history(app).filter_bar.set("run:2,4")
+        await at_rest(app, pilot)
+        await pilot.press("R")
+        await until(app, pilot, "Run 1 task of run 4 again?", "page-1", "2 have been done since")

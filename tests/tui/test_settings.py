@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.tui.conftest import text_of
 
 from pipeloom.engine.engine import Engine
 from pipeloom.memory import Memory
 from pipeloom.pipeline import Pipeline
 from pipeloom.tui.app import PipeloomApp
-from pipeloom.tui.settings import Settings, read_settings
+from pipeloom.tui.settings import Settings, read_settings, save_filter
 from pipeloom.tui.widgets.filter_bar import FilterBar
 from pipeloom.tui.widgets.virtual_table import VirtualTable
 
@@ -55,6 +56,36 @@ def test_a_file_that_is_no_toml_is_told_with_its_line(tmp_path: Path) -> None:
     settings = settings_of(tmp_path, "theme = \n")
     assert len(settings.warnings) == 1
     assert "is not used: Invalid value (at line 1, column 9)" in settings.warnings[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[filters] # mine\n",
+        "[ filters ]\n",
+        'filters = { old = "x" }\n',
+        '[filters]\n"a \\u0022b\\u0022" = "x"\n',
+        "x =",
+    ],
+    ids=["a comment", "blanks", "on one line", "escapes", "no toml"],
+)
+def test_keeping_a_filter_never_spoils_the_file(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"line|lost"):
+        save_filter('a "b"', "status:error", path)
+    assert path.read_text(encoding="utf-8") == text
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_filter_is_kept_in_the_file_that_a_link_leads_to(tmp_path: Path) -> None:
+    real, link = tmp_path / "real.toml", tmp_path / "settings.toml"
+    real.write_text("workers = 3\n", encoding="utf-8")
+    link.symlink_to(real)
+    save_filter("mine", 'name:"x"', link)
+    assert link.is_symlink()
+    assert read_settings(real).filters == {"mine": 'name:"x"'}
+    assert read_settings(real).workers == 3
 
 
 async def test_settings_choose_theme_columns_and_keys(cockpit: Any, synthetic: Any) -> None:

@@ -254,7 +254,7 @@ def _refusal(path: Path, kind: FileKind) -> str:
         case FileKind.NEWER:
             return f"{path} was written by a newer pipeloom: upgrade pipeloom to open it."
         case FileKind.LEGACY:
-            return f"{path} was written by pipeloom 0.0.x and has not been brought up to date: that needs write access."
+            return f"{path} was written by pipeloom 0.0.x: open it once with pipeloom-tui, without --read-only."
         case _:
             return f"{path} is an SQLite file, but not one of pipeloom's: give a pipeline to add to it."
 

@@ -85,6 +85,21 @@ def inspect(path: Path, *, write: bool = False) -> FileKind:
     return _look(path)
 
 
+def why_only_read(path: Path) -> str:
+    """Return why a file that can be browsed must not be written to; "" when it may be."""
+    try:
+        kind = inspect(path)
+    except StoreError:
+        return ""  # whoever reads it says so
+    match kind:
+        case FileKind.NEWER:
+            return f"{path.name} was written by a newer pipeloom: it is only read."
+        case FileKind.ALTERED:
+            return f"{path.name} has tables that somebody has changed: it is only read."
+        case _:
+            return ""
+
+
 def _look(path: Path) -> FileKind:
     """Identify the file, if nobody has it open without even the side files that reading a WAL file leaves behind."""
     if not _has_wal(path):

@@ -135,6 +135,6 @@ def _json(value: Any) -> str | None:
     text = _text(value)
     try:
         json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return json.dumps(text, ensure_ascii=False)
     return text

@@ -104,7 +104,7 @@ def owner(db_path: Path) -> dict[str, Any]:
     """Return what the last owner of the file wrote down: `pid`, `host`, `started_at`; empty when nothing is known."""
     try:
         noted = json.loads(lock_path(db_path).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return noted if isinstance(noted, dict) else {}
 

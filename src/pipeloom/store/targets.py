@@ -22,7 +22,7 @@ class Target:
     run_id: int
     pipeline: str
     is_done: bool
-    """Whether the task's newest attempt of all, in any run, is done."""
+    """Whether the task's newest attempt of all, in any run of its pipeline, is done."""
 
 
 # SQLite takes the other columns from the row of the highest id.
@@ -32,7 +32,11 @@ FROM task_runs WHERE {condition} GROUP BY task_id, (SELECT pipeline FROM pipelin
 ORDER BY max(id) LIMIT ?
 """
 _NEWEST: Final = "SELECT max(id) FROM task_runs WHERE name = ?"
-_LATEST: Final = "SELECT status FROM task_runs WHERE name = ? ORDER BY id DESC LIMIT 1"
+# By the name, which has an index; other pipelines and other tasks may have the same one.
+_LATEST: Final = """
+SELECT status FROM task_runs WHERE name = ? AND task_id = ?
+AND coalesce((SELECT pipeline FROM pipeline_runs WHERE id = run_id), '') = ? ORDER BY id DESC LIMIT 1
+"""
 
 
 def targets(history: History, where: Filter) -> list[Target]:
@@ -62,7 +66,7 @@ def targets_named(history: History, names: Iterable[str]) -> list[Target]:
 
 
 def _target(history: History, task_id: Any, name: Any, run_id: Any, pipeline: Any, _newest: int) -> Target:
-    latest = history.rows(_LATEST, [name])
+    latest = history.rows(_LATEST, [name, task_id, pipeline])
     return Target(
         task_id=task_id if isinstance(task_id, (int, str)) else str(task_id),
         name=str(name),

@@ -151,7 +151,9 @@ def load_pages(
     return pages
 
 
-def picture(query: Query[R], history: History, numbers: Iterable[int], before: int, budget_s: float) -> Picture[R]:
+def picture(
+    query: Query[R], history: History, numbers: Iterable[int], before: int, budget_s: float | None
+) -> Picture[R]:
     """Return the pages `numbers` of a list that had `before` rows; one that takes long to count is left uncounted."""
     try:
         total, exact = query.total(history, budget_s), True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -60,7 +61,8 @@ def read_settings(path: Path | None = None) -> Settings:
 def save_filter(name: str, text: str, path: Path | None = None) -> None:
     """Add a filter to the settings' file, or replace the one of that name; all else in it stays as it is.
 
-    Raises `OSError` when the file cannot be written.
+    Raises `OSError` when the file cannot be written, and `ValueError` when it is written in a way that cannot be added
+    to line by line.
     """
     path = path or settings_path()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,7 +76,12 @@ def save_filter(name: str, text: str, path: Path | None = None) -> None:
         stop = next((number for number in after if lines[number].lstrip().startswith("[")), len(lines))
         kept = [line for line in lines[start + 1 : stop] if not _names(line, name)]
         lines[start + 1 : stop] = [entry, *kept]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    made = "\n".join(lines) + "\n"
+    if tomllib.loads(made).get("filters", {}).get(name) != text:
+        raise ValueError(f"the filter {name!r} would be lost")
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    fresh.write_text(made, encoding="utf-8")
+    fresh.replace(os.path.realpath(path))  # the file may be a link into a collection of such files
 
 
 class _Reading:

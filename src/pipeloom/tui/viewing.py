@@ -17,6 +17,7 @@ from pipeloom.engine.control.client import ControlClient
 from pipeloom.engine.engine import Engine
 from pipeloom.errors import PipeloomError
 from pipeloom.store.follow import has_run
+from pipeloom.store.inspect import why_only_read
 from pipeloom.store.owner import other_owner
 from pipeloom.tui.follower import Follower, RunFollowed
 from pipeloom.tui.showing import Showing
@@ -56,6 +57,9 @@ class Viewing(Showing):
         """Show the run of another process if there is one, else the history, and follow what others do to the file."""
         self.owner = other_owner(self.db_path)
         self.is_viewer = self.owner is not None and has_run(self.db_path)
+        if why := why_only_read(self.db_path):
+            self.read_only = True
+            self.tell(why, problem=True)
         self.switch_mode("live" if self.is_viewer else "history")
         self._watcher.start()
         self._follower.start()

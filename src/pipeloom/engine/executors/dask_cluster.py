@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Final
 
 import dask
-from distributed import Client, LocalCluster
-from distributed.comm import parse_address
-from distributed.comm.registry import get_backend
+from distributed import Client, LocalCluster, Status
+from distributed.comm import connect, parse_address
 from distributed.security import Security
 
 from pipeloom.errors import UsageError
@@ -115,7 +116,9 @@ class Cluster:
         for pid in self.pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        silence.stop()
+        closing.join(CLOSE_S)
+        if self._local is None or self._local.status is Status.closed:
+            silence.stop()  # else it would have its say about the processes that were ended, now or later
 
     def _start(self, workers: int) -> Client:
         # One failure: an attempt whose worker died is ours to run again, never the scheduler's.
@@ -149,10 +152,10 @@ class Cluster:
 
 def _connect(address: str) -> Client:
     try:
-        _check_address(address)
+        _knock(address)
         client = Client(address, set_as_default=False, timeout=CONNECT_S, name="pipeloom")
     except (OSError, ValueError, TypeError, RuntimeError, TimeoutError) as error:
-        why = first_line(_first_cause(error)).rstrip(".")
+        why = _reason(error).rstrip(".")
         raise UsageError(f"There is no Dask scheduler to talk to at {address!r}: {why}.") from error
     try:
         _check_versions(client)
@@ -162,23 +165,34 @@ def _connect(address: str) -> Client:
     return client
 
 
-def _check_address(address: str) -> None:
-    """Raise `ValueError` for what is no address.
+def _knock(address: str) -> None:
+    """Raise for what is no address, and when nobody answers there as Dask does.
 
-    A client that cannot even try would be closed by the garbage collector later, on whatever thread that is then.
+    A client that cannot even try would be closed by the garbage collector later, on whatever thread that is then; and
+    it would wait without end for one who listens and says nothing.
     """
     scheme, place = parse_address(address)
-    get_backend(scheme)
     if not place:
         raise ValueError("it names no host and port")
-    if scheme == "tls" and not Security().get_connection_args("client").get("ssl_context"):
+    arguments = Security().get_connection_args("client")
+    if scheme == "tls" and not arguments.get("ssl_context"):
         raise ValueError("Dask's configuration names no certificates (distributed.comm.tls)")
 
+    async def knock() -> None:
+        async with asyncio.timeout(CONNECT_S + 1):
+            (await connect(address, timeout=CONNECT_S, **arguments)).abort()
 
-def _first_cause(error: BaseException) -> BaseException:
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return error
+    with ThreadPoolExecutor(1) as elsewhere:  # this thread may have a loop that runs, as in a notebook
+        try:
+            elsewhere.submit(asyncio.run, knock()).result()
+        except TimeoutError as error:
+            raise OSError("who listens there does not answer as Dask does") from error
+
+
+def _reason(error: BaseException) -> str:
+    """Return the words of the first cause that has any."""
+    first = "" if error.__cause__ is None else _reason(error.__cause__)
+    return first or (first_line(error) if str(error) else "")
 
 
 def _check_versions(client: Client) -> None:

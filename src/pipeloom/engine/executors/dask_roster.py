@@ -45,7 +45,7 @@ class Roster:
         client = self._cluster.client
         client.subscribe_topic(_ALL, self._on_event)
         client.subscribe_topic(hello_topic(self._run), self._on_hello)
-        client.register_plugin(Plugin(self._run, loaded_sources(), ours=self._cluster.is_ours))
+        client.register_plugin(Plugin(self._run, client.id, loaded_sources(), ours=self._cluster.is_ours))
         for event in client.get_events(hello_topic(self._run)):
             self._on_hello(event)  # said before the scheduler had heard that we listen
         count = len(self._cluster.info())

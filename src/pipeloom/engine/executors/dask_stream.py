@@ -10,7 +10,7 @@ from distributed import Client, Queue
 
 from pipeloom.engine.executors.dask_code import unpacked
 from pipeloom.engine.executors.dask_outbox import Record
-from pipeloom.engine.executors.dask_worker import QUEUED_BATCHES
+from pipeloom.engine.executors.dask_worker import QUEUED_BATCHES, abolish
 
 _FENCE: Final = b""
 """Put into the queue of a worker that is gone: what it had still said comes out before."""
@@ -68,7 +68,7 @@ class Stream:
             while batch := queue.get():
                 for record in unpacked(batch):
                     self._taker.take(self, record)
-            queue.close()
+            abolish(queue)
         except BaseException as error:  # noqa: BLE001 - told below
             failure = error
         self._taker.stream_ended(self, failure)

@@ -15,7 +15,7 @@ import uuid
 from contextlib import suppress
 from typing import Any, Final
 
-from distributed import Client, Worker, WorkerPlugin, get_worker
+from distributed import Client, Queue, Worker, WorkerPlugin, get_worker
 
 from pipeloom.engine.capture import capture
 from pipeloom.engine.channel import WorkerChannel
@@ -41,6 +41,7 @@ _LOOK_S: Final = 0.5
 _ECHO_S: Final = 0.01
 _KNOWN: Final = 8
 _NICENESS: Final = 10
+_CLAIMS: Final = 4
 _RECORD_BYTES: Final = 64
 
 _stations: dict[tuple[str, str], Station] = {}
@@ -57,6 +58,15 @@ def hello_topic(run: str) -> str:
     return f"{run}-hello"
 
 
+def abolish(queue: Queue) -> None:
+    """Have the scheduler forget the queue: it counts who has asked for it, the dead included.
+
+    Both ends have, once or twice; to let go of it too often does no harm.
+    """
+    for _ in range(_CLAIMS):
+        queue.close()
+
+
 def run_attempt(run: str, key: str, number: tuple[int, int], code: bytes, task: bytes) -> None:
     """Run an attempt: what Dask is asked to do. What comes of it goes through the station, never through Dask."""
     worker = get_worker()
@@ -68,9 +78,10 @@ class Plugin(WorkerPlugin):  # type: ignore[misc]
 
     idempotent = True
 
-    def __init__(self, run: str, sources: tuple[Source, ...], *, ours: bool) -> None:
+    def __init__(self, run: str, client_id: str, sources: tuple[Source, ...], *, ours: bool) -> None:
         self.name = run
         self._run = run
+        self._client_id = client_id
         self._sources = sources
         self._ours = ours
         """Whether the worker serves this run alone, on its machine."""
@@ -79,7 +90,7 @@ class Plugin(WorkerPlugin):  # type: ignore[misc]
         """Get ready and say so."""
         if self._ours:
             _behave()
-        station = Station(self._run, worker, self._sources)
+        station = Station(self._run, worker, self._sources, None if self._ours else self._client_id)
         _stations[self._run, worker.address] = station
         capture.start(echo=not self._ours)
         await station.begin()
@@ -105,8 +116,10 @@ def _behave() -> None:
 class Station:
     """Runs the attempts of one run on one worker."""
 
-    def __init__(self, run: str, worker: Worker, sources: tuple[Source, ...]) -> None:
+    def __init__(self, run: str, worker: Worker, sources: tuple[Source, ...], program: str | None) -> None:
         self._run = run
+        self._program = program
+        """The id of the program's client, if the worker may outlive the program."""
         self._worker = worker
         self._sources = sources
         """Still to be loaded: at the first attempt, which then says what went wrong."""
@@ -132,6 +145,10 @@ class Station:
             set_as_default=False,
             name="pipeloom-worker",
         )
+        if self._program is not None:
+            self._client.subscribe_topic(
+                self._program, self._on_program
+            )  # first: it is heard by when we hear ourselves
         self._client.subscribe_topic(control_topic(self._run), self._obey)
         while not self._hears:  # it takes a moment until the scheduler has heard of the subscription
             await worker.scheduler.log_event(topic=control_topic(self._run), msg={"echo": self._queue})
@@ -152,6 +169,8 @@ class Station:
         for key in list(self._channels):
             self._cancel(key)
         with suppress(OSError):
+            if self._program is not None and self._client.status == "running":
+                abolish(await Queue(self._queue, client=self._client))
             await self._client.close()
 
     def run(self, key: str, number: tuple[int, int], code: bytes, task: bytes) -> None:
@@ -212,6 +231,15 @@ class Station:
             self._cancel(key)
         if order.get("kill") in self._channels:
             os._exit(1)
+
+    def _on_program(self, event: tuple[float, dict[str, Any]]) -> None:
+        """Clear the run away when the program has gone without doing so; on the loop of the worker."""
+        if event[1].get("action") == "remove-client":
+            self._clearing = asyncio.create_task(self._clear())
+
+    async def _clear(self) -> None:
+        with suppress(OSError, ValueError):  # another worker was first
+            await self._worker.scheduler.unregister_worker_plugin(name=self._run)
 
     def _cancel(self, key: str) -> None:
         with self._lock:

@@ -12,10 +12,11 @@ from textual.timer import Timer
 from textual.widgets import ContentSwitcher, Footer, Static
 
 from pipeloom.errors import StoreError
-from pipeloom.filters import Filter, parse
+from pipeloom.filters import Filter, FilterError, parse, quoted
 from pipeloom.status import FINAL
 from pipeloom.store.failure_groups import FailureGroup
 from pipeloom.store.history import History
+from pipeloom.store.owner import owner
 from pipeloom.store.paging import NEWEST, Sort
 from pipeloom.store.rows import AttemptRow
 from pipeloom.store.tasks import TaskStats
@@ -112,6 +113,8 @@ class HistoryScreen(Retrying, Looking, QuickFilters):
         self._newest: int | None = None
         """Attempts that came later wait, so that what one reads does not move."""
         self._fresh = 0
+        self._goal: int | None = None
+        """The attempt that the cursor goes to once the list has been read."""
         self._reload_timer: Timer | None = None
         self._offered: tuple[object, ...] = ()
         """What the keys that are offered depend on."""
@@ -200,22 +203,24 @@ class HistoryScreen(Retrying, Looking, QuickFilters):
     @work(exclusive=True, group="reload")
     async def _reload(self, anew: bool) -> None:
         """Move on to the newest attempts, or, when somebody reads further down, only count them."""
-        where, seen = self.shown, self._newest
+        where, seen, goal = self.shown, self._newest, self._goal
         moves = anew or seen is None or self.attempts.is_at_top or self.sort != NEWEST
 
-        def look(history: History) -> tuple[int, int]:
-            return history.newest_id(), 0 if moves else history.count(where, after=seen)
+        def look(history: History) -> tuple[int, int, int]:
+            fresh = 0 if moves else history.count(where, after=seen)
+            return history.newest_id(), fresh, 0 if goal is None else history.count(where, after=goal)
 
         try:
-            newest, fresh = await read(self.app.db_path, look)
+            newest, fresh, place = await read(self.app.db_path, look)
         except (StoreError, InterruptedError) as error:
             self.current.empty_text = str(error)
             return
         self._newest = newest if moves else seen
         self._fresh = fresh
         self._show_bar()
-        if anew:
-            self.current.look_for(self._query())
+        if anew or goal is not None:
+            self._goal = None
+            self.current.look_for(self._query(), place)
         else:
             self.current.reload(self._query())
 
@@ -255,8 +260,14 @@ class HistoryScreen(Retrying, Looking, QuickFilters):
             active=self.active_filters(),
             saved=tuple(self.app.settings.filters),
             fresh=self._fresh,
-            notice="" if self.app.owner is None else f"VIEWER · {self.app.owner}",
+            notice=self._notice(),
         )
+
+    def _notice(self) -> str:
+        """Name the owner of the file in the words of the live screen."""
+        if self.app.owner is None:
+            return ""
+        return f"VIEWER {'-' if self.app.ascii_only else '·'} pid {owner(self.app.db_path).get('pid', '?')}"
 
     # -- views and runs ----------------------------------------------------------------------------------------------
 
@@ -318,7 +329,7 @@ class HistoryScreen(Retrying, Looking, QuickFilters):
     @on(VirtualTable.Chosen, "#tasks")
     def _enter_task(self, event: VirtualTable.Chosen) -> None:
         event.prevent_default()  # the detail stays as it is
-        self._list_attempts(f'name:"{event.row.name}"')
+        self._list_attempts(f"name:{quoted(event.row.name)}")
 
     @on(VirtualTable.Chosen, "#failures")
     def _enter_failure(self, event: VirtualTable.Chosen) -> None:
@@ -327,6 +338,11 @@ class HistoryScreen(Retrying, Looking, QuickFilters):
 
     def _list_attempts(self, text: str) -> None:
         """Show the attempts of one task, or of one failure."""
+        try:
+            parse(text)
+        except FilterError as error:
+            self.app.tell(f"Its attempts cannot be filtered by its name: {error}", problem=True)
+            return
         self.filter_bar.set(text)
         self.action_view("attempts")
         self._focus(self.attempts)
@@ -408,16 +424,12 @@ class HistoryScreen(Retrying, Looking, QuickFilters):
         row = self.current.cursor_row
         return None if row is None else row.id if isinstance(row, AttemptRow) else int(row.last_id)
 
-    @work
-    async def go_to_attempt(self, attempt_id: int) -> None:
+    def go_to_attempt(self, attempt_id: int) -> None:
         """Show the attempts from the newest on, with the cursor on one of them, and its detail."""
         self.filter_bar.set("")
-        self.where, self.sort, self._newest = Filter(), NEWEST, None
+        self.where, self._goal = Filter(), attempt_id
         self._take_order("")
         self.action_view("attempts")
-        where = self.shown
-        place = await read(self.app.db_path, lambda file: file.count(where, after=attempt_id))
-        self.attempts.look_for(AttemptsQuery(where), place)
         self.detail.display = True
         self._focus(self.attempts)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from textual import work
 from textual.binding import BindingType
 
 from pipeloom.errors import PipeloomError
-from pipeloom.filters import Filter, attempts_filter, parse
+from pipeloom.filters import Filter, attempts_filter, failures_filter, marked_filter
 from pipeloom.store.failure_groups import FailureGroup
+from pipeloom.store.history import History
 from pipeloom.store.paging import NEWEST, Sort
 from pipeloom.store.rows import AttemptRow
 from pipeloom.store.tasks import TaskStats
@@ -56,7 +58,7 @@ class Looking(TableScreen):
         """What passes."""
         return Filter()
 
-    def go_to_attempt(self, attempt_id: int) -> object:
+    def go_to_attempt(self, attempt_id: int) -> None:
         """Put the cursor on an attempt."""
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -104,27 +106,44 @@ class Looking(TableScreen):
         from pipeloom.store.runs import run_before
         from pipeloom.tui.screens.compare import CompareRunsScreen
 
-        pair = marked if len(marked) == 2 else sorted({*marked, run_id})
-        if len(pair) == 1:
-            before = await read(self.app.db_path, lambda file: run_before(file, run_id, pipeline))
-            if before is None:
-                self.app.tell(f"There is no run of {pipeline} before run {run_id} to compare it with.", problem=True)
-                return
-            pair = [before, run_id]
-        self.app.push_screen(CompareRunsScreen(self.app.db_path, *pair))
+        pair = await self._pair(
+            marked,
+            run_id,
+            lambda file: run_before(file, run_id, pipeline),
+            f"There is no run of {pipeline} before run {run_id} to compare it with.",
+        )
+        if pair is not None:
+            self.app.push_screen(CompareRunsScreen(self.app.db_path, *pair))
 
     async def _compare_attempts(self, marked: list[int], row: AttemptRow) -> None:
         from pipeloom.store.tasks import attempt_before
         from pipeloom.tui.screens.compare_attempts import CompareAttemptsScreen
 
-        pair = marked if len(marked) == 2 else sorted({*marked, row.id})
-        if len(pair) == 1:
-            before = await read(self.app.db_path, lambda file: attempt_before(file, row.name, row.id))
-            if before is None:
-                self.app.tell("There is no attempt of this task before this one to compare it with.", problem=True)
-                return
-            pair = [before, row.id]
-        self.app.push_screen(CompareAttemptsScreen(self.app.db_path, *pair))
+        pair = await self._pair(
+            marked,
+            row.id,
+            lambda file: attempt_before(file, row.name, row.id),
+            "There is no attempt of this task before this one to compare it with.",
+        )
+        if pair is not None:
+            self.app.push_screen(CompareAttemptsScreen(self.app.db_path, *pair))
+
+    async def _pair(
+        self, marked: list[int], this: int, find_before: Callable[[History], int | None], nothing: str
+    ) -> tuple[int, int] | None:
+        """Return the two that are marked, else this one and the one before; without that it is told, and None."""
+        chosen = marked if len(marked) == 2 else sorted({*marked, this})
+        if len(chosen) == 2:
+            return chosen[0], chosen[1]
+        try:
+            before = await read(self.app.db_path, find_before)
+        except (PipeloomError, InterruptedError) as error:
+            self.app.tell(str(error), problem=True)
+            return None
+        if before is None:
+            self.app.tell(nothing, problem=True)
+            return None
+        return before, this
 
     @work
     async def action_timeline(self) -> None:
@@ -155,16 +174,18 @@ class Looking(TableScreen):
         """Return what is exported: what is in view, or the attempts of the marked rows."""
         row: Any = self.table.cursor_row
         marked = [*self.table.marked]
-        if not marked:
-            failures = parse("status:error").terms if isinstance(row, FailureGroup) else ()
-            return Filter((*self.shown.terms, *failures))
-        if isinstance(row, FailureGroup):
-            return Filter((*self.shown.terms, *parse(f"fail:{','.join(map(str, marked))}").terms))
-        if isinstance(row, RunItem):
-            return parse(f"run:{','.join(map(str, marked))}")
-        if isinstance(row, AttemptRow):
-            return attempts_filter(key for key in marked if isinstance(key, int))
-        return self.shown
+        match row:
+            case AttemptRow() if marked:
+                return attempts_filter(key for key in marked if isinstance(key, int))
+            case RunItem() if marked:
+                return marked_filter("run", [key for key in marked if isinstance(key, int)])
+            case TaskStats() if marked:
+                more = marked_filter("name", map(str, marked))
+            case FailureGroup():
+                more = marked_filter("fail", map(str, marked)) if marked else failures_filter()
+            case _:
+                more = Filter()
+        return Filter((*self.shown.terms, *more.terms))
 
     @work
     async def action_export(self) -> None:

@@ -8,7 +8,7 @@ from textual import work
 
 from pipeloom.store.paging import NEWEST, Sort
 from pipeloom.tui.screens.table_screen import TableScreen
-from pipeloom.tui.settings import save_filter
+from pipeloom.tui.settings import save_filter, settings_path
 from pipeloom.tui.widgets.dialogs import Choice, ChoiceDialog, NameDialog
 from pipeloom.tui.widgets.history_bar import QUICK
 
@@ -68,10 +68,16 @@ class QuickFilters(TableScreen):
         name = await self.app.push_screen_wait(NameDialog("Keep the filter under which name?", text))
         if not name:
             return
+        if name in (*QUICK, "slowest"):
+            self.app.tell(f"{name} is there already, for something else: choose another name.", problem=True)
+            return
         try:
             save_filter(name, text)
         except OSError as error:
             self.app.tell(f"The settings cannot be written: {error.strerror}.", problem=True)
+            return
+        except ValueError:
+            self.app.tell(f"Nothing was kept: add it to [filters] in {settings_path()} by hand.", problem=True)
             return
         self.app.keep_filter(name, text)
         self.app.tell(f"Kept as {name}.")

@@ -10,7 +10,7 @@ from textual import work
 
 from pipeloom.engine.engine import Engine
 from pipeloom.errors import PipeloomError
-from pipeloom.filters import Filter, parse
+from pipeloom.filters import Filter, marked_filter, parse
 from pipeloom.memory import last_pipeline
 from pipeloom.status import FINAL
 from pipeloom.store.failure_groups import FailureGroup
@@ -63,7 +63,7 @@ class Retrying(TableScreen):
                 await self._retry_targets(lambda file: targets_named(file, names), leave_done=False)
             case FailureGroup():
                 prints = [str(key) for key in marked] or [row.fingerprint]
-                where = Filter((*self.shown.terms, *parse(f"fail:{','.join(prints)}").terms))
+                where = Filter((*self.shown.terms, *marked_filter("fail", prints).terms))
                 await self._retry_targets(lambda file: targets(file, where), leave_done=True)
 
     @work

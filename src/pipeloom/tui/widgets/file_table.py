@@ -75,10 +75,9 @@ class FileTable(VirtualTable[Row], Generic[Row]):
         """Show number and pages at once, so that the cursor finds its row again; count later what takes long."""
         start, stop = self.visible_range if place is None else (place, place + self.size.height)
         numbers = range(max(0, start // query.size - 1), stop // query.size + 2)
+        budget_s = None if place else _COUNT_BUDGET_S  # a place is found only among rows that are counted
         try:
-            seen: Picture[Row] = await read(
-                self._path, lambda file: picture(query, file, numbers, before, _COUNT_BUDGET_S)
-            )
+            seen: Picture[Row] = await read(self._path, lambda file: picture(query, file, numbers, before, budget_s))
             if generation != self._generation:
                 return
             self._take(query, seen)
