@@ -123,7 +123,7 @@ pipeline = Pipeline("mend", [TaskDef(n, f"mend-{n}") for n in range(1, 6)], work
     terminal.press("run:1 status:error")
     terminal.wait_for(" 2 attempts")
     terminal.press("\r")
-    terminal.wait_for("R Failed", gone="Clear")
+    terminal.wait_for("r Retry", gone="Clear")
     terminal.press("R")
     terminal.wait_for("Run 2 tasks of run 1 again?", "mend-1", "mend-2")
     terminal.press("\x1b[C\r")

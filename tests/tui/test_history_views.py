@@ -276,7 +276,7 @@ async def test_without_a_pipeline_the_users_own_last_one_is_offered_and_loaded_o
     async with app.run_test(size=(160, 40), notifications=True) as pilot:
         await until(app, pilot, "18 attempts")
         await pilot.press("slash", *"run:1 page-1", "enter")
-        await until(app, pilot, "1 attempts")
+        await until(app, pilot, " 1 attempt ")
         await pilot.press("r")
         await until(app, pilot, "No pipeline is loaded", "pages.py")
         await pilot.press("enter")
@@ -408,7 +408,7 @@ async def test_the_attempts_of_a_task_with_quotation_marks_in_its_name_are_liste
         await pilot.press("g")
         await until(app, pilot, "20 tasks")
         await pilot.press("end", "enter")
-        await until(app, pilot, "1 attempts", 'the "first" page')
+        await until(app, pilot, " 1 attempt ", 'the "first" page')
 
 
 async def test_what_another_pipeline_has_done_under_the_same_name_is_still_run_again(file: Path) -> None:

@@ -91,6 +91,15 @@ async def test_lanes_show_blocks_idle_shares_and_the_straggler(path: Path) -> No
         assert "task-5" in text_of(app)
 
 
+async def test_nobody_is_called_the_last_who_was_not_waited_for(tmp_path: Path) -> None:
+    path = make(tmp_path / "etl.db", [row(1, 1, 0, 10), row(2, 2, 0, 10.05)], RunStatus.DONE)
+    app = PipeloomApp(path)
+    async with app.run_test(size=(100, 24)) as pilot:
+        await opened(pilot, TimelineScreen(path, 1))
+        assert "worker-2" in text_of(app)
+        assert "only" not in text_of(app).split("\n")[0]
+
+
 async def test_the_cursor_walks_over_blocks_and_enter_answers_with_the_attempt(path: Path) -> None:
     app = PipeloomApp(path)
     async with app.run_test(size=(100, 24)) as pilot:

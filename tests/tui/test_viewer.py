@@ -107,7 +107,7 @@ async def test_who_reads_the_history_is_told_of_the_run_that_begins_and_stays(tm
     (tmp_path / "go").unlink()
     app = PipeloomApp(tmp_path / "etl.db")
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: "1 attempts" in text_of(app))
+        await until(pilot, lambda: "1 attempt" in text_of(app))
         assert app.check_action("show", ("live",)) is False
         own(3)
         await until(pilot, lambda: counts(app) == {"running": 2, "queued": 1})
@@ -168,7 +168,7 @@ async def test_a_file_that_nobody_runs_on_opens_its_history(tmp_path: Path, own:
     owner.close()
     app = PipeloomApp(tmp_path / "etl.db")
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: "1 attempts" in text_of(app))
+        await until(pilot, lambda: "1 attempt" in text_of(app))
         assert app.current_mode == "history"
         assert app.board.counts[Status.DONE] == 0
 

@@ -64,6 +64,7 @@ _SORTED_COLUMNS: Final = {
     "duration_s": "elapsed",
 }
 _NOUNS: Final = {"attempts": "attempts", "tasks": "tasks", "failures": "kinds of failure"}
+_ONE: Final = {"attempts": "attempt", "tasks": "task", "failures": "kind of failure"}
 _NOTHING: Final = {
     "attempts": "Nothing has run in this file yet.",
     "tasks": "Nothing has run in this file yet.",
@@ -243,7 +244,8 @@ class HistoryScreen(Retrying, Looking, QuickFilters):
         if event.exact and not event.total:
             self.current.empty_text = nothing
         more = "" if event.exact else "+"
-        self.filter_bar.show_tally(content(f"{fmt.count(event.total)}{more} {_NOUNS[self.view]}", "$muted"))
+        noun = _NOUNS[self.view] if more or event.total != 1 else _ONE[self.view]
+        self.filter_bar.show_tally(content(f"{fmt.count(event.total)}{more} {noun}", "$muted"))
         self.follow()
 
     @on(FileTable.Failed)

@@ -26,6 +26,8 @@ from pipeloom.tui.widgets.timeline import TimelineLanes
 from pipeloom.tui.widgets.timeline_view import fill, several
 
 _ZOOM: Final = 2.0
+_ALONE_S: Final = 0.1
+"""For less than this nobody has waited: several workers were busy until the end."""
 COPIED_BLOCKS: Final = 2_000
 
 
@@ -86,7 +88,7 @@ class TimelineScreen(PictureScreen[int, Timeline]):
             Part(content("cut" if found.blocks + found.unstarted >= LIMIT else "", "$warning"), 9),
         ]
         alone = ""
-        if last is not None and len(found.lanes) > 1:
+        if last is not None and len(found.lanes) > 1 and found.alone_s >= _ALONE_S:
             alone = f"last {fmt.duration(found.alone_s)}: only {clean(found.lanes[last[0]].worker, 24)}"
         return line(left, [Part(content(alone, "$warning"), 6)], max(0, self.size.width - 2))
 
