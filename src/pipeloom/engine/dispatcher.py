@@ -273,6 +273,7 @@ class Dispatcher:
             self._interrupt(reason)
             for attempt in self._book.in_status(*ACTIVE):
                 attempt.stop = Stop.INTERRUPT  # whatever else it was asked to stop for
+        self._inbox.wake()
 
     # -- what the writer reports -----------------------------------------------------------------------------------
 
