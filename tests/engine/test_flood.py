@@ -139,3 +139,34 @@ def test_a_message_is_weighed_by_what_it_holds(value: Any, least: float, most: f
 )
 def test_anything_can_be_weighed(value: Any) -> None:
     assert weight(Rows(value)) > 0
+
+
+@pytest.mark.parametrize("how", ["close", "lost"])
+def test_who_waits_for_room_is_let_go_when_the_run_is_stopped(bench: Any, gate: Any, how: str) -> None:
+    """A remote worker that has stopped would else be taken for one that does not, and be killed."""
+    pipeline, let_go = Pipeline("flood", [], print), threading.Event()
+    pipeline.handler(Rows)(lambda conn, msg: gate.pass_through())
+
+    def worker(task: TaskDef, q: Any) -> None:
+        try:
+            while True:
+                q.put(Rows(b"x" * MIB))
+        finally:
+            let_go.set()
+
+    engine = bench.engine(worker, pipeline=pipeline)
+    waiting = announce_waiting(engine._inbox)
+    engine.start()
+    assert waiting.wait(20)
+    gate.await_arrival()
+    if how == "lost":
+        engine.lost("the scheduler is gone")
+    else:
+        closing = threading.Thread(target=engine.close, args=(10.0,))
+        closing.start()
+    try:
+        assert let_go.wait(5)
+    finally:
+        gate.open()
+    if how == "close":
+        closing.join(20)

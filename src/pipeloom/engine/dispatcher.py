@@ -217,6 +217,7 @@ class Dispatcher(RunState):
             self._interrupt(reason)
             for attempt in self._book.in_status(*ACTIVE):
                 attempt.stop = Stop.INTERRUPT  # whatever else it was asked to stop for
+        self._inbox.wake()
 
     # -- what the writer reports -----------------------------------------------------------------------------------
 

@@ -160,7 +160,7 @@ class Engine(Dispatcher):
         if not first:
             self._closed.wait()
             return
-        self._executor.cancel(running)
+        self._stop_running(running)
         grace = self.options.grace_s if grace_s is None else grace_s
         with self._lock:
             self._await_workers(self._clock.monotonic() + grace)

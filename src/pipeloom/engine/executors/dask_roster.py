@@ -63,7 +63,8 @@ class Roster:
 
         def insist() -> None:
             if not is_over() and not self._closed and self._cluster.is_reachable:
-                with suppress(OSError, RuntimeError, TimeoutError, CancelledError):  # it is being closed meanwhile
+                # It is being closed meanwhile; or the worker is gone, which Dask says by a KeyError.
+                with suppress(OSError, RuntimeError, TimeoutError, CancelledError, KeyError):
                     self._cluster.client.restart_workers([stream.address], timeout=_READY_S, raise_for_error=False)
 
         timer = threading.Timer(_INSIST_S, insist)
