@@ -37,7 +37,7 @@ from pipeloom.loader import load_pipeline
 from pipeloom.pipeline import Pipeline, checked_tasks
 from pipeloom.status import FINAL, OPEN, Exit, Status
 from pipeloom.store.history import History
-from pipeloom.store.latest import Target, run_meant, targets
+from pipeloom.store.latest import LatestAttempt, latest_attempts, run_meant
 from pipeloom.store.owner import is_owned
 from pipeloom.store.recovery import recover
 from pipeloom.text import clean
@@ -60,7 +60,7 @@ class Chosen:
     command: str
     run_id: int
     pipeline: str
-    tasks: list[Target]
+    tasks: list[LatestAttempt]
 
     def told(self, **more: Any) -> str:
         """Return it as a line of JSON."""
@@ -178,7 +178,7 @@ def _choose(command: str, db: Path, where: Filter, statuses: Collection[Status])
         run = None if run_id is None else history.run(run_id)
         if run is None:
             raise UsageError(f"There is no such run in {db}.")
-        return Chosen(command, run.id, run.pipeline, targets(history, run.id, where, statuses))
+        return Chosen(command, run.id, run.pipeline, latest_attempts(history, run.id, where, statuses))
 
 
 def _ask(db: Path, chosen: Chosen, *, json: bool) -> None:

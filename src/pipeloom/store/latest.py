@@ -13,7 +13,7 @@ from pipeloom.store.follow import newest_run
 from pipeloom.store.history import History
 
 
-class Target(NamedTuple):
+class LatestAttempt(NamedTuple):
     """The latest attempt of a task in its run."""
 
     id: int
@@ -44,7 +44,7 @@ def run_meant(history: History, where: Filter) -> int | None:
     return found[0][0] if found and isinstance(found[0][0], int) else None
 
 
-def targets(history: History, run_id: int, where: Filter, statuses: Collection[Status]) -> list[Target]:
+def latest_attempts(history: History, run_id: int, where: Filter, statuses: Collection[Status]) -> list[LatestAttempt]:
     """Return the tasks of a run whose latest attempt passes the filter and is in one of `statuses`."""
     condition, values = where.sql()
     wanted: list[Any] = sorted(status.value for status in statuses)
@@ -55,6 +55,6 @@ def targets(history: History, run_id: int, where: Filter, statuses: Collection[S
         [run_id, *wanted, *values],
     )
     return [
-        Target(one, task_id if isinstance(task_id, (int, str)) else str(task_id), str(name), Status(status))
+        LatestAttempt(one, task_id if isinstance(task_id, (int, str)) else str(task_id), str(name), Status(status))
         for one, task_id, name, status in rows
     ]

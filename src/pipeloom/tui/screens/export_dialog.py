@@ -42,6 +42,13 @@ class _Radio(RadioButton):
     BUTTON_LEFT = ""
     BUTTON_RIGHT = ""
 
+    def watch_value(self) -> None:
+        """Put the sign there, or take it away."""
+        super().watch_value()
+        ascii_only = getattr(self.app, "ascii_only", False)
+        self.BUTTON_INNER = ("*" if ascii_only else "●") if self.value else " "
+        self.refresh()
+
 
 class ExportDialog(ModalScreen[ExportPlan | None]):
     """Asks for format and file; a file that is there is only replaced after a second question."""
