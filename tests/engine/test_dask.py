@@ -213,6 +213,13 @@ def test_who_listens_and_says_nothing_is_not_waited_for(tmp_path: Path) -> None:
             run_pipeline(tmp_path / "etl.db", [TaskDef(1, "a")], worker_fn=jobs.nothing, address=address)
 
 
+def test_the_address_of_a_worker_is_told_to_be_one(tmp_path: Path, cluster: Any) -> None:
+    nannies = [one["nanny"] for one in cluster.info().values()]
+    for address, who in ((next(iter(cluster.info())), "worker"), (nannies[0], "nanny")):
+        with pytest.raises(UsageError, match=f"a Dask {who} listens there"):
+            run_pipeline(tmp_path / "etl.db", [TaskDef(1, "a")], worker_fn=jobs.nothing, address=address)
+
+
 def test_a_cluster_that_wants_certificates_gets_them_from_dasks_own_configuration(bench: Any, tmp_path: Path) -> None:
     import dask
     from distributed import LocalCluster
@@ -537,7 +544,8 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_a_worker_that_is_gone_already_is_ended_without_a_word(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dask_roster, "_INSIST_S", 0.0)
     roster = dask_roster.Roster("run", cluster, None, print)  # type: ignore[arg-type]
-    before, failed = set(threading.enumerate()), []
+    before = set(threading.enumerate())
+    failed: list[object] = []
     monkeypatch.setattr(threading, "excepthook", failed.append)
     roster.kill("key", SimpleNamespace(address="tcp://127.0.0.1:9"), lambda: False)  # type: ignore[arg-type]
     for timer in set(threading.enumerate()) - before:
