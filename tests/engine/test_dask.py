@@ -9,9 +9,11 @@ import socket
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from distributed import Client
 
 from pipeloom import run_pipeline
 from pipeloom.engine.engine import Engine
+from pipeloom.engine.executors import dask_roster
 from pipeloom.engine.executors.base import Attempt, OutcomeKind
 from pipeloom.engine.executors.dask import DaskExecutor
 from pipeloom.engine.executors.dask_code import packed, unpacked
@@ -207,6 +210,13 @@ def test_who_listens_and_says_nothing_is_not_waited_for(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         address = f"tcp://127.0.0.1:{mute.getsockname()[1]}"
         with pytest.raises(UsageError, match="does not answer as Dask does"):
+            run_pipeline(tmp_path / "etl.db", [TaskDef(1, "a")], worker_fn=jobs.nothing, address=address)
+
+
+def test_the_address_of_a_worker_is_told_to_be_one(tmp_path: Path, cluster: Any) -> None:
+    nannies = [one["nanny"] for one in cluster.info().values()]
+    for address, who in ((next(iter(cluster.info())), "worker"), (nannies[0], "nanny")):
+        with pytest.raises(UsageError, match=f"a Dask {who} listens there"):
             run_pipeline(tmp_path / "etl.db", [TaskDef(1, "a")], worker_fn=jobs.nothing, address=address)
 
 
@@ -529,3 +539,15 @@ os.kill(os.getpid(), signal.SIGKILL)
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
         assert (done.stdout, done.returncode) == ("2\n", -signal.SIGKILL), done.stderr
         wait_for(lambda: left_at(client) == ([], []), 10)
+
+
+def test_a_worker_that_is_gone_already_is_ended_without_a_word(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dask_roster, "_INSIST_S", 0.0)
+    roster = dask_roster.Roster("run", cluster, None, print)  # type: ignore[arg-type]
+    before = set(threading.enumerate())
+    failed: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", failed.append)
+    roster.kill("key", SimpleNamespace(address="tcp://127.0.0.1:9"), lambda: False)  # type: ignore[arg-type]
+    for timer in set(threading.enumerate()) - before:
+        timer.join(20)
+    assert failed == []

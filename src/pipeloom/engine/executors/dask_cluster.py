@@ -180,7 +180,14 @@ def _knock(address: str) -> None:
 
     async def knock() -> None:
         async with asyncio.timeout(CONNECT_S + 1):
-            (await connect(address, timeout=CONNECT_S, **arguments)).abort()
+            comm = await connect(address, timeout=CONNECT_S, **arguments)
+            try:
+                await comm.write({"op": "identity", "reply": True})
+                who = (await comm.read())["type"]
+            finally:
+                comm.abort()
+        if who in ("Worker", "Nanny"):
+            raise ValueError(f"a Dask {who.lower()} listens there; the scheduler has an address of its own")
 
     with ThreadPoolExecutor(1) as elsewhere:  # this thread may have a loop that runs, as in a notebook
         try:
