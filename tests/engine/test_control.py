@@ -515,7 +515,7 @@ def test_a_run_that_ends_before_it_answers_is_told_of(deaf: Path, folder: Path, 
 
     asking = threading.Thread(target=ask)
     asking.start()
-    wait_for(lambda: any(folder.iterdir()))
+    wait_for(lambda: any(folder.glob("*.request")))
     spool.remove_spool(folder)
     asking.join(20)
     assert told == ["The run has ended before it answered."]
