@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import os
 
-for _name in [name for name in os.environ if name == "NO_COLOR" or name.startswith("TEXTUAL")]:
-    del os.environ[_name]
+for _name in list(os.environ):
+    # The pictures' own variable stays: tests that run in several processes find each other by it.
+    if _name == "NO_COLOR" or (_name.startswith("TEXTUAL") and not _name.startswith("TEXTUAL_SNAPSHOT")):
+        del os.environ[_name]
 for _name in ("COLUMNS", "LINES", "FORCE_COLOR", "PIPELOOM_ASCII"):
     os.environ.pop(_name, None)
 os.environ["TERM"] = "xterm-256color"

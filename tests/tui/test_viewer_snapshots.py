@@ -10,15 +10,14 @@ import pytest
 from pipeloom.status import RunStatus
 from pipeloom.store.connect import close_writer, open_writer
 from pipeloom.store.ledger import Ledger
-from pipeloom.tui import app as app_module
-from pipeloom.tui import follower, watcher
+from pipeloom.tui import follower, viewing, watcher
 from pipeloom.tui.app import PipeloomApp
 
 
 @pytest.fixture
 def viewer(tmp_path: Path, synthetic: Any, monkeypatch: pytest.MonkeyPatch) -> PipeloomApp:
     """A viewer of a file that process 812 owns."""
-    for module in (app_module, follower, watcher):
+    for module in (viewing, follower, watcher):
         monkeypatch.setattr(module, "other_owner", lambda _path: "pipeloom process 812 on hal")
     path = tmp_path / "etl.db"
     connection = open_writer(path)
