@@ -42,9 +42,16 @@ class _Radio(RadioButton):
     BUTTON_LEFT = ""
     BUTTON_RIGHT = ""
 
+    def on_mount(self) -> None:
+        """Show how it begins."""
+        self._sign()
+
     def watch_value(self) -> None:
         """Put the sign there, or take it away."""
         super().watch_value()
+        self._sign()
+
+    def _sign(self) -> None:
         ascii_only = getattr(self.app, "ascii_only", False)
         self.BUTTON_INNER = ("*" if ascii_only else "●") if self.value else " "
         self.refresh()
