@@ -12,6 +12,7 @@ from tests.tui.conftest import text_of, until
 from textual.actions import parse
 from textual.binding import Binding
 from textual.containers import ScrollableContainer
+from textual.screen import Screen
 from textual.widgets import Button, Input
 
 from pipeloom.engine.engine import Engine
@@ -43,6 +44,28 @@ async def test_the_screen_shows_what_was_committed(cockpit: Any, synthetic: Any)
             "workers",
         ):
             assert words in shown
+
+
+async def test_while_keys_are_pressed_the_header_waits_and_nothing_is_laid_out_anew(
+    cockpit: Any, synthetic: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with cockpit.app.run_test(size=(120, 40)) as pilot:
+        rows = synthetic.rows()
+        cockpit.commit(rows, synthetic.run)
+        await cockpit.settle(pilot)
+        assert "12 of 12" in text_of(cockpit.app)
+        layouts: list[Screen[Any]] = []
+        monkeypatch.setattr(Screen, "_refresh_layout", lambda self, **_more: layouts.append(self))
+        await pilot.press("j")
+        cockpit.commit([rows[-1]._replace(id=900 + number, task_id=900 + number) for number in range(3)], None)
+        cockpit.app.fetch()
+        await pilot.pause()
+        assert "12 of 12" in text_of(cockpit.app)
+        cockpit.monotonic += 1
+        cockpit.commit([rows[-1]._replace(id=904, task_id=904)], None)
+        await cockpit.settle(pilot)
+        assert "16 of 16" in text_of(cockpit.app)
+        assert layouts == []
 
 
 async def test_c6_c9_a_task_that_does_not_respond_or_gets_nowhere_is_told(cockpit: Any, synthetic: Any) -> None:

@@ -79,7 +79,7 @@ class LiveScreen(TableScreen):
         self._header.ascii_only = self.app.ascii_only
         self._sorting = Sorting.from_text(self.app.remembered("live.sort"))
         self._offered: Status | None = None
-        self._ticked_s = float("-inf")
+        self._headed_s = float("-inf")
         self._log: list[LogRow] = []
         self._whole: list[AttemptRow] = []
         """The attempts of the task that is shown, as the file has them: another process's come without errors."""
@@ -96,27 +96,39 @@ class LiveScreen(TableScreen):
 
     def _show_commit(self, delivery: Delivery) -> None:
         self._source.count(delivery)
-        self._show()
+        self._show_rows()
+        if not self._keys_come_first():
+            self._show_head()
 
     def _show(self) -> None:
         """Bring everything up to date; what has not changed is not drawn."""
+        self._show_rows()
+        self._show_head()
+
+    def _show_rows(self) -> None:
         self.table.tick(self.app.clock())
         self.table.refresh_rows()
-        self._header.state = self._source.state()
-        self._show_tally()
         self.follow()
         self._offer()
 
+    def _show_head(self) -> None:
+        self._headed_s = self.app.monotonic()
+        self._header.state = self._source.state()
+        self._show_tally()
+
+    def _keys_come_first(self) -> bool:
+        """Return whether keys are being pressed, and what is above the table is not too old yet."""
+        now = self.app.monotonic()
+        return now - self.app.key_pressed_s < _KEY_S and now - self._headed_s < _LONGEST_TICK_S
+
     def _tick(self) -> None:
         """Show that time has passed; while keys are pressed, less often."""
-        now = self.app.monotonic()
-        if now - self.app.key_pressed_s < _KEY_S and now - self._ticked_s < _LONGEST_TICK_S:
+        if self._keys_come_first():
             return
-        self._ticked_s = now
         self.table.tick(self.app.clock())
         if self._sorting.is_due(self.app.monotonic(), self.app.key_pressed_s):
             self._sort()
-        self._header.state = self._source.state()
+        self._show_head()
         run = self.app.board.run
         if self._pasts.has_wishes and run is not None:
             self._learn(run)

@@ -12,6 +12,7 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from pipeloom.store.rows import AttemptRow
+from pipeloom.tui.compositor import FrugalCompositor
 from pipeloom.tui.keys import key
 from pipeloom.tui.task_columns import chosen, is_moving
 from pipeloom.tui.widgets.columns import Column, RowSource
@@ -47,6 +48,10 @@ class TableScreen(Screen[None]):
 
     filter_bar = getters.query_one(FilterBar)
     detail = getters.query_one(DetailPane)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._compositor = FrugalCompositor()
 
     @property
     def table(self) -> VirtualTable[AttemptRow]:

@@ -136,8 +136,10 @@ class FilterBar(Horizontal):
     def show_tally(self, tally: Content) -> None:
         """Say how much passes."""
         if tally != self._tally:
+            # A layout is of the whole screen: too much for each number that comes in.
+            fits = tally.cell_length == self._note.content_size.width
             self._tally = tally
-            self._note.update(tally)
+            self._note.update(tally, layout=not fits)
 
     @on(Input.Changed)
     def _parse(self, event: Input.Changed) -> None:

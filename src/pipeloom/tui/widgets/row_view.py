@@ -73,7 +73,7 @@ class RowView(ScrollView, Generic[Row]):
         self._count = 0
         self._cursor_index = 0
         self._cursor_key: Hashable | None = None
-        self._fetched: tuple[int, Sequence[Row | None]] | None = None
+        self._fetched: tuple[int, Sequence[Row | None]] = 0, ()
         self._painted: dict[int, tuple[int, Row | None, Look | None]] = {}
         """What each line of the screen shows: a place, its row (None: not loaded), its look (None: below all)."""
         self._painter: LinePainter[Row] | None = None
@@ -115,8 +115,9 @@ class RowView(ScrollView, Generic[Row]):
             self._refresh_changed()
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        """Draw what is dirty; the source is asked at most once for the rows on the screen."""
-        self._fetched = None
+        """Draw what is dirty; the source is asked at most once for the rows of these lines."""
+        first, last = (self.scroll_offset.y + max(y - HEADER_LINES, 0) for y in (crop.y, crop.bottom))
+        self._fetched = first, self._source.window(min(first, self._count), min(last, self._count))
         return super().render_lines(crop)
 
     def render_line(self, y: int) -> Strip:
@@ -199,16 +200,15 @@ class RowView(ScrollView, Generic[Row]):
             return
         size = Size(self._lines.layout.width, self._count + HEADER_LINES)
         if size != self.virtual_size:
-            self.virtual_size = size
+            # Assigning it lays out the whole screen; only a bar that comes or goes needs that, and asks for it itself.
+            self.set_reactive(RowView.virtual_size, size)
+            self._scroll_update(size)
 
     def _row_at(self, index: int) -> Row | None:
         rows = self._source.window(index, index + 1) if index < self._count else ()
         return rows[0] if rows else None
 
     def _visible_row(self, index: int) -> Row | None:
-        if self._fetched is None:
-            first, last = self.visible_range
-            self._fetched = (first, self._source.window(first, last))
         first, rows = self._fetched
         return rows[index - first] if 0 <= index - first < len(rows) else None
 
