@@ -88,6 +88,7 @@ class Showing(App[None]):
         self._spare_collector()
         # The live screen's own queue: it has heard of the commits when this comes up, and has painted afterwards.
         self.screen.call_after_refresh(self._note_cost, began)
+        self.pace.has_rest = delivery.more
         if delivery.more:
             self.post_message(Committed())
 
