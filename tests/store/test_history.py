@@ -19,6 +19,7 @@ from pipeloom.filters import parse
 from pipeloom.messages import TaskDef
 from pipeloom.pipeline import Pipeline
 from pipeloom.status import Status
+from pipeloom.store import paging
 from pipeloom.store.connect import close_writer, open_writer
 from pipeloom.store.history import History, walk
 from pipeloom.store.ledger import Ledger
@@ -66,6 +67,58 @@ def test_paging_by_key_shows_every_row_once_in_both_directions(
             while backwards and (page := history.page(sort=sort, before=key_of(backwards[0], sort), limit=size)):
                 backwards = page + backwards
             assert [entry.id for entry in backwards] == [entry.id for entry in whole]
+
+
+@pytest.mark.parametrize("few", [0, 1_000_000])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    made=rows,
+    sort=st.sampled_from(SORTS),
+    text=st.sampled_from(
+        ["status:error", "status:done,error", "-status:done", "-status:done -status:error", "a status:done", "a"]
+    ),
+    offset=st.integers(0, 9),
+    from_end=st.booleans(),
+)
+def test_a_jump_into_a_filtered_order_lands_where_reading_to_there_does(
+    few: int, made: list[dict[str, Any]], sort: Sort, text: str, offset: int, from_end: bool
+) -> None:
+    where = parse(text)
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        for name in ("_FEW", "_FEW_BY_STATUS", "_FEW_IDS"):
+            patch.setattr(paging, name, few)
+        path = Path(folder) / "etl.db"
+        connection = open_writer(path, durability="normal")
+        Ledger(connection).insert_attempts([row(number, **changes) for number, changes in enumerate(made, 1)])
+        close_writer(connection)
+        with History(path) as history:
+            passing = [entry.id for entry in history.page(sort=sort, limit=1000) if where.matches(entry)]
+            page = history.page(where, sort=sort, before="end" if from_end else None, offset=offset, limit=3)
+        if from_end:
+            stop = max(0, len(passing) - offset)
+            assert [entry.id for entry in page] == passing[max(0, stop - 3) : stop]
+        else:
+            assert [entry.id for entry in page] == passing[offset : offset + 3]
+
+
+@pytest.mark.parametrize(("column", "index"), [("name", "name"), ("started_at", "started"), ("duration_s", "duration")])
+def test_what_a_jump_leaps_over_is_read_from_an_index_alone(
+    make_file: Any, monkeypatch: pytest.MonkeyPatch, column: str, index: str
+) -> None:
+    monkeypatch.setattr(paging, "_FEW_BY_STATUS", 0)
+    with History(make_file([row(n) for n in range(1, 30)])) as history:
+        asked: list[tuple[str, Any]] = []
+        read = history.rows
+
+        def noted(sql: str, values: Any = (), **more: Any) -> Any:
+            asked.append((sql, values))
+            return read(sql, values, **more)
+
+        history._pages._rows = noted  # type: ignore[assignment]
+        history.page(parse("-status:error"), sort=Sort(column), offset=9, limit=3)
+        sql, values = next((sql, values) for sql, values in asked if "OFFSET" in sql)
+        plan = [line[3] for line in read(f"EXPLAIN QUERY PLAN {sql}", values)]
+    assert any(f"USING COVERING INDEX task_runs_{index}" in line for line in plan), plan
 
 
 def test_the_newest_page_comes_first_and_leaves_the_heavy_columns_out(make_file: Any) -> None:

@@ -95,6 +95,27 @@ CREATE TABLE users (name TEXT);
 INSERT INTO users VALUES ('ada');
 """
 
+VERSION_2 = VERSION_1.replace(
+    "PRAGMA user_version=1;",
+    """
+ALTER TABLE task_runs ADD COLUMN fingerprint TEXT;
+CREATE TABLE commands (
+    id TEXT PRIMARY KEY,
+    run_id INTEGER,
+    command TEXT NOT NULL,
+    arguments TEXT,
+    asked_by TEXT NOT NULL,
+    asked_at TEXT NOT NULL,
+    answer TEXT NOT NULL,
+    answered_at TEXT NOT NULL
+) STRICT;
+CREATE INDEX task_runs_started ON task_runs (started_at);
+CREATE INDEX task_runs_duration ON task_runs (duration_s);
+CREATE INDEX task_runs_failure ON task_runs (fingerprint) WHERE fingerprint IS NOT NULL;
+PRAGMA user_version=2;
+""",
+)
+
 VERSION_0_0_7 = """
 CREATE TABLE task_runs (
     id INTEGER PRIMARY KEY,
@@ -117,8 +138,8 @@ INSERT INTO users VALUES ('ada');
 CREATE VIEW failed AS SELECT name FROM task_runs WHERE status = 'error';
 """
 
-SCRIPTS = {"version 1": VERSION_1 + ROWS_1, "0.0.7": VERSION_0_0_7}
-KINDS = {"version 1": FileKind.OLDER, "0.0.7": FileKind.LEGACY}
+SCRIPTS = {"version 1": VERSION_1 + ROWS_1, "version 2": VERSION_2 + ROWS_1, "0.0.7": VERSION_0_0_7}
+KINDS = {"version 1": FileKind.OLDER, "version 2": FileKind.OLDER, "0.0.7": FileKind.LEGACY}
 
 
 def select(path: Path, sql: str) -> list[Any]:
@@ -186,6 +207,13 @@ def test_a_file_of_schema_1_keeps_its_rows_and_its_failures_get_fingerprints(ver
     with History(version_1) as history:
         assert [row.id for row in walk(history, parse(f"fail:{same}"))] == [3, 2]
         assert [line.text for line in history.logs(2)] == ["reading"]
+
+
+def test_an_older_file_has_the_indexes_of_a_new_one_afterwards(older: Path, tmp_path: Path) -> None:
+    close_writer(open_writer(older))
+    close_writer(open_writer(tmp_path / "new.db"))
+    indexes = "SELECT name, sql FROM sqlite_schema WHERE type='index' ORDER BY name"
+    assert select(older, indexes) == select(tmp_path / "new.db", indexes)
 
 
 def test_a_file_of_schema_1_without_rows_needs_no_copy(make_sqlite: Any) -> None:
@@ -401,7 +429,7 @@ def test_e16_where_nothing_may_be_written_a_file_of_schema_1_is_read_and_an_olde
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         )  # fmt: skip
         assert "left: ['etl.db']" in done.stdout, done.stderr
-        wanted = "closed: 0\nrows: 3" if which == "version 1" else f"refused: {path} is read-only"
+        wanted = "closed: 0\nrows: 3" if which.startswith("version") else f"refused: {path} is read-only"
         assert wanted in done.stdout
     finally:
         folder.chmod(0o755)

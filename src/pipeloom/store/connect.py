@@ -15,7 +15,15 @@ from pipeloom.store.backup import back_up
 from pipeloom.store.filesystem import NETWORK_FILESYSTEMS, filesystem_of
 from pipeloom.store.inspect import FileKind, inspect
 from pipeloom.store.legacy import import_legacy
-from pipeloom.store.schema import create_in_memory, has_rows, migrate, tables_of
+from pipeloom.store.schema import (
+    OUR_TABLES,
+    create_in_memory,
+    expected_columns,
+    has_rows,
+    migrate,
+    tables_of,
+    version_of,
+)
 
 Durability = Literal["full", "normal"]
 
@@ -90,8 +98,9 @@ def _bring_up_to_date(connection: sqlite3.Connection, path: Path, kind: FileKind
         import_legacy(connection)
         return
     if kind is FileKind.OLDER:
-        if "commands" in tables_of(connection):
-            raise StoreError(f"{path} has a table named commands, which pipeloom now needs itself: rename yours.")
+        theirs = tables_of(connection) - expected_columns(version_of(connection)).keys()
+        for name in sorted(theirs & OUR_TABLES):
+            raise StoreError(f"{path} has a table named {name}, which pipeloom now needs itself: rename yours.")
         if has_rows(connection):
             back_up(connection, path)
     migrate(connection, path)

@@ -13,7 +13,7 @@ from pipeloom.errors import StoreError
 from pipeloom.failures import fingerprint
 
 APPLICATION_ID: Final = 0x504C4F4D  # "PLOM", shown by file(1)
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 OUR_TABLES: Final = frozenset({"pipeline_runs", "task_runs", "task_logs", "commands"})
 READ_TABLES: Final = frozenset({"pipeline_runs", "task_runs"})
@@ -78,7 +78,6 @@ CREATE TABLE {{where}}task_logs (
 # Indexes are kept apart: rows that live in memory only (store_task_status=False) need none of them.
 _INDEXES_1: Final = """
 CREATE INDEX task_runs_status ON task_runs (status, id);
-CREATE INDEX task_runs_name ON task_runs (name, id);
 """
 
 _TABLES_2: Final = """
@@ -95,16 +94,23 @@ CREATE TABLE {where}commands (
 ) STRICT;
 """
 
-# The rowid, which is the id, is the last column of every index anyway.
 _INDEXES_2: Final = """
 UPDATE task_runs SET fingerprint = pipeloom_fingerprint(error_type, error, message) WHERE status = 'error';
-CREATE INDEX task_runs_started ON task_runs (started_at);
-CREATE INDEX task_runs_duration ON task_runs (duration_s);
 CREATE INDEX task_runs_failure ON task_runs (fingerprint) WHERE fingerprint IS NOT NULL;
 """
 
-_TABLES: Final = (_TABLES_1, _TABLES_2)
-_INDEXES: Final = (_INDEXES_1, _INDEXES_2)
+# The orders, with the status: rows that a filter leaves out are passed over without looking at them.
+_INDEXES_3: Final = """
+DROP INDEX IF EXISTS task_runs_name;
+DROP INDEX IF EXISTS task_runs_started;
+DROP INDEX IF EXISTS task_runs_duration;
+CREATE INDEX task_runs_name ON task_runs (name, id, status);
+CREATE INDEX task_runs_started ON task_runs (started_at, id, status);
+CREATE INDEX task_runs_duration ON task_runs (duration_s, id, status);
+"""
+
+_TABLES: Final = (_TABLES_1, _TABLES_2, "")
+_INDEXES: Final = (_INDEXES_1, _INDEXES_2, _INDEXES_3)
 
 Columns = dict[str, list[tuple[str, str, int]]]
 """Table to its columns: name, type, and whether it is hidden or generated."""
