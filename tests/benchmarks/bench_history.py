@@ -30,7 +30,7 @@ from pipeloom.tui.queries import AttemptsQuery, RunsQuery
 CURSOR = "#262a3f"
 COMMAND = ("-c", "from pipeloom.cli import tui_main; tui_main()")
 FILTERS = (
-    "", "status:error", "status:interrupted", "status:cancelled,error", "status:done", "run:777", "started:2026-08-04",
+    "", "status:error", "status:interrupted", "status:cancelled,error", "status:done", "-status:done", "run:777", "started:2026-08-04",
     "started:2026-08-04 status:error", "dur:>9s",
 )  # fmt: skip
 SEARCHES = ("loaded", "oslo", "needle", "nothing-has-this-name", "needle status:done")

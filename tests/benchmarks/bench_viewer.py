@@ -35,6 +35,8 @@ from pipeloom.tui.bridge import UiSink
 from pipeloom.tui.follower import Follower
 
 TASKS = 20_000
+STEPS = 100
+"""So many tasks of so many steps are not through before 30 minutes."""
 PHASE_S = 5.0
 IDLE_S = 10.0
 LATENCY_GOAL = 1.10
@@ -58,8 +60,8 @@ class Commits:
 
 
 def work(task: Any, q: Any) -> None:
-    for step in range(20):
-        q.put(MsgTaskProgress(task.task_id, step, 20, "loading"))
+    for step in range(STEPS):
+        q.put(MsgTaskProgress(task.task_id, step, STEPS, "loading"))
         q.sleep(0.004)
 
 

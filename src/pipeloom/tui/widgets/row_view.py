@@ -185,6 +185,12 @@ class RowView(ScrollView, Generic[Row]):
             else:
                 self.refresh(Region(0, y, width, 1))
 
+    def _refresh_place(self, place: int) -> None:
+        """Draw the line of one row anew, if it is in sight."""
+        line = place - self.scroll_offset.y
+        if 0 <= line < self._page:
+            self.refresh(Region(0, line + HEADER_LINES, self.size.width, 1))
+
     def _restyle(self) -> None:
         self._painter = None
         self._painted.clear()

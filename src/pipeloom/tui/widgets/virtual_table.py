@@ -131,11 +131,12 @@ class VirtualTable(RowView[Row], Generic[Row], can_focus=True):
 
     def move_cursor(self, index: int) -> None:
         """Put the cursor on the row at `index`, or the nearest there is, and scroll it into view."""
-        self._cursor_index = max(0, min(index, self._count - 1))
+        before, self._cursor_index = self._cursor_index, max(0, min(index, self._count - 1))
         self._at_top = self._cursor_index == 0
         self._take_key()
         self._reveal_cursor()
-        self._refresh_changed()
+        for place in {before, self._cursor_index}:
+            self._refresh_place(place)
 
     def move_to_key(self, key: Hashable) -> bool:
         """Put the cursor on the row of `key`; False when its place is not known."""
