@@ -234,7 +234,7 @@ def test_prune_only_says_what_would_go_unless_told_to_do_it(run: Any, db: Path) 
     told = json.loads(run("pipeloom", "prune", "etl.db", "--done-for", 0, "--yes", "--json").stdout)
     assert (told["attempts"], told["runs"], told["complete"], told["dry_run"]) == (1, 1, True, False)
     connection = sqlite3.connect(db)
-    assert connection.execute("SELECT id FROM task_runs").fetchall() == [(2,), (3,), (4,)]
+    assert connection.execute("SELECT id FROM task_runs ORDER BY id").fetchall() == [(2,), (3,), (4,)]
     connection.close()
 
 
