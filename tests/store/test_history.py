@@ -114,7 +114,7 @@ def test_what_a_jump_leaps_over_is_read_from_an_index_alone(
             asked.append((sql, values))
             return read(sql, values, **more)
 
-        history._pages._rows = noted  # type: ignore[assignment]
+        history._pages._rows = noted
         history.page(parse("-status:error"), sort=Sort(column), offset=9, limit=3)
         sql, values = next((sql, values) for sql, values in asked if "OFFSET" in sql)
         plan = [line[3] for line in read(f"EXPLAIN QUERY PLAN {sql}", values)]
