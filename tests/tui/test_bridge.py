@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from textual.message import Message
 
 from pipeloom.engine.sink import CommitBatch
-from pipeloom.status import RunStatus, Status
-from pipeloom.store.rows import AttemptRow, RunRow
+from pipeloom.status import Status
+from pipeloom.store.rows import AttemptRow
 from pipeloom.tui.bridge import Committed, UiSink, WriterFailed, WriterWaiting
 
 
@@ -66,24 +64,3 @@ def test_trouble_is_told_at_once() -> None:
     sink.writer_waiting("database is locked")
     sink.writer_failed(OSError("gone"))
     assert [type(message) for message in posted] == [WriterWaiting, WriterFailed]
-
-
-def test_a_drain_may_be_cut_short_and_what_is_known_goes_first() -> None:
-    posted = Post()
-    sink = UiSink(posted)
-    sink.committed(batch(1, *((id_, Status.QUEUED) for id_ in range(1, 6))))
-    first = sink.mailbox.drain(3)
-    assert ([row.id for row in first.attempts], first.more) == ([1, 2, 3], True)
-    ended = RunRow(
-        1, "p", RunStatus.DONE, "2026-11-25T00:00:00.000000+00:00", finished_at="2026-11-25T00:01:00.000000+00:00"
-    )
-    sink.committed(replace(batch(2, (3, Status.DONE), (5, Status.RUNNING)), run=ended))
-    assert len(posted) == 1  # whoever was told to come back comes back
-    second = sink.mailbox.drain(2)
-    assert [(row.id, row.status) for row in second.attempts] == [(3, Status.DONE), (4, Status.QUEUED)]
-    assert second.run is None  # it has not ended before its last attempt
-    third = sink.mailbox.drain(2)
-    assert [(row.id, row.status) for row in third.attempts] == [(5, Status.RUNNING)]
-    assert (third.run, third.more) == (ended, False)
-    sink.committed(batch(3, (5, Status.DONE)))
-    assert len(posted) == 2

@@ -53,8 +53,3 @@ def test_what_was_committed_waits_while_keys_are_pressed() -> None:
     assert pace.wait_s(now, key_pressed_s=now) == pytest.approx(1.6)
     assert pace.wait_s(now + 2, key_pressed_s=now) < 0
     assert pace.wait_s(now, key_pressed_s=float("-inf")) == pytest.approx(0.16)
-
-
-def test_less_is_taken_over_at_once_while_keys_are_pressed() -> None:
-    pace = Pace()
-    assert pace.most(1_000.0, key_pressed_s=999.5) < pace.most(1_000.0, key_pressed_s=998.5)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import islice
 
 from textual.message import Message
 
@@ -47,8 +46,6 @@ class Delivery:
     """Size of the write-ahead log after the last commit."""
     commits: int = 0
     """Transactions."""
-    more: bool = False
-    """Whether something was left for the next drain."""
 
 
 @dataclass(slots=True)
@@ -56,12 +53,7 @@ class Mailbox:
     """Merges batches until they are fetched. Putting never waits longer than a drain takes, which is no time at all."""
 
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _changed: dict[int, AttemptRow] = field(default_factory=dict)
-    """Attempts that have been fetched before."""
-    _new: dict[int, AttemptRow] = field(default_factory=dict)
-    """The others, in the order in which they were submitted."""
-    _newest: int = -1
-    """The highest id that has been fetched; ids rise."""
+    _attempts: dict[int, AttemptRow] = field(default_factory=dict)
     _run: RunRow | None = None
     _messages: int = 0
     _took_s: float = 0.0
@@ -73,8 +65,7 @@ class Mailbox:
     def put(self, batch: CommitBatch) -> bool:
         """Merge `batch`; returns whether somebody has to be woken up for it."""
         with self._lock:
-            for row in batch.attempts:
-                (self._new if row.id > self._newest else self._changed)[row.id] = row
+            self._attempts.update((row.id, row) for row in batch.attempts)
             self._run = batch.run or self._run
             self._messages += batch.messages
             self._commits += 1
@@ -82,42 +73,15 @@ class Mailbox:
             first, self._called = not self._called, True
             return first
 
-    def drain(self, most: int | None = None) -> Delivery:
-        """Return what has gathered; the next `put` asks for a wake-up again.
-
-        With `most`, so many attempts at the most, first those that are known. Then a run that has ended is not told of
-        before the last of its attempts, and whoever drains has to come back for the rest without being called.
-        """
+    def drain(self) -> Delivery:
+        """Return what has gathered; the next `put` asks for a wake-up again."""
         with self._lock:
-            attempts = _take(self._changed, most)
-            attempts += _take(self._new, None if most is None else most - len(attempts))
-            self._newest = max([self._newest, *(row.id for row in attempts[-1:])])
-            more = bool(self._changed or self._new)
-            ended = self._run is not None and self._run.finished_at is not None
-            run = None if more and ended else self._run
+            attempts = tuple(self._attempts.values())
             delivery = Delivery(
-                tuple(attempts),
-                run,
-                self._messages,
-                self._took_s,
-                self._backlog,
-                self._wal_bytes,
-                self._commits,
-                more,
+                attempts, self._run, self._messages, self._took_s, self._backlog, self._wal_bytes, self._commits
             )
-            self._run = self._run if run is None else None
-            self._messages = self._commits = 0
-            self._called = more
+            self._attempts, self._run, self._messages, self._commits, self._called = {}, None, 0, 0, False
             return delivery
-
-
-def _take(rows: dict[int, AttemptRow], most: int | None) -> list[AttemptRow]:
-    """Remove the first `most` rows, or all, and return them."""
-    if most is None or len(rows) <= most:
-        taken = list(rows.values())
-        rows.clear()
-        return taken
-    return [rows.pop(id_) for id_ in list(islice(rows, most))]
 
 
 class UiSink:

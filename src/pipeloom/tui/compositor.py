@@ -12,7 +12,8 @@ from textual.strip import Strip
 class FrugalCompositor(Compositor):
     """Asks each widget only for its lines that are to be painted, and those that others hide for none.
 
-    Textual's own asks every widget that touches the place for all of its lines, which is most of what a key costs.
+    Textual's own asks every widget that touches the place for all of its lines, which is most of what a key costs. Here
+    a widget in front has to paint all of its region, as every widget does whose lines are as wide as it is.
     """
 
     def _get_renders(self, crop: Region | None = None) -> Iterable[tuple[Region, Region, list[Strip]]]:

@@ -77,7 +77,7 @@ class Showing(App[None]):
     def fetch(self) -> None:
         """Bring the board up to date and tell the screens."""
         began = self.pace.began_s = self.monotonic()
-        delivery = self.sink.mailbox.drain(self.pace.most(began, self.key_pressed_s))
+        delivery = self.sink.mailbox.drain()
         self._wal_bytes = delivery.wal_bytes
         before = self.board.run
         self.board.apply(delivery.attempts, delivery.run, began)
@@ -86,11 +86,7 @@ class Showing(App[None]):
             self._announce_end(delivery.run)
         self.commits.publish(delivery)
         self._spare_collector()
-        # The live screen's own queue: it has heard of the commits when this comes up, and has painted afterwards.
-        self.screen.call_after_refresh(self._note_cost, began)
-        self.pace.has_rest = delivery.more
-        if delivery.more:
-            self.post_message(Committed())
+        self.call_after_refresh(self._note_cost, began)
 
     def _spare_collector(self) -> None:
         """Take the tasks, which stay, out of the garbage collector's sight: looking at all of them takes too long."""

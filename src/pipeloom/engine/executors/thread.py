@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import traceback
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import Any, Final
 
 from pipeloom.engine.channel import WorkerChannel
@@ -59,10 +57,6 @@ class ThreadExecutor(SlotExecutor):
         ours = [place for place, entry in enumerate(frames) if entry.filename == _RUNNER]
         return "".join(traceback.format_list(frames[ours[0] + 1 :])) if ours else None
 
-    def _work(self, worker: str) -> None:
-        _wake_up_late()
-        super()._work(worker)
-
     def _run(self, attempt: Attempt, worker: str) -> Outcome:
         channel = self._channels[attempt.id]
         try:
@@ -74,10 +68,3 @@ class ThreadExecutor(SlotExecutor):
         finally:
             self._thread_ids.pop(attempt.id, None)
             del self._channels[attempt.id]
-
-
-def _wake_up_late() -> None:
-    """Let this thread, when it gets the interpreter back, not push the writer's or the screen's off its processor."""
-    if hasattr(os, "SCHED_BATCH"):  # Linux
-        with suppress(OSError):  # a sandbox may forbid it
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))

@@ -79,7 +79,7 @@ class LiveScreen(TableScreen):
         self._header.ascii_only = self.app.ascii_only
         self._sorting = Sorting.from_text(self.app.remembered("live.sort"))
         self._offered: Status | None = None
-        self._headed_s = float("-inf")
+        self._headed_s = self._ticked_s = float("-inf")
         self._log: list[LogRow] = []
         self._whole: list[AttemptRow] = []
         """The attempts of the task that is shown, as the file has them: another process's come without errors."""
@@ -97,7 +97,7 @@ class LiveScreen(TableScreen):
     def _show_commit(self, delivery: Delivery) -> None:
         self._source.count(delivery)
         self._show_rows()
-        if not self._keys_come_first():
+        if not self._keys_come_first(self._headed_s):
             self._show_head()
 
     def _show(self) -> None:
@@ -116,15 +116,16 @@ class LiveScreen(TableScreen):
         self._header.state = self._source.state()
         self._show_tally()
 
-    def _keys_come_first(self) -> bool:
-        """Return whether keys are being pressed, and what is above the table is not too old yet."""
+    def _keys_come_first(self, done_s: float) -> bool:
+        """Return whether keys are being pressed, so that what was last done at `done_s` can wait a little longer."""
         now = self.app.monotonic()
-        return now - self.app.key_pressed_s < _KEY_S and now - self._headed_s < _LONGEST_TICK_S
+        return now - self.app.key_pressed_s < _KEY_S and now - done_s < _LONGEST_TICK_S
 
     def _tick(self) -> None:
         """Show that time has passed; while keys are pressed, less often."""
-        if self._keys_come_first():
+        if self._keys_come_first(self._ticked_s):
             return
+        self._ticked_s = self.app.monotonic()
         self.table.tick(self.app.clock())
         if self._sorting.is_due(self.app.monotonic(), self.app.key_pressed_s):
             self._sort()
