@@ -68,6 +68,17 @@ async def test_while_keys_are_pressed_the_header_waits_and_nothing_is_laid_out_a
         assert layouts == []
 
 
+async def test_keys_that_come_faster_than_they_are_handled_reach_what_the_first_of_them_opens(
+    cockpit: Any, synthetic: Any
+) -> None:
+    async with cockpit.app.run_test(size=(120, 40)) as pilot:
+        cockpit.commit(synthetic.rows(), synthetic.run)
+        await cockpit.settle(pilot)
+        for key in ("slash", *"done"):
+            cockpit.app.simulate_key(key)
+        await until(pilot, lambda: cockpit.app.screen.filter_bar.text == "done")
+
+
 async def test_c6_c9_a_task_that_does_not_respond_or_gets_nowhere_is_told(cockpit: Any, synthetic: Any) -> None:
     async with cockpit.app.run_test(size=(120, 40)) as pilot:
         rows = {row.status: row for row in synthetic.rows()}

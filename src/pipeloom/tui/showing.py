@@ -21,6 +21,7 @@ from pipeloom.tui.board import Board
 from pipeloom.tui.bridge import Committed, Delivery, UiSink, WriterFailed, WriterWaiting
 from pipeloom.tui.pace import Pace
 from pipeloom.tui.screens.live import LiveScreen
+from pipeloom.tui.widgets.virtual_table import VirtualTable
 
 _MANY: Final = 2_000
 _LONG_RUN_S: Final = 30.0
@@ -60,10 +61,21 @@ class Showing(App[None]):
         self.notify(clean(sentence), markup=False, severity="warning" if problem else "information")
 
     async def on_event(self, event: Event) -> None:
-        """Note when keys are pressed, on their way to whoever they are for."""
+        """Note when keys are pressed; those for a table are carried out here, at once.
+
+        A table knows its keys by bindings alone. By way of the table and all that it is in, a key would come to them
+        after the next one had been given away: of `/` and a word typed quickly, the word would be lost.
+        """
         if isinstance(event, Key):
             self.key_pressed_s = self.monotonic()
+            if not event.is_forwarded and await self._is_done_by_table(event.key):
+                return
         await super().on_event(event)
+
+    async def _is_done_by_table(self, key: str) -> bool:
+        if not isinstance(self.focused, VirtualTable) or self.screen.maximized is not None:
+            return False
+        return await self._check_bindings(key, priority=True) or await self._check_bindings(key)
 
     @on(Committed)
     def _fetch_soon(self) -> None:
