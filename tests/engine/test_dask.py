@@ -504,12 +504,40 @@ def test_a_run_whose_size_nobody_has_named_takes_all_of_the_cluster(bench: Any, 
     assert bench.rows("SELECT DISTINCT status FROM task_runs") == [("done",)]
 
 
+def test_what_is_done_is_not_run_again_when_its_worker_dies_before_the_program_has_heard_of_it(
+    cluster: Any, tmp_path: Path, gate: Any, wait_for: Any
+) -> None:
+    class Busy(Waiting):
+        def started(self, attempt_id: int, worker: str) -> None:
+            if attempt_id == 1:
+                gate.pass_through()
+
+    reports = Busy()
+    executor = DaskExecutor(2, cluster.address)
+    executor.start(reports)
+    task = [TaskDef(n, "a", params={"folder": str(tmp_path)}) for n in (1, 2)]
+    executor.submit(Attempt(1, 1, task[0], jobs.touch, frozenset()))
+    gate.await_arrival()
+    wait_for(lambda: "finished" in [future.status for future in executor._cluster.client.futures.values()], 20)
+    first = (tmp_path / "1").read_text()
+    os.kill(int(first), signal.SIGKILL)
+    executor.submit(Attempt(2, 1, task[1], jobs.touch, frozenset()))
+    wait_for(lambda: 2 in reports.ends, 20)
+    gate.open()
+    wait_for(lambda: 1 in reports.ends, 20)
+    assert executor.shutdown(5.0) == 0
+    assert (tmp_path / "1").read_text() == first
+    assert {end.kind for end in reports.ends.values()} == {OutcomeKind.OK}
+
+
 def left_at(client: Client) -> tuple[list[str], list[str]]:
     """Return what the scheduler still has of pipeloom's: queues, and plugins for workers to come."""
 
     def look(dask_scheduler: Any) -> tuple[list[str], list[str]]:
         return list(dask_scheduler.extensions["queues"].queues), [
-            name for name in dask_scheduler.worker_plugins if name.startswith("pipeloom")
+            name
+            for name in (*dask_scheduler.worker_plugins, *dask_scheduler.plugins)
+            if str(name).startswith("pipeloom")
         ]
 
     found: tuple[list[str], list[str]] = client.run_on_scheduler(look)

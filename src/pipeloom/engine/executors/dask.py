@@ -1,8 +1,8 @@
 """Attempts on a Dask cluster: for work that has outgrown one machine.
 
 Dask places the attempts and moves the bytes; what they say comes by a queue per worker (see `dask_stream`), so that a
-slow writer holds back the remote worker, and a worker's death is known only after all that it had said. The future of
-an attempt is dropped as soon as it has ended: Dask would run it again if its worker died later.
+slow writer holds back the remote worker, and a worker's death is known only after all that it had said. The scheduler
+forgets an attempt as soon as it has ended (see `dask_scheduler`): Dask would run it again if its worker died later.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from pipeloom.engine.executors.dask_cluster import Cluster
+from pipeloom.engine.executors.dask_scheduler import Forgetter
 from pipeloom.engine.executors.dask_stream import Stream, Taker
 from pipeloom.engine.executors.dask_worker import Plugin, control_topic, hello_topic
 from pipeloom.loader import loaded_sources
@@ -45,6 +46,8 @@ class Roster:
         client = self._cluster.client
         client.subscribe_topic(_ALL, self._on_event)
         client.subscribe_topic(hello_topic(self._run), self._on_hello)
+        with suppress(ValueError):  # it takes no code: what is done may be run again there if its worker dies at once
+            client.register_plugin(Forgetter(self._run, client.id))
         client.register_plugin(Plugin(self._run, client.id, loaded_sources(), ours=self._cluster.is_ours))
         for event in client.get_events(hello_topic(self._run)):
             self._on_hello(event)  # said before the scheduler had heard that we listen

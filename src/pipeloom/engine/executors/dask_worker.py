@@ -176,7 +176,9 @@ class Station:
     def run(self, key: str, number: tuple[int, int], code: bytes, task: bytes) -> None:
         """Run an attempt, in a thread of the worker."""
         outcome = self._outcome(key, number, code, task)
-        self._outbox.add((ENDED, number[0], packed(outcome)), _RECORD_BYTES)
+        ended = self._outbox.add((ENDED, number[0], packed(outcome)), _RECORD_BYTES)
+        if ended is not None and not outcome.started:  # else the program would not know whose death to notice
+            self._outbox.await_sent(ended, _never)
 
     def _outcome(self, key: str, number: tuple[int, int], code: bytes, task: bytes) -> Outcome:
         try:
