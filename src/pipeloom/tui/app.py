@@ -106,11 +106,10 @@ class PipeloomApp(Running):
             self.switch_mode("start")
 
     def on_unmount(self) -> None:
-        """Say that the screen is gone."""
+        """Remember how the screens were, and look at the file no more."""
         if self.memory is not None:
             self.memory.save()
         self._stop_watching()
-        self.left.set()
 
     def _fatal_error(self) -> None:
         """Keep Textual from printing the local variables of a crash; `run_app` tells what happened."""

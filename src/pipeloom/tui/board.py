@@ -70,7 +70,8 @@ class Board:
         """Return the rows at places `start` to `stop`."""
         rows: list[AttemptRow] = []
         for group in self._groups:
-            rows.extend(self._rows[self._by_rank[rank]] for rank in group.slice(start, stop))
+            if start < len(group):
+                rows.extend(self._rows[self._by_rank[rank]] for rank in group.slice(start, stop))
             start, stop = start - len(group), stop - len(group)
             if stop <= 0:
                 break

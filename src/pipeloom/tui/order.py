@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Sequence
+from itertools import accumulate, islice
 from typing import Final
 
 _CHUNK: Final = 512
@@ -55,10 +56,11 @@ class SortedNumbers:
 
     def slice(self, start: int, stop: int) -> Iterator[int]:
         """Yield the numbers at places `start` to `stop`."""
-        for chunk in self._chunks:
-            if start < len(chunk):
-                yield from chunk[max(start, 0) : max(stop, 0)]
-            start -= len(chunk)
-            stop -= len(chunk)
-            if stop <= 0:
+        ends = list(accumulate(map(len, self._chunks)))
+        first = bisect_right(ends, start)
+        place = ends[first - 1] if first else 0
+        for chunk in islice(self._chunks, first, None):
+            if place >= stop:
                 return
+            yield from chunk[max(start - place, 0) : stop - place]
+            place += len(chunk)

@@ -27,7 +27,7 @@ class PatientSelector(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Return what is ready, as `selectors` says; with a timeout of 0, work is at hand."""
-        now = time.monotonic()
+        now = time.thread_time()
         if timeout == 0 and now - self._polled_s < _POLL_S:
             return []
         self._polled_s = now

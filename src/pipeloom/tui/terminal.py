@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Self, TextIO
 
 from platformdirs import user_log_path
-from textual.drivers.linux_driver import LinuxDriver
 
 from pipeloom.status import Exit
+from pipeloom.tui.driver import LoopDriver, opened_anew
 from pipeloom.tui.priority import priority_runner
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def run_app(app: PipeloomApp, on_hangup: OnHangup = "stop") -> int:
     with Leaving(app, terminal, on_hangup) as leaving:
         with terminal, leaving.watching_terminal():
             try:
-                app.driver_class = _Driver
+                app.driver_class = LoopDriver
                 with priority_runner() as runner:
                     runner.run(app.run_async())
             except Exception as error:  # noqa: BLE001 - told below, after the terminal is sane again
@@ -95,17 +95,6 @@ class _Screen(io.TextIOWrapper):
         """Flush."""
         with suppress(OSError):
             super().flush()
-
-
-class _Driver(LinuxDriver):
-    """Textual's driver, for a program that was stopped without being asked (SIGSTOP) and then goes on."""
-
-    def _sigcont_application(self, *_: object) -> None:
-        # Textual would start a second reader of the keyboard beside the first.
-        if self._auto_restart:
-            if not self._must_signal_resume:
-                self.suspend_application_mode()
-            self.resume_application_mode()
 
 
 class PrivateTerminal:
@@ -251,8 +240,9 @@ class Leaving:
         with suppress(OSError, termios.error):
             if self._modes is not None:
                 termios.tcsetattr(descriptor, termios.TCSANOW, self._modes)  # type: ignore[arg-type]
-            if select.select([], [descriptor], [], 0)[1]:
-                os.write(descriptor, _RESET)
+            tty = opened_anew(descriptor)
+            if tty is not None or select.select([], [descriptor], [], 0)[1]:
+                os.write(descriptor if tty is None else tty, _RESET)  # one that may block could block even so
         os._exit(128 + number)
 
 
