@@ -46,6 +46,22 @@ def test_at_80_by_24_the_table_is_readable(start: Any) -> None:
     assert terminal.end() == 0
 
 
+def test_with_ascii_nothing_else_is_written(start: Any) -> None:
+    terminal = start("etl.db", EXAMPLES / "weather.py", "--ascii", WEATHER_PACE="0.02")
+    terminal.wait_for("72/72", "+ 72 done")
+    terminal.press("d")
+    terminal.wait_for("Overview", "finished")
+    terminal.press("?")
+    terminal.wait_for("Go one page down.")
+    terminal.press("\x1b")
+    terminal.wait_for("Overview", gone="Go one page down.")
+    terminal.press("2")
+    terminal.wait_for("history", "72 attempts")
+    assert terminal.raw.isascii()
+    terminal.press("q")
+    assert terminal.end() == 0
+
+
 SLOW = """
 def work(task, q):
     q.put(MsgTaskProgress(task.task_id, 1, 2, "half way"))

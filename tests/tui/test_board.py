@@ -63,6 +63,33 @@ def test_the_board_shows_what_sorting_everything_anew_would_show(actions: list[t
         )
 
 
+news = st.tuples(st.integers(0, 9), st.sampled_from(list(Status)), st.integers(1, 3))
+
+
+@given(st.lists(st.lists(news, min_size=1, max_size=12), max_size=4), st.sampled_from(["", "status:running,queued", "-status:done"]))
+def test_what_comes_at_once_is_as_if_it_had_come_one_by_one(
+    deliveries: list[list[tuple[int, Status, int]]], text: str
+) -> None:
+    at_once, singly = Board(), Board()
+    for board in (at_once, singly):
+        board.set_filter(parse(text))
+    for number, delivery in enumerate(deliveries):
+        if number == 2:
+            for board in (at_once, singly):
+                board.sort(lambda kept: kept.status)
+        rows = [row(task, status, attempt) for task, status, attempt in delivery]
+        at_once.apply(rows, None, 1.0)
+        for one in rows:
+            singly.apply([one], None, 1.0)
+        assert at_once.shown() == singly.shown()
+        assert [at_once.index(kept.task_id) for kept in at_once.shown()] == list(range(at_once.count()))
+        assert (at_once.counts, at_once.total()) == (singly.counts, singly.total())
+        assert at_once.tasks_per_s(3.0) == singly.tasks_per_s(3.0)
+        for task in range(10):
+            assert at_once.attempts_of(task) == singly.attempts_of(task)
+            assert at_once.silent_s(row(task), 5.0) == singly.silent_s(row(task), 5.0)
+
+
 @given(st.lists(st.integers(0, 3000), unique=True, max_size=200), st.data())
 def test_sorted_numbers_are_sorted_numbers(numbers: list[int], data: st.DataObject) -> None:
     ordered = SortedNumbers()

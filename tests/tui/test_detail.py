@@ -104,6 +104,18 @@ async def test_the_end_of_a_growing_log_is_kept_in_sight_unless_told_not_to(them
         assert scroll.is_vertical_scroll_end is follows
 
 
+async def test_whoever_turns_to_the_log_of_a_running_task_sees_its_end(themed_app: Any) -> None:
+    pane = DetailPane()
+    async with themed_app(pane).run_test(size=(80, 20)) as pilot:
+        scroll = pane.query_one(ScrollableContainer)
+        pane.show_attempt(ROW, [ROW], LOG)
+        for tab, at_end in (("log", True), ("overview", False), ("log", True)):
+            pane.show_tab(tab)
+            await pilot.pause()
+            await pilot.pause()
+            assert (scroll.scroll_y > 0) is at_end
+
+
 async def test_the_row_or_its_detail_is_copied(cockpit: Any, synthetic: Any, tmp_path: Path) -> None:
     async with cockpit.app.run_test(size=(120, 40)) as pilot:
         cockpit.commit(synthetic.rows(), synthetic.run)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.tui.conftest import at_rest
+from tests.tui.conftest import at_rest, text_of
 
 from pipeloom.status import RunStatus, Status
 from pipeloom.store.connect import close_writer, open_writer
@@ -137,7 +137,13 @@ LOOKS = [*(("dark", size) for size in SIZES), ("light", (120, 40)), ("ascii", (8
 @pytest.mark.parametrize(("look", "size"), LOOKS, ids=[f"{look}-{size[0]}x{size[1]}" for look, size in LOOKS])
 @pytest.mark.parametrize("name", SCREENS)
 def test_full(snap_compare: Any, full: Path, name: str, look: str, size: tuple[int, int]) -> None:
-    assert snap_compare(cockpit(full, look), terminal_size=size, run_before=showing(SCREENS[name](full)))
+    shown = showing(SCREENS[name](full))
+
+    async def before(pilot: Any) -> None:
+        await shown(pilot)
+        assert look != "ascii" or text_of(pilot.app).isascii()
+
+    assert snap_compare(cockpit(full, look), terminal_size=size, run_before=before)
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.tui.conftest import at_rest
+from tests.tui.conftest import at_rest, text_of
 
 from pipeloom.engine.executors.base import WorkerInfo
 from pipeloom.status import Status
@@ -74,7 +74,12 @@ def test_live(snap_compare: Any, cockpit: Any, synthetic: Any, state: str, look:
     if look == "light":
         cockpit.app.theme = "pipeloom-light"
     given = STATES[state]
-    before = live(cockpit, synthetic, given["rows"], *given.get("keys", ()), at=given.get("at"), tab=given.get("tab"))
+    shown = live(cockpit, synthetic, given["rows"], *given.get("keys", ()), at=given.get("at"), tab=given.get("tab"))
+
+    async def before(pilot: Any) -> None:
+        await shown(pilot)
+        assert look != "ascii" or text_of(pilot.app).isascii()
+
     assert snap_compare(cockpit.app, terminal_size=size, run_before=before)
 
 

@@ -43,6 +43,8 @@ Control = Annotated[
     bool, typer.Option("--control", help="Let the keys act on the run of another process, if one runs on DB.")
 ]
 
+Ascii = Annotated[bool, typer.Option("--ascii", help="Draw with ASCII characters alone.")]
+
 program = typer.Typer(
     name="pipeloom-tui",
     add_completion=False,
@@ -72,6 +74,7 @@ def cockpit(
     on_hangup: OnHangup = HangupChoice.STOP,
     read_only: ReadOnly = False,
     control: Control = False,
+    ascii_only: Ascii = False,
     demo: Annotated[bool, typer.Option("--demo", help="Run a packaged demonstration of forty tasks.")] = False,
     version: Version = False,  # noqa: ARG001 - the option acts by itself
 ) -> None:
@@ -87,7 +90,7 @@ def cockpit(
     with _collector_at_rest():
         chosen, source = _chosen(pipeline, demo=demo)
     if chosen is None:
-        _browse(db, on_hangup, read_only=read_only, control=control)
+        _browse(db, on_hangup, read_only=read_only, control=control, ascii_only=ascii_only)
         return
     if workers is None and chosen.workers is None and address is None and has_terminal():
         from pipeloom.tui.settings import read_settings
@@ -106,7 +109,7 @@ def cockpit(
     )
     engine = engine_for(_file(db, demo=demo), chosen, options)
     if has_terminal():
-        _show(engine.db_path, engine, on_hangup, control=control)
+        _show(engine.db_path, engine, on_hangup, control=control, ascii_only=ascii_only)
     else:
         from pipeloom.cli.headless import run_engine
 
@@ -146,7 +149,7 @@ def _file(db: Path | None, *, demo: bool) -> Path:
     return folder / f"demo-{datetime.now().astimezone():%Y%m%d-%H%M%S}.db"
 
 
-def _browse(db: Path | None, on_hangup: HangupChoice, *, read_only: bool, control: bool) -> None:
+def _browse(db: Path | None, on_hangup: HangupChoice, *, read_only: bool, **look: bool) -> None:
     """Open the history of a file, or the start page when there is none yet."""
     path = _file(db, demo=False)
     if not has_terminal():
@@ -159,18 +162,16 @@ def _browse(db: Path | None, on_hangup: HangupChoice, *, read_only: bool, contro
         if not read_only:
             recover(path)
         History(path).close()
-    _show(path, None, on_hangup, read_only=read_only, control=control)
+    _show(path, None, on_hangup, read_only=read_only, **look)
 
 
-def _show(
-    path: Path, engine: Engine | None, on_hangup: HangupChoice, *, read_only: bool = False, control: bool = False
-) -> None:
+def _show(path: Path, engine: Engine | None, on_hangup: HangupChoice, **look: bool) -> None:
     from pipeloom.console import shared_console
     from pipeloom.console.summary import summary_lines
     from pipeloom.tui.app import PipeloomApp
     from pipeloom.tui.terminal import run_app
 
-    app = PipeloomApp.of_user(path, engine, read_only=read_only, control=control)
+    app = PipeloomApp.of_user(path, engine, **look)
     code = run_app(app, on_hangup.value)
     if app.start_error is not None:
         raise app.start_error

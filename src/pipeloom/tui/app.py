@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Final, Self
 
 from textual.app import App
 from textual.binding import BindingType
+from textual.filter import LineFilter
 
 from pipeloom.engine.engine import Engine
 from pipeloom.memory import Memory
 from pipeloom.status import RunStatus
+from pipeloom.tui.ascii import AsciiFilter
 from pipeloom.tui.commands import ActionCommands
 from pipeloom.tui.glyphs import wants_ascii
 from pipeloom.tui.keys import key
@@ -56,16 +58,19 @@ class PipeloomApp(Running):
         start: bool = True,
         read_only: bool = False,
         control: bool = False,
+        ascii_only: bool = False,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Show the run of `engine` (not started yet) or of another process, else the history of the file.
 
         With `read_only` nothing changes the file, not even to settle what a dead owner has left. With `control` a run
-        of another process can be asked for what one of this process does.
+        of another process can be asked for what one of this process does. With `ascii_only` nothing else is drawn, as
+        on a terminal that has nothing else.
         """
         super().__init__(db_path, engine, read_only=read_only, control=control, clock=clock, monotonic=monotonic)
-        self.ascii_only = wants_ascii(encoding=getattr(sys.__stdout__, "encoding", None) or "utf-8")
+        self.ascii_only = ascii_only or wants_ascii(encoding=getattr(sys.__stdout__, "encoding", None) or "utf-8")
+        self._ascii_filter = AsciiFilter()
         self.crash: BaseException | None = None
         self._start = start
         for theme in THEMES:
@@ -77,11 +82,31 @@ class PipeloomApp(Running):
         self.set_keymap(dict(self.settings.keys))
 
     @classmethod
-    def of_user(cls, db_path: Path, engine: Engine | None, *, read_only: bool = False, control: bool = False) -> Self:
+    def of_user(
+        cls,
+        db_path: Path,
+        engine: Engine | None,
+        *,
+        read_only: bool = False,
+        control: bool = False,
+        ascii_only: bool = False,
+    ) -> Self:
         """Return the app with the user's settings, and with what the screens remember of the file."""
+        settings, memory = read_settings(), Memory(db_path)
         return cls(
-            db_path, engine, settings=read_settings(), memory=Memory(db_path), read_only=read_only, control=control
+            db_path,
+            engine,
+            settings=settings,
+            memory=memory,
+            read_only=read_only,
+            control=control,
+            ascii_only=ascii_only,
         )
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Return what Textual changes in each line that is drawn, and what we do."""
+        filters = super().get_line_filters()
+        return [*filters, self._ascii_filter] if self.ascii_only else filters
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Give every theme the variables that our style sheets share."""

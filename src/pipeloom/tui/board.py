@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, Final
 
@@ -106,7 +106,7 @@ class Board:
     def set_filter(self, where: Filter) -> None:
         """Show only the tasks whose latest attempt passes."""
         self._filter = where
-        self._shown = bytearray(not where or where.matches(row) for row in self._rows)
+        self._shown = bytearray(self._passing(self._rows))
         self._regroup()
 
     def sort(self, order: SortKey | None, *, descending: bool = False) -> None:
@@ -123,12 +123,20 @@ class Board:
             self._ranks[place] = rank
         self._regroup()
 
+    def _passing(self, rows: Sequence[AttemptRow]) -> bytes:
+        return bytes(map(self._filter.matches, rows)) if self._filter else b"\1" * len(rows)
+
     def _regroup(self) -> None:
-        ranks: list[list[int]] = [[] for _ in range(_GROUP_COUNT)]
-        for rank, place in enumerate(self._by_rank):
+        self._groups = [SortedNumbers(ranks) for ranks in self._grouped(range(len(self._rows)))]
+
+    def _grouped(self, ranks: Iterable[int]) -> list[list[int]]:
+        """Return those of the ranks that pass the filter, by group."""
+        found: list[list[int]] = [[] for _ in range(_GROUP_COUNT)]
+        for rank in ranks:
+            place = self._by_rank[rank]
             if self._shown[place]:
-                ranks[self._group(self._rows[place])].append(rank)
-        self._groups = [SortedNumbers(group) for group in ranks]
+                found[self._group(self._rows[place])].append(rank)
+        return found
 
     def _group(self, row: AttemptRow) -> int:
         return 0 if self._is_sorted else _GROUPS[row.status]
@@ -141,7 +149,14 @@ class Board:
             self.run = run
         if self._started is None:
             self._started = now_s
-        ended = sum(self._take(row, now_s) for row in rows)
+        fresh: dict[TaskId, AttemptRow] = {}
+        known: list[AttemptRow] = []
+        for row in rows:
+            if row.task_id in self._places or row.task_id in fresh:
+                known.append(row)
+            else:
+                fresh[row.task_id] = row
+        ended = self._add(list(fresh.values()), now_s) + sum(self._take(row, now_s) for row in known)
         if ended:
             self._count_ended(int(now_s), ended)
 
@@ -162,22 +177,29 @@ class Board:
         """Return for how many seconds an active task has not changed; 0 for any other."""
         return now_s - self._moved.get(row.task_id, now_s)
 
+    def _add(self, rows: list[AttemptRow], now_s: float) -> int:
+        """Add tasks, many at once when a run begins; returns how many of them have ended already."""
+        places = range(len(self._rows), len(self._rows) + len(rows))
+        self._places.update(zip((row.task_id for row in rows), places, strict=True))
+        self._rows += rows
+        self._ranks += places
+        self._by_rank += places
+        self._shown += self._passing(rows)
+        for group, ranks in zip(self._groups, self._grouped(places), strict=True):
+            group.extend(ranks)
+        statuses = Counter(row.status for row in rows)
+        for status, count in statuses.items():
+            self.counts[status] += count
+        self._moved.update((row.task_id, now_s) for row in rows if row.status in ACTIVE)
+        return sum(statuses[status] for status in FINAL)
+
     def _take(self, row: AttemptRow, now_s: float) -> bool:
-        """Take a row over; returns whether it is a task that has just ended."""
+        """Take the new state of a task over; returns whether it has just ended."""
         if row.status in ACTIVE:
             self._moved[row.task_id] = now_s
         else:
             self._moved.pop(row.task_id, None)
-        place = self._places.get(row.task_id)
-        if place is None:
-            place = self._places[row.task_id] = len(self._rows)
-            self._rows.append(row)
-            self._ranks.append(place)
-            self._by_rank.append(place)
-            self._shown.append(False)
-            self.counts[row.status] += 1
-            self._show(place, row)
-            return row.status in FINAL
+        place = self._places[row.task_id]
         before = self._rows[place]
         if row.attempt < before.attempt:
             self._replace_older(row)

@@ -15,12 +15,20 @@ class SortedNumbers:
 
     def __init__(self, numbers: Sequence[int] = ()) -> None:
         """Begin with `numbers`, which are in order."""
-        self._chunks = [list(numbers[start : start + _CHUNK]) for start in range(0, len(numbers), _CHUNK)]
-        self._tops = [chunk[-1] for chunk in self._chunks]
-        self._count = len(numbers)
+        self._chunks: list[list[int]] = []
+        self._tops: list[int] = []
+        self._count = 0
+        self.extend(numbers)
 
     def __len__(self) -> int:
         return self._count
+
+    def extend(self, numbers: Sequence[int]) -> None:
+        """Add numbers in order, all of them above those that are there."""
+        chunks = [list(numbers[start : start + _CHUNK]) for start in range(0, len(numbers), _CHUNK)]
+        self._chunks += chunks
+        self._tops += [chunk[-1] for chunk in chunks]
+        self._count += len(numbers)
 
     def add(self, number: int) -> None:
         """Add a number that is not there yet."""

@@ -114,6 +114,11 @@ class DetailPane(Vertical):
         self._scroll.focus()
 
     @on(Tabs.TabActivated)
+    def _begin_tab(self) -> None:
+        self._scroll.scroll_home(animate=False)
+        self._draw()
+        self._keep_end()
+
     def _draw(self) -> None:
         self._body.update(self._content())
         self.refresh_bindings()

@@ -1,0 +1,46 @@
+"""ASCII alone, for a terminal that shows nothing else: what lines, blocks and Textual's widgets draw, sign for sign.
+
+Signs that carry a meaning (statuses, bars, sparklines) have better ones of their own, where they are drawn. Letters of
+the user's stay as they are.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Final
+
+from rich.segment import Segment
+from textual.color import Color
+from textual.filter import LineFilter
+
+_BOX: Final = range(0x2500, 0x2580)
+_BLOCKS: Final = range(0x2580, 0x25A0)
+_OTHERS: Final = dict(zip("…·•×–—±≤≥▲▼◄►◀▶←→↑↓●○■✓✔✕✖»⏎⌫", ".-*x--~<>^v<><><>^v*o#++xx><<", strict=True))
+
+
+def _line(code: int) -> str:
+    name = unicodedata.name(chr(code))
+    across = any(word in name for word in ("HORIZONTAL", "LEFT", "RIGHT"))
+    upright = any(word in name for word in ("VERTICAL", "UP", "DOWN"))
+    return "+" if across and upright else "-" if across else "|" if upright else "/"
+
+
+def _block(code: int) -> str:
+    name = unicodedata.name(chr(code))
+    return "#" if "FULL" in name or "SHADE" in name else "|" if "LEFT" in name or "RIGHT" in name else " "
+
+
+_SIGNS: Final = str.maketrans(
+    _OTHERS | {chr(code): _line(code) for code in _BOX} | {chr(code): _block(code) for code in _BLOCKS}
+)
+
+
+class AsciiFilter(LineFilter):
+    """Puts ASCII in the place of signs that are drawn; none changes its width."""
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:  # noqa: ARG002 - the colours stay
+        """Return the segments of a line with their signs exchanged."""
+        return [
+            segment if segment.text.isascii() else segment._replace(text=segment.text.translate(_SIGNS))
+            for segment in segments
+        ]
