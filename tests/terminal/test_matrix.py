@@ -22,11 +22,13 @@ pipeline = Pipeline("waiting", [TaskDef(1, "[/] waiting")], work)
 """
 
 
-@pytest.mark.parametrize("size", [(1, 1), (2, 5), (5, 20), (11, 200), (40, 59), (200, 500)], ids=str)
+@pytest.mark.parametrize(
+    "size", [(1, 1), (2, 5), (5, 20), (11, 200), (40, 39), (12, 40), (40, 50), (200, 500)], ids=str
+)
 def test_a14_a_terminal_of_any_size_is_survived_and_left(start: Any, write: Any, size: tuple[int, int]) -> None:
     terminal = start("etl.db", write("waiting.py", WAITING), size=size)
     if min(size) > 1:
-        terminal.wait_for("half way" if size[0] >= 12 and size[1] >= 60 else "Enl")
+        terminal.wait_for("[/] waiting" if size[0] >= 12 and size[1] >= 40 else "Enl")
     terminal.process.setwinsize(40, 120)
     terminal.screen.resize(40, 120)
     terminal.wait_for("half way", "[/] waiting")

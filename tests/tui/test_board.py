@@ -66,7 +66,10 @@ def test_the_board_shows_what_sorting_everything_anew_would_show(actions: list[t
 news = st.tuples(st.integers(0, 9), st.sampled_from(list(Status)), st.integers(1, 3))
 
 
-@given(st.lists(st.lists(news, min_size=1, max_size=12), max_size=4), st.sampled_from(["", "status:running,queued", "-status:done"]))
+@given(
+    st.lists(st.lists(news, min_size=1, max_size=12), max_size=4),
+    st.sampled_from(["", "status:running,queued", "-status:done"]),
+)
 def test_what_comes_at_once_is_as_if_it_had_come_one_by_one(
     deliveries: list[list[tuple[int, Status, int]]], text: str
 ) -> None:

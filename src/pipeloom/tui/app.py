@@ -37,7 +37,7 @@ class PipeloomApp(Running):
     TITLE = "pipeloom"
     CSS_PATH = [*css_paths()]  # noqa: RUF012 - Textual's own declaration is no ClassVar
     COMMANDS = App.COMMANDS | {ActionCommands}
-    HORIZONTAL_BREAKPOINTS = [(0, "-too-narrow"), (60, "-narrow"), (140, "-wide")]  # noqa: RUF012 - not a ClassVar in Textual
+    HORIZONTAL_BREAKPOINTS = [(0, "-too-narrow"), (40, "-narrow"), (140, "-wide")]  # noqa: RUF012 - not a ClassVar in Textual
     VERTICAL_BREAKPOINTS = [(0, "-too-low"), (12, "-high"), (20, "-tall")]  # noqa: RUF012 - not a ClassVar in Textual
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -30,8 +30,9 @@ def _block(code: int) -> str:
     return "#" if "FULL" in name or "SHADE" in name else "|" if "LEFT" in name or "RIGHT" in name else " "
 
 
+_WIDE: Final = {"\N{RIGHT-POINTING MAGNIFYING GLASS}": "/ "}
 _SIGNS: Final = str.maketrans(
-    _OTHERS | {chr(code): _line(code) for code in _BOX} | {chr(code): _block(code) for code in _BLOCKS}
+    _OTHERS | _WIDE | {chr(code): _line(code) for code in _BOX} | {chr(code): _block(code) for code in _BLOCKS}
 )
 
 

@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Horizontal
 from textual.timer import Timer
-from textual.widgets import ContentSwitcher, Footer, Static
+from textual.widgets import ContentSwitcher, Footer
 
 from pipeloom.errors import StoreError
 from pipeloom.filters import Filter, FilterError, parse, quoted
@@ -30,7 +30,7 @@ from pipeloom.tui.screens.looking import LOOKING_KEYS, Looking
 from pipeloom.tui.screens.quick_filters import QuickFilters
 from pipeloom.tui.screens.reading import read, read_attempt
 from pipeloom.tui.screens.retrying import Retrying
-from pipeloom.tui.screens.table_screen import SHARED_KEYS
+from pipeloom.tui.screens.table_screen import SHARED_KEYS, too_small
 from pipeloom.tui.task_columns import chosen, history_columns, is_moving
 from pipeloom.tui.text import content
 from pipeloom.tui.watcher import FileChanged
@@ -94,7 +94,7 @@ class HistoryScreen(Retrying, Looking, QuickFilters):
     ]
 
     screen_name = "history"
-    HORIZONTAL_BREAKPOINTS = [(0, "-too-narrow"), (60, "-narrow"), (100, "-beside"), (140, "-wide")]  # noqa: RUF012 - not a ClassVar in Textual
+    HORIZONTAL_BREAKPOINTS = [(0, "-too-narrow"), (40, "-narrow"), (100, "-beside"), (140, "-wide")]  # noqa: RUF012 - not a ClassVar in Textual
 
     bar = getters.query_one(HistoryBar)
     runs: getters.query_one[FileTable[RunItem]] = getters.query_one("#runs", FileTable)
@@ -142,7 +142,7 @@ class HistoryScreen(Retrying, Looking, QuickFilters):
             detail.display = False
             yield detail
         yield Footer()
-        yield Static("Enlarge the terminal to 60 × 12. q quits", classes="too-small")
+        yield too_small()
 
     @property
     def table(self) -> FileTable[Any]:

@@ -37,6 +37,11 @@ SHARED_KEYS: Final[list[BindingType]] = [
 """Listed by each screen after its own, which come first in the footer."""
 
 
+def too_small() -> Static:
+    """Return what is shown in the place of a screen that has no room; see `PipeloomApp.HORIZONTAL_BREAKPOINTS`."""
+    return Static("Enlarge the terminal to 40 × 12. q quits", classes="too-small")
+
+
 class TableScreen(Screen[None]):
     """A table of attempts with its filter and its detail; `follow` is called when another row is to be shown."""
 
@@ -73,7 +78,7 @@ class TableScreen(Screen[None]):
             detail.display = False
             yield detail
         yield Footer()
-        yield Static("Enlarge the terminal to 60 × 12. q quits", classes="too-small")
+        yield too_small()
 
     def follow(self) -> None:
         """Show the row under the cursor in the detail, if that is open; each screen reads it from elsewhere."""
