@@ -96,21 +96,20 @@ class Pages:
     def page(self, wanted: Wanted) -> list[AttemptRow]:
         """Return a page by the way that is likely to be the fastest."""
         where, sort, after, before = wanted.where, wanted.sort, wanted.after, wanted.before
-        by_status = bool(where) and all(term.field == "status" for term in where.terms)
-        if by_status and self._is_ours:
-            where = _without_negation(where)
         exact = replace(
             wanted,
-            where=where,
             after=self._exact(after, sort),
             before=self._exact(before, sort) if isinstance(before, Key) else before,
         )
+        by_status = bool(where) and all(term.field == "status" for term in where.terms)
+        named = _without_negation(where) if by_status and self._is_ours else where
         few = _FEW if not by_status else _FEW_IDS if sort.column == "id" else _FEW_BY_STATUS
-        index = None if _in_order(where, sort) else self._selective_index(where, few)
+        index = None if _in_order(named, sort) else self._selective_index(named, few)
         if index is not None:
-            return self._page(exact, f" INDEXED BY {index}", sorts=True)
+            return self._page(replace(exact, where=named), f" INDEXED BY {index}", sorts=True)
         if all(term.field in _INDEXES for term in where.terms):
-            return self._page(exact)
+            # Where each row is looked at in passing, one status that is not to be is told sooner than several that are.
+            return self._page(replace(exact, where=named) if sort.column in ("id", "status") else exact)
         if sort.column == "id":
             # Every row has to be looked at, and the table itself is in order.
             return self._page(exact, " NOT INDEXED")
