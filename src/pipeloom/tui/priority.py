@@ -17,7 +17,7 @@ from typing import Final
 
 _SWITCH_INTERVAL_S: Final = 0.0001
 _POLL_S: Final = 0.004
-"""The loop does what is at hand for so long before it looks whether there is more."""
+"""The loop does what is at hand for so long, of its own CPU time, before it looks whether there is more."""
 
 
 class PatientSelector(selectors.DefaultSelector):
