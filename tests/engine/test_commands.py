@@ -6,7 +6,9 @@ import threading
 from typing import Any
 
 import pytest
+from tests.engine.conftest import Recorder
 
+from pipeloom.engine.sink import CommitBatch
 from pipeloom.errors import FileBusyError
 from pipeloom.messages import MsgTaskFinished, MsgTaskProgress, TaskDef
 from pipeloom.pipeline import Pipeline, RetryPolicy
@@ -165,6 +167,29 @@ def test_a_retry_is_a_new_row_and_the_failed_one_keeps_its_error(bench: Any) -> 
         (2, 2, "done", "", 1.0),
     ]
     assert bench.rows("SELECT status FROM pipeline_runs") == [("done",)]
+
+
+def test_a_retry_while_the_end_of_the_run_is_being_written_opens_the_run_again(bench: Any, gate: Any) -> None:
+    def worker(task: TaskDef, q: Any) -> None:
+        if q.attempt == 2:
+            gate.pass_through()
+
+    class RetriesAtOnce(Recorder):
+        """Hears of the end of the attempt when that of the run is in the writer's queue, and not on disk."""
+
+        def committed(self, batch: CommitBatch) -> None:
+            if any(row.status == "done" and row.attempt == 1 for row in batch.attempts):
+                engine.retry([1])
+
+    engine = bench.engine(worker)
+    engine.add_sink(RetriesAtOnce())
+    engine.start()
+    gate.await_arrival()
+    bench.recorder.wait_for_status("running", attempt=2)
+    assert bench.rows("SELECT status, finished_at FROM pipeline_runs") == [("running", None)]
+    gate.open()
+    assert engine.wait(20)
+    assert bench.rows("SELECT status, finished_at IS NOT NULL FROM pipeline_runs") == [("done", 1)]
 
 
 def test_c8_a_retry_twice_in_a_row_makes_one_attempt(bench: Any, gate: Any) -> None:

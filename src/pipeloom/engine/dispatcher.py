@@ -233,7 +233,7 @@ class Dispatcher(RunState):
                     self._idle = True
                     self._elapsed_s = self._clock.monotonic() - self._started_s
                     self._ended.notify_all()
-                elif not self._idle and self._closing is None:
+                elif not self._end_told and self._closing is None:
                     self._finish_run()
 
     def writer_waiting(self, reason: str | None) -> None:

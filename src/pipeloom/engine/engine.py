@@ -167,7 +167,7 @@ class Engine(Dispatcher):
             for attempt in self._book.in_status(*ACTIVE):
                 self._give_up_on(attempt, Status.INTERRUPTED, f"{self._closing}; it did not stop within {grace:g} s")
             self._timers.stop()
-            if not self._idle:
+            if not self._end_told:
                 self._finish_run()
         self._executor.shutdown(0.5 if not self._leaked else 0.0)
         self._desk.stop()

@@ -72,7 +72,10 @@ class RunState:
         self._leaked = 0
         self._late = 0
         self._paused = False
+        self._end_told = False
+        """Whether the writer has been told that all have ended; what is entered after that opens the run again."""
         self._idle = False
+        """Whether that end is on disk."""
         self._closing: str | None = None
         self._gone: str | None = None
         """Why nothing can be run any more, if that is so."""
@@ -101,8 +104,8 @@ class RunState:
         now, ids = self._clock.now(), []
         at, coming = stamp(now), iter(new)
         while chunk := list(islice(coming, _SUBMIT_CHUNK)):
-            if self._idle:
-                self._idle = False
+            if self._end_told:
+                self._end_told = self._idle = False
                 self._elapsed_s = None
                 self._tell(0, RunChanged(RunStatus.RUNNING, None, self._workers))
             rows = [self._new_row(self._add(one, now), one.due_at, at) for one in chunk]
@@ -237,4 +240,5 @@ class RunState:
             self._clock.wait(self._worker_back, left)
 
     def _finish_run(self) -> None:
+        self._end_told = True
         self._tell(0, RunChanged(run_status(self._book.ends()), self._now(), self._workers))
