@@ -354,7 +354,7 @@ if __name__ == "__main__":
 
 def test_dasks_loggers_are_silent_while_a_run_goes_on_and_what_they_say_is_in_our_log() -> None:
     code = (
-        "import logging\nfrom pipeloom.engine.executors.dask_cluster import silence\n"
+        "import logging\nfrom pipeloom.engine.executors.dask_quiet import silence\n"
         "names = ('distributed', 'distributed.client', 'distributed.scheduler', 'tornado.application', 'bokeh')\n"
         "ours, kept = logging.getLogger('pipeloom.dask'), []\n"
         "ours.setLevel(logging.DEBUG)\nours.propagate = False\nours.addHandler(logging.NullHandler())\n"
@@ -365,6 +365,44 @@ def test_dasks_loggers_are_silent_while_a_run_goes_on_and_what_they_say_is_in_ou
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert (done.stdout, done.stderr.count("\n"), "back" in done.stderr) == ("5\n", 1, True), done.stderr
+
+
+def test_what_the_loops_of_dask_leave_behind_reaches_nobodys_screen(tmp_path: Path) -> None:
+    """Its senders wait for news until a deadline; one that passes while the loop ends is nobody's to hear of."""
+    (tmp_path / "script.py").write_text("""
+import asyncio, gc, threading
+from dataclasses import dataclass
+from distributed import get_worker
+from distributed.utils import LoopRunner
+from pipeloom import Pipeline, TaskDef, run_pipeline
+
+@dataclass
+class Hello:
+    task_id: int
+
+def leave_a_future_behind(loop):
+    left = threading.Event()
+    def leave():
+        asyncio.Future().set_exception(TimeoutError("Timeout"))
+        gc.collect()
+        left.set()
+    loop.asyncio_loop.call_soon_threadsafe(leave)
+    assert left.wait(20)
+
+def work(task, q):
+    leave_a_future_behind(get_worker().loop)
+    q.put(Hello(task.task_id))
+
+if __name__ == "__main__":
+    pipeline = Pipeline("p", [TaskDef(1, "a")], work)
+    pipeline.handler(Hello)(lambda conn, msg: [leave_a_future_behind(loop) for loop in list(LoopRunner._all_loops)])
+    summary = run_pipeline("etl.db", pipeline, executor="dask", ui="none")
+    print(summary.ok, *[task.error for task in summary.failed])
+""")
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout, done.stderr) == ("True\n", "")
 
 
 def listening_elsewhere(pid: int) -> list[str]:

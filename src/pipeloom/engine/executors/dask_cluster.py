@@ -17,54 +17,12 @@ from distributed import Client, LocalCluster, Status
 from distributed.comm import connect, parse_address
 from distributed.security import Security
 
+from pipeloom.engine.executors.dask_quiet import hush, silence
 from pipeloom.errors import UsageError
 from pipeloom.text import first_line
 
 CONNECT_S: Final = 3.0
 CLOSE_S: Final = 3.0
-_LOGGERS: Final = ("distributed", "distributed.client", "bokeh", "tornado", "tornado.application")
-"""Each of these writes to stderr by a handler of its own, as Dask sets them up."""
-
-_log = logging.getLogger("pipeloom.dask")
-
-
-class _Quiet(logging.Handler):
-    """Sends what Dask logs to the log `pipeloom.dask`, where it is a detail: the run tells what it means for tasks."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Pass a record on."""
-        if _log.isEnabledFor(logging.DEBUG):
-            _log.debug("%s: %s", record.name, record.getMessage())
-
-
-class Silence:
-    """Keeps Dask's loggers from the screen, for as long as somebody needs that."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._users = 0
-        self._before: dict[str, list[logging.Handler]] = {}
-
-    def start(self) -> None:
-        """Take the loggers' own handlers away."""
-        with self._lock:
-            self._users += 1
-            if self._users == 1:
-                for name in _LOGGERS:
-                    logger = logging.getLogger(name)
-                    self._before[name] = logger.handlers
-                    logger.handlers = [_Quiet()]
-
-    def stop(self) -> None:
-        """Give them back, when nobody needs the silence any more."""
-        with self._lock:
-            self._users -= 1
-            if self._users == 0:
-                for name, handlers in self._before.items():
-                    logging.getLogger(name).handlers = handlers
-
-
-silence: Final = Silence()
 
 
 class Cluster:
@@ -85,6 +43,7 @@ class Cluster:
             self._close_local()
             silence.stop()
             raise
+        hush(self.client.loop.asyncio_loop)
         self.address: str = self.client.scheduler.address
 
     @property

@@ -22,6 +22,7 @@ from pipeloom.engine.channel import WorkerChannel
 from pipeloom.engine.executors.base import Attempt, Outcome, OutcomeKind
 from pipeloom.engine.executors.dask_code import PLAIN, Code, packed, unpacked, unpacked_code
 from pipeloom.engine.executors.dask_outbox import Outbox
+from pipeloom.engine.executors.dask_quiet import LOGGERS, hush
 from pipeloom.engine.records import Finish, Logged
 from pipeloom.engine.runner import describe, run_worker
 from pipeloom.engine.weight import weight
@@ -109,7 +110,8 @@ def _behave() -> None:
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
             signal.signal(number, lambda *_: None)
     os.nice(_NICENESS)
-    for name in ("distributed", "distributed.client", "bokeh", "tornado", "tornado.application"):
+    hush(asyncio.get_running_loop())
+    for name in LOGGERS:
         logging.getLogger(name).handlers = [logging.NullHandler()]
 
 
