@@ -354,7 +354,7 @@ if __name__ == "__main__":
 
 def test_dasks_loggers_are_silent_while_a_run_goes_on_and_what_they_say_is_in_our_log() -> None:
     code = (
-        "import logging\nfrom pipeloom.engine.executors.dask_quiet import silence\n"
+        "import distributed, logging\nfrom pipeloom.engine.executors.dask_quiet import silence\n"
         "names = ('distributed', 'distributed.client', 'distributed.scheduler', 'tornado.application', 'bokeh')\n"
         "ours, kept = logging.getLogger('pipeloom.dask'), []\n"
         "ours.setLevel(logging.DEBUG)\nours.propagate = False\nours.addHandler(logging.NullHandler())\n"
