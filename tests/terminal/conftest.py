@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import signal
 import sqlite3
@@ -92,6 +93,14 @@ class Terminal:
         """Read no more, as a connection that hangs."""
         os.write(self._no_more, b".")
         self._reader.join(PATIENCE_S)
+
+    def modes_left(self) -> set[bytes]:
+        """Read what is still to be read, and return the modes that are not as they were at the beginning."""
+        with contextlib.suppress(OSError):
+            while select.select([self.process.fd], [], [], 0)[0] and (data := os.read(self.process.fd, 65536)):
+                self.raw += data
+        last = dict(re.findall(rb"\x1b\[\?(\d+)([hl])", self.raw))
+        return {mode for mode, sign in last.items() if sign != (b"h" if mode in (b"7", b"25") else b"l")}
 
     def hang_up(self) -> None:
         """Close the terminal, as a connection that drops."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import termios
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def test_b1_b2_b3_a_signal_stops_the_run_and_gives_the_terminal_back(
     terminal.wait_for("half way", "2 running")
     os.kill(terminal.process.pid, number)
     assert terminal.end() == 128 + number
-    assert b"\x1b[?1049l" in terminal.raw
+    assert (b"\x1b[?1049l" in terminal.raw, terminal.modes_left()) == (True, set())
     assert rows("SELECT DISTINCT status, message FROM task_runs") == [("interrupted", f"stopped by {number.name}")]
 
 
@@ -103,6 +104,17 @@ def test_b10_quitting_does_not_wait_for_a_task_that_never_comes_back(start: Any,
     terminal.press("\x1b[C\r")
     assert terminal.end() == 3
     assert rows("SELECT status FROM task_runs") == [("interrupted",)]
+
+
+def test_a_second_signal_does_not_wait_and_gives_the_terminal_back(start: Any, write: Any) -> None:
+    terminal = start("etl.db", write("deaf.py", DEAF), "--grace", "30")
+    terminal.wait_for("half way")
+    for _ in range(2):
+        os.kill(terminal.process.pid, signal.SIGTERM)
+        signal.sigtimedwait([], 0.1)  # or the two would be one
+    assert terminal.end() == 128 + signal.SIGTERM
+    assert terminal.modes_left() == set()
+    assert termios.tcgetattr(terminal.process.fd) == terminal.before
 
 
 LOUD = """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import signal
 import sys
 import termios
@@ -53,7 +54,7 @@ class Far:
     def __init__(self) -> None:
         self.fileno, self.near = os.openpty()
         tty.setraw(self.near, termios.TCSANOW)
-        self._data = b""
+        self.data = b""
         self._changed = threading.Condition()
 
     def type(self, data: bytes) -> None:
@@ -67,13 +68,13 @@ class Far:
         with contextlib.suppress(OSError):
             while data := os.read(self.fileno, 4096):
                 with self._changed:
-                    self._data += data
+                    self.data += data
                     self._changed.notify_all()
 
     def wait_for(self, end: bytes) -> bytes:
         with self._changed:
-            assert self._changed.wait_for(lambda: self._data.endswith(end), PATIENCE_S)
-            return self._data
+            assert self._changed.wait_for(lambda: self.data.endswith(end), PATIENCE_S)
+            return self.data
 
     def hang_up(self) -> None:
         os.close(self.fileno)
@@ -125,6 +126,46 @@ async def test_a_terminal_that_has_hung_up_is_listened_to_no_more_and_takes_ever
     await until(lambda: driver._tty not in known)
     driver.write("nobody sees this")
     driver.flush()
+    driver.stop_application_mode()
+    driver.close()
+
+
+async def test_a_key_that_somebody_else_has_read_is_no_hang_up(far: Far) -> None:
+    thief, stolen = opened_anew(far.near), bytearray()
+    assert thief is not None
+
+    def steal() -> None:
+        stolen.extend(os.read(thief, 100))
+
+    loop = asyncio.get_running_loop()
+    loop.add_reader(thief, steal)  # before the driver's own, so it is called before
+    app = Ear()
+    driver = LoopDriver(app)
+    driver.start_application_mode()
+    far.type(b"a")
+    select.select([thief], [], [], PATIENCE_S)  # so that the loop finds both ready at once
+    await until(lambda: bytes(stolen) == b"a")
+    loop.remove_reader(thief)
+    os.close(thief)
+    far.type(b"b")
+    await app.wait_for("b")
+    driver.stop_application_mode()
+    driver.close()
+
+
+async def test_a_signal_waits_for_its_turn_on_the_loop(far: Far) -> None:
+    far.read()
+    app = Ear()
+    driver = LoopDriver(app)
+    driver.start_application_mode()
+    driver.flush()
+    driver.write("first")
+    signal.raise_signal(signal.SIGCONT)
+    assert driver._texts == ["first"]
+    driver.write("second")
+    await until(lambda: b"firstsecond" in far.data)
+    far.type(b"k")
+    await app.wait_for("k")
     driver.stop_application_mode()
     driver.close()
 

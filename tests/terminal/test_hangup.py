@@ -116,9 +116,12 @@ def test_b5_a_terminal_that_stops_reading_holds_up_neither_the_writer_nor_the_en
     terminal.wait_for("1 running")
     terminal.stall()
     begin = step(rows)
-    wait_for(lambda: step(rows) > begin + 60, timeout=30)
+    for more in range(1, 61):  # each is a screen to be painted, until there is no room for more
+        terminal.process.setwinsize(40 - more % 2, 120)
+        wait_for(lambda more=more: step(rows) > begin + more, timeout=30)
     os.kill(pid_of(tmp_path), signal.SIGTERM)
     assert terminal.end() == 128 + signal.SIGTERM
+    assert terminal.modes_left() == set()
     assert rows("SELECT status, message FROM task_runs") == [("interrupted", "stopped by SIGTERM")]
 
 

@@ -27,15 +27,16 @@ _ESCAPE_S: Final = constants.ESCAPE_DELAY + 0.01
 
 
 class LoopDriver(LinuxDriver):
-    """Textual's driver without its threads, where standard input and standard error are one terminal.
+    """Textual's driver with its threads left idle, where standard input and standard error are one terminal.
 
-    Elsewhere it is Textual's own. It also goes on after a stop that nobody asked for (SIGSTOP).
+    Elsewhere it is Textual's own. It also goes on after a stop that nobody asked for (SIGSTOP). All of it is for the
+    thread of the loop, signals included: a handler that ran in the middle of a read or a write would change it there.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._tty = None if self._file is None else opened_anew(self.fileno, self._file.fileno())
-        """Kept until the program ends: a signal may suspend and resume the screen between any two steps."""
+        """Kept until the program ends: the screen may be suspended and resumed."""
         self._decode: Callable[[bytes], str]
         self._parser: XTermParser
         self._texts: list[str] = []
@@ -47,7 +48,8 @@ class LoopDriver(LinuxDriver):
         """Take the terminal, and listen."""
         before = self._key_thread
         super().start_application_mode()  # type: ignore[no-untyped-call]
-        if self._tty is not None and self._key_thread is not before:  # else it may not be used now (SIGTTOU)
+        has_started = self._key_thread is not before  # in the background (SIGTTOU) it returns without
+        if self._tty is not None and has_started:
             self._decode = getincrementaldecoder("utf-8")(errors="replace").decode
             self._parser = XTermParser(self._debug)
             self._loop.add_reader(self._tty, self._read, self._tty)
@@ -64,7 +66,7 @@ class LoopDriver(LinuxDriver):
         super().disable_input()
 
     def close(self) -> None:
-        """Write all that was still to be written."""
+        """Write all that was still to be written, however long the terminal takes: who cannot wait ends the program."""
         if self._tty is not None:
             self.flush()
             self._drain(0)
@@ -100,9 +102,12 @@ class LoopDriver(LinuxDriver):
 
     def _read(self, tty: int) -> None:
         """Read what was typed; a terminal that has hung up says nothing, at once and for ever."""
-        data = b""
-        with suppress(OSError):
+        try:
             data = os.read(tty, _AT_ONCE)
+        except BlockingIOError:
+            return  # another program that reads from the terminal was first
+        except OSError:
+            data = b""
         if not data:
             self._loop.remove_reader(tty)
         elif text := self._decode(data):
@@ -136,7 +141,17 @@ class LoopDriver(LinuxDriver):
         while self._tty is not None and len(self._unsent) > most and not self._send(self._tty):
             select.select([], [self._tty], [])
 
+    def _sigtstp_application(self, *_: object) -> None:
+        self._on_loop(super()._sigtstp_application)
+
     def _sigcont_application(self, *_: object) -> None:
+        self._on_loop(self._go_on)
+
+    def _on_loop(self, step: Callable[[], object]) -> None:
+        with suppress(RuntimeError):  # the loop is closed, and the screen with it
+            self._loop.call_soon_threadsafe(step)
+
+    def _go_on(self) -> None:
         # Textual would start a second reader of the keyboard beside the first.
         if self._auto_restart:
             if not self._must_signal_resume:

@@ -30,9 +30,12 @@ OnHangup = Literal["stop", "continue"]
 
 _MAX_LOG_BYTES: Final = 5_000_000
 _PATIENCE_S: Final = 1.5
+_SUSPENDING: Final = (signal.SIGTSTP, signal.SIGCONT)
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# Leave the alternate screen, show the cursor, end mouse reports, bracketed paste and the kitty keyboard protocol.
-_RESET: Final = b"\x1b[?1049l\x1b[?25h\x1b[?1000l\x1b[?1003l\x1b[?1006l\x1b[?2004l\x1b[<u\x1b[0m"
+_MODES_OFF: Final = (2026, 2048, 2004, 1016, 1015, 1006, 1004, 1003, 1000)
+"""Whole frames, resizes told in band, bracketed paste, five ways of mouse reports and one of focus."""
+# The kitty keyboard protocol has a stack for each screen, so it is left before the alternate screen.
+_RESET: Final = b"".join(b"\x1b[?%dl" % mode for mode in _MODES_OFF) + b"\x1b[?7h\x1b[<u\x1b[?1049l\x1b[?25h\x1b[0m"
 
 _FOCUS: Final = b"\x1b[I"
 """What a terminal sends when it gets the focus: read, and without any effect."""
@@ -114,6 +117,7 @@ class PrivateTerminal:
             stream.flush()
         self._saved = [os.dup(number) for number in range(3)]
         self._streams = (sys.__stdin__, sys.__stdout__, sys.__stderr__)
+        self._handlers = {number: signal.getsignal(number) for number in _SUSPENDING}  # Textual does not give them back
         self._private: list[TextIO] = [
             os.fdopen(os.dup(0), "r", encoding="utf-8", errors="replace"),
             *(_Screen(os.fdopen(os.dup(2), "wb"), encoding="utf-8", errors="replace") for _ in range(2)),
@@ -130,6 +134,8 @@ class PrivateTerminal:
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):
                 stream.flush()
+        for signal_number, handler in self._handlers.items():
+            signal.signal(signal_number, handler)
         sys.__stdin__, sys.__stdout__, sys.__stderr__ = self._streams  # type: ignore[misc]
         for number, descriptor in enumerate(self._saved):
             if not self.is_gone:
@@ -240,6 +246,7 @@ class Leaving:
         with suppress(OSError, termios.error):
             if self._modes is not None:
                 termios.tcsetattr(descriptor, termios.TCSANOW, self._modes)  # type: ignore[arg-type]
+            termios.tcflush(descriptor, termios.TCOFLUSH)  # what nobody reads leaves no room for what has to be said
             tty = opened_anew(descriptor)
             if tty is not None or select.select([], [descriptor], [], 0)[1]:
                 os.write(descriptor if tty is None else tty, _RESET)  # one that may block could block even so
