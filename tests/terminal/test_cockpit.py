@@ -62,9 +62,21 @@ def test_with_ascii_nothing_else_is_written(start: Any) -> None:
     terminal.wait_for("Overview", gone="Search for commands")
     terminal.press("2")
     terminal.wait_for("history", "72 attempts")
-    assert terminal.raw.isascii()
     terminal.press("q")
     assert terminal.end() == 0
+    assert terminal.raw.isascii()
+
+
+def test_with_ascii_control_characters_and_the_summary_keep_to_it(start: Any, write: Any) -> None:
+    write(
+        "odd.py", r'pipeline = Pipeline("odd", [TaskDef(1, "a\x1b[31m\ufffd" + 80 * "b")], lambda task, q: q.no_such)'
+    )
+    terminal = start("etl.db", "odd.py", "--ascii")
+    terminal.wait_for("1 error", "a^[31m?bb")
+    terminal.press("q")
+    assert terminal.end() == 1
+    assert "x a^[31m?bb" in terminal.text
+    assert terminal.raw.isascii()
 
 
 SLOW = """

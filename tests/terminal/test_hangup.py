@@ -137,3 +137,15 @@ def test_b4_a_signal_that_only_says_so_gives_the_terminal_back_and_the_run_goes_
     (tmp_path / "enough").touch()
     assert terminal.end() == 0
     assert rows("SELECT status FROM task_runs") == [("done",)]
+
+
+def test_b4_a_terminal_that_is_gone_before_anything_was_begun_is_the_exit_code(start: Any, write: Any) -> None:
+    pipeline = write("ticking.py", TICKING)
+    terminal = start("etl.db", pipeline)
+    terminal.wait_for("1 running")
+    os.kill(terminal.process.pid, signal.SIGKILL)
+    terminal.end()
+    terminal = start("etl.db", pipeline, "--on-hangup", "continue")
+    terminal.wait_for("did not come to its end")
+    terminal.hang_up()
+    assert terminal.end() == 128 + signal.SIGHUP

@@ -169,6 +169,7 @@ def _show(path: Path, engine: Engine | None, on_hangup: HangupChoice, **look: bo
     from pipeloom.console import shared_console
     from pipeloom.console.summary import summary_lines
     from pipeloom.tui.app import PipeloomApp
+    from pipeloom.tui.ascii import in_ascii
     from pipeloom.tui.terminal import run_app
 
     app = PipeloomApp.of_user(path, engine, **look)
@@ -178,7 +179,7 @@ def _show(path: Path, engine: Engine | None, on_hangup: HangupChoice, **look: bo
     if app.summary is not None:
         with suppress(OSError):  # the terminal may be gone
             for line in summary_lines(app.summary):
-                shared_console().print(line, soft_wrap=True)
+                shared_console().print(in_ascii(line) if app.ascii_only else line, soft_wrap=True)
     if code:
         raise typer.Exit(code)
     if app.failure is not None:

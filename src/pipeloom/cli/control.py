@@ -226,9 +226,7 @@ def _say_nothing(chosen: Chosen, *, json: bool) -> None:
 
 
 def _write(lines: Iterable[str]) -> None:
-    """Write lines to stdout, if there is one; what cannot be written is told."""
-    if sys.stdout is None:
-        return
+    """Write lines to stdout; what cannot be written is told."""
     try:
         sys.stdout.writelines(line + "\n" for line in lines)
         sys.stdout.flush()

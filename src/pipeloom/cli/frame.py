@@ -131,6 +131,7 @@ def _let_go_of_terminal() -> None:
 
 def run(program: Callable[[], Any]) -> NoReturn:
     """Run a typer program; trouble becomes one sentence on stderr and an exit code, never a traceback."""
+    _open_missing_streams()
     try:
         program()
         code = int(Exit.DONE)
@@ -146,10 +147,20 @@ def run(program: Callable[[], Any]) -> NoReturn:
     sys.exit(code)
 
 
+def _open_missing_streams() -> None:
+    """Let a stream that was closed (`>&-`) lead nowhere: else the next file that is opened would be taken for it."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)  # the lowest that is free, which is the missing one
+            os.set_inheritable(descriptor, True)  # noqa: FBT003 - it takes no keywords
+            stream = os.fdopen(descriptor, mode, encoding="utf-8", errors="backslashreplace")
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
+
+
 def tell(sentence: str) -> None:
-    """Write a sentence to stderr, if there is one."""
-    if sys.stderr is not None:
-        sys.stderr.write(f"pipeloom: {clean(sentence, 1000)}\n")
+    """Write a sentence to stderr."""
+    sys.stderr.write(f"pipeloom: {clean(sentence, 1000)}\n")
 
 
 def show_version(wanted: bool) -> None:

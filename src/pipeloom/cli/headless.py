@@ -126,17 +126,10 @@ def run_engine(engine: Engine, on_hangup: HangupChoice, *, json: bool = False) -
     raise typer.Exit(Exit.UNSAVED if engine.failure is not None else engine.summary().exit_code)
 
 
-def _data_stream() -> TextIO | None:
+def _data_stream() -> TextIO:
     """Return stdout for our lines alone: whatever tasks and their children print goes to stderr from now on."""
-    if sys.stdout is None:
-        return None
     data = os.dup(sys.stdout.fileno())
-    try:
-        os.dup2(2, 1)
-    except OSError:  # there is no stderr
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, 1)
-        os.close(null)
+    os.dup2(2, 1)
     return os.fdopen(data, "w", encoding="utf-8")
 
 

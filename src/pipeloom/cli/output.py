@@ -39,19 +39,18 @@ def parsed(text: str | None) -> Filter:
 
 def is_terminal() -> bool:
     """Tell whether a person looks at stdout."""
-    return sys.stdout is not None and sys.stdout.isatty()
+    return sys.stdout.isatty()
 
 
 @contextmanager
 def output() -> Iterator[None]:
     """Write to stdout; a reader that has seen enough ends the program, what cannot be written is told."""
-    if sys.stdout is not None and hasattr(sys.stdout, "reconfigure"):
+    if hasattr(sys.stdout, "reconfigure"):
         encoding = None if is_terminal() else "utf-8"
         sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace")
     try:
         yield
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except BrokenPipeError:
         _give_up()
         raise typer.Exit(Exit.DONE) from None
@@ -62,9 +61,8 @@ def output() -> Iterator[None]:
 
 
 def write(pieces: Iterable[str]) -> None:
-    """Write text to stdout, if there is one."""
-    if sys.stdout is not None:
-        sys.stdout.writelines(pieces)
+    """Write text to stdout."""
+    sys.stdout.writelines(pieces)
 
 
 def write_json(value: Any) -> None:

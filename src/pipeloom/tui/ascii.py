@@ -10,12 +10,29 @@ import unicodedata
 from typing import Final
 
 from rich.segment import Segment
+from rich.text import Text
 from textual.color import Color
 from textual.filter import LineFilter
 
 _BOX: Final = range(0x2500, 0x2580)
 _BLOCKS: Final = range(0x2580, 0x25A0)
-_OTHERS: Final = dict(zip("…·•×–—±≤≥▲▼◄►◀▶←→↑↓●○■✓✔✕✖»⏎⌫", ".-*x--~<>^v<><><>^v*o#++xx><<", strict=True))
+_STAND_INS: Final = {
+    ".": "…",
+    "-": "·–—",
+    "*": "•●",
+    "x": "×✕✖",
+    "~": "±",
+    "<": "≤◄◀←⏎⌫",
+    ">": "≥►▶→»",
+    "^": "▲↑" + "".join(map(chr, range(0x2400, 0x2422))),  # the last are the pictures of control characters
+    "v": "▼↓",
+    "o": "○",
+    "#": "■",
+    "+": "✓✔",
+    "?": "\ufffd",
+    "/ ": "\N{RIGHT-POINTING MAGNIFYING GLASS}",
+}
+"""What stands for which signs."""
 
 
 def _line(code: int) -> str:
@@ -30,10 +47,18 @@ def _block(code: int) -> str:
     return "#" if "FULL" in name or "SHADE" in name else "|" if "LEFT" in name or "RIGHT" in name else " "
 
 
-_WIDE: Final = {"\N{RIGHT-POINTING MAGNIFYING GLASS}": "/ "}
 _SIGNS: Final = str.maketrans(
-    _OTHERS | _WIDE | {chr(code): _line(code) for code in _BOX} | {chr(code): _block(code) for code in _BLOCKS}
+    {sign: stand_in for stand_in, signs in _STAND_INS.items() for sign in signs}
+    | {chr(code): _line(code) for code in _BOX}
+    | {chr(code): _block(code) for code in _BLOCKS}
 )
+
+
+def in_ascii(text: Text) -> Text:
+    """Return a line with its signs exchanged."""
+    shown = text.copy()
+    shown.plain = text.plain.translate(_SIGNS)
+    return shown
 
 
 class AsciiFilter(LineFilter):
