@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pipeloom.store.rows import AttemptRow
 
 MAX_LENGTH: Final = 200
+TOO_LONG: Final = f"A filter has at most {MAX_LENGTH} characters."
 
 Test = Callable[["AttemptRow"], bool]
 
@@ -85,7 +86,7 @@ class Filter:
 def parse(text: str, *, now: datetime | None = None) -> Filter:
     """Return the filter that `text` describes; `now` (default: the clock) is what ages and days are counted from."""
     if len(text) > MAX_LENGTH:
-        raise FilterError(MAX_LENGTH, f"A filter has at most {MAX_LENGTH} characters.")
+        raise FilterError(MAX_LENGTH, TOO_LONG)
     if (bad := re.search("[\ud800-\udfff\0]", text)) is not None:
         raise FilterError(bad.start(), "A filter cannot hold this character.")
     moment = (now or datetime.now(UTC)).astimezone(UTC)

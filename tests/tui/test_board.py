@@ -108,6 +108,15 @@ def test_sorted_numbers_are_sorted_numbers(numbers: list[int], data: st.DataObje
     assert len(ordered) == len(left)
 
 
+def test_sorted_numbers_fill_their_chunks_when_they_come_few_at_a_time() -> None:
+    ordered = SortedNumbers()
+    for number in range(0, 10_000, 5):
+        ordered.extend(range(number, number + 5))
+    assert list(ordered.slice(0, 20_000)) == list(range(10_000))
+    assert len(ordered) == 10_000
+    assert len(ordered._chunks) <= 20
+
+
 def test_sorted_numbers_split_their_chunks() -> None:
     ordered = SortedNumbers()
     for number in range(0, 10_000, 2):
@@ -161,6 +170,18 @@ def test_the_attempts_of_a_task_are_kept_and_the_failed_one_keeps_its_error() ->
     board.apply([failed._replace(message="KeyError: 'x'")], None, 0.0)
     assert board.attempts_of(1)[0].message == "KeyError: 'x'"
     assert board.attempts_of("nobody") == []
+
+
+def test_late_news_of_an_older_attempt_say_nothing_of_the_newest() -> None:
+    board = Board()
+    board.apply([row(1, Status.RUNNING, attempt=3)], None, 10.0)
+    board.apply([row(1, Status.ERROR, attempt=2), row(1, Status.ERROR, attempt=1)], None, 15.0)
+    assert board.silent_s(row(1), 20.0) == 10.0
+    assert [(kept.attempt, kept.status) for kept in board.attempts_of(1)] == [
+        (1, Status.ERROR),
+        (2, Status.ERROR),
+        (3, Status.RUNNING),
+    ]
 
 
 def test_the_rate_counts_tasks_that_ended_lately() -> None:

@@ -12,6 +12,7 @@ from tests.tui.conftest import text_of, until
 from textual.actions import parse
 from textual.binding import Binding
 from textual.containers import ScrollableContainer
+from textual.events import Paste
 from textual.screen import Screen
 from textual.widgets import Button, Input
 
@@ -247,6 +248,19 @@ async def test_filtering_is_live_and_a_mistake_is_told_with_its_column(cockpit: 
         await pilot.pause()
         assert cockpit.app.board.count() == 12
         assert cockpit.app.screen.query_one(Input).value == ""
+
+
+async def test_what_is_too_long_for_a_filter_is_not_taken_and_that_is_told(cockpit: Any, synthetic: Any) -> None:
+    async with cockpit.app.run_test(size=(120, 40)) as pilot:
+        cockpit.commit(synthetic.rows(), synthetic.run)
+        await cockpit.settle(pilot)
+        await pilot.press("slash", "a")
+        cockpit.app.focused.post_message(Paste("b" * 200))
+        await until(pilot, lambda: "A filter has at most 200 characters." in text_of(cockpit.app))
+        assert cockpit.app.focused.value == "a"
+        await pilot.press("b")
+        await until(pilot, lambda: "at most" not in text_of(cockpit.app))
+        assert cockpit.app.focused.value == "ab"
 
 
 async def test_fields_and_values_are_completed_by_tab(cockpit: Any, synthetic: Any) -> None:

@@ -195,17 +195,17 @@ class Board:
 
     def _take(self, row: AttemptRow, now_s: float) -> bool:
         """Take the new state of a task over; returns whether it has just ended."""
+        place = self._places[row.task_id]
+        before = self._rows[place]
+        if row.attempt < before.attempt:
+            self._keep_older(row)
+            return False
+        if row.attempt > before.attempt:
+            self._keep_older(before)
         if row.status in ACTIVE:
             self._moved[row.task_id] = now_s
         else:
             self._moved.pop(row.task_id, None)
-        place = self._places[row.task_id]
-        before = self._rows[place]
-        if row.attempt < before.attempt:
-            self._replace_older(row)
-            return False
-        if row.attempt > before.attempt:
-            self._older.setdefault(row.task_id, []).append(before)
         self._hide(place, before)
         self._rows[place] = row
         self.counts[before.status] -= 1
@@ -213,9 +213,9 @@ class Board:
         self._show(place, row)
         return row.status in FINAL and before.status not in FINAL
 
-    def _replace_older(self, row: AttemptRow) -> None:
-        older = self._older.get(row.task_id, [])
-        self._older[row.task_id] = [row if kept.id == row.id else kept for kept in older]
+    def _keep_older(self, row: AttemptRow) -> None:
+        known = {kept.attempt: kept for kept in self._older.get(row.task_id, ())}
+        self._older[row.task_id] = [kept for _, kept in sorted((known | {row.attempt: row}).items())]
 
     def _show(self, place: int, row: AttemptRow) -> None:
         if not self._filter or self._filter.matches(row):

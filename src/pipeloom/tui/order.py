@@ -25,10 +25,13 @@ class SortedNumbers:
 
     def extend(self, numbers: Sequence[int]) -> None:
         """Add numbers in order, all of them above those that are there."""
+        self._count += len(numbers)
+        if self._chunks and len(self._chunks[-1]) < _CHUNK:  # else many small additions would be as many chunks
+            numbers = [*self._chunks.pop(), *numbers]
+            self._tops.pop()
         chunks = [list(numbers[start : start + _CHUNK]) for start in range(0, len(numbers), _CHUNK)]
         self._chunks += chunks
         self._tops += [chunk[-1] for chunk in chunks]
-        self._count += len(numbers)
 
     def add(self, number: int) -> None:
         """Add a number that is not there yet."""

@@ -16,7 +16,7 @@ from textual.message import Message
 from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
-from pipeloom.filters import MAX_LENGTH, Filter, FilterError, completions, parse, words
+from pipeloom.filters import MAX_LENGTH, TOO_LONG, Filter, FilterError, completions, parse, words
 from pipeloom.tui.text import content
 
 
@@ -53,6 +53,18 @@ def _style(column: int, word: str) -> str:
     except FilterError:
         return "underline"
     return "reverse"
+
+
+class _Field(Input):
+    """Says so when it does not take what is typed or pasted."""
+
+    class Restricted(Message):
+        """It would have become too long."""
+
+    def restricted(self) -> None:
+        """Tell the bar."""
+        super().restricted()
+        self.post_message(self.Restricted())
 
 
 class FilterBar(Horizontal):
@@ -100,7 +112,7 @@ class FilterBar(Horizontal):
     def compose(self) -> ComposeResult:
         """Put sign, field and note on one line."""
         yield Static("/", classes="filter-sign")
-        yield Input(
+        yield _Field(
             self._text,
             placeholder="filter: words, status:error, dur:>5m, -task:7",
             max_length=MAX_LENGTH,
@@ -140,6 +152,10 @@ class FilterBar(Horizontal):
             fits = tally.cell_length == self._note.content_size.width
             self._tally = tally
             self._note.update(tally, layout=not fits)
+
+    @on(_Field.Restricted)
+    def _refuse(self) -> None:
+        self._note.update(content(TOO_LONG, "$status-error"))
 
     @on(Input.Changed)
     def _parse(self, event: Input.Changed) -> None:
