@@ -13,7 +13,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeloom.filters import Filter, FilterError, completions, failures_filter, marked_filter, parse, quoted
+from pipeloom.filters import (
+    Filter,
+    FilterError,
+    completions,
+    failures_filter,
+    marked_filter,
+    parse,
+    quoted,
+    status_filter,
+)
 from pipeloom.status import Status
 from pipeloom.store.connect import close_writer, open_writer
 from pipeloom.store.inspect import open_reader
@@ -194,3 +203,21 @@ def test_completions_offer_fields_then_values() -> None:
 def test_an_empty_filter_is_false() -> None:
     assert not parse("  ")
     assert parse("x")
+
+
+@pytest.mark.parametrize(
+    ("text", "passing"),
+    [
+        ("", None),
+        ("status:error words", None),
+        ("status:done,error", ["done", "error"]),
+        ("-status:done,error", ["queued", "running", "cancelling", "retrying", "cancelled", "interrupted"]),
+        ("status:done,error -status:done", ["error"]),
+        ("status:done status:error", []),
+    ],
+)
+def test_a_filter_by_status_alone_knows_the_statuses_that_pass(text: str, passing: list[str] | None) -> None:
+    found = parse(text).statuses()
+    assert (None if found is None else sorted(found)) == (None if passing is None else sorted(passing))
+    if found:
+        assert status_filter(found).statuses() == found

@@ -82,6 +82,12 @@ class Filter:
         """Tell whether the row passes."""
         return all(term.holds(row) for term in self.terms)
 
+    def statuses(self) -> list[Status] | None:
+        """Return the statuses that pass; None unless there is a filter, and by status alone."""
+        if not self.terms or any(term.field != "status" for term in self.terms):
+            return None
+        return [status for status in Status if all((status in term.params) is not term.negated for term in self.terms)]
+
 
 def parse(text: str, *, now: datetime | None = None) -> Filter:
     """Return the filter that `text` describes; `now` (default: the clock) is what ages and days are counted from."""
@@ -110,6 +116,11 @@ def marked_filter(field: str, values: Iterable[int | str]) -> Filter:
     wanted = tuple(values)
     sql, params, test = _one_of(column, wanted, operator.attrgetter(column))
     return Filter((Term(f"{len(wanted)} marked", sql, tuple(params), test, field=field),))
+
+
+def status_filter(statuses: Sequence[Status]) -> Filter:
+    """Return the filter that lets the attempts in one of `statuses` pass."""
+    return parse(f"status:{','.join(statuses)}")
 
 
 def failures_filter() -> Filter:
@@ -245,7 +256,7 @@ def _age(column: int, value: str, now: datetime) -> Built:
     return _all(
         bounds,
         "coalesce(started_at, queued_at)",
-        lambda row: row.queued_at if row.started_at is None else row.started_at,
+        _begin,
     )
 
 

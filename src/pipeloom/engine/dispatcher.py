@@ -164,7 +164,10 @@ class Dispatcher(RunState):
                 self._timers.add(attempt.started + limit, partial(self._limit_reached, attempt, limit))
 
     def message(self, attempt_id: int, msg: Any) -> None:
-        """Pass a worker's message on, waiting for room; what comes after the end is counted and dropped."""
+        """Pass a worker's message on, waiting for room; what comes after the end is counted and dropped.
+
+        Without the lock, which is much for each message: what is noted here is for the attempt's own worker to say.
+        """
         attempt = self._book.get(attempt_id)
         if type(msg) is Logged:
             # A worker may still log when it has finished or is being stopped; without room its line is let go.

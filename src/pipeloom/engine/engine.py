@@ -149,8 +149,7 @@ class Engine(Dispatcher):
         """Stop: what waits and what does not stop within the grace becomes `interrupted`; then save and let go.
 
         The order is: ask to stop, end the executor, take no more requests, last commit, close the file, give up the
-        ownership. Does nothing
-        when the engine was never started.
+        ownership. Does nothing when the engine was never started.
         """
         if not self._started:
             return

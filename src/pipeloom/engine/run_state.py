@@ -73,7 +73,7 @@ class RunState:
         self._late = 0
         self._paused = False
         self._end_told = False
-        """Whether the writer has been told that all have ended; what is entered after that opens the run again."""
+        """Whether the writer has been told that all have ended."""
         self._idle = False
         """Whether that end is on disk."""
         self._closing: str | None = None
@@ -104,14 +104,18 @@ class RunState:
         now, ids = self._clock.now(), []
         at, coming = stamp(now), iter(new)
         while chunk := list(islice(coming, _SUBMIT_CHUNK)):
-            if self._end_told:
-                self._end_told = self._idle = False
-                self._elapsed_s = None
-                self._tell(0, RunChanged(RunStatus.RUNNING, None, self._workers))
+            self._reopen()
             rows = [self._new_row(self._add(one, now), one.due_at, at) for one in chunk]
             self._tell(0, Submitted(tuple(rows)))
             ids += [row.id for row in rows]
         return ids
+
+    def _reopen(self) -> None:
+        """Take back that all have ended, if the writer has been told so."""
+        if self._end_told:
+            self._end_told = self._idle = False
+            self._elapsed_s = None
+            self._tell(0, RunChanged(RunStatus.RUNNING, None, self._workers))
 
     def _add(self, new: NewAttempt, now: datetime) -> Try:
         """Enter an attempt in the book; one that waits for its time is woken up then."""

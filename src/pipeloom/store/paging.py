@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, Protocol
 
-from pipeloom.filters import Filter, parse
+from pipeloom.filters import Filter, status_filter
 from pipeloom.status import Status
 from pipeloom.store import columns, values
 from pipeloom.store.rows import AttemptRow
@@ -101,9 +101,10 @@ class Pages:
             after=self._exact(after, sort),
             before=self._exact(before, sort) if isinstance(before, Key) else before,
         )
-        by_status = bool(where) and all(term.field == "status" for term in where.terms)
-        named = _without_negation(where) if by_status and self._is_ours else where
-        few = _FEW if not by_status else _FEW_IDS if sort.column == "id" else _FEW_BY_STATUS
+        statuses = where.statuses()
+        # An index finds statuses that are named, not those that are not to be.
+        named = status_filter(statuses) if statuses and self._is_ours else where
+        few = _FEW if statuses is None else _FEW_IDS if sort.column == "id" else _FEW_BY_STATUS
         index = None if _in_order(named, sort) else self._selective_index(named, few)
         if index is not None:
             return self._page(replace(exact, where=named), f" INDEXED BY {index}", sorts=True)
@@ -220,9 +221,3 @@ def _in_order(where: Filter, sort: Sort) -> bool:
     if [term.field for term in where.terms] != ["status"]:
         return False
     return sort.column == "status" or (sort.column == "id" and len(where.terms[0].params) == 1)
-
-
-def _without_negation(where: Filter) -> Filter:
-    """Return a filter by status alone as one that names the statuses, which an index finds."""
-    passing = [status for status in Status if where.matches(AttemptRow(0, 0, 0, 1, "", status))]
-    return parse(f"status:{','.join(passing)}") if passing else where

@@ -28,9 +28,10 @@ class Forgetter(SchedulerPlugin):  # type: ignore[misc]
         self._scheduler = scheduler
 
     def transition(self, key: Any, start: str, finish: str, *args: Any, **kwargs: Any) -> None:  # noqa: ARG002
-        """Note that a task has ended. It is in the middle of that, so it is forgotten right after.
+        """Note that a task has ended. The scheduler is in the middle of that, so it is forgotten right after.
 
-        The loop comes to that before it reads on what its workers say, their end included.
+        After each batch of what a worker says the scheduler gives way to its loop (`Server.handle_stream`), so that
+        comes before anything that the same worker says later, its end included.
         """
         if finish == "memory" and isinstance(key, str) and key.startswith(self._prefix):
             self._scheduler.loop.add_callback(self._forget, key)
