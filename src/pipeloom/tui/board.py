@@ -111,16 +111,14 @@ class Board:
 
     def sort(self, order: SortKey | None, *, descending: bool = False) -> None:
         """Put the tasks in the order that `order` gives them now, equal ones as submitted; None: in groups again."""
-        places = range(len(self._rows))
         self._is_sorted = order is not None
-        if order is None:
-            self._by_rank = list(places)
-        else:
+        self._ranks = list(range(len(self._rows)))
+        self._by_rank = self._ranks[:]
+        if order is not None:
             rows = self._rows
-            self._by_rank = sorted(places, key=lambda place: order(rows[place]), reverse=descending)
-        self._ranks = list(places)
-        for rank, place in enumerate(self._by_rank):
-            self._ranks[place] = rank
+            self._by_rank.sort(key=lambda place: order(rows[place]), reverse=descending)
+            for rank, place in enumerate(self._by_rank):
+                self._ranks[place] = rank
         self._regroup()
 
     def _passing(self, rows: Sequence[AttemptRow]) -> bytes:
@@ -135,7 +133,7 @@ class Board:
         for rank in ranks:
             place = self._by_rank[rank]
             if self._shown[place]:
-                found[self._group(self._rows[place])].append(rank)
+                found[self._group(self._rows[place])].append(self._ranks[place])
         return found
 
     def _group(self, row: AttemptRow) -> int:
@@ -179,7 +177,8 @@ class Board:
 
     def _add(self, rows: list[AttemptRow], now_s: float) -> int:
         """Add tasks, many at once when a run begins; returns how many of them have ended already."""
-        places = range(len(self._rows), len(self._rows) + len(rows))
+        # One object for each place, wherever it is kept: of a hundred thousand, each copy would be three megabytes.
+        places = list(range(len(self._rows), len(self._rows) + len(rows)))
         self._places.update(zip((row.task_id for row in rows), places, strict=True))
         self._rows += rows
         self._ranks += places

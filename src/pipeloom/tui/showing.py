@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import threading
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Final
 
 from textual import on
@@ -25,6 +27,13 @@ from pipeloom.tui.widgets.virtual_table import VirtualTable
 
 _MANY: Final = 2_000
 _LONG_RUN_S: Final = 30.0
+
+
+@cache
+def _trim() -> Callable[[int], object]:
+    """Return what gives free memory back to the system, leaving so many bytes; only glibc has it."""
+    trim: Callable[[int], object] = getattr(ctypes.CDLL(None), "malloc_trim", lambda _left: None)
+    return trim
 
 
 class Showing(App[None]):
@@ -97,14 +106,18 @@ class Showing(App[None]):
         if delivery.run is not None and delivery.run.finished_at is not None and seen_running and not self._is_leaving:
             self._announce_end(delivery.run)
         self.commits.publish(delivery)
-        self._spare_collector()
+        self._settle_memory()
         self.call_after_refresh(self._note_cost, began)
 
-    def _spare_collector(self) -> None:
-        """Take the tasks, which stay, out of the garbage collector's sight: looking at all of them takes too long."""
+    def _settle_memory(self) -> None:
+        """Take the tasks, which stay, out of the garbage collector's sight: looking at all of them takes too long.
+
+        What their tables have outgrown is given back: the C library would keep a tenth of it all for later.
+        """
         if self.board.total() - self._frozen >= _MANY:
             self._frozen = self.board.total()
             gc.freeze()
+            _trim()(0)
 
     def _note_cost(self, began: float) -> None:
         """Learn how long it took from the fetch to the end of the paint, with all that came between."""
