@@ -139,16 +139,15 @@ def checked_tasks(tasks: Iterable[TaskLike]) -> Sequence[TaskLike]:
         listed = list(tasks)
     except TypeError as error:
         raise UsageError(f"tasks must be a list of tasks, not {type(tasks).__name__}.") from error
-    seen: set[tuple[type, TaskId]] = set()
+    seen: set[TaskId] = set()
     doubles: dict[TaskId, None] = {}
     for place, task in enumerate(listed, 1):
         task_id = _checked_id(task, place)
         if not isinstance(getattr(task, "name", None), str):
             raise UsageError(f"Task {task_id!r} (number {place}) has no name: give it a `name` that is a string.")
-        key = (type(task_id), task_id)
-        if key in seen:
+        if task_id in seen:
             doubles[task_id] = None
-        seen.add(key)
+        seen.add(task_id)
     if doubles:
         shown = ", ".join(map(repr, list(doubles)[:10])) + (" …" if len(doubles) > 10 else "")
         raise UsageError(f"Task ids must be unique, but these are used more than once: {shown}.")

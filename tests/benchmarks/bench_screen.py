@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 from screen_probe import Latency, Probe
 
@@ -61,6 +62,16 @@ def measure(
     return figures
 
 
+def first_frames(*sizes: int) -> list[float]:
+    """Return the seconds to the first frame with so many tasks, taken in turn: a single one depends on the disk."""
+    seconds: list[list[float]] = [[] for _ in sizes]
+    for _ in range(5):
+        for taken, tasks in zip(seconds, sizes, strict=True):
+            with program(COCKPIT, tasks, "talk") as probe:
+                taken.append(probe.wait_for(b"Progress"))
+    return [median(taken) for taken in seconds]
+
+
 def ratio(name: str, value: float, goal: float) -> None:
     print(f"{name:<66}{value:>8.2f}x (at most {goal}x)")
 
@@ -81,8 +92,8 @@ def main() -> None:
         measure("DataTable, idle", DATATABLE, 100, "idle", keys)
         measure("DataTable, idle", DATATABLE, 100_000, "idle", keys)
         measure("DataTable, 10,000 messages/s", DATATABLE, 100_000, "talk", keys)
-    ratio("first frame, 100,000 tasks against 100", idle.frame_s / small.frame_s, 1.5)
-    ratio("first row, 100,000 tasks against 100", idle.row_s / small.row_s, 1.5)
+    few, many = first_frames(100, 100_000)
+    ratio("first frame under 10,000 messages/s, 100,000 tasks against 100", many / few, 1.5)
     for name, loaded, goal in (
         ("10,000 messages/s", talk, 2.5),
         ("4 computing threads", threads, 4),
