@@ -53,3 +53,7 @@ def test_what_was_committed_waits_while_keys_are_pressed() -> None:
     assert pace.wait_s(now, key_pressed_s=now) == pytest.approx(1.6)
     assert pace.wait_s(now + 2, key_pressed_s=now) < 0
     assert pace.wait_s(now, key_pressed_s=float("-inf")) == pytest.approx(0.16)
+    assert pace.fits_between_keys(now, key_pressed_s=now)
+    assert not pace.fits_between_keys(now, key_pressed_s=now - 2)
+    pace.note_cost(0.2)
+    assert not pace.fits_between_keys(now, key_pressed_s=now)

@@ -13,6 +13,9 @@ _KEYS_SHARE: Final = 40
 _LONGEST_DRAIN_S: Final = 0.1
 _KEYS_S: Final = 1.0
 """For so long after a key, another is likely."""
+_BETWEEN_KEYS_S: Final = 0.05
+NEXT_KEY_S: Final = 0.2
+"""For so long what is due and fits between keys waits for the next one, to be shown right after it."""
 
 
 class Pace:
@@ -28,6 +31,10 @@ class Pace:
         keys = now - key_pressed_s < _KEYS_S
         least, share = (_KEYS_DRAIN_S, _KEYS_SHARE) if keys else (DRAIN_S, _SHARE)
         return self.began_s + max(least, self._took_s * share) - now
+
+    def fits_between_keys(self, now: float, key_pressed_s: float) -> bool:
+        """Tell whether keys are pressed, and bringing the screen up to date takes no longer than until the next one."""
+        return now - key_pressed_s < _KEYS_S and self._took_s <= _BETWEEN_KEYS_S
 
     def note_cost(self, took_s: float) -> None:
         """Learn how long it took to bring the screen up to date."""

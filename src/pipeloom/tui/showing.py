@@ -14,6 +14,7 @@ from textual import on
 from textual.app import App
 from textual.events import Event, Key
 from textual.signal import Signal
+from textual.timer import Timer
 
 from pipeloom.status import Status
 from pipeloom.store.rows import RunRow
@@ -21,7 +22,7 @@ from pipeloom.text import clean
 from pipeloom.tui import format as fmt
 from pipeloom.tui.board import Board
 from pipeloom.tui.bridge import Committed, Delivery, UiSink, WriterFailed, WriterWaiting
-from pipeloom.tui.pace import Pace
+from pipeloom.tui.pace import NEXT_KEY_S, Pace
 from pipeloom.tui.screens.live import LiveScreen
 from pipeloom.tui.widgets.virtual_table import VirtualTable
 
@@ -49,6 +50,8 @@ class Showing(App[None]):
         self.sink = UiSink(self.post_message)
         self.commits: Signal[Delivery] = Signal(self, "commits")
         self.pace = Pace()
+        self._fetching: Timer | None = None
+        """Runs until what was committed is fetched, if that is to wait."""
         self.key_pressed_s = float("-inf")
         """When the last key was pressed, in monotonic seconds."""
         self.failure: BaseException | None = None
@@ -77,6 +80,7 @@ class Showing(App[None]):
         """
         if isinstance(event, Key):
             self.key_pressed_s = self.monotonic()
+            self._fetch_after_key()
             if not event.is_forwarded and await self._is_done_by_table(event.key):
                 return
         await super().on_event(event)
@@ -89,14 +93,30 @@ class Showing(App[None]):
     @on(Committed)
     def _fetch_soon(self) -> None:
         """Fetch what was committed, but not more often than the eye can follow, nor so often that keys have to wait."""
-        wait = self.pace.wait_s(self.monotonic(), self.key_pressed_s)
+        now = self.monotonic()
+        wait = self.pace.wait_s(now, self.key_pressed_s)
+        if self.pace.fits_between_keys(now, self.key_pressed_s):
+            wait = max(wait, 0) + NEXT_KEY_S  # see `_fetch_after_key`
         if wait > 0:
-            self.set_timer(wait, self.fetch)
+            self._fetching = self.set_timer(wait, self.fetch)
         else:
+            self.fetch()
+
+    def _fetch_after_key(self) -> None:
+        """Fetch what is due once the key that was pressed has been painted: the next one is never further away."""
+        now = self.key_pressed_s
+        if self._fetching is not None and self.pace.wait_s(now, now) <= 0 and self.pace.fits_between_keys(now, now):
+            self.call_after_refresh(self._fetch_if_due)
+
+    def _fetch_if_due(self) -> None:
+        if self._fetching is not None:
             self.fetch()
 
     def fetch(self) -> None:
         """Bring the board up to date and tell the screens."""
+        if self._fetching is not None:
+            self._fetching.stop()
+            self._fetching = None
         began = self.pace.began_s = self.monotonic()
         delivery = self.sink.mailbox.drain()
         self._wal_bytes = delivery.wal_bytes
