@@ -337,7 +337,9 @@ async def test_every_key_has_a_tooltip_an_id_and_a_place_in_the_palette(cockpit:
                 ours = [node for node in focused.ancestors_with_self if type(node).__module__.startswith("pipeloom.")]
                 assert len(ours) > 2
                 for node in ours:
-                    for binding in (binding for binding in type(node).BINDINGS if isinstance(binding, Binding)):
+                    kinds = [kind for kind in type(node).__mro__ if kind.__module__.startswith("pipeloom.")]
+                    added = [binding for kind in kinds for binding in vars(kind).get("BINDINGS", ())]
+                    for binding in (binding for binding in added if isinstance(binding, Binding)):
                         assert binding.id, binding
                         assert "." in binding.id
                         assert binding.tooltip.endswith("."), binding
