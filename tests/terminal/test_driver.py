@@ -48,6 +48,15 @@ class Ear(App[None]):
         await until(lambda: self.keys == list(keys))
 
 
+@contextlib.contextmanager
+def driving(app: Ear) -> Iterator[LoopDriver]:
+    driver = LoopDriver(app)
+    driver.start_application_mode()
+    yield driver
+    driver.stop_application_mode()
+    driver.close()
+
+
 class Far:
     """The other end of the terminal that is this program's for the time of a test."""
 
@@ -133,41 +142,31 @@ async def test_a_terminal_that_has_hung_up_is_listened_to_no_more_and_takes_ever
 async def test_a_key_that_somebody_else_has_read_is_no_hang_up(far: Far) -> None:
     thief, stolen = opened_anew(far.near), bytearray()
     assert thief is not None
-
-    def steal() -> None:
-        stolen.extend(os.read(thief, 100))
-
     loop = asyncio.get_running_loop()
-    loop.add_reader(thief, steal)  # before the driver's own, so it is called before
+    loop.add_reader(thief, lambda: stolen.extend(os.read(thief, 100)))  # before the driver's, so it is called before
     app = Ear()
-    driver = LoopDriver(app)
-    driver.start_application_mode()
-    far.type(b"a")
-    select.select([thief], [], [], PATIENCE_S)  # so that the loop finds both ready at once
-    await until(lambda: bytes(stolen) == b"a")
-    loop.remove_reader(thief)
-    os.close(thief)
-    far.type(b"b")
-    await app.wait_for("b")
-    driver.stop_application_mode()
-    driver.close()
+    with driving(app):
+        far.type(b"a")
+        select.select([thief], [], [], PATIENCE_S)  # so that the loop finds both ready at once
+        await until(lambda: bytes(stolen) == b"a")
+        loop.remove_reader(thief)
+        os.close(thief)
+        far.type(b"b")
+        await app.wait_for("b")
 
 
 async def test_a_signal_waits_for_its_turn_on_the_loop(far: Far) -> None:
     far.read()
     app = Ear()
-    driver = LoopDriver(app)
-    driver.start_application_mode()
-    driver.flush()
-    driver.write("first")
-    signal.raise_signal(signal.SIGCONT)
-    assert driver._texts == ["first"]
-    driver.write("second")
-    await until(lambda: b"firstsecond" in far.data)
-    far.type(b"k")
-    await app.wait_for("k")
-    driver.stop_application_mode()
-    driver.close()
+    with driving(app) as driver:
+        driver.flush()
+        driver.write("first")
+        signal.raise_signal(signal.SIGCONT)
+        assert driver._texts == ["first"]
+        driver.write("second")
+        await until(lambda: b"firstsecond" in far.data)
+        far.type(b"k")
+        await app.wait_for("k")
 
 
 async def test_a_slow_terminal_gets_everything_in_order_and_holds_up_nobody(far: Far) -> None:

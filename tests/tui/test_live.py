@@ -79,14 +79,30 @@ async def test_what_is_due_while_keys_are_pressed_is_shown_right_after_the_next_
         cockpit.app.pace.note_cost(0.04)
         await pilot.press("j")
         queued = next(row for row in rows if row.status is Status.QUEUED)
+
+        def status() -> Any:
+            return cockpit.app.board.row(queued.task_id).status
+
         cockpit.commit([queued._replace(status=Status.CANCELLED)])
         await pilot.press("j")
         await pilot.pause()
-        assert cockpit.app.board.row(queued.task_id).status is Status.QUEUED, "it is not due yet"
+        assert status() is Status.QUEUED, "it is not due yet"
         cockpit.app._fetching.pause()  # what would show it if no key came
         cockpit.monotonic += 1.7
         await pilot.press("j")
-        await until(pilot, lambda: cockpit.app.board.row(queued.task_id).status is Status.CANCELLED)
+        await until(pilot, lambda: status() is Status.CANCELLED)
+
+
+async def test_what_comes_of_a_key_when_nothing_else_happens_is_shown_at_once(cockpit: Any, synthetic: Any) -> None:
+    async with cockpit.app.run_test(size=(120, 40)) as pilot:
+        rows = synthetic.rows()
+        cockpit.commit(rows, synthetic.run)
+        await cockpit.settle(pilot)
+        cockpit.monotonic += 5
+        await pilot.press("j")
+        cockpit.commit([rows[-1]._replace(message="as asked")])
+        await pilot.pause()
+        assert cockpit.app.board.row(rows[-1].task_id).message == "as asked"
 
 
 async def test_keys_that_come_faster_than_they_are_handled_reach_what_the_first_of_them_opens(

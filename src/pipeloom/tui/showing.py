@@ -95,12 +95,12 @@ class Showing(App[None]):
         """Fetch what was committed, but not more often than the eye can follow, nor so often that keys have to wait."""
         now = self.monotonic()
         wait = self.pace.wait_s(now, self.key_pressed_s)
-        if self.pace.fits_between_keys(now, self.key_pressed_s):
-            wait = max(wait, 0) + NEXT_KEY_S  # see `_fetch_after_key`
-        if wait > 0:
-            self._fetching = self.set_timer(wait, self.fetch)
-        else:
+        if wait <= 0:
             self.fetch()
+            return
+        if self.pace.fits_between_keys(now, self.key_pressed_s):
+            wait += NEXT_KEY_S  # see `_fetch_after_key`
+        self._fetching = self.set_timer(wait, self.fetch)
 
     def _fetch_after_key(self) -> None:
         """Fetch what is due once the key that was pressed has been painted: the next one is never further away."""

@@ -67,9 +67,11 @@ def run_app(app: PipeloomApp, on_hangup: OnHangup = "stop") -> int:
             _finish(app, terminal)
     if app.signalled is not None:
         return 128 + app.signalled
+    if app.crash is not None:
+        return Exit.INTERNAL
     if terminal.is_gone and app.summary is None:
         return 128 + signal.SIGHUP  # it was to go on, but nothing had been begun
-    return Exit.INTERNAL if app.crash is not None else Exit.DONE
+    return Exit.DONE
 
 
 def log_path() -> Path:
