@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeloom.engine.engine import Engine
-from pipeloom.engine.sink import CommitBatch
+from pipeloom.engine.writer.sink import CommitBatch
 from pipeloom.pipeline import Pipeline, RetryPolicy
 from pipeloom.status import RunStatus, Status
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.tui.app import PipeloomApp
-from pipeloom.tui.widgets.virtual_table import VirtualTable
+from pipeloom.tui.table.virtual_table import VirtualTable
 
 TARGET = Path(__file__).with_name("screenshot.svg")
 NOW = 1_785_585_641.0

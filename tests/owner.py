@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.options import EngineOptions
-from pipeloom.engine.tally import Tally
+from pipeloom.engine.run.summary import Tally
 from pipeloom.messages import MsgTaskLog, MsgTaskProgress, TaskDef
 from pipeloom.pipeline import Pipeline
 from pipeloom.status import Status

@@ -12,17 +12,17 @@ from typing import Any
 
 import pytest
 
-from pipeloom.casefile import case_file, fenced
 from pipeloom.errors import StoreError, UsageError
-from pipeloom.export import ExportPlan, Format, export, new_file, text_of, whole_rows
+from pipeloom.export.attempts import ExportPlan, Format, export, new_file, text_of, whole_rows
+from pipeloom.export.casefile import case_file, fenced
 from pipeloom.filters import Filter, parse
 from pipeloom.messages import TaskId
 from pipeloom.status import Status
-from pipeloom.store.connect import close_writer, open_writer
-from pipeloom.store.history import History
-from pipeloom.store.ledger import Ledger
-from pipeloom.store.paging import Sort
+from pipeloom.store.read.history import History
+from pipeloom.store.read.paging import Sort
 from pipeloom.store.rows import AttemptRow
+from pipeloom.store.write.connect import close_writer, open_writer
+from pipeloom.store.write.ledger import Ledger
 
 EVERYTHING = Filter()
 

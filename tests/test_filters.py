@@ -24,10 +24,10 @@ from pipeloom.filters import (
     status_filter,
 )
 from pipeloom.status import Status
-from pipeloom.store.connect import close_writer, open_writer
-from pipeloom.store.inspect import open_reader
-from pipeloom.store.ledger import Ledger
+from pipeloom.store.file.kind import open_reader
 from pipeloom.store.rows import AttemptRow
+from pipeloom.store.write.connect import close_writer, open_writer
+from pipeloom.store.write.ledger import Ledger
 
 NOW = datetime(2026, 8, 4, 12, 0, tzinfo=UTC)
 

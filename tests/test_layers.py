@@ -34,7 +34,7 @@ def test_the_layers_point_one_way() -> None:
     [
         "import pipeloom.engine",
         "import pipeloom.engine.engine",
-        "import pipeloom.store.history",
+        "import pipeloom.store.read.history",
         "import pipeloom.pipeline, pipeloom.filters, pipeloom.loader, pipeloom.demo",
     ],
 )
@@ -47,7 +47,7 @@ def test_importing_the_package_loads_next_to_nothing() -> None:
 
 
 def test_a_headless_run_loads_no_textual() -> None:
-    assert "textual" not in loaded_after("import pipeloom.cli.headless, pipeloom.cli.cockpit, pipeloom.api")
+    assert "textual" not in loaded_after("import pipeloom.cli.run, pipeloom.cli.cockpit, pipeloom.api")
 
 
 @pytest.mark.parametrize("program", ["run_main", "tui_main"])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeloom.tui.theme import SHEETS, css_paths
+from pipeloom.tui.style.theme import SHEETS, css_paths
 
 ROOT = Path(__file__).parents[1]
 

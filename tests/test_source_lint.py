@@ -15,10 +15,10 @@ FILES = sorted(SOURCE.rglob("*.py"))
 CODE_FROM_DATA = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "yaml", "code", "runpy"}
 """Modules that run what they read."""
 MAY_PICKLE = {
-    "engine/executors/wire.py",
-    "engine/executors/process.py",
-    "engine/executors/process_worker.py",
-    "engine/executors/dask_code.py",
+    "engine/executors/process/wire.py",
+    "engine/executors/process/executor.py",
+    "engine/executors/process/worker.py",
+    "engine/executors/dask/serialization.py",
 }
 """What goes between our own processes through our own pipes, or a cluster's; never anything from a file."""
 RUNS_CODE = {"eval", "exec", "compile", "__import__"}
@@ -33,12 +33,12 @@ OPENS = {
     "shutil.copyfile",
 }
 MAY_OPEN = {
-    "store/owner.py",
-    "store/filesystem.py",
-    "memory.py",
+    "store/file/owner.py",
+    "store/file/filesystem.py",
+    "user_state.py",
     "tui/settings.py",
     "tui/terminal.py",
-    "tui/theme.py",
+    "tui/style/theme.py",
     "console/logging.py",
     "loader.py",
     "engine/executors/memory.py",

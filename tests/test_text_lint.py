@@ -1,4 +1,4 @@
-"""Text that is not a literal of ours reaches the screen through `pipeloom.tui.text`, and nowhere else.
+"""Text that is not a literal of ours reaches the screen through `pipeloom.tui.style.text`, and nowhere else.
 
 Textual parses markup in any plain string that it is handed; `[/]` in a task's name ends the program. So nothing but a
 literal, or what is plainly Text or Content, may stand where a string becomes visible.
@@ -36,7 +36,7 @@ WRAPPERS = {
     "bar_content",
     "clean",  # with markup off, which `is_true(markup)` watches over
 }
-"""What gives Text or Content: functions of `pipeloom.tui.text`, and ways of building the two."""
+"""What gives Text or Content: functions of `pipeloom.tui.style.text`, and ways of building the two."""
 
 NEVER = {"from_markup", "escape"}
 """What parses markup, or pretends to make it harmless."""
@@ -112,7 +112,7 @@ def is_true(node: ast.expr) -> bool:
 
 @pytest.mark.parametrize("path", sorted(TUI.rglob("*.py")), ids=lambda path: path.relative_to(TUI).as_posix())
 def test_no_unwrapped_text_reaches_the_screen(path: Path) -> None:
-    if path.name not in ("text.py", "keys.py"):  # `key` takes nothing but literals: see `faults`
+    if path.name not in ("text.py", "bindings.py"):  # `key` takes nothing but literals: see `faults`
         assert list(faults(path.read_text(encoding="utf-8"))) == []
 
 

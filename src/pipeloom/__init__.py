@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pipeloom.api import run_pipeline
     from pipeloom.console.logging import setup_logging
-    from pipeloom.engine.tally import FailedTask, RunSummary
+    from pipeloom.engine.run.summary import FailedTask, RunSummary
     from pipeloom.errors import PipeloomError, TaskCancelled
     from pipeloom.messages import MsgTaskFinished, MsgTaskLog, MsgTaskProgress, MsgTaskStarted, TaskDef
     from pipeloom.pipeline import Channel, Pipeline, RetryPolicy
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Channel": "pipeloom.pipeline",
-    "FailedTask": "pipeloom.engine.tally",
+    "FailedTask": "pipeloom.engine.run.summary",
     "MsgTaskFinished": "pipeloom.messages",
     "MsgTaskLog": "pipeloom.messages",
     "MsgTaskProgress": "pipeloom.messages",
@@ -27,7 +27,7 @@ _HOMES = {
     "PipeloomError": "pipeloom.errors",
     "RetryPolicy": "pipeloom.pipeline",
     "RunStatus": "pipeloom.status",
-    "RunSummary": "pipeloom.engine.tally",
+    "RunSummary": "pipeloom.engine.run.summary",
     "Status": "pipeloom.status",
     "TaskCancelled": "pipeloom.errors",
     "TaskDef": "pipeloom.messages",

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Literal, Protocol, Self
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.executors import ExecutorChoice
 from pipeloom.engine.options import EngineOptions
-from pipeloom.engine.resume import Resume
-from pipeloom.engine.sink import CommitBatch, Sink
-from pipeloom.engine.tally import RunSummary
+from pipeloom.engine.run.resume import Resume
+from pipeloom.engine.run.summary import RunSummary
+from pipeloom.engine.writer.sink import CommitBatch, Sink
 from pipeloom.errors import PipeloomError, UsageError, WriterFailedError
 from pipeloom.messages import TaskLike
 from pipeloom.pipeline import Handler, Pipeline, RetryPolicy, SchemaHelper, WorkerFn
@@ -21,7 +21,7 @@ from pipeloom.pipeline import Handler, Pipeline, RetryPolicy, SchemaHelper, Work
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from pipeloom.store.connect import Durability
+    from pipeloom.store.write.connect import Durability
 
 Ui = Literal["auto", "progress", "tui", "none"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pipeloom.engine.channel import WorkerChannel
 from pipeloom.engine.executors.base import (
     Attempt,
     Capabilities,
@@ -12,7 +11,8 @@ from pipeloom.engine.executors.base import (
     Reports,
     WorkerInfo,
 )
-from pipeloom.engine.runner import run_worker
+from pipeloom.engine.worker.channel import WorkerChannel
+from pipeloom.engine.worker.runner import run_worker
 
 __all__ = [
     "Attempt",

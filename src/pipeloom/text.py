@@ -1,7 +1,7 @@
 """Make text from anywhere safe to show: the one place that knows which characters may reach a terminal.
 
 Every string that is not a literal of ours passes through `clean` on its way to a screen, a log or an export.
-Markup is a separate matter: `pipeloom.tui.text` wraps the cleaned string so that it is never parsed.
+Markup is a separate matter: `pipeloom.tui.style.text` wraps the cleaned string so that it is never parsed.
 """
 
 from __future__ import annotations

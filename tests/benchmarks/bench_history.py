@@ -19,13 +19,13 @@ from typing import Any
 from screen_probe import Probe
 
 from pipeloom.filters import parse
-from pipeloom.store.connect import close_writer, open_writer
-from pipeloom.store.failure_groups import failure_groups
-from pipeloom.store.history import History
-from pipeloom.store.paging import SORTABLE, Sort
-from pipeloom.store.tasks import task_names, task_stats
-from pipeloom.tui.paged import load_pages
-from pipeloom.tui.queries import AttemptsQuery, RunsQuery
+from pipeloom.store.read.failures import failure_groups
+from pipeloom.store.read.history import History
+from pipeloom.store.read.paging import SORTABLE, Sort
+from pipeloom.store.read.tasks import task_names, task_stats
+from pipeloom.store.write.connect import close_writer, open_writer
+from pipeloom.tui.history.queries import AttemptsQuery, RunsQuery
+from pipeloom.tui.table.paged import load_pages
 
 CURSOR = "#262a3f"
 COMMAND = ("-c", "from pipeloom.cli import tui_main; tui_main()")

@@ -27,12 +27,12 @@ from typing import Any
 from pipeloom.engine.control.client import ControlClient
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.options import EngineOptions
-from pipeloom.engine.sink import CommitBatch
+from pipeloom.engine.writer.sink import CommitBatch
 from pipeloom.messages import MsgTaskProgress, TaskDef
 from pipeloom.pipeline import Pipeline
 from pipeloom.store.rows import AttemptRow, RunRow
-from pipeloom.tui.bridge import UiSink
-from pipeloom.tui.follower import Follower
+from pipeloom.tui.session.bridge import UiSink
+from pipeloom.tui.session.follower import Follower
 
 TASKS = 20_000
 STEPS = 100

@@ -13,13 +13,13 @@ from functools import partial
 from pathlib import Path
 
 from pipeloom.engine.clock import SYSTEM_CLOCK
-from pipeloom.engine.inbox import Inbox
-from pipeloom.engine.records import Started, Submitted
-from pipeloom.engine.writer import MAX_BATCH, Writer
+from pipeloom.engine.events import Started, Submitted
+from pipeloom.engine.writer.inbox import Inbox
+from pipeloom.engine.writer.writer import MAX_BATCH, Writer
 from pipeloom.messages import MsgTaskProgress
 from pipeloom.status import RunStatus, Status
-from pipeloom.store.connect import Durability, close_writer, open_writer
 from pipeloom.store.rows import AttemptRow, RunRow
+from pipeloom.store.write.connect import Durability, close_writer, open_writer
 from pipeloom.times import stamp
 
 ATTEMPTS = 8

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pipeloom.failures import fingerprint
+from pipeloom.fingerprints import fingerprint
 from pipeloom.status import RunStatus, Status
-from pipeloom.store.connect import close_writer, open_writer
-from pipeloom.store.ledger import Ledger, LogLine
 from pipeloom.store.rows import AttemptRow, RunRow
+from pipeloom.store.write.connect import close_writer, open_writer
+from pipeloom.store.write.ledger import Ledger, LogLine
 from pipeloom.times import stamp
 
 EPOCH = datetime(2026, 1, 1, 6, tzinfo=UTC)

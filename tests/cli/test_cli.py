@@ -154,7 +154,7 @@ def test_output_that_goes_nowhere_does_not_stop_the_run(run: Any, folder: Path, 
 
 
 def test_what_is_opened_is_not_taken_for_a_stream_that_was_closed(folder: Path) -> None:
-    code = "import os; from pipeloom.cli.frame import run; run(lambda: open('told', 'w').write(str(os.dup(0) > 2)))"
+    code = "import os; from pipeloom.cli.common import run; run(lambda: open('told', 'w').write(str(os.dup(0) > 2)))"
     line = f'{sys.executable} -c "{code}" <&- >&- 2>&-'
     assert subprocess.run(["bash", "-c", line], cwd=folder, timeout=60, check=False).returncode == 0
     assert (folder / "told").read_text() == "True"

@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from pipeloom.status import RunStatus, Status
-from pipeloom.store.connect import close_writer, open_writer
-from pipeloom.store.ledger import Ledger
 from pipeloom.store.rows import AttemptRow, RunRow
+from pipeloom.store.write.connect import close_writer, open_writer
+from pipeloom.store.write.ledger import Ledger
 
 AT = "2026-08-01T12:00:{:02}.000000+00:00"
 

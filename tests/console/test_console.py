@@ -16,8 +16,8 @@ from pipeloom.console.lines import LineReporter, PlainLines, json_lines
 from pipeloom.console.logging import setup_logging
 from pipeloom.console.progress import ProgressReporter
 from pipeloom.console.summary import summary_lines
-from pipeloom.engine.sink import CommitBatch
-from pipeloom.engine.tally import FailedTask, RunSummary
+from pipeloom.engine.run.summary import FailedTask, RunSummary
+from pipeloom.engine.writer.sink import CommitBatch
 from pipeloom.status import Status
 from pipeloom.store.rows import AttemptRow
 

@@ -13,7 +13,7 @@ import pytest
 
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.options import EngineOptions
-from pipeloom.engine.sink import CommitBatch
+from pipeloom.engine.writer.sink import CommitBatch
 from pipeloom.messages import TaskDef
 from pipeloom.pipeline import Pipeline
 
@@ -169,7 +169,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """A cluster of two worker processes: it is slow to start, so the tests of a file are all clients of the same one."""
-    from pipeloom.engine.executors.dask_cluster import Cluster
+    from pipeloom.engine.executors.dask.cluster import Cluster
 
     made = Cluster(None, 2)
     yield made

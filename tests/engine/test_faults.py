@@ -15,7 +15,7 @@ import pytest
 from pipeloom.errors import PipeloomError
 from pipeloom.messages import MsgTaskProgress, TaskDef
 from pipeloom.pipeline import Pipeline
-from pipeloom.store.facade import HandlerAccessError
+from pipeloom.store.write.handler_connection import HandlerAccessError
 
 
 @pytest.mark.slow
@@ -157,7 +157,7 @@ def test_e6_a_handler_that_takes_too_long_fails_its_message_alone(bench: Any, mo
             q.put(Endless())
 
     engine = bench.engine(worker, 2, pipeline=pipeline)
-    from pipeloom.store.facade import Guard
+    from pipeloom.store.write.handler_connection import Guard
 
     quick = Guard.handler
     monkeypatch.setattr(Guard, "handler", lambda self: quick(self, 0.05))

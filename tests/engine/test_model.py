@@ -25,10 +25,10 @@ from tests.engine.conftest import Bench
 
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.options import EngineOptions
-from pipeloom.engine.resume import Resume
+from pipeloom.engine.run.resume import Resume
 from pipeloom.messages import MsgTaskFinished, MsgTaskProgress, TaskDef
 from pipeloom.pipeline import Pipeline, RetryPolicy
-from pipeloom.store.recovery import recover
+from pipeloom.store.maintenance.recovery import recover
 
 TASKS = 4
 RETRIES = 2
@@ -428,7 +428,7 @@ class Life(RuleBasedStateMachine):
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the writer commit without waiting for company."""
-    monkeypatch.setattr("pipeloom.engine.writer.WINDOW_S", 0.0005)
+    monkeypatch.setattr("pipeloom.engine.writer.writer.WINDOW_S", 0.0005)
 
 
 @pytest.mark.slow

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from pipeloom.store.connect import close_writer, open_writer
-from pipeloom.store.ledger import Ledger
 from pipeloom.store.rows import AttemptRow
+from pipeloom.store.write.connect import close_writer, open_writer
+from pipeloom.store.write.ledger import Ledger
 
 MakeFile = Callable[..., Path]
 

@@ -166,7 +166,7 @@ def test_b13_b14_tasks_can_neither_draw_on_the_screen_nor_read_the_keys(start: A
 
 
 CRASH = """
-from pipeloom.tui.screens.live import LiveScreen
+from pipeloom.tui.live.screen import LiveScreen
 def action_pause(self):
     secret = "s3cr" + "et"
     raise RuntimeError("a bug of the screen")

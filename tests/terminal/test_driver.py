@@ -18,7 +18,7 @@ from textual.app import App
 from textual.events import Key
 from textual.message import Message
 
-from pipeloom.tui.driver import LoopDriver, opened_anew
+from pipeloom.tui.textual_compat.driver import LoopDriver, opened_anew
 
 PATIENCE_S = 20.0
 SIGNALS = (signal.SIGTSTP, signal.SIGCONT, signal.SIGWINCH, signal.SIGTTOU, signal.SIGTTIN)

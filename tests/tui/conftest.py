@@ -14,12 +14,12 @@ from textual.pilot import Pilot
 from textual.widget import Widget
 
 from pipeloom.engine.engine import Engine
-from pipeloom.engine.sink import CommitBatch
+from pipeloom.engine.writer.sink import CommitBatch
 from pipeloom.pipeline import Pipeline, RetryPolicy
 from pipeloom.status import RunStatus, Status
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.tui.app import PipeloomApp
-from pipeloom.tui.theme import THEMES, css_paths, variable_defaults
+from pipeloom.tui.style.theme import THEMES, css_paths, variable_defaults
 
 NASTY = (
     "[/]",

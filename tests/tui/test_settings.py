@@ -9,12 +9,12 @@ import pytest
 from tests.tui.conftest import text_of
 
 from pipeloom.engine.engine import Engine
-from pipeloom.memory import Memory
 from pipeloom.pipeline import Pipeline
 from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.settings import Settings, read_settings, save_filter
+from pipeloom.tui.table.virtual_table import VirtualTable
 from pipeloom.tui.widgets.filter_bar import FilterBar
-from pipeloom.tui.widgets.virtual_table import VirtualTable
+from pipeloom.user_state import Memory
 
 
 def settings_of(tmp_path: Path, text: str) -> Settings:

@@ -11,12 +11,12 @@ from tests.tui.conftest import at_rest, text_of
 
 from pipeloom.engine.executors.base import WorkerInfo
 from pipeloom.status import Status
-from pipeloom.store.connect import close_writer, open_writer
-from pipeloom.store.ledger import Ledger
 from pipeloom.store.rows import AttemptRow
+from pipeloom.store.write.connect import close_writer, open_writer
+from pipeloom.store.write.ledger import Ledger
 from pipeloom.tui.app import PipeloomApp
-from pipeloom.tui.widgets.detail import DetailPane
-from pipeloom.tui.widgets.virtual_table import VirtualTable
+from pipeloom.tui.attempts.detail import DetailPane
+from pipeloom.tui.table.virtual_table import VirtualTable
 from pipeloom.tui.widgets.workers import WorkersDialog
 
 SIZES = [(80, 24), (120, 40)]

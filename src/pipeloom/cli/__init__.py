@@ -6,14 +6,14 @@ from __future__ import annotations
 def tui_main() -> None:
     """Run `pipeloom-tui`."""
     from pipeloom.cli.cockpit import program
-    from pipeloom.cli.frame import run
+    from pipeloom.cli.common import run
 
     run(program)
 
 
 def run_main() -> None:
     """Run `pipeloom`."""
-    from pipeloom.cli.frame import run
-    from pipeloom.cli.headless import program
+    from pipeloom.cli.common import run
+    from pipeloom.cli.run import program
 
     run(program)

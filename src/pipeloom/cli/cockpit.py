@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from pipeloom.cli.frame import (
+from pipeloom.cli.common import (
     PIPELINE_HELP,
     Address,
     Continue,
@@ -111,7 +111,7 @@ def cockpit(
     if has_terminal():
         _show(engine.db_path, engine, on_hangup, control=control, ascii_only=ascii_only)
     else:
-        from pipeloom.cli.headless import run_engine
+        from pipeloom.cli.run import run_engine
 
         run_engine(engine, on_hangup)
 
@@ -154,9 +154,9 @@ def _browse(db: Path | None, on_hangup: HangupChoice, *, read_only: bool, **look
     path = _file(db, demo=False)
     if not has_terminal():
         raise UsageError(f"pipeloom-tui needs a terminal. To run without one: pipeloom run {path} PIPELINE")
-    from pipeloom.store.history import History
-    from pipeloom.store.inspect import FileKind, inspect
-    from pipeloom.store.recovery import recover
+    from pipeloom.store.file.kind import FileKind, inspect
+    from pipeloom.store.maintenance.recovery import recover
+    from pipeloom.store.read.history import History
 
     if inspect(path) is not FileKind.MISSING:
         if not read_only:
@@ -169,7 +169,7 @@ def _show(path: Path, engine: Engine | None, on_hangup: HangupChoice, **look: bo
     from pipeloom.console import shared_console
     from pipeloom.console.summary import summary_lines
     from pipeloom.tui.app import PipeloomApp
-    from pipeloom.tui.ascii import in_ascii
+    from pipeloom.tui.style.ascii import in_ascii
     from pipeloom.tui.terminal import run_app
 
     app = PipeloomApp.of_user(path, engine, **look)

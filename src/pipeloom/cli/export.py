@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from pipeloom.casefile import case_file
-from pipeloom.cli.frame import tell
+from pipeloom.cli.common import tell
 from pipeloom.cli.output import Database, FilterText, is_terminal, output, parsed, write
 from pipeloom.cli.show import SortBy, sort_of
 from pipeloom.errors import UsageError
-from pipeloom.export import ExportPlan, Format, export, new_file, text_of, whole_rows
-from pipeloom.store.history import History
+from pipeloom.export.attempts import ExportPlan, Format, export, new_file, text_of, whole_rows
+from pipeloom.export.casefile import case_file
+from pipeloom.store.read.history import History
 
 
 def export_command(

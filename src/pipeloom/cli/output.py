@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final
 import typer
 from rich.cells import cell_len, set_cell_size
 
-from pipeloom.cli.frame import tell
+from pipeloom.cli.common import tell
 from pipeloom.errors import UsageError
 from pipeloom.filters import Filter, FilterError, parse
 from pipeloom.status import Exit

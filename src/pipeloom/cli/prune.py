@@ -12,10 +12,10 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from pipeloom.cli.frame import tell
+from pipeloom.cli.common import tell
 from pipeloom.cli.output import FilterText, Json, output, parsed, write, write_json
 from pipeloom.console import shared_console
-from pipeloom.store.prune import Doomed, Policy, Pruned, plan, prune
+from pipeloom.store.maintenance.prune import Doomed, Policy, Pruned, plan, prune
 from pipeloom.text import clean, size
 
 

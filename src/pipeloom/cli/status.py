@@ -26,9 +26,9 @@ from pipeloom.cli.output import (
 )
 from pipeloom.filters import Filter
 from pipeloom.status import FINAL, Exit, RunStatus, Status
-from pipeloom.store.figures import Counts, counts_of_runs, open_tasks, runs_with, tasks_of_run
-from pipeloom.store.history import History
-from pipeloom.store.owner import is_owned, owner, owner_name
+from pipeloom.store.file.owner import is_owned, owner, owner_name
+from pipeloom.store.read.figures import Counts, counts_of_runs, open_tasks, runs_with, tasks_of_run
+from pipeloom.store.read.history import History
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.text import clean
 

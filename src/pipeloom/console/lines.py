@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self, TextIO
 
-from pipeloom.engine.sink import CommitBatch
-from pipeloom.engine.tally import RunSummary, Tally
+from pipeloom.engine.run.summary import RunSummary, Tally
+from pipeloom.engine.writer.sink import CommitBatch
 from pipeloom.status import FINAL
 from pipeloom.store.rows import AttemptRow
 from pipeloom.text import clean

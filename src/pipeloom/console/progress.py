@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from pipeloom.engine.sink import CommitBatch
-from pipeloom.engine.tally import Tally
+from pipeloom.engine.run.summary import Tally
+from pipeloom.engine.writer.sink import CommitBatch
 from pipeloom.status import ACTIVE, Status
 from pipeloom.store.rows import AttemptRow
 from pipeloom.text import clean

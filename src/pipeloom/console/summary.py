@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from pipeloom.engine.tally import FailedTask, RunSummary
+from pipeloom.engine.run.summary import FailedTask, RunSummary
 from pipeloom.status import Status
 from pipeloom.text import clean
 

@@ -1,1 +1,1 @@
-"""Runs a pipeline: the dispatcher, the executors, and the one thread that writes."""
+"""Runs a pipeline: one engine has a run, a writer thread, an executor and a control server."""

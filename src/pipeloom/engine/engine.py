@@ -12,24 +12,24 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from pipeloom.engine.book import Book
-from pipeloom.engine.capture import capture
 from pipeloom.engine.clock import SYSTEM_CLOCK, Clock
-from pipeloom.engine.control.desk import ControlDesk
-from pipeloom.engine.dispatcher import Dispatcher
+from pipeloom.engine.control.server import ControlDesk
 from pipeloom.engine.executors import check_executor, make_executor
 from pipeloom.engine.options import EngineOptions
-from pipeloom.engine.resume import Earlier, Resume, earlier_run, first_attempts
-from pipeloom.engine.sink import Sink
-from pipeloom.engine.tally import RunSummary, Tally
-from pipeloom.engine.writer import Opened, Writer
+from pipeloom.engine.run.attempts import Book
+from pipeloom.engine.run.commands import Dispatcher
+from pipeloom.engine.run.resume import Earlier, Resume, earlier_run, first_attempts
+from pipeloom.engine.run.summary import RunSummary, Tally
+from pipeloom.engine.worker.capture import capture
+from pipeloom.engine.writer.sink import Sink
+from pipeloom.engine.writer.writer import Opened, Writer
 from pipeloom.errors import UsageError
 from pipeloom.messages import TaskLike
 from pipeloom.pipeline import Pipeline, checked_tasks
 from pipeloom.status import ACTIVE, RunStatus, Status
-from pipeloom.store.connect import check_writable, open_writer
-from pipeloom.store.owner import OwnerLock
+from pipeloom.store.file.owner import OwnerLock
 from pipeloom.store.rows import RunRow
+from pipeloom.store.write.connect import check_writable, open_writer
 from pipeloom.times import stamp
 
 _SIGNAL_LATENCY_S: Final = 0.5

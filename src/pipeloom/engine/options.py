@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from pipeloom.engine.executors import EXECUTORS, ExecutorChoice, ExecutorName
-from pipeloom.engine.resume import Resume
+from pipeloom.engine.run.resume import Resume
 from pipeloom.errors import UsageError
 from pipeloom.pipeline import Pipeline, RetryPolicy, positive_number
-from pipeloom.store.connect import Durability
+from pipeloom.store.write.connect import Durability
 
 DEFAULT_WORKERS: Final = 4
 MAX_WORKERS: Final = 1_000

@@ -1,1 +1,1 @@
-"""All SQL: the schema, the writer's side (`connect`, `ledger`) and the readers' side (`history`)."""
+"""All SQL: `file` says what a file is, `read` and `write` use it, `maintenance` cleans it."""

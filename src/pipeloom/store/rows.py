@@ -43,7 +43,7 @@ class AttemptRow(NamedTuple):
     """JSON."""
     worker: str | None = None
     fingerprint: str | None = None
-    """Of an error: the same for every occurrence of one failure (see `pipeloom.failures`)."""
+    """Of an error: the same for every occurrence of one failure (see `pipeloom.fingerprints`)."""
 
 
 @dataclass(frozen=True, slots=True)

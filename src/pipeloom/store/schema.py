@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeloom.errors import StoreError
-from pipeloom.failures import fingerprint
+from pipeloom.fingerprints import fingerprint
 
 APPLICATION_ID: Final = 0x504C4F4D  # "PLOM", shown by file(1)
 SCHEMA_VERSION: Final = 3

@@ -14,19 +14,19 @@ from textual.binding import BindingType
 from textual.filter import LineFilter
 
 from pipeloom.engine.engine import Engine
-from pipeloom.memory import Memory
 from pipeloom.status import RunStatus
-from pipeloom.tui.ascii import AsciiFilter
-from pipeloom.tui.commands import ActionCommands
-from pipeloom.tui.glyphs import wants_ascii
-from pipeloom.tui.keys import key
-from pipeloom.tui.running import Running
-from pipeloom.tui.screens.history import HistoryScreen
-from pipeloom.tui.screens.live import LiveScreen
-from pipeloom.tui.screens.start import StartScreen
+from pipeloom.tui.bindings import key
+from pipeloom.tui.history.screen import HistoryScreen
+from pipeloom.tui.live.screen import LiveScreen
+from pipeloom.tui.palette import ActionCommands
+from pipeloom.tui.session.engine_session import Running
 from pipeloom.tui.settings import Settings, read_settings
-from pipeloom.tui.theme import THEMES, css_paths, variable_defaults
+from pipeloom.tui.start_screen import StartScreen
+from pipeloom.tui.style.ascii import AsciiFilter
+from pipeloom.tui.style.glyphs import wants_ascii
+from pipeloom.tui.style.theme import THEMES, css_paths, variable_defaults
 from pipeloom.tui.widgets.dialogs import HelpDialog, help_sections
+from pipeloom.user_state import Memory
 
 _LARGE_WAL_BYTES: Final = 64 << 20
 

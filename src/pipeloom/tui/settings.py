@@ -14,7 +14,7 @@ from platformdirs import user_config_path
 
 from pipeloom.filters import FilterError, parse
 from pipeloom.text import first_line
-from pipeloom.tui.task_columns import COLUMN_IDS
+from pipeloom.tui.attempts.columns import COLUMN_IDS
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Final, Literal, Self, TextIO
 from platformdirs import user_log_path
 
 from pipeloom.status import Exit
-from pipeloom.tui.driver import LoopDriver, opened_anew
-from pipeloom.tui.priority import priority_runner
+from pipeloom.tui.textual_compat.driver import LoopDriver, opened_anew
+from pipeloom.tui.textual_compat.event_loop import priority_runner
 
 if TYPE_CHECKING:
     from pipeloom.tui.app import PipeloomApp

@@ -17,7 +17,7 @@ from pipeloom.engine.commands import CommandResult, EngineLoad
 from pipeloom.engine.control import spool
 from pipeloom.engine.control.request import EXPIRES_S, Reply, Request, RequestError, read_reply
 from pipeloom.errors import ControlError
-from pipeloom.store.owner import is_owned, owner_name
+from pipeloom.store.file.owner import is_owned, owner_name
 from pipeloom.times import stamp
 
 PATIENCE_S: Final = 10.0

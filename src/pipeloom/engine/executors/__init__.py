@@ -19,13 +19,13 @@ EXECUTORS: tuple[str, ...] = get_args(ExecutorName)
 def check_executor(name: ExecutorChoice, pipeline: Pipeline) -> None:
     """Raise `UsageError` when the pipeline cannot run on this executor at all."""
     if name == "process":
-        from pipeloom.engine.executors.process import check_sendable
+        from pipeloom.engine.executors.process.executor import check_sendable
 
         check_sendable(pipeline)
     elif name == "dask":
         if importlib.util.find_spec("distributed") is None:
             raise UsageError("The dask executor needs Dask's distributed: pip install 'pipeloom[dask]'")
-        from pipeloom.engine.executors.dask_code import check_sendable
+        from pipeloom.engine.executors.dask.serialization import check_sendable
 
         check_sendable(pipeline)
 
@@ -33,7 +33,7 @@ def check_executor(name: ExecutorChoice, pipeline: Pipeline) -> None:
 def make_executor(name: ExecutorChoice, slots: int | None, address: str | None = None) -> Executor:
     """Return an executor with `slots` slots; None is for the cluster at `address` to say."""
     if name == "dask":
-        from pipeloom.engine.executors.dask import DaskExecutor
+        from pipeloom.engine.executors.dask.executor import DaskExecutor
 
         return DaskExecutor(slots, address)
     if slots is None:
@@ -43,7 +43,7 @@ def make_executor(name: ExecutorChoice, slots: int | None, address: str | None =
             return cast("Executor", name)
         return cast("Callable[[int], Executor]", name)(slots)
     if name == "process":
-        from pipeloom.engine.executors.process import ProcessExecutor
+        from pipeloom.engine.executors.process.executor import ProcessExecutor
 
         return ProcessExecutor(slots)
     from pipeloom.engine.executors.thread import ThreadExecutor

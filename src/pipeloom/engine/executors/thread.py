@@ -8,10 +8,10 @@ import traceback
 from collections.abc import Iterable
 from typing import Any, Final
 
-from pipeloom.engine.channel import WorkerChannel
 from pipeloom.engine.executors.base import Attempt, Capabilities, Outcome, OutcomeKind
 from pipeloom.engine.executors.slots import SlotExecutor
-from pipeloom.engine.runner import run_worker
+from pipeloom.engine.worker.channel import WorkerChannel
+from pipeloom.engine.worker.runner import run_worker
 
 _RUNNER: Final = run_worker.__code__.co_filename
 """The module below which the user's frames begin."""

@@ -8,7 +8,7 @@ from rich.style import Style
 from rich.text import Text
 from textual.content import Content
 
-from pipeloom.tui.format import number
+from pipeloom.tui.style.format import number
 
 GHOST: Final = "┃"
 

@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from pipeloom.tui import format as fmt
+from pipeloom.tui.style import format as fmt
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from textual.content import Content
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Button, Input, Static
 
-from pipeloom.tui.text import content, lines
+from pipeloom.tui.style.text import content, lines
 
 T = TypeVar("T")
 

@@ -17,7 +17,7 @@ from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
 from pipeloom.filters import MAX_LENGTH, TOO_LONG, Filter, FilterError, completions, parse, words
-from pipeloom.tui.text import content
+from pipeloom.tui.style.text import content
 
 
 def completed(text: str) -> str | None:

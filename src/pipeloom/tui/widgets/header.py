@@ -12,9 +12,9 @@ from textual.style import Style
 from textual.widget import Widget
 
 from pipeloom.status import FINAL, RunStatus, Status
-from pipeloom.tui import format as fmt
-from pipeloom.tui.glyphs import badge, spark
-from pipeloom.tui.text import content
+from pipeloom.tui.style import format as fmt
+from pipeloom.tui.style.glyphs import badge, spark
+from pipeloom.tui.style.text import content
 from pipeloom.tui.widgets.bar import bar_content
 from pipeloom.tui.widgets.line_layout import Part, line
 

@@ -16,7 +16,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from pipeloom.engine.executors.base import WorkerInfo
-from pipeloom.tui.text import clip, clip_middle, content
+from pipeloom.tui.style.text import clip, clip_middle, content
 
 _UPDATE_S: Final = 1.0
 _NAME: Final = 30

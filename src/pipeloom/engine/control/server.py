@@ -1,0 +1,197 @@
+"""Takes requests of other processes up: a thread of the engine's own, from the start of a run to its end."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import pwd
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final, Protocol
+
+from pipeloom.engine.clock import Clock
+from pipeloom.engine.commands import CommandResult, EngineLoad
+from pipeloom.engine.control import spool
+from pipeloom.engine.control.request import Reply, Request, RequestError, has_expired, read_request
+from pipeloom.engine.events import Commanded
+from pipeloom.errors import ControlError, PipeloomError
+from pipeloom.text import clean, storable
+from pipeloom.times import stamp
+
+POLL_S: Final = 0.2
+_REMEMBERED: Final = 1_000
+_FETCH_S: Final = 0.5
+"""Who has asked gets so long to fetch the answer, before the spool goes with the run."""
+_KEPT_ARGUMENTS: Final = 2_000
+_log = logging.getLogger(__name__)
+
+
+class Commands(Protocol):
+    """What may be asked of an engine."""
+
+    run_id: int
+
+    def cancel(self, attempt_ids: Iterable[int] | None = None) -> CommandResult: ...  # noqa: D102
+    def retry(self, attempt_ids: Iterable[int]) -> CommandResult: ...  # noqa: D102
+    def abandon(self, attempt_ids: Iterable[int]) -> CommandResult: ...  # noqa: D102
+    def pause(self) -> None: ...  # noqa: D102
+    def resume(self) -> None: ...  # noqa: D102
+    def set_workers(self, workers: int) -> int: ...  # noqa: D102
+    def load(self) -> EngineLoad: ...  # noqa: D102
+
+
+class ControlDesk:
+    """Carries each request out once, answers it, and has it recorded. An idle look at the spool costs one `stat`."""
+
+    def __init__(self, db_path: Path, engine: Commands, clock: Clock, record: Callable[[Commanded], None]) -> None:
+        self._path = spool.spool_path(db_path)
+        self._engine = engine
+        self._clock = clock
+        self._record = record
+        self._seen = 0
+        self._again = False
+        self._answers: OrderedDict[str, bytes] = OrderedDict()
+        """The latest answers by request."""
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._main, name="pipeloom-control", daemon=True)
+
+    def start(self) -> None:
+        """Open the desk, without what was asked of an earlier owner; a run that cannot have one goes on without."""
+        try:
+            spool.make_spool(self._path)
+        except ControlError as error:
+            _log.warning("Other programs cannot control this run: %s", clean(error))
+            return
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Close the desk; who has just asked something still gets the answer."""
+        if self._thread.ident is None:
+            return
+        self._stopped.set()
+        self._thread.join()
+
+    def _main(self) -> None:
+        try:
+            while not self._stopped.wait(POLL_S):
+                self._look()
+            self._farewell()
+        except Exception:  # noqa: BLE001 - a thread of ours never dies unseen, and the run goes on without it
+            _log.exception("Other programs can no longer control this run")
+        finally:
+            spool.remove_spool(self._path)
+
+    def _look(self) -> None:
+        """Serve, if anything has changed; once more the next time, for what came within the same tick of the clock."""
+        try:
+            changed = os.stat(self._path, follow_symlinks=False).st_mtime_ns  # noqa: PTH116 - all that an idle look costs
+            if changed != self._seen or self._again:
+                self._again = changed != self._seen
+                self._seen = changed
+                self._serve()
+        except FileNotFoundError:
+            spool.make_spool(self._path)  # somebody has removed it
+        except OSError as error:
+            _log.warning("The requests of other programs cannot be read: %s", clean(error))
+
+    def _serve(self) -> None:
+        with spool.opened(self._path) as directory:
+            for entry in spool.entries(directory):
+                if entry.request_id is None:
+                    _log.warning("Removed from the spool, where it has no place: %s", clean(entry.name, 100))
+                    spool.remove(directory, entry.name)
+                elif entry.is_request:
+                    self._take_up(directory, entry.name, entry.request_id)
+                    self._again = True
+                elif entry.age_s > spool.FORGOTTEN_S:
+                    spool.remove(directory, entry.name)
+
+    def _take_up(self, directory: int, name: str, request_id: str) -> None:
+        try:
+            raw = spool.read(directory, name)
+        except FileNotFoundError:
+            return  # withdrawn
+        except spool.NotOursError as error:
+            _log.warning("Removed from the spool, unread: %s", clean(error))
+            spool.remove(directory, name)
+            return
+        answer = self._answers.get(request_id)
+        if answer is None:
+            answer = self._answers[request_id] = self._answer(request_id, raw).encoded(request_id)
+            while len(self._answers) > _REMEMBERED:
+                self._answers.popitem(last=False)
+        spool.write(directory, f"{request_id}.answer", answer)
+        spool.remove(directory, name)
+
+    def _answer(self, request_id: str, raw: bytes) -> Reply:
+        try:
+            request = read_request(request_id, raw, self._clock.now())
+        except RequestError as error:
+            _log.warning("A request was refused: %s", clean(error))
+            return Reply(str(error))
+        reply = self._carry_out(request)
+        if request.command != "load":
+            self._record(self._entry(request, reply))
+        return reply
+
+    def _carry_out(self, request: Request) -> Reply:
+        """Do what is asked, and nothing but that."""
+        engine = self._engine
+        if self._stopped.is_set():
+            return Reply("The run is being closed.")
+        if has_expired(request, self._clock.now()):
+            return Reply("The request has expired.")
+        if request.run_id != engine.run_id:
+            return Reply(f"Run {request.run_id} is over; run {engine.run_id} is under way.")
+        result = CommandResult()
+        try:
+            match request.command:
+                case "cancel":
+                    result = engine.cancel(request.attempts)
+                case "retry":
+                    result = engine.retry(request.attempts)
+                case "abandon":
+                    result = engine.abandon(request.attempts)
+                case "pause":
+                    engine.pause()
+                case "resume":
+                    engine.resume()
+                case "set_workers" if request.workers is not None:
+                    engine.set_workers(request.workers)
+        except PipeloomError as error:
+            return Reply(str(error))
+        return Reply(None, result, engine.load())
+
+    def _entry(self, request: Request, reply: Reply) -> Commanded:
+        who = f"{_user()} pid {request.pid} on {request.host}"
+        return Commanded(
+            request.id,
+            request.command,
+            storable(json.dumps(request.arguments), _KEPT_ARGUMENTS),
+            storable(clean(who, 200), 200),
+            request.asked_at,
+            storable(reply.sentence, 500),
+            stamp(self._clock.now()),
+        )
+
+    def _farewell(self) -> None:
+        """Refuse what is still asked, and let the last answers be fetched."""
+        self._serve()
+        pause = threading.Event()
+        for _ in range(round(_FETCH_S / 0.02)):
+            with spool.opened(self._path) as directory:
+                left = spool.entries(directory)
+            if not any(entry.age_s < spool.FORGOTTEN_S and not entry.is_request for entry in left):
+                return
+            pause.wait(0.02)
+
+
+def _user() -> str:
+    """Return the name of the user, whose files alone are read."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return f"user {os.geteuid()}"

@@ -1,0 +1,1 @@
+"""One run: its attempts, the steps that change them, and what commands, executor and writer report to it."""

@@ -1,0 +1,112 @@
+"""Counts of a run, from committed batches alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeloom.engine.writer.sink import CommitBatch
+from pipeloom.messages import TaskId
+from pipeloom.status import FINAL, Exit, Status
+from pipeloom.store.rows import AttemptRow, RunRow
+from pipeloom.text import first_line
+
+
+@dataclass(frozen=True, slots=True)
+class FailedTask:
+    """A task whose latest attempt ended in `error`."""
+
+    task_id: TaskId
+    name: str
+    error: str
+    """The first line of its error, safe to print."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """How a run ended; counts are counts of tasks by the status of their latest attempt."""
+
+    run_id: int
+    pipeline: str
+    db_path: Path
+    counts: dict[Status, int]
+    failed: tuple[FailedTask, ...]
+    elapsed_s: float
+    unsaved: int = 0
+    """Queue entries that could not be written."""
+    late: int = 0
+    """Messages that came after the end of their attempt and were ignored."""
+    stored: bool = True
+    """Whether the file keeps the attempts (`store_task_status`)."""
+    parent_run_id: int | None = None
+    """The earlier run that this one continued or retried tasks of."""
+    trouble: str | None = None
+    """Why nothing could be run any more, if that was so."""
+
+    @property
+    def total(self) -> int:
+        """Number of tasks."""
+        return sum(self.counts.values())
+
+    @property
+    def ok(self) -> bool:
+        """Whether every task is done and everything was saved."""
+        return not self.unsaved and self.counts.get(Status.DONE, 0) == self.total
+
+    @property
+    def exit_code(self) -> Exit:
+        """What the end of the run means to the shell."""
+        if self.unsaved:
+            return Exit.UNSAVED
+        if self.counts.get(Status.ERROR) or self.trouble is not None:
+            return Exit.FAILED
+        return Exit.DONE if self.ok else Exit.CANCELLED
+
+
+class Tally:
+    """A sink that knows the status of every task's latest attempt. Read it from any thread."""
+
+    def __init__(self) -> None:
+        self.run: RunRow | None = None
+        self._latest: dict[TaskId, AttemptRow] = {}
+        self._counts = dict.fromkeys(Status, 0)
+
+    def committed(self, batch: CommitBatch) -> None:
+        """Count each attempt that is the newest of its task."""
+        if batch.run is not None:
+            self.run = batch.run
+        latest, counts = self._latest, self._counts
+        for row in batch.attempts:
+            before = latest.get(row.task_id)
+            if before is not None:
+                if before.attempt > row.attempt:
+                    continue
+                counts[before.status] -= 1
+            latest[row.task_id] = row
+            counts[row.status] += 1
+
+    def writer_waiting(self, reason: str | None) -> None:
+        """Nothing to count."""
+
+    def writer_failed(self, error: BaseException) -> None:
+        """Nothing to count."""
+
+    def counts(self) -> dict[Status, int]:
+        """Return the number of tasks in each status that has any."""
+        return {status: count for status in Status if (count := self._counts[status])}
+
+    def total(self) -> int:
+        """Return the number of tasks."""
+        return len(self._latest)
+
+    def settled(self) -> int:
+        """Return the number of tasks whose latest attempt is final."""
+        return sum(self._counts[status] for status in FINAL)
+
+    def failed(self) -> tuple[FailedTask, ...]:
+        """Return the failed tasks in the order of their first row."""
+        return tuple(
+            FailedTask(row.task_id, row.name, first_line(row.message or row.error or row.error_type or "error"))
+            for row in list(self._latest.values())
+            if row.status is Status.ERROR
+        )

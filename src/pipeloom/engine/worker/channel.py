@@ -1,0 +1,110 @@
+"""The `q` that a worker function is handed, wherever it runs."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from pipeloom.engine.events import Finish, Logged
+from pipeloom.engine.executors.base import Attempt
+from pipeloom.engine.worker.validation import KEPT_TEXT, checked
+from pipeloom.errors import MessageError, TaskCancelled
+from pipeloom.text import storable
+
+Send = Callable[[Any], None]
+
+
+class WorkerChannel:
+    """Publishes what one worker has to say, and tells it when it should stop. Safe to use from several threads."""
+
+    def __init__(self, attempt: Attempt, send: Send) -> None:
+        self.attempt = attempt.number
+        self.attempt_id = attempt.id
+        self._attempt = attempt
+        self._process = os.getpid()
+        self._send = send
+        self._lock = threading.Lock()
+        self._stop: threading.Event | None = None
+        self._cancelled = False
+        self._callbacks: list[Callable[[], object]] = []
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the task has been asked to stop."""
+        return self._cancelled
+
+    def put(self, msg: object, block: bool = True, timeout: float | None = None) -> None:  # noqa: ARG002
+        """Publish `msg`; the signature is `queue.Queue.put`'s, but a full queue always makes the worker wait.
+
+        Raises `MessageError` when `msg` cannot be kept, `TaskCancelled` once the task is asked to stop (a
+        `MsgTaskFinished` still goes through: work that is finished is finished), and `WriterFailedError` when nothing
+        can be saved any more.
+        """
+        if os.getpid() != self._process:
+            raise MessageError("q belongs to the process that runs the task: a forked child cannot publish through it.")
+        entry = checked(msg, self._attempt.task.task_id, self._attempt.message_types)
+        if self._cancelled and type(entry) is not Finish:
+            raise TaskCancelled
+        self._send(entry)
+
+    def put_nowait(self, msg: object) -> None:
+        """Publish `msg`; as `put`."""
+        self.put(msg)
+
+    def log(self, level: str, text: str, at: str | None) -> None:
+        """Add a line to the attempt's log: neither a cancellation nor a failure may come out of a worker's `print`."""
+        if os.getpid() == self._process:
+            with suppress(Exception):
+                self._send(Logged(storable(level, 20), storable(text, KEPT_TEXT), at))
+
+    def raise_if_cancelled(self) -> None:
+        """Raise `TaskCancelled` if the task has been asked to stop."""
+        if self._cancelled:
+            raise TaskCancelled
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep for `seconds`, or until the task is asked to stop: then raise `TaskCancelled`."""
+        with self._lock:
+            if self._stop is None:
+                self._stop = threading.Event()
+                if self._cancelled:
+                    self._stop.set()
+        self._stop.wait(seconds)
+        self.raise_if_cancelled()
+
+    def on_cancel(self, callback: Callable[[], object]) -> None:
+        """Call `callback` once, from another thread, when the task is asked to stop; at once if it was already."""
+        with self._lock:
+            if not self._cancelled:
+                self._callbacks.append(callback)
+                return
+        callback()
+
+    def cancel(self) -> None:
+        """Ask the worker to stop. Does not block: the callbacks run in a thread of their own."""
+        with self._lock:
+            if self._cancelled:
+                return
+            self._cancelled = True
+            if self._stop is not None:
+                self._stop.set()
+            callbacks, self._callbacks = self._callbacks, []
+        if callbacks:
+            threading.Thread(
+                target=_call_all, args=(callbacks,), name=f"pipeloom-cancel-{self._attempt.id}", daemon=True
+            ).start()
+
+
+def _call_all(callbacks: list[Callable[[], object]]) -> None:
+    """Call each; one that raises is reported by `threading.excepthook` only after the others had their turn."""
+    failed: Exception | None = None
+    for callback in callbacks:
+        try:
+            callback()
+        except Exception as error:  # noqa: BLE001 - a user's callback may raise anything
+            failed = failed or error
+    if failed is not None:
+        raise failed

@@ -1,0 +1,149 @@
+"""What a worker publishes, checked and made storable in the worker's own call, where a mistake can be seen."""
+
+from __future__ import annotations
+
+import json
+import math
+import numbers
+from typing import Any, Final
+
+from pipeloom.engine.events import Finish, Logged
+from pipeloom.engine.worker.weight import weight
+from pipeloom.errors import MessageError
+from pipeloom.messages import MsgTaskFinished, MsgTaskLog, MsgTaskProgress, MsgTaskStarted, TaskId
+from pipeloom.status import Status
+from pipeloom.text import as_text, storable
+from pipeloom.times import valid_stamp
+
+MAX_TEXT: Final = 1 << 20
+"""Characters of one text or JSON value that a message may hold."""
+
+MAX_MESSAGE: Final = 8 << 20
+"""Bytes that one message may hold, about: the queue keeps thousands of them in memory."""
+
+KEPT_TEXT: Final = 1 << 16
+"""Characters of a message or an error that the file keeps."""
+
+_NUMBERS: Final = frozenset({int, float, bool, type(None)})
+_VERDICTS: Final = (Status.DONE, Status.ERROR, Status.CANCELLED)
+
+
+def checked(msg: Any, task_id: TaskId, domain_types: frozenset[type]) -> Any:
+    """Return `msg` in the form in which it travels to the writer; raises `MessageError` when it cannot be kept."""
+    kind = type(msg)
+    if kind is MsgTaskProgress:
+        return _checked_progress(msg, task_id)
+    if kind in domain_types:
+        return _checked_domain(msg)
+    if isinstance(msg, (MsgTaskStarted, MsgTaskFinished, MsgTaskLog, MsgTaskProgress)):
+        return _checked_lifecycle(msg, task_id)
+    if any(base in domain_types for base in kind.__mro__):
+        return _checked_domain(msg)
+    raise MessageError(
+        f"Nobody handles {kind.__name__}: register a handler for it with @pipeline.handler({kind.__name__})."
+    )
+
+
+def fraction(step: float | None, total: float | None) -> float | None:
+    """Return how far `step` of `total` is, in 0..1, or None when that cannot be told."""
+    if step is None or total is None:
+        return None
+    try:
+        share = step / total
+    except (ZeroDivisionError, OverflowError):
+        return None
+    return min(max(share, 0.0), 1.0) if math.isfinite(share) else None
+
+
+def as_number(value: float | None) -> float | None:
+    """Return `value` as a float that SQLite can hold, or None."""
+    try:
+        number = None if value is None else float(value)
+    except OverflowError:
+        return None
+    return number if number is not None and math.isfinite(number) else None
+
+
+def as_json(value: Any) -> tuple[str | None, str | None]:
+    """Return `value` as JSON and no complaint, or None and why it is not kept. Other objects are kept as their text."""
+    if value is None:
+        return None, None
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=as_text)
+    except (ValueError, TypeError, RecursionError) as error:
+        return None, f"result not kept: {error}"
+    if len(text) > MAX_TEXT:
+        return None, f"result not kept: {len(text):,} characters of JSON are more than {MAX_TEXT:,}"
+    return storable(text, MAX_TEXT), None
+
+
+def _checked_domain(msg: Any) -> Any:
+    if (held := weight(msg)) > MAX_MESSAGE:
+        raise MessageError(
+            f"{type(msg).__name__} holds about {held >> 20:,} MiB; at most {MAX_MESSAGE >> 20} are taken: "
+            "publish smaller batches."
+        )
+    return msg
+
+
+def _checked_progress(msg: MsgTaskProgress, task_id: TaskId) -> MsgTaskProgress:
+    """Return `msg` in built-in types alone: what others do when they are counted or printed happens here."""
+    _check_task(msg.task_id, task_id, msg)
+    step, total, message = msg.step, msg.total, msg.message
+    if message is not None:
+        message = _checked_text("MsgTaskProgress", "message", message)
+    if message is msg.message and type(step) in _NUMBERS and type(total) in _NUMBERS:
+        return msg
+    return MsgTaskProgress(task_id, _checked_number("step", step), _checked_number("total", total), message)
+
+
+def _checked_number(name: str, value: float | None) -> float | None:
+    if type(value) in _NUMBERS:
+        return value
+    if not isinstance(value, (int, float, numbers.Real)):
+        raise MessageError(f"MsgTaskProgress: {name} must be a number or None, not {type(value).__name__}.")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def _checked_lifecycle(msg: Any, task_id: TaskId) -> Any:
+    """Check a lifecycle message; one of a subclass travels as the plain message that it is."""
+    _check_task(msg.task_id, task_id, msg)
+    match msg:
+        case MsgTaskProgress():
+            return _checked_progress(MsgTaskProgress(msg.task_id, msg.step, msg.total, msg.message), task_id)
+        case MsgTaskFinished():
+            return _checked_finish(msg)
+        case MsgTaskLog():
+            text = _checked_text("MsgTaskLog", "text", msg.text)
+            level = _checked_text("MsgTaskLog", "level", msg.level)
+            return Logged(storable(level, 20).upper(), storable(text, KEPT_TEXT))
+        case _:
+            return MsgTaskStarted(task_id, "", valid_stamp(msg.started_at) or "")
+
+
+def _checked_finish(msg: MsgTaskFinished) -> Finish:
+    if msg.status not in _VERDICTS:
+        allowed = ", ".join(f'"{status}"' for status in _VERDICTS)
+        raise MessageError(f"MsgTaskFinished: status must be one of {allowed}, not {msg.status!r:.80}.")
+    message = None if msg.message is None else _checked_text("MsgTaskFinished", "message", msg.message)
+    result, complaint = as_json(msg.result)
+    if complaint is not None:
+        message = f"{message or ''} ({complaint})".strip()
+    return Finish(Status(msg.status), valid_stamp(msg.finished_at), message, result)
+
+
+def _check_task(named: object, task_id: TaskId, msg: object) -> None:
+    if named != task_id or type(named) is not type(task_id):
+        raise MessageError(f"{type(msg).__name__} names task {named!r:.80}, but this worker has task {task_id!r:.80}.")
+
+
+def _checked_text(kind: str, name: str, text: object) -> str:
+    if not isinstance(text, str):
+        raise MessageError(f"{kind}: {name} must be a string, not {type(text).__name__}.")
+    plain = str.__str__(text)  # a subclass may have ideas of its own about the rest
+    if len(plain) > MAX_TEXT:
+        raise MessageError(f"{kind}: {name} has {len(plain):,} characters; at most {MAX_TEXT:,} are taken.")
+    return plain

@@ -1,0 +1,156 @@
+"""Folds a batch of queue entries into the newest state of each attempt they touch. No SQL, no threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pipeloom.engine.events import CancelAsked, Ended, Logged, Requeued, Started, Submitted
+from pipeloom.engine.worker.validation import KEPT_TEXT, as_number, fraction
+from pipeloom.engine.writer.log_retention import RawLine
+from pipeloom.fingerprints import fingerprint
+from pipeloom.messages import MsgTaskProgress, MsgTaskStarted
+from pipeloom.status import FINAL, TRANSITIONS, Status
+from pipeloom.store.rows import AttemptRow
+from pipeloom.text import first_line, storable
+
+
+class Rejection:
+    """A domain message that its handler could not persist, and what that makes of its attempt."""
+
+    def __init__(self, message_type: str, error: BaseException, traceback: str) -> None:
+        self.error = error
+        self.error_type = type(error).__name__
+        self.message = f"handler for {message_type}: {self.error_type}: {first_line(error)}"
+        self.traceback = traceback
+
+
+class Fold:
+    """The changes of one batch, over the open attempts as they were committed before it."""
+
+    def __init__(self, committed: Mapping[int, AttemptRow], rejections: Mapping[int, Rejection], now: str) -> None:
+        self._committed = committed
+        self._rejections = rejections
+        self._now = now
+        self._new: dict[int, AttemptRow] = {}
+        self._changed: dict[int, AttemptRow] = {}
+        self.progress: dict[int, MsgTaskProgress] = {}
+        """The last progress of each attempt; the writer's loop fills it, `flush` folds it."""
+        self.logs: list[RawLine] = []
+
+    def lifecycle(self, attempt_id: int, entry: Any) -> bool:
+        """Fold `entry` if it is about an attempt's life; returns False when it is something else."""
+        step = _STEPS.get(type(entry))
+        if step is None:
+            return False
+        step(self, attempt_id, entry)
+        return True
+
+    def flush(self) -> tuple[list[AttemptRow], list[AttemptRow]]:
+        """Return the attempts to insert and the attempts to update, each in its newest state."""
+        for attempt_id in list(self.progress):
+            self._fold_progress(attempt_id)
+        return list(self._new.values()), list(self._changed.values())
+
+    def _submitted(self, _attempt_id: int, entry: Submitted) -> None:
+        self._new.update((row.id, row) for row in entry.rows)
+
+    def _started(self, attempt_id: int, entry: Started) -> None:
+        row = self._row(attempt_id)
+        if row is not None and row.status not in FINAL:
+            status = self._next(row, Status.RUNNING)
+            self._keep(row._replace(status=status, worker=entry.worker, started_at=entry.at, due_at=None))
+
+    def _started_by_worker(self, attempt_id: int, entry: MsgTaskStarted) -> None:
+        row = self._row(attempt_id)
+        if row is not None and entry.started_at:
+            self._keep(row._replace(started_at=entry.started_at))
+
+    def _cancel_asked(self, attempt_id: int, entry: CancelAsked) -> None:
+        row = self._row(attempt_id)
+        if row is not None and self._next(row, Status.CANCELLING) is not row.status:
+            self._keep(row._replace(status=Status.CANCELLING, message=entry.note or row.message))
+
+    def _requeued(self, attempt_id: int, _entry: Requeued) -> None:
+        row = self._row(attempt_id)
+        if row is not None:
+            self._keep(row._replace(status=self._next(row, Status.QUEUED), due_at=None))
+
+    def _logged(self, attempt_id: int, entry: Logged) -> None:
+        self.logs.append((attempt_id, entry.at or self._now, entry.level, entry.text))
+
+    def _finished(self, attempt_id: int, end: Ended) -> None:
+        if attempt_id in self.progress:
+            self._fold_progress(attempt_id)
+        row = self._row(attempt_id)
+        if row is None:
+            return
+        rejection = self._rejections.get(attempt_id)
+        if rejection is not None and end.status is not Status.INTERRUPTED:
+            end = _rejected(end, rejection)
+        if end.status not in TRANSITIONS[row.status]:
+            return
+        done, failed = end.status is Status.DONE, end.status is Status.ERROR
+        # Whoever resumes the run lets a retry that was interrupted wait until it was due.
+        waits = row.status is Status.RETRYING and end.status is Status.INTERRUPTED
+        self._keep(
+            row._replace(
+                status=end.status,
+                progress=1.0 if done else row.progress,
+                finished_at=end.at,
+                duration_s=end.duration_s,
+                due_at=row.due_at if waits else None,
+                message=row.message if end.message is None else storable(end.message, KEPT_TEXT),
+                result=end.result,
+                error_type=None if done else end.error_type,
+                error=None if done or not end.error else storable(end.error, KEPT_TEXT),
+                fingerprint=fingerprint(end.error_type, end.error, end.message or row.message) if failed else None,
+            )
+        )
+
+    def _fold_progress(self, attempt_id: int) -> None:
+        msg = self.progress.pop(attempt_id)
+        row = self._row(attempt_id)
+        if row is None or row.status in FINAL:
+            return
+        share, before = fraction(msg.step, msg.total), row.progress
+        # What was shown never goes back within an attempt; step and total are kept as they were sent.
+        progress = share if before is None else before if share is None else max(before, share)
+        message = storable(msg.message, KEPT_TEXT) if msg.message else row.message
+        self._keep(
+            row._replace(step=as_number(msg.step), total=as_number(msg.total), progress=progress, message=message)
+        )
+
+    def _row(self, attempt_id: int) -> AttemptRow | None:
+        return self._changed.get(attempt_id) or self._new.get(attempt_id) or self._committed.get(attempt_id)
+
+    def _keep(self, row: AttemptRow) -> None:
+        (self._new if row.id in self._new else self._changed)[row.id] = row
+
+    @staticmethod
+    def _next(row: AttemptRow, status: Status) -> Status:
+        """Return `status` if it may follow the row's, else the row's: what has ended stays ended."""
+        return status if status in TRANSITIONS[row.status] else row.status
+
+
+def _rejected(end: Ended, rejection: Rejection) -> Ended:
+    return Ended(
+        Status.ERROR,
+        end.at,
+        end.duration_s,
+        message=rejection.message,
+        result=end.result,
+        error_type=rejection.error_type,
+        error=rejection.traceback,
+    )
+
+
+_STEPS: dict[type, Callable[[Fold, int, Any], None]] = {
+    Submitted: Fold._submitted,
+    Started: Fold._started,
+    MsgTaskStarted: Fold._started_by_worker,
+    CancelAsked: Fold._cancel_asked,
+    Requeued: Fold._requeued,
+    Ended: Fold._finished,
+    Logged: Fold._logged,
+}

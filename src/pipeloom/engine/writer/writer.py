@@ -1,0 +1,387 @@
+"""The one thread that writes: drains the inbox, commits in groups, and tells the sinks what is on disk."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import astuple, dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from pipeloom.engine.clock import Clock
+from pipeloom.engine.events import Commanded, RunChanged
+from pipeloom.engine.writer.batch import Fold, Rejection
+from pipeloom.engine.writer.inbox import Entry, Inbox
+from pipeloom.engine.writer.log_retention import log_changes
+from pipeloom.engine.writer.open_attempts import OpenRows
+from pipeloom.engine.writer.sink import CommitBatch, Sink
+from pipeloom.errors import StoreError, UsageError
+from pipeloom.messages import MsgTaskProgress
+from pipeloom.pipeline import Handler, SchemaHelper
+from pipeloom.status import FINAL
+from pipeloom.store.file.identity import FileIdentity
+from pipeloom.store.rows import AttemptRow, RunRow
+from pipeloom.store.write.connect import close_writer, damaged, is_damage, is_outcome_unknown, is_storage_trouble
+from pipeloom.store.write.handler_connection import Guard
+from pipeloom.store.write.ledger import Ledger
+from pipeloom.text import clean
+from pipeloom.times import stamp
+
+MAX_BATCH: Final = 10_000
+WINDOW_S: Final = 0.01
+HEARTBEAT_S: Final = 5.0
+_RETRY_DELAYS_S: Final = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What the writer found and made when it opened the file."""
+
+    run: RunRow
+    next_attempt_id: int
+
+
+class _TransactionLostError(Exception):
+    """A handler's statement has rolled back the whole transaction: it must be replayed without that message."""
+
+    def __init__(self, index: int, rejection: Rejection) -> None:
+        self.index = index
+        self.rejection = rejection
+
+
+class Writer:
+    """Owns the connection from open to close."""
+
+    def __init__(
+        self,
+        path: Path,
+        open_connection: Callable[[], sqlite3.Connection],
+        inbox: Inbox,
+        clock: Clock,
+        *,
+        handlers: dict[type, Handler],
+        schemas: Iterable[SchemaHelper],
+        sinks: Sequence[Sink],
+        on_rejected: Callable[[int, Rejection], None],
+        keep_lock: Callable[[], None],
+    ) -> None:
+        self._path = path
+        self._wal_path = f"{os.path.realpath(path)}-wal"
+        self._open_connection = open_connection
+        self._inbox = inbox
+        self._clock = clock
+        self._handlers = dict(handlers)
+        self._schemas = tuple(schemas)
+        self._sinks = sinks
+        self._on_rejected = on_rejected
+        self._keep_lock = keep_lock
+        self._connection: sqlite3.Connection
+        self._thread = threading.Thread(target=self._main, name="pipeloom-writer", daemon=True)
+        self._ready = threading.Event()
+        self._opened: Opened | None = None
+        self._open_error: BaseException | None = None
+        self._open_rows = OpenRows()
+        self._log_counts: dict[int, int] = {}
+        """Lines that the log of each open attempt has had."""
+        self._rejections: dict[int, Rejection] = {}
+        self._seq = 0
+        self._last_beat = float("-inf")
+        self._waits = False
+        self._giving_up = threading.Event()
+        self.unsaved = 0
+        """Entries that could not be written: not 0 once the writer has given up."""
+
+    def start(self, run: RunRow) -> Opened:
+        """Open the file, set it up and insert the run; raises what went wrong."""
+        self._run = run
+        self._thread.start()
+        self._ready.wait()
+        if self._open_error is not None:
+            raise self._open_error
+        assert self._opened is not None
+        return self._opened
+
+    def stop(self, patience_s: float) -> None:
+        """Write what is in the inbox, close the file, end the thread.
+
+        A file that cannot be written now is waited for `patience_s` seconds; what is unsaved then is counted.
+        """
+        self._inbox.close()
+        self._thread.join(patience_s)
+        self._giving_up.set()
+        self._thread.join()
+
+    def _main(self) -> None:
+        try:
+            self._open()
+        except BaseException as error:  # noqa: BLE001 - carried over to the thread that waits in `start`
+            self._open_error = error
+            self._ready.set()
+            return
+        self._ready.set()
+        try:
+            self._loop()
+        except BaseException as error:  # noqa: BLE001 - a writer must never die unseen: everyone is told
+            self._fail(error)
+        finally:
+            close_writer(self._connection)
+
+    def _connect(self) -> None:
+        self._connection = self._open_connection()
+        self._guard = Guard(self._connection)
+        self._ledger = Ledger(self._connection)
+
+    def _open(self) -> None:
+        self._connect()
+        try:
+            self._identity = FileIdentity(self._path)
+            for helper in self._schemas:
+                self._call_schema_helper(helper)
+            (self._foreign_keys,) = self._connection.execute("PRAGMA foreign_keys").fetchone()
+            self._ledger.begin()
+            if recovered := self._ledger.recover():
+                _log.warning("%d attempts of a run that was killed are now marked as interrupted", recovered)
+            self._run = self._ledger.insert_run(self._run)
+            self._ledger.commit()
+            self._opened = Opened(self._run, self._ledger.next_attempt_id())
+            self._open_rows = OpenRows(self._opened.next_attempt_id)
+        except sqlite3.Error as error:
+            close_writer(self._connection)
+            raise StoreError(f"{self._path} cannot be written: {clean(error)}.") from error
+        except BaseException:
+            close_writer(self._connection)
+            raise
+
+    def _call_schema_helper(self, helper: SchemaHelper) -> None:
+        name = getattr(helper, "__name__", repr(helper))
+        try:
+            with self._guard.schema() as facade:
+                helper(facade)
+            if self._ledger.in_transaction:
+                self._ledger.commit()
+        except Exception as error:
+            self._ledger.rollback()
+            raise UsageError(f"Schema helper {name} failed: {type(error).__name__}: {clean(error)}") from error
+
+    def _loop(self) -> None:
+        finished = False
+        while not finished:
+            entries, finished = self._inbox.drain(MAX_BATCH, WINDOW_S, HEARTBEAT_S)
+            self._commit_surely(entries)
+
+    def _commit_surely(self, entries: list[Entry]) -> None:
+        """Commit the batch; while the file cannot be written, keep it, say so, and try again."""
+        self.unsaved = len(entries)
+        tries = 0
+        while True:
+            try:
+                batch = self._commit(entries)
+                break
+            except sqlite3.Error as error:
+                if is_damage(error):
+                    raise damaged(self._path, error) from error
+                if not is_storage_trouble(error):
+                    raise
+                self._ledger.rollback()
+                if not tries:
+                    _log.warning("The file cannot be written now, and is tried again: %s", clean(error))
+                self._tell_waiting(clean(error))
+                self._pause(tries, error)
+                tries += 1
+        self.unsaved = 0
+        self._tell_waiting(None)
+        if batch is not None:
+            self._tell(lambda sink: sink.committed(batch))
+
+    def _pause(self, tries: int, error: Exception) -> None:
+        """Wait before the next try; raises `StoreError` when there is no time left for one."""
+        if self._giving_up.wait(_RETRY_DELAYS_S[min(tries, len(_RETRY_DELAYS_S) - 1)]):
+            raise StoreError(f"the file could not be written: {clean(error)}") from error
+
+    def _commit(self, entries: list[Entry]) -> CommitBatch | None:
+        """Write the entries in one transaction and return what it changed; replays when a handler has undone it."""
+        skipped: dict[int, Rejection] = {}
+        while True:
+            try:
+                return self._transact(entries, skipped)
+            except _TransactionLostError as lost:
+                skipped[lost.index] = lost.rejection
+
+    def _transact(self, entries: list[Entry], skipped: dict[int, Rejection]) -> CommitBatch | None:
+        now = self._clock.now()
+        started = time.perf_counter()
+        beat = self._clock.monotonic() - self._last_beat >= HEARTBEAT_S
+        if not entries and not beat:
+            return None
+        self._keep_lock()
+        self._identity.check()
+        self._ledger.begin()
+        rejected = dict(self._rejections)
+        fold = Fold(self._open_rows, rejected, stamp(now))
+        commands: list[Commanded] = []
+        run = self._apply(entries, fold, rejected, skipped, commands)
+        inserts, updates = fold.flush()
+        self._ledger.insert_attempts(inserts)
+        stored = self._ledger.update_attempts(updates)
+        logs = log_changes(fold.logs, self._log_counts)
+        self._ledger.insert_logs(logs.inserts)
+        self._ledger.drop_logs(logs.drops)
+        if run is not None:
+            self._ledger.update_run(run)
+        if commands:
+            self._ledger.insert_commands(self._run.id, [astuple(command) for command in commands])
+        self._ledger.beat(self._run.id, stamp(now))
+        self._finish_transaction()
+        self._identity.check()
+        self._log_counts.update(logs.counts)
+        return self._committed(entries, inserts, updates, stored, run, rejected, time.perf_counter() - started)
+
+    def _finish_transaction(self) -> None:
+        """Commit; after an I/O error the file itself is asked whether it did."""
+        try:
+            self._ledger.commit()
+        except sqlite3.Error as error:
+            if not is_outcome_unknown(error) or not self._was_committed(error):
+                raise
+
+    def _was_committed(self, error: sqlite3.Error) -> bool:
+        """Open the file anew and look whether it holds the transaction whose COMMIT has failed.
+
+        Of an fsync that failed nothing follows about what is on disk, and the old connection's caches would answer for
+        it. Raises `StoreError` when the file cannot tell.
+        """
+        _log.warning("COMMIT failed, and the file is asked what it holds: %s", clean(error))
+        self._connection.close()
+        tries = 0
+        while True:
+            self._tell_waiting(clean(error))
+            self._identity.check()
+            try:
+                self._connect()
+                self._connection.execute(f"PRAGMA foreign_keys={self._foreign_keys}")  # a schema helper's choice
+                commits = self._ledger.commits(self._run.id)
+                break
+            except (StoreError, sqlite3.Error) as trouble:
+                self._pause(tries, trouble)
+                tries += 1
+        if commits not in (self._seq, self._seq + 1):
+            raise StoreError(f"it is not known whether the last changes were saved: {clean(error)}") from error
+        return commits > self._seq
+
+    def _apply(
+        self,
+        entries: list[Entry],
+        fold: Fold,
+        rejected: dict[int, Rejection],
+        skipped: dict[int, Rejection],
+        commands: list[Commanded],
+    ) -> RunRow | None:
+        """Run the entries in order: progress is folded, lifecycle is settled, domain messages go to their handlers."""
+        run: RunRow | None = None
+        progress = fold.progress
+        for index, (attempt_id, entry) in enumerate(entries):
+            if type(entry) is MsgTaskProgress:
+                progress[attempt_id] = entry
+            elif fold.lifecycle(attempt_id, entry):
+                continue
+            elif type(entry) is RunChanged:
+                run = replace(self._run, status=entry.status, finished_at=entry.finished_at, workers=entry.workers)
+            elif type(entry) is Commanded:
+                commands.append(entry)
+            else:
+                rejection = skipped.get(index) or self._handle(index, entry)
+                if rejection is not None:
+                    rejected.setdefault(attempt_id, rejection)
+        return run
+
+    def _handle(self, index: int, msg: Any) -> Rejection | None:
+        """Hand a domain message to its handler inside a savepoint; a failure undoes this message alone."""
+        self._ledger.savepoint()
+        try:
+            with self._guard.handler() as facade:
+                self._handler_of(type(msg))(facade, msg)
+        except BaseException as error:
+            rejection = Rejection(type(msg).__name__, error, _user_traceback(error))
+            if self._ledger.in_transaction:
+                self._ledger.undo()
+                return rejection
+            if isinstance(error, sqlite3.Error) and is_storage_trouble(error):
+                raise
+            raise _TransactionLostError(index, rejection) from error
+        self._ledger.release()
+        return None
+
+    def _handler_of(self, kind: type) -> Handler:
+        for base in kind.__mro__:
+            if base in self._handlers:
+                return self._handlers.setdefault(kind, self._handlers[base])
+        raise UsageError(f"No handler is registered for {kind.__name__}.")
+
+    def _committed(
+        self,
+        entries: list[Entry],
+        inserts: list[AttemptRow],
+        updates: list[AttemptRow],
+        stored: dict[int, AttemptRow | None],
+        run: RunRow | None,
+        rejected: dict[int, Rejection],
+        took_s: float,
+    ) -> CommitBatch:
+        """Take the committed changes over as the new state, and describe them."""
+        rows = inserts + [row for update in updates if (row := stored.get(update.id, update)) is not None]
+        for row in rows:
+            if row.status in FINAL:
+                self._open_rows.drop(row.id)
+                self._log_counts.pop(row.id, None)
+            else:
+                self._open_rows.keep(row)
+        for gone in (attempt_id for attempt_id, row in stored.items() if row is None):
+            _log.warning("Attempt %d was deleted from the file by another program while it was open.", gone)
+            self._open_rows.drop(gone)
+        fresh = rejected.keys() - self._rejections.keys()
+        self._rejections = {key: value for key, value in rejected.items() if key in self._open_rows}
+        for attempt_id in fresh:
+            self._on_rejected(attempt_id, rejected[attempt_id])
+        if run is None and self._seq == 0:
+            run = self._run  # nobody has been told of the run itself yet
+        self._run = run or self._run
+        self._seq += 1
+        self._last_beat = self._clock.monotonic()
+        return CommitBatch(self._seq, tuple(rows), run, len(entries), took_s, len(self._inbox), self._wal_bytes())
+
+    def _wal_bytes(self) -> int:
+        try:
+            return os.stat(self._wal_path).st_size  # noqa: PTH116 - after each commit, and a third cheaper
+        except OSError:
+            return 0
+
+    def _tell_waiting(self, reason: str | None) -> None:
+        if reason is not None or self._waits:
+            self._waits = reason is not None
+            self._tell(lambda sink: sink.writer_waiting(reason))
+
+    def _tell(self, call: Callable[[Sink], None]) -> None:
+        """Tell every sink; a screen that fails must harm neither the writer nor the other sinks."""
+        for sink in self._sinks:
+            try:
+                call(sink)
+            except Exception:  # noqa: BLE001 - reported here, since nobody above could do more
+                _log.exception("%s failed to take note of a commit", type(sink).__name__)
+
+    def _fail(self, error: BaseException) -> None:
+        _log.critical("The writer has stopped: %s", clean(error), exc_info=error)
+        self.unsaved += self._inbox.fail(error)
+        self._tell(lambda sink: sink.writer_failed(error))
+
+
+def _user_traceback(error: BaseException) -> str:
+    """Return the traceback from the handler's own frame on."""
+    frames = error.__traceback__
+    return "".join(traceback.format_exception(type(error), error, frames.tb_next if frames else None))

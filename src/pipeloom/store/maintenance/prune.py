@@ -1,0 +1,284 @@
+"""Retention: removes attempts that a policy no longer wants kept, in small commits, and gives their room back."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from pipeloom.errors import StoreError, UsageError
+from pipeloom.filters import Filter
+from pipeloom.status import FINAL, Status
+from pipeloom.store.file.identity import FileIdentity
+from pipeloom.store.file.kind import WRITABLE, inspect
+from pipeloom.store.file.owner import OwnerLock
+from pipeloom.store.read.history import History
+from pipeloom.store.schema import transaction
+from pipeloom.store.write.connect import close_writer, open_writer
+from pipeloom.times import now_stamp, stamp
+
+AT_ONCE: Final = 2_000
+"""Attempts that go in one commit."""
+_WORTH_IT: Final = 0.2
+"""The share of free pages from which a file is written anew without them."""
+_ROOM: Final = 1.1
+_STEPS_BETWEEN_LOOKS: Final = 20_000
+_ROW_BYTES: Final = 180
+"""What a row takes beside its texts: its numbers, and its places in the indexes."""
+
+_TEXT_BYTES: Final = " + ".join(
+    f"coalesce(length(CAST({name} AS BLOB)), 0)"
+    # Names and times are in an index too.
+    for name in ("name", "name", "message", "result", "error", "params", "started_at", "started_at", "finished_at")
+)
+_LOG_SUMS: Final = ("count(*)", "coalesce(sum(length(CAST(text AS BLOB)) + 50), 0)")
+_RUNS: Final = "SELECT id, parent_run_id, pipeline, status FROM pipeline_runs ORDER BY id DESC"
+
+_ENDED: Final = ", ".join(f"'{status}'" for status in FINAL)
+_FAILED: Final = ", ".join(f"'{status}'" for status in FINAL if status is not Status.DONE)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What may go. An attempt goes when every rule that is given lets it go; at least one must be given.
+
+    Attempts that have not ended, those of runs that are open, and what the last run of a pipeline stands on while it
+    is not done, stay whatever the rules say.
+    """
+
+    keep_last: int | None = None
+    """The attempts of the last so many runs of each task stay."""
+    done_for_days: float | None = None
+    """Done attempts go when they are older; the others stay unless `failed_for_days` says otherwise."""
+    failed_for_days: float | None = None
+    """Failed, cancelled and interrupted attempts go when they are older."""
+    where: Filter = field(default_factory=Filter)
+    """Only attempts that pass go."""
+
+    def check(self) -> None:
+        """Raise `UsageError` when no rule is given, or one that cannot be."""
+        days = [given for given in (self.done_for_days, self.failed_for_days) if given is not None]
+        if self.keep_last is None and not days:
+            raise UsageError("Say what may go: --keep-last N, --done-for DAYS or --failed-for DAYS.")
+        if self.keep_last is not None and self.keep_last < 1:
+            raise UsageError("At least the last run of each task stays: --keep-last 1 or more.")
+        if not all(0 <= given <= 36_500 for given in days):
+            raise UsageError("A number of days is between 0 and 36500.")
+
+
+@dataclass(frozen=True, slots=True)
+class Doomed:
+    """What would go: attempts, the lines of their logs, runs that have none left, and about how many bytes."""
+
+    attempts: int = 0
+    logs: int = 0
+    runs: int = 0
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What is gone."""
+
+    attempts: int
+    runs: int
+    given_back: int
+    """Bytes by which the file has become smaller."""
+    complete: bool
+    """False when it was stopped before all was gone."""
+    remark: str = ""
+    """Why the room of what is gone was not given back, if it was not."""
+
+
+Progress = Callable[[int, int], None]
+"""Called after each commit with the number of attempts that are gone, and that are to go."""
+
+
+def plan(path: Path, policy: Policy, *, now: datetime | None = None, history: History | None = None) -> Doomed:
+    """Return what would go. Changes nothing; `history` lends its connection, so that another thread may interrupt."""
+    policy.check()
+    if history is None:
+        with History(path) as opened:
+            return plan(path, policy, now=now, history=opened)
+    victims, values = _victims(policy, now)
+    lines, log = "0", "0"
+    if history.has_logs:
+        lines, log = (f"(SELECT {what} FROM task_logs WHERE task_run_id = task_runs.id)" for what in _LOG_SUMS)
+    sql = (
+        f"WITH doomed AS MATERIALIZED ({victims}) SELECT run_id, count(*), sum({lines}), sum({_TEXT_BYTES} + {log}) "
+        "FROM task_runs WHERE id IN (SELECT id FROM doomed) GROUP BY run_id"
+    )
+    lost = history.rows(sql, values)
+    of_run = dict(history.rows("SELECT run_id, count(*) FROM task_runs GROUP BY run_id"))
+    kept = of_run.keys() - {run_id for run_id, attempts, *_ in lost if attempts == of_run[run_id]}
+    runs = _emptied(history.rows(_RUNS), kept, {run_id for run_id, *_ in lost})
+    attempts, logs, size = (sum(row[place] for row in lost) for place in (1, 2, 3))
+    return Doomed(attempts, logs, len(runs), size + attempts * _ROW_BYTES)
+
+
+def prune(
+    path: Path,
+    policy: Policy,
+    *,
+    progress: Progress | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+    now: datetime | None = None,
+) -> Pruned:
+    """Remove what the policy lets go, as the owner of the file; what was committed stays when it is stopped."""
+    policy.check()
+    with History(path):
+        pass  # what cannot be read is refused in the same words
+    if inspect(path, write=True) not in WRITABLE:
+        raise StoreError(f"{path} may only be read: it is of a newer pipeloom, or its tables were changed.")
+    before = path.stat().st_size
+    lock = OwnerLock(path)
+    lock.acquire(now_stamp())
+    try:
+        attempts, runs, complete, remark = _prune(path, policy, now, progress, should_stop)
+    finally:
+        lock.release()
+    return Pruned(attempts, runs, max(0, before - path.stat().st_size), complete, remark)
+
+
+def _prune(
+    path: Path,
+    policy: Policy,
+    now: datetime | None,
+    progress: Progress | None,
+    should_stop: Callable[[], bool],
+) -> tuple[int, int, bool, str]:
+    connection = open_writer(path, wal=None)
+    identity = FileIdentity(path)
+    connection.set_progress_handler(should_stop, _STEPS_BETWEEN_LOOKS)
+    gone = runs = 0
+    try:
+        total = _choose(connection, policy, now)
+        last = -1
+        while gone < total:
+            identity.check()
+            with transaction(connection):
+                removed, last = _remove(connection, last)
+                identity.check()
+            gone += removed
+            if progress is not None:
+                progress(gone, total)
+            if should_stop():
+                return gone, runs, False, ""
+        with transaction(connection):
+            runs = _remove_runs(connection)
+        return gone, runs, True, _give_back(connection, path)
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
+            return gone, runs, False, ""
+        raise StoreError(f"{path}: {gone:,} attempts are gone, then it went wrong: {error}.") from error
+    finally:
+        connection.set_progress_handler(None, 0)
+        close_writer(connection)
+
+
+def _choose(connection: sqlite3.Connection, policy: Policy, now: datetime | None) -> int:
+    """Note which attempts are to go, where nothing of it reaches the file, and return their number."""
+    victims, values = _victims(policy, now)
+    connection.execute("CREATE TEMP TABLE doomed (id INTEGER PRIMARY KEY, run_id INTEGER)")
+    connection.execute(f"INSERT INTO doomed SELECT id, run_id FROM task_runs WHERE id IN ({victims})", values)
+    (total,) = connection.execute("SELECT count(*) FROM doomed").fetchone()
+    return int(total)
+
+
+def _remove(connection: sqlite3.Connection, last: int) -> tuple[int, int]:
+    """Remove the next attempts after id `last` with their logs; return how many, and the last of them."""
+    bounds = "SELECT count(*), max(id) FROM (SELECT id FROM doomed WHERE id > ? ORDER BY id LIMIT ?)"
+    number, end = connection.execute(bounds, (last, AT_ONCE)).fetchone()
+    chunk = "SELECT id FROM doomed WHERE id > ? AND id <= ?"
+    connection.execute(f"DELETE FROM task_logs WHERE task_run_id IN ({chunk})", (last, end))
+    connection.execute(f"DELETE FROM task_runs WHERE id IN ({chunk}) AND status IN ({_ENDED})", (last, end))
+    return int(number), int(end)
+
+
+def _remove_runs(connection: sqlite3.Connection) -> int:
+    kept = {run_id for (run_id,) in connection.execute("SELECT DISTINCT run_id FROM task_runs")}
+    lost = {run_id for (run_id,) in connection.execute("SELECT DISTINCT run_id FROM doomed")}
+    runs = _emptied(connection.execute(_RUNS).fetchall(), kept, lost)
+    connection.executemany("DELETE FROM pipeline_runs WHERE id = ?", [(run_id,) for run_id in runs])
+    return len(runs)
+
+
+def _emptied(runs: list[tuple[Any, ...]], kept: Collection[int], lost: Collection[int]) -> list[int]:
+    """Return the runs that go, of all (newest first), given which have attempts left and which lost some.
+
+    An open run stays, and so does one that a run that stays continues. A pipeline's last run may have had no tasks.
+    """
+    gone: list[int] = []
+    parents: set[int] = set()
+    seen: set[str] = set()
+    for run_id, parent_id, pipeline, status in runs:
+        is_last = pipeline not in seen
+        seen.add(pipeline)
+        if status == "running" or run_id in kept or run_id in parents or (is_last and run_id not in lost):
+            parents.add(parent_id)
+        else:
+            gone.append(run_id)
+    return gone
+
+
+def _victims(policy: Policy, now: datetime | None) -> tuple[str, list[Any]]:
+    """Return a query for the ids of the attempts that go, and its values."""
+    condition, values = policy.where.sql()
+    rules = [f"({condition})", f"status IN ({_ENDED})", f"run_id NOT IN ({_NEEDED})"]
+    moment = now or datetime.now(UTC)
+    ages: list[str] = []
+    for statuses, days in (("'done'", policy.done_for_days), (_FAILED, policy.failed_for_days)):
+        if days is not None:
+            ages.append(f"(status IN ({statuses}) AND coalesce(finished_at, started_at, queued_at) < ?)")
+            values.append(stamp(moment - timedelta(days=days)))
+    if ages:
+        rules.append(f"({' OR '.join(ages)})")
+    if policy.keep_last is not None:
+        rules.append(f"id NOT IN ({_LAST_RUNS})")
+        values.append(policy.keep_last)
+    return f"SELECT id FROM task_runs WHERE {' AND '.join(rules)}", values
+
+
+# Open runs, and what the last run of a pipeline continues: resuming it asks how each task stands.
+_NEEDED: Final = """
+WITH RECURSIVE family(id, generation) AS (
+    SELECT id, 0 FROM (SELECT max(id) AS id, status FROM pipeline_runs GROUP BY pipeline) WHERE status <> 'done'
+    UNION
+    SELECT parent_run_id, generation + 1 FROM pipeline_runs JOIN family USING (id)
+    WHERE parent_run_id < id AND generation < 10000
+)
+SELECT id FROM family UNION SELECT id FROM pipeline_runs WHERE status = 'running'
+"""
+
+# Two pipelines may have tasks of the same id.
+_LAST_RUNS: Final = """
+WITH known AS (
+    SELECT task_runs.id AS id, dense_rank() OVER (
+        PARTITION BY pipeline, task_id ORDER BY run_id DESC
+    ) AS place FROM task_runs LEFT JOIN pipeline_runs ON pipeline_runs.id = run_id
+)
+SELECT id FROM known WHERE place <= ?
+"""
+
+
+def _give_back(connection: sqlite3.Connection, path: Path) -> str:
+    """Write the file anew without its free pages when there are many; return why not, if not."""
+    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    (page_size,) = connection.execute("PRAGMA page_size").fetchone()
+    if free <= pages * _WORTH_IT:
+        return "the room stays in the file, for new attempts" if free else ""
+    needed = (pages - free) * page_size * _ROOM
+    # The new copy is made among the temporary files and then written over the old one, by way of the log.
+    if shutil.disk_usage(tempfile.gettempdir()).free < needed or shutil.disk_usage(path.parent).free < 2 * needed:
+        return "the room stays in the file, for new attempts: the disk is too full to write the file anew"
+    try:
+        connection.execute("VACUUM")
+    except sqlite3.Error as error:
+        return f"the room stays in the file, for new attempts: {error}"
+    return ""

@@ -1,0 +1,58 @@
+"""Makes a file ready to be looked at: an older one is brought up to date, what a dead owner left open is closed."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from pipeloom.errors import StoreError
+from pipeloom.store.file.kind import WRITABLE, FileKind, inspect
+from pipeloom.store.file.owner import OwnerLock
+from pipeloom.store.read.history import History
+from pipeloom.store.write.connect import check_writable, close_writer, open_writer
+from pipeloom.store.write.ledger import Ledger
+from pipeloom.times import now_stamp
+
+
+def recover(path: Path) -> int:
+    """Bring an older file up to date, close what a dead owner left open in it; returns the number of attempts closed.
+
+    Changes nothing, and returns 0, while a living process owns the file, when there is nothing to do, or when it may
+    not be written to: an older file is then read as it is. One of pipeloom 0.0.x cannot be, so that for it the reason
+    is raised as a `StoreError`. Starts nothing.
+    """
+    kind = inspect(path)
+    if kind is FileKind.LEGACY:
+        return _as_owner(path)
+    if kind not in WRITABLE:
+        return 0
+    if kind is FileKind.OURS:
+        with History(path) as history:
+            if not history.has_open_runs():
+                return 0
+    try:
+        return _as_owner(path)
+    except (StoreError, sqlite3.Error):
+        return 0  # a file that cannot be written is shown as it is
+
+
+def _as_owner(path: Path) -> int:
+    check_writable(path)
+    lock = OwnerLock(path)
+    lock.acquire(now_stamp())
+    try:
+        return _recover(path)
+    finally:
+        lock.release()
+
+
+def _recover(path: Path) -> int:
+    connection = open_writer(path, wal=None)
+    try:
+        ledger = Ledger(connection)
+        ledger.begin()
+        closed = ledger.recover()
+        ledger.commit()
+    finally:
+        close_writer(connection)
+    return closed

@@ -1,0 +1,1 @@
+"""The readers' side: read-only connections and every query of the front ends."""

@@ -1,0 +1,206 @@
+"""What is different between two runs, and what of that is more than noise."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+
+from pipeloom.messages import TaskId
+from pipeloom.status import Status
+from pipeloom.store.read import values
+from pipeloom.store.read.history import History
+from pipeloom.store.rows import RunRow
+
+PAST: Final = 20
+"""Attempts of a task that make its past."""
+_LEAST_PAST: Final = 5
+"""With fewer, nothing is known about its spread."""
+_PAST_RUNS: Final = 60
+_PAST_ROWS: Final = 1_000_000
+"""The past is looked for in so many runs, and in so many attempts, at most."""
+
+_SPREADS: Final = 4.0
+_LEAST_SHARE: Final = 0.02
+_LEAST_NOISE_S: Final = 0.1
+_NAME_LIMIT: Final = 500
+
+
+class Change(StrEnum):
+    """What has become of a task, the most urgent first."""
+
+    FAILS = "newly fails"
+    PASSES = "newly passes"
+    SLOWER = "slower"
+    FASTER = "faster"
+    NEW = "new"
+    VANISHED = "vanished"
+    OTHER = "other end"
+    """Neither run got it done, or one has not ended it, and not in the same way."""
+    SAME = "same"
+
+
+class Standing(NamedTuple):
+    """A task's latest attempt in one of the runs."""
+
+    id: int
+    task_id: TaskId
+    name: str
+    attempt: int
+    status: Status
+    duration_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskChange:
+    """A task in both runs."""
+
+    key: Hashable
+    name: str
+    change: Change
+    was: Standing | None
+    now: Standing | None
+    difference_s: float | None = None
+    """By how much longer it took; None unless both attempts are done."""
+    noise_s: float | None = None
+    """A difference up to this says nothing; None unless both attempts are done."""
+    past: int = 0
+    """The number of attempts from which the noise is known; 0 when it is only guessed."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSide:
+    """One of the two runs: its row and how its tasks' latest attempts ended."""
+
+    run: RunRow
+    statuses: Mapping[Status, int]
+
+    @property
+    def tasks(self) -> int:
+        """The number of its tasks."""
+        return sum(self.statuses.values())
+
+
+@dataclass(frozen=True, slots=True)
+class RunComparison:
+    """Two runs side by side, the earlier one first; the biggest changes first."""
+
+    was: RunSide
+    now: RunSide
+    tasks: tuple[TaskChange, ...]
+    counts: Mapping[Change, int]
+
+
+def compare_runs(history: History, left: int, right: int) -> RunComparison | None:
+    """Return what is different between two runs, whichever is named first; None when one of them is not in the file.
+
+    Tasks are matched by id, or by name when the runs are of different pipelines (of several with one name the last
+    counts). A task that is done in both runs got slower or faster when its times differ by more than four times the
+    spread of its past: the distance between the quartiles of what its last 20 attempts took that were done before the
+    later run, in runs of the same pipeline. Of tasks whose times differ by chance alone, one or two in a hundred pass
+    for changed. The spread counts as at least 2 % of the median, the noise as at least 0.1 s; a task with fewer than
+    five attempts in its past has changed when its time has doubled or halved.
+    """
+    before, after = sorted((left, right))
+    runs = history.run(before), history.run(after)
+    if runs[0] is None or runs[1] is None:
+        return None
+    by_id = runs[0].pipeline == runs[1].pipeline
+    standings = [_standings(history, number) for number in (before, after)]
+    was, now = ({(row.task_id if by_id else row.name): row for row in rows} for rows in standings)
+    pasts = _pasts(history, runs[1], len(standings[1]))
+    changes = [
+        _change(key, was.get(key), now.get(key), pasts) for key in [*now, *(key for key in was if key not in now)]
+    ]
+    changes.sort(key=_urgency)
+    sides = [
+        RunSide(run, Counter(row.status for row in rows)) for run, rows in zip(runs, standings, strict=True) if run
+    ]
+    return RunComparison(sides[0], sides[1], tuple(changes), Counter(task.change for task in changes))
+
+
+# SQLite takes the other columns from the row of the max.
+_STANDINGS: Final = f"""
+SELECT max(id), task_id, substr(name, 1, {_NAME_LIMIT}), attempt, status, duration_s FROM task_runs
+WHERE run_id = ? GROUP BY task_id
+"""
+_EARLIER_RUNS: Final = "SELECT id FROM pipeline_runs WHERE pipeline = ? AND id < ? ORDER BY id DESC LIMIT ?"
+_DURATIONS: Final = """
+SELECT task_id, duration_s FROM task_runs WHERE run_id = ? AND status = 'done' AND typeof(duration_s) = 'real'
+"""
+
+
+def _standings(history: History, run_id: int) -> list[Standing]:
+    return [
+        Standing(
+            row, values.task_id(task_id), values.text(name), values.attempt_number(attempt), values.status(status),
+            values.number(duration_s),
+        )
+        for row, task_id, name, attempt, status, duration_s in history.rows(_STANDINGS, [run_id])
+    ]  # fmt: skip
+
+
+def _pasts(history: History, run: RunRow, tasks: int) -> dict[TaskId, array[float]]:
+    """Return what each task took when it was done before `run`, the newest first.
+
+    Run by run, which reads whole pages of the file; looking for each task by itself would cost twenty times as much.
+    """
+    pasts: dict[TaskId, array[float]] = defaultdict(lambda: array("d"))
+    seen = 0
+    for (earlier,) in history.rows(_EARLIER_RUNS, [run.pipeline, run.id, _PAST_RUNS]):
+        if seen >= min(PAST * tasks, _PAST_ROWS):
+            break
+        rows = history.rows(_DURATIONS, [earlier])
+        seen += len(rows)
+        for task_id, duration_s in rows:
+            past = pasts[task_id]
+            if len(past) < PAST:
+                past.append(duration_s)
+    return pasts
+
+
+def _change(
+    key: Hashable, was: Standing | None, now: Standing | None, pasts: Mapping[TaskId, Sequence[float]]
+) -> TaskChange:
+    known = now or was
+    name = "" if known is None else known.name
+    if was is None or now is None:
+        return TaskChange(key, name, Change.NEW if was is None else Change.VANISHED, was, now)
+    if was.status is not now.status:
+        return TaskChange(key, name, _other_end(was.status, now.status), was, now)
+    if now.status is not Status.DONE or was.duration_s is None or now.duration_s is None:
+        return TaskChange(key, name, Change.SAME, was, now)
+    past = pasts.get(now.task_id, ())
+    difference_s, noise_s = now.duration_s - was.duration_s, noise(past, was.duration_s, now.duration_s)
+    change = Change.SAME
+    if abs(difference_s) > noise_s:
+        change = Change.SLOWER if difference_s > 0 else Change.FASTER
+    return TaskChange(key, name, change, was, now, difference_s, noise_s, len(past) if len(past) >= _LEAST_PAST else 0)
+
+
+def _other_end(was: Status, now: Status) -> Change:
+    if now is Status.DONE:
+        return Change.PASSES
+    failures = Status.ERROR, Status.INTERRUPTED
+    return Change.FAILS if now in failures and was not in failures else Change.OTHER
+
+
+def noise(past: Sequence[float], was_s: float, now_s: float) -> float:
+    """Return up to which difference two times of a task say nothing, given what the task took before."""
+    if len(past) < _LEAST_PAST:
+        return max(max(was_s, now_s) / 2, _LEAST_NOISE_S)
+    ordered = sorted(past)
+    low, median, high = (ordered[round((len(ordered) - 1) * share)] for share in (0.25, 0.5, 0.75))
+    return max(_SPREADS * max(high - low, _LEAST_SHARE * median), _LEAST_NOISE_S)
+
+
+_RANKS: Final = {change: place for place, change in enumerate(Change)}
+
+
+def _urgency(task: TaskChange) -> tuple[Any, ...]:
+    """Return where the task stands: by kind, those that fail before those that do not, the largest difference first."""
+    fails = task.now is not None and task.now.status in (Status.ERROR, Status.INTERRUPTED)
+    return _RANKS[task.change], not fails, -abs(task.difference_s or 0.0), task.name

@@ -1,0 +1,230 @@
+"""Follows a run that another process writes: look by look, only what has changed since the last one."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+from pipeloom.errors import StoreError
+from pipeloom.status import ACTIVE, FINAL, WAITING, RunStatus, Status
+from pipeloom.store.file.kind import FileKind
+from pipeloom.store.read import values
+from pipeloom.store.read.history import History
+from pipeloom.store.rows import AttemptRow, RunRow
+
+CHUNK: Final = 2_000
+"""New attempts that a look takes at most: a short transaction, and something to show soon."""
+_IDS: Final = 500
+_PROBE: Final = 64
+"""Attempts at the head of the queue that are looked at first: tasks start in about the order in which they wait."""
+_SHARE: Final = 20
+"""Of its time, at most one part in so many goes into counting what waits."""
+_MESSAGE_LIMIT: Final = 500
+
+_LEFT_OUT: Final = frozenset({"result", "error", "params"})
+"""What may be long is read for the one attempt that is looked at (see `History.attempt`)."""
+_TEXTS: Final = {"name": _MESSAGE_LIMIT, "message": _MESSAGE_LIMIT}
+
+_ACTIVE_SQL: Final = "'running','cancelling'"
+_WAITING_SQL: Final = "'queued','retrying'"
+
+
+def running_run(history: History) -> int | None:
+    """Return the id of the newest run that is under way in the file, if there is one."""
+    return _id(history.rows("SELECT max(id) FROM pipeline_runs WHERE status = 'running'"))
+
+
+def newest_run(history: History) -> int | None:
+    """Return the id of the newest run in the file, if there is one."""
+    return _id(history.rows("SELECT max(id) FROM pipeline_runs"))
+
+
+def has_run(path: Path) -> bool:
+    """Tell whether the file can be read and has a run in it."""
+    try:
+        with History(path) as history:
+            return newest_run(history) is not None
+    except StoreError:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look has found."""
+
+    attempts: tuple[AttemptRow, ...] = ()
+    """The newest state of those that have changed, without what may be long."""
+    run: RunRow | None = None
+    """The run, when more of it has changed than its heartbeat."""
+    is_whole: bool = True
+    """Whether that is all: else the next look has more, although nothing has changed meanwhile."""
+    is_stale: bool = False
+    """Whether the file contradicts what was told before, because somebody else has changed it: begin anew."""
+
+
+class FollowedRun:
+    """One run, as it was at the last look.
+
+    An attempt that has ended never changes and is not read again. Of those that are open, the few that are active are
+    read each time, and those that wait only when they no longer do: the head of the queue is probed, and counting
+    what waits shows whether any other has left it.
+    """
+
+    def __init__(self, history: History, run_id: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._history = history
+        self.run_id = run_id
+        self._clock = clock
+        first = _id(history.rows("SELECT min(id) FROM task_runs WHERE run_id = ?", [run_id]))
+        self._first = 1 if first is None else first
+        self._last = self._first - 1
+        self._run: RunRow | None = None
+        self._open: dict[int, Status] = {}
+        self._active: dict[int, AttemptRow] = {}
+        self._queue: deque[int] = deque()
+        """Attempts that were queued, longest first; those that are no longer are still in it."""
+        self._counts: Counter[Status] = Counter()
+        """Attempts in each status."""
+        self._count_due = float("-inf")
+        self._is_checked = False
+        """Whether the run was over at the last look, and its numbers are right."""
+        self._by_status = " INDEXED BY task_runs_status" if history.kind is FileKind.OURS else ""
+
+    def look(self) -> Look:
+        """Return what has changed since the last look, as of one moment."""
+        with self._moment():
+            run = self._changed_run()
+            found = self._new()
+            if len(found) == CHUNK:
+                return Look(tuple(found), run, is_whole=False)
+            rows = {row.id: row for row in found} | {row.id: row for row in self._moved()}
+            is_whole, is_over = self._settle(rows)
+            self._is_checked = self._is_checked and run is None and not rows
+            is_stale = is_over and not self._is_checked and self._is_wrong()
+            self._is_checked = is_over
+            return Look(tuple(rows.values()), run, is_whole, is_stale)
+
+    @contextmanager
+    def _moment(self) -> Iterator[None]:
+        """Let every query inside see the file as it is at the first one."""
+        self._history.rows("SAVEPOINT pipeloom_look")
+        try:
+            yield
+        finally:
+            self._history.rows("RELEASE pipeloom_look")
+
+    def _changed_run(self) -> RunRow | None:
+        run = read_run(self._history, self.run_id)
+        if run is None:
+            return None
+        before, self._run = self._run, run
+        return None if before == replace(run, heartbeat_at=before.heartbeat_at if before else None) else run
+
+    def _new(self) -> list[AttemptRow]:
+        """Return attempts that were not there before."""
+        sql = f"SELECT {_COLUMNS} FROM task_runs WHERE id > ? AND run_id = ? ORDER BY id LIMIT {CHUNK}"
+        return self._take(self._history.rows(sql, [self._last, self.run_id]))
+
+    def _moved(self) -> list[AttemptRow]:
+        """Return what is active and has changed, what no longer is, and what has left the head of the queue."""
+        sql = (
+            f"SELECT {_COLUMNS} FROM task_runs{self._by_status} WHERE status IN ({_ACTIVE_SQL}) AND id BETWEEN ? AND ?"
+        )
+        before, self._active = self._active, {}
+        active = self._take(self._history.rows(sql, [self._first, self._last]))
+        changed = [row for row in active if before.get(row.id) != row]
+        return changed + self._read(before.keys() - self._active.keys()) + self._read(self._left_queue())
+
+    def _left_queue(self) -> list[int]:
+        left: list[int] = []
+        while self._queue:
+            front = [self._queue.popleft() for _ in range(min(_PROBE, len(self._queue)))]
+            waiting = [one for one in front if self._open.get(one) is Status.QUEUED]
+            stay = {one for one, status in self._statuses(waiting) if status == Status.QUEUED}
+            self._queue.extendleft(one for one in reversed(waiting) if one in stay)
+            left += [one for one in waiting if one not in stay]
+            if len(stay) * 2 > len(front):
+                break
+        return left
+
+    def _settle(self, rows: dict[int, AttemptRow]) -> tuple[bool, bool]:
+        """Add to `rows` what has left the middle of the queue; returns whether all is known, and if the run is over."""
+        over = self._run is not None and self._run.status is not RunStatus.RUNNING
+        began = self._clock()
+        if not over and began < self._count_due:
+            return False, False
+        where = f"FROM task_runs{self._by_status} WHERE status IN ({_WAITING_SQL}) AND id BETWEEN ? AND ?"
+        counted = dict(
+            self._history.rows(f"SELECT status, count(*) {where} GROUP BY status", [self._first, self._last])
+        )
+        if any(counted.get(status.value, 0) != self._counts[status] for status in WAITING):
+            now = dict(self._history.rows(f"SELECT id, status {where}", [self._first, self._last]))
+            known = {one: status.value for one, status in self._open.items() if status in WAITING}
+            rows |= {row.id: row for row in self._read(dict(known.items() ^ now.items()))}
+        self._count_due = self._clock() + (self._clock() - began) * _SHARE
+        return True, over
+
+    def _is_wrong(self) -> bool:
+        """Tell whether the file has other numbers than what was told adds up to."""
+        sql = "SELECT status, count(*) FROM task_runs WHERE run_id = ? GROUP BY status"
+        counted = {values.status(status): count for status, count in self._history.rows(sql, [self.run_id])}
+        return counted != {status: count for status, count in self._counts.items() if count}
+
+    def _statuses(self, ids: Sequence[int]) -> list[tuple[int, str]]:
+        if not ids:
+            return []
+        marks = ", ".join("?" * len(ids))
+        return [(one, status) for one, status in self._history.rows(f"{_STATUS_OF} ({marks})", ids)]
+
+    def _read(self, ids: Iterable[int]) -> list[AttemptRow]:
+        """Return attempts by their ids."""
+        found: list[AttemptRow] = []
+        wanted = iter(ids)
+        while some := list(islice(wanted, _IDS)):
+            marks = ", ".join("?" * len(some))
+            sql = f"SELECT {_COLUMNS} FROM task_runs WHERE id IN ({marks}) AND run_id = ?"
+            found += self._take(self._history.rows(sql, [*some, self.run_id]))
+        return found
+
+    def _take(self, found: Iterable[tuple[Any, ...]]) -> list[AttemptRow]:
+        """Note where the attempts stand."""
+        rows = [values.attempt_row(one) for one in found]
+        for row in rows:
+            before = self._open.pop(row.id, None)
+            if before is not None:
+                self._counts[before] -= 1
+            self._counts[row.status] += 1
+            self._last = max(self._last, row.id)
+            if row.status in FINAL:
+                continue
+            self._open[row.id] = row.status
+            if row.status is Status.QUEUED and before is not Status.QUEUED:
+                self._queue.append(row.id)
+            elif row.status in ACTIVE:
+                self._active[row.id] = row
+        return rows
+
+
+def read_run(history: History, run_id: int) -> RunRow | None:
+    """Return the row of a run."""
+    rows = history.rows(f"SELECT {', '.join(values.RUN_COLUMNS)} FROM pipeline_runs WHERE id = ?", [run_id])
+    return values.run_row(rows[0]) if rows else None
+
+
+def _column(name: str) -> str:
+    if name in _LEFT_OUT:
+        return "NULL"
+    return f"substr({name}, 1, {_TEXTS[name]})" if name in _TEXTS else name
+
+
+_COLUMNS: Final = ", ".join(_column(name) for name in AttemptRow._fields if name != "fingerprint") + ", NULL"
+_STATUS_OF: Final = "SELECT id, status FROM task_runs WHERE id IN"
+
+
+def _id(rows: list[tuple[Any, ...]]) -> int | None:
+    return rows[0][0] if rows and isinstance(rows[0][0], int) else None

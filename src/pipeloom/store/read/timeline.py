@@ -1,0 +1,219 @@
+"""A run as lanes of blocks: who worked when, at what, and how it ended."""
+
+from __future__ import annotations
+
+import re
+from array import array
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import accumulate
+from typing import Any, Final, NamedTuple
+
+from pipeloom.messages import TaskId
+from pipeloom.status import RunStatus, Status
+from pipeloom.store.read import values
+from pipeloom.store.read.history import History
+from pipeloom.store.rows import RunRow
+
+LIMIT: Final = 500_000
+"""Attempts of a run that are read."""
+_TEXT_LIMIT: Final = 300
+_LEAST_S: Final = 0.001
+"""No block is shorter: one without any length could not be found."""
+
+WORST: Final = (
+    Status.INTERRUPTED, Status.ERROR, Status.CANCELLED, Status.CANCELLING, Status.RUNNING, Status.DONE,
+    Status.RETRYING, Status.QUEUED,
+)  # fmt: skip
+"""Which status stands for several."""
+BAD: Final = frozenset({Status.INTERRUPTED, Status.ERROR, Status.CANCELLED})
+
+
+class Block(NamedTuple):
+    """An attempt on its lane; times are seconds from the beginning of the timeline."""
+
+    id: int
+    task_id: TaskId
+    name: str
+    attempt: int
+    status: Status
+    start_s: float
+    end_s: float
+    """Of an open attempt, the time up to which the file was read."""
+
+
+class Cell(NamedTuple):
+    """What a lane holds between two moments."""
+
+    first: int
+    """The number of the first block that reaches into it."""
+    begun: int
+    """The number of the first block that begins in it."""
+    stop: int
+    """The number after its last block."""
+
+
+class Lane:
+    """The blocks of one worker in the order of their starts. What is asked of it costs the same however many it has."""
+
+    def __init__(self, worker: str, blocks: Iterable[Block]) -> None:
+        self.worker = worker
+        self.blocks: Sequence[Block] = sorted(blocks, key=lambda block: (block.start_s, block.id))
+        self._starts = array("d", (block.start_s for block in self.blocks))
+        self._reach = array("d", accumulate((block.end_s for block in self.blocks), max))
+        """Up to when the blocks until this one reach: one may overlap the next when its worker was given up."""
+        self._busy = array("d", accumulate(self._gains(), initial=0.0))
+        self._bad = array("l", accumulate((block.status in BAD for block in self.blocks), initial=0))
+        self._of_status = {
+            status: array("l", accumulate((block.status is status for block in self.blocks), initial=0))
+            for status in {block.status for block in self.blocks}
+        }
+
+    @property
+    def end_s(self) -> float:
+        """When its last block ended."""
+        return self._reach[-1]
+
+    def busy_s(self, until_s: float) -> float:
+        """Return for how long the worker had something to do, up to a moment; overlapping blocks count once."""
+        number = bisect_left(self._starts, until_s)
+        return self._busy[number] - max(0.0, self._reach[number - 1] - until_s) if number else 0.0
+
+    def cell(self, start_s: float, stop_s: float) -> Cell:
+        """Return what the lane holds from `start_s` to before `stop_s`."""
+        stop = bisect_left(self._starts, stop_s)
+        begun = bisect_left(self._starts, start_s, 0, stop)
+        return Cell(min(bisect_right(self._reach, start_s), begun), begun, stop)
+
+    def worst(self, start: int, stop: int) -> Status:
+        """Return the worst status of the blocks numbered from `start` to before `stop`."""
+        for status in WORST:
+            counts = self._of_status.get(status)
+            if counts is not None and counts[stop] > counts[start]:
+                return status
+        return Status.DONE
+
+    def nearest(self, moment_s: float) -> int:
+        """Return the number of the block at a moment, else of the one that begins closest to it."""
+        after = bisect_right(self._starts, moment_s)
+        if after == 0:
+            return 0
+        if after == len(self.blocks) or moment_s < self.blocks[after - 1].end_s:
+            return after - 1
+        return after if self._starts[after] - moment_s < moment_s - self._starts[after - 1] else after - 1
+
+    def beside(self, place: tuple[float, int], step: int, *, bad: bool = False) -> int | None:
+        """Return the number of the first block after a place in time (start and id), or of the last before it.
+
+        With `bad` only those count that came to no good end.
+        """
+        number = bisect_left(self.blocks, place, key=lambda block: (block.start_s, block.id))
+        if step > 0:
+            if number < len(self.blocks) and (self.blocks[number].start_s, self.blocks[number].id) == place:
+                number += 1
+            if bad:
+                number = bisect_right(self._bad, self._bad[number]) - 1
+            return number if number < len(self.blocks) else None
+        number = (bisect_left(self._bad, self._bad[number]) if bad else number) - 1
+        return number if number >= 0 else None
+
+    def _gains(self) -> Iterable[float]:
+        """Yield what each block adds to the time in which the worker was busy."""
+        reach = 0.0
+        for block in self.blocks:
+            yield max(0.0, block.end_s - max(block.start_s, reach))
+            reach = max(reach, block.end_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """A run's lanes, over the same seconds."""
+
+    run: RunRow
+    lanes: Sequence[Lane]
+    began: float
+    """Unix seconds."""
+    length_s: float
+    """From the beginning to the end of the last block."""
+    unstarted: int
+    """Attempts that have not begun, and so are on no lane."""
+    straggler: tuple[int, int] | None
+    """Lane and block of what ended last."""
+    alone_s: float
+    """For how long nothing but the straggler's worker was busy, at the end."""
+
+    @property
+    def blocks(self) -> int:
+        """The number of all blocks."""
+        return sum(len(lane.blocks) for lane in self.lanes)
+
+    def idle(self, lane: Lane) -> float:
+        """Return for which share of the time the worker had nothing to do, 0..1."""
+        return 0.0 if self.length_s <= 0 else min(1.0, max(0.0, 1 - lane.busy_s(self.length_s) / self.length_s))
+
+
+_BLOCKS: Final = f"""
+SELECT id, task_id, substr(name, 1, {_TEXT_LIMIT}), attempt, status, started_at, finished_at, duration_s,
+substr(worker, 1, {_TEXT_LIMIT}) FROM task_runs WHERE run_id = ? LIMIT {LIMIT}
+"""
+
+
+def read_timeline(history: History, run_id: int, now: float) -> Timeline | None:
+    """Return the run's timeline as it is `now` (Unix seconds); None when there is no such run."""
+    run = history.run(run_id)
+    if run is None:
+        return None
+    goes_on = run.status is RunStatus.RUNNING
+    rows = history.rows(_BLOCKS, [run_id])
+    begun = [(_seconds(row[5]), row) for row in rows]
+    known = [start for start, _row in begun if start is not None]
+    began = min([*known, *([start] if (start := _seconds(run.started_at)) is not None else [])], default=0.0)
+    workers: dict[str, list[Block]] = defaultdict(list)
+    for start, row in begun:
+        if start is not None:
+            workers[values.text(row[8])].append(_block(row, start, began, now if goes_on else start))
+    lanes = [Lane(worker, blocks) for worker, blocks in sorted(workers.items(), key=lambda item: _natural(item[0]))]
+    straggler, alone_s = _straggler(lanes)
+    length_s = max((lane.end_s for lane in lanes), default=0.0)
+    return Timeline(run, lanes, began, length_s, len(rows) - len(known), straggler, alone_s)
+
+
+def _block(row: tuple[Any, ...], start: float, began: float, now: float) -> Block:
+    status, end = values.status(row[4]), _seconds(row[6])
+    if end is None:
+        took = values.number(row[7])
+        end = now if took is None else start + took
+    return Block(
+        row[0], values.task_id(row[1]), values.text(row[2]), values.attempt_number(row[3]), status, start - began,
+        max(end, start + _LEAST_S) - began,
+    )  # fmt: skip
+
+
+def _straggler(lanes: Sequence[Lane]) -> tuple[tuple[int, int] | None, float]:
+    if not lanes:
+        return None, 0.0
+    ends = [lane.end_s for lane in lanes]
+    last = max(range(len(lanes)), key=ends.__getitem__)
+    blocks = lanes[last].blocks
+    number = max(range(len(blocks)), key=lambda place: blocks[place].end_s)
+    others = max((end for place, end in enumerate(ends) if place != last), default=ends[last])
+    return (last, number), ends[last] - others
+
+
+def _seconds(iso: Any) -> float | None:
+    """Return one of our times as Unix seconds, or None."""
+    if not isinstance(iso, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(iso)
+        return moment.timestamp() if moment.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _natural(text: str) -> list[tuple[int, int, str]]:
+    """Return a key that sorts worker-2 before worker-10."""
+    return [(0, int(part[:15]), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", text)]

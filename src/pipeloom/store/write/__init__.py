@@ -1,0 +1,1 @@
+"""The writer's side: opening, migrations, statements, and the connection that handlers see."""

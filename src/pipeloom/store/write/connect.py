@@ -1,0 +1,202 @@
+"""The writer's one connection: created private, checked before it is touched, set up for durability."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sqlite3
+import time
+from pathlib import Path
+from typing import Final, Literal
+
+from pipeloom.errors import StoreError
+from pipeloom.store.file.filesystem import NETWORK_FILESYSTEMS, filesystem_of
+from pipeloom.store.file.kind import FileKind, inspect
+from pipeloom.store.schema import (
+    OUR_TABLES,
+    create_in_memory,
+    expected_columns,
+    has_rows,
+    migrate,
+    tables_of,
+    version_of,
+)
+from pipeloom.store.write.backup import back_up
+from pipeloom.store.write.legacy import import_legacy
+
+Durability = Literal["full", "normal"]
+
+BUSY_TIMEOUT_S: Final = 5.0
+_CHECK_BUDGET_S: Final = 2.0
+_CONTENT: Final = re.compile(r"((NULL|NUMERIC|TEXT|non-\S+) value in|CHECK constraint failed in|unable to validate) ")
+"""What `quick_check` says of values, not of the file."""
+_log = logging.getLogger(__name__)
+
+
+def open_writer(
+    path: Path, *, wal: bool | None = True, durability: Durability = "full", store: bool = True
+) -> sqlite3.Connection:
+    """Open `path` for the writer thread, creating or migrating it as needed; raises `StoreError` when it must not be.
+
+    `wal` None leaves the journal mode as it is.
+    With `store` False pipeloom's own tables live in memory only (as TEMP tables, so that every statement stays the
+    same) and the file holds the user's tables alone.
+    """
+    kind = check_writable(path, store=store)
+    if kind is FileKind.MISSING:
+        _create_private(path)
+    connection = _connect(path)
+    try:
+        _set_up(connection, path, wal=wal, durability=durability)
+        _check_sound(connection, path)
+        if store:
+            _bring_up_to_date(connection, path, kind)
+        else:
+            create_in_memory(connection)
+    except sqlite3.Error as error:
+        connection.close()
+        if is_damage(error):
+            raise damaged(path, error) from error
+        raise StoreError(f"{path} cannot be opened for writing: {error}.") from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def close_writer(connection: sqlite3.Connection) -> None:
+    """Leave one complete file behind: optimise, fold the write-ahead log into it, close."""
+    try:
+        connection.set_authorizer(None)
+        connection.rollback()
+        connection.execute("PRAGMA optimize")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    except sqlite3.Error as error:
+        _log.warning("The write-ahead log stays beside the file: %s", error)
+    finally:
+        connection.close()
+
+
+def check_writable(path: Path, *, store: bool = True) -> FileKind:
+    """Return what `path` is; raises `StoreError` when pipeloom must not write to it. Changes nothing."""
+    kind = inspect(path, write=True)
+    if kind is FileKind.NEWER:
+        raise StoreError(f"{path} was written by a newer pipeloom: upgrade pipeloom to write to it.")
+    if store and kind in (FileKind.CONFLICT, FileKind.ALTERED):
+        raise StoreError(
+            f"{path} has tables named like pipeloom's that are not pipeloom's: choose another file, "
+            "or keep the status out of it with --no-store (store_task_status=False)."
+        )
+    return kind
+
+
+def _bring_up_to_date(connection: sqlite3.Connection, path: Path, kind: FileKind) -> None:
+    """Make the tables what they are today; a file that holds anything of ours is copied first."""
+    if kind is FileKind.LEGACY:
+        back_up(connection, path)
+        import_legacy(connection)
+        return
+    if kind is FileKind.OLDER:
+        theirs = tables_of(connection) - expected_columns(version_of(connection)).keys()
+        for name in sorted(theirs & OUR_TABLES):
+            raise StoreError(f"{path} has a table named {name}, which pipeloom now needs itself: rename yours.")
+        if has_rows(connection):
+            back_up(connection, path)
+    migrate(connection, path)
+
+
+def _create_private(path: Path) -> None:
+    """Create the file readable by its owner alone; SQLite gives its -wal and -shm the same mode."""
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be created: {error.strerror}. Choose a folder that you may write to."
+        ) from error
+    os.close(descriptor)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    try:
+        return sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S
+        )
+    except sqlite3.Error as error:
+        raise StoreError(f"{path} cannot be opened for writing: {error}.") from error
+
+
+def _check_sound(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise `StoreError` when the file's structure is broken.
+
+    A file that is too large to check in time, or that needs something we do not have (a collation, a module), is taken
+    as it is; and whether what is in the user's tables keeps their constraints is not our business.
+    """
+    deadline = time.monotonic() + _CHECK_BUDGET_S
+    connection.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
+    try:
+        found = [line for (line,) in connection.execute("PRAGMA quick_check").fetchall()]
+    except sqlite3.Error as error:
+        if is_damage(error):
+            raise
+        return
+    finally:
+        connection.set_progress_handler(None, 0)
+    broken = next((line for line in found if line != "ok" and not _CONTENT.match(line)), None)
+    if broken is not None:
+        raise damaged(path, " ".join(broken.split()))
+
+
+def _set_up(connection: sqlite3.Connection, path: Path, *, wal: bool | None, durability: Durability) -> None:
+    connection.execute("PRAGMA trusted_schema=OFF")
+    connection.execute("PRAGMA cell_size_check=ON")
+    connection.execute("PRAGMA mmap_size=0")
+    if wal and (filesystem := filesystem_of(path)) in NETWORK_FILESYSTEMS:
+        _log.warning("%s is on %s, where a write-ahead log cannot be shared: it does without one.", path, filesystem)
+        wal = False
+    if wal is not None:
+        wanted = "wal" if wal else "delete"
+        mode = connection.execute(f"PRAGMA journal_mode={wanted}").fetchone()[0]
+        if mode != wanted:
+            _log.warning("%s stays in journal mode %s: readers may have to wait for the writer.", path, mode)
+    connection.execute(f"PRAGMA synchronous={durability}")
+    connection.execute("PRAGMA fullfsync=1")  # macOS: fsync alone leaves the data in the drive's cache
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Tell whether `error` means that the file itself is no longer sound."""
+    return _primary_code(error) in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+def damaged(path: Path, reason: object) -> StoreError:
+    """Return what to tell of a file that is not sound."""
+    return StoreError(
+        f"{path} is damaged ({reason}). Nothing was removed: `sqlite3 {path} .recover` may save what is in it."
+    )
+
+
+def is_outcome_unknown(error: sqlite3.Error) -> bool:
+    """Tell whether a COMMIT that failed with `error` may be in the file all the same."""
+    return _primary_code(error) == sqlite3.SQLITE_IOERR
+
+
+def is_storage_trouble(error: sqlite3.Error) -> bool:
+    """Tell whether `error` may pass by itself (no room, I/O error, file locked), so that the batch is to be kept."""
+    return _primary_code(error) in {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_PROTOCOL,
+    }
+
+
+def _primary_code(error: sqlite3.Error) -> int | None:
+    """Return SQLite's own code, without what it says in detail; None for errors of the Python module."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF

@@ -1,0 +1,192 @@
+"""The writer's statements. Each carries a comment: see `pipeloom.store.write.handler_connection.Guard`."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields, replace
+from itertools import chain
+from operator import attrgetter
+from typing import Final
+
+from pipeloom.status import OPEN, Status
+from pipeloom.store.rows import AttemptRow, RunRow
+
+_COLUMNS: Final = AttemptRow._fields
+_IMMUTABLE: Final = frozenset({"id", "run_id", "task_id", "attempt", "name", "queued_at", "params"})
+_CHANGING: Final = tuple(name for name in _COLUMNS if name not in _IMMUTABLE)
+_RUN_COLUMNS: Final = tuple(field.name for field in fields(RunRow) if field.name != "id")
+
+_CHANGES_OF = attrgetter("id", *_CHANGING)
+_RUN_VALUES_OF = attrgetter(*_RUN_COLUMNS)
+
+
+def _values(columns: int, rows: int) -> str:
+    return ", ".join([f"({', '.join('?' * columns)})"] * rows)
+
+
+_CHUNK: Final = 50
+"""Rows to a statement: fewer, longer statements cost less, and let go of the interpreter less often."""
+
+_OPEN_SQL: Final = ", ".join(f"'{status}'" for status in Status if status in OPEN)
+
+
+def _insert(rows: int) -> str:
+    return f"INSERT INTO task_runs ({', '.join(_COLUMNS)}) VALUES {_values(len(_COLUMNS), rows)} /* pipeloom */"
+
+
+def _update(rows: int) -> str:
+    """Return the statement whose guard settles every race: what has ended in the file is never written again."""
+    changes = ", ".join(f"{name}=new.column{place}" for place, name in enumerate(_CHANGING, 2))
+    return (
+        f"UPDATE task_runs SET {changes} FROM (VALUES {_values(len(_CHANGING) + 1, rows)}) AS new "
+        f"WHERE task_runs.id=new.column1 AND task_runs.status IN ({_OPEN_SQL}) /* pipeloom */"
+    )
+
+
+_INSERTS: Final = {rows: _insert(rows) for rows in (1, _CHUNK)}
+_UPDATES: Final = {rows: _update(rows) for rows in (1, _CHUNK)}
+_SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM task_runs WHERE id=? /* pipeloom */"
+
+LogLine = tuple[int, int, str, str, str]
+"""task_run_id, seq, at, level, text."""
+
+
+class Ledger:
+    """Writes runs, attempts and logs over the writer's connection, inside the transaction that the writer controls."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def begin(self) -> None:
+        """Start a transaction that may write; waits for other writers up to the busy timeout."""
+        self._connection.execute("BEGIN IMMEDIATE /* pipeloom */")
+
+    def commit(self) -> None:
+        """Commit."""
+        self._connection.execute("COMMIT /* pipeloom */")
+
+    def rollback(self) -> None:
+        """Roll back, if SQLite has not done so by itself."""
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK /* pipeloom */")
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+        return self._connection.in_transaction
+
+    def savepoint(self) -> None:
+        """Set the mark to which one message's changes can be undone."""
+        self._connection.execute("SAVEPOINT pipeloom_message")
+
+    def release(self) -> None:
+        """Keep what was done since the savepoint."""
+        self._connection.execute("RELEASE pipeloom_message")
+
+    def undo(self) -> None:
+        """Undo what was done since the savepoint."""
+        self._connection.execute("ROLLBACK TO pipeloom_message")
+        self._connection.execute("RELEASE pipeloom_message")
+
+    def next_attempt_id(self) -> int:
+        """Return the first id that no attempt has ever had; the owner of the file may count on from it."""
+        (used,) = self._connection.execute("SELECT max(seq) FROM sqlite_sequence WHERE name='task_runs'").fetchone()
+        return (used or 0) + 1
+
+    def insert_run(self, run: RunRow) -> RunRow:
+        """Insert the run and return it with its id."""
+        marks = ", ".join("?" * len(_RUN_COLUMNS))
+        cursor = self._connection.execute(
+            f"INSERT INTO pipeline_runs ({', '.join(_RUN_COLUMNS)}) VALUES ({marks}) /* pipeloom */",
+            _RUN_VALUES_OF(run),
+        )
+        assert cursor.lastrowid is not None
+        return replace(run, id=cursor.lastrowid)
+
+    def recover(self) -> int:
+        """Close what a dead owner left open, as of its last heartbeat; returns the number of attempts.
+
+        Only for who owns the file: then every run that is still `running` in it has nobody behind it any more.
+        """
+        dead = "(SELECT id FROM pipeline_runs WHERE status='running')"
+        cursor = self._connection.execute(
+            "UPDATE task_runs SET status='interrupted', error_type='ProcessDied', "
+            "error='the program ended before the task did', "
+            "finished_at=(SELECT heartbeat_at FROM pipeline_runs WHERE id=run_id) "
+            f"WHERE status IN ({_OPEN_SQL}) AND run_id IN {dead} /* pipeloom */"
+        )
+        self._connection.execute(
+            "UPDATE pipeline_runs SET status='interrupted', finished_at=heartbeat_at "
+            "WHERE status='running' /* pipeloom */"
+        )
+        return cursor.rowcount
+
+    def update_run(self, run: RunRow) -> None:
+        """Write how the run stands."""
+        self._connection.execute(
+            "UPDATE pipeline_runs SET status=?, finished_at=?, workers=? WHERE id=? /* pipeloom */",
+            (run.status, run.finished_at, run.workers, run.id),
+        )
+
+    def beat(self, run_id: int, at: str) -> None:
+        """Note that the owner is alive, and count the transaction."""
+        self._connection.execute(
+            "UPDATE pipeline_runs SET heartbeat_at=?, commits=commits+1 WHERE id=? /* pipeloom */", (at, run_id)
+        )
+
+    def commits(self, run_id: int) -> int | None:
+        """Return the number of transactions that the run has committed; None when the file does not know the run."""
+        row = self._connection.execute(
+            "SELECT commits FROM pipeline_runs WHERE id=? /* pipeloom */", (run_id,)
+        ).fetchone()
+        return None if row is None else int(row[0])
+
+    def insert_attempts(self, rows: Sequence[AttemptRow]) -> None:
+        """Insert new attempts."""
+        for chunk in _chunks(rows):
+            self._connection.execute(_INSERTS[len(chunk)], tuple(chain.from_iterable(chunk)))
+
+    def update_attempts(self, rows: Sequence[AttemptRow]) -> dict[int, AttemptRow | None]:
+        """Write the state of open attempts; return those that had ended or gone in the file, as the file has them."""
+        written = 0
+        for chunk in _chunks(rows):
+            values = tuple(chain.from_iterable(map(_CHANGES_OF, chunk)))
+            written += self._connection.execute(_UPDATES[len(chunk)], values).rowcount
+        if written == len(rows):
+            return {}
+        return {row.id: stored for row in rows if (stored := self._attempt(row.id)) != row}
+
+    def insert_logs(self, lines: Iterable[LogLine]) -> None:
+        """Append lines to the logs of attempts."""
+        self._connection.executemany(
+            "INSERT INTO task_logs (task_run_id, seq, at, level, text) VALUES (?, ?, ?, ?, ?) /* pipeloom */", lines
+        )
+
+    def drop_logs(self, ranges: Iterable[tuple[int, int, int]]) -> None:
+        """Remove lines from logs: task_run_id, first and last number."""
+        self._connection.executemany(
+            "DELETE FROM task_logs WHERE task_run_id=? AND seq BETWEEN ? AND ? /* pipeloom */", ranges
+        )
+
+    def insert_commands(self, run_id: int, commands: Iterable[Sequence[str]]) -> None:
+        """Record what other processes have asked of the run: id, command, arguments, who, when, answer, when."""
+        self._connection.executemany(
+            "INSERT OR IGNORE INTO commands (run_id, id, command, arguments, asked_by, asked_at, answer, answered_at) "
+            f"VALUES ({run_id:d}, ?, ?, ?, ?, ?, ?, ?) /* pipeloom */",
+            commands,
+        )
+
+    def _attempt(self, attempt_id: int) -> AttemptRow | None:
+        values = self._connection.execute(_SELECT, (attempt_id,)).fetchone()
+        if values is None:
+            return None
+        row = AttemptRow(*values)
+        return row._replace(status=Status(row.status))
+
+
+def _chunks(rows: Sequence[AttemptRow]) -> Iterator[Sequence[AttemptRow]]:
+    """Yield the rows in groups of `_CHUNK`, the rest one by one, so that two statements serve every batch."""
+    whole = len(rows) - len(rows) % _CHUNK
+    yield from (rows[start : start + _CHUNK] for start in range(0, whole, _CHUNK))
+    yield from (rows[place : place + 1] for place in range(whole, len(rows)))

@@ -1,0 +1,161 @@
+"""The columns of attempts: the same in the live table and in the history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from rich.text import Text
+
+from pipeloom.status import ACTIVE, FINAL, Status
+from pipeloom.store.rows import AttemptRow, Past
+from pipeloom.text import clean
+from pipeloom.tui.attempts.estimate import Estimate, estimate
+from pipeloom.tui.style import format as fmt
+from pipeloom.tui.style.glyphs import status_text
+from pipeloom.tui.style.text import cell, cell_first_line, clip_middle
+from pipeloom.tui.table.columns import Column, RenderContext
+from pipeloom.tui.widgets.bar import bar
+
+_PERCENT = 5
+_LONG_S = 30.0
+"""After this many seconds without a change, a task that has told its progress before is said to make none."""
+_WHOLE_TIME = len("2026-08-01 12:00:41")
+
+COLUMN_IDS: Final = {
+    "live": ("id", "task", "status", "progress", "try", "elapsed", "eta", "message"),
+    "history": ("run", "id", "task", "status", "try", "started", "elapsed", "message"),
+}
+"""The columns of each screen, as the settings name them."""
+
+
+def chosen(columns: list[Column[AttemptRow]], ids: Sequence[str]) -> list[Column[AttemptRow]]:
+    """Return the columns with these ids, in their order; all when there are none."""
+    known = {column.id: column for column in columns}
+    return [known[name] for name in ids] or columns
+
+
+def live_columns(
+    tries: int,
+    silent_s: Callable[[AttemptRow], float],
+    grace_s: float = 10.0,
+    past: Callable[[AttemptRow], Past | None] = lambda _row: None,
+) -> list[Column[AttemptRow]]:
+    """Return the columns of the live table; `tries` is how many attempts a task is granted.
+
+    `silent_s` tells for how long a row has not changed: one that was asked to stop more than `grace_s` ago does not
+    respond. `past` tells what the task took in earlier runs.
+    """
+
+    def estimated(row: AttemptRow, ctx: RenderContext) -> Estimate | None:
+        return estimate(row, fmt.seconds_since(row.started_at, ctx.now), past(row))
+
+    def progress(row: AttemptRow, ctx: RenderContext) -> Text:
+        told = estimated(row, ctx)
+        return _progress(row, ctx, None if told is None else told.ghost)
+
+    def eta(row: AttemptRow, ctx: RenderContext) -> Text:
+        if row.status is Status.RETRYING and (due := fmt.moment(row.due_at)) is not None:
+            return cell(fmt.eta(max(0.0, due.timestamp() - ctx.now)), ctx.style("status--retrying"))
+        told = estimated(row, ctx)
+        return Text("") if told is None else cell(told.label, ctx.style("table--muted"))
+
+    def attempt(row: AttemptRow, ctx: RenderContext) -> Text:
+        text = f"{row.attempt}/{max(tries, row.attempt)}" if tries > 1 else str(row.attempt)
+        return cell(text, ctx.style("table--muted"))
+
+    def message(row: AttemptRow, ctx: RenderContext) -> Text:
+        silent = silent_s(row)
+        if row.status is Status.CANCELLING and silent >= grace_s:
+            return cell(f"not responding {fmt.stopwatch(silent)}", ctx.style("status--cancelling"))
+        if row.status is Status.RUNNING and row.step is not None and silent >= _LONG_S:
+            return cell(f"no progress {fmt.stopwatch(silent)}", ctx.style("status--retrying"))
+        told = estimated(row, ctx)
+        if told is not None and told.slow is not None:
+            slow = cell(f"{told.slow:.1f}× slow", ctx.style("status--retrying"))
+            rest = _message(row, ctx)
+            return slow.append("  ").append(rest.plain, rest.style) if rest.plain else slow
+        return _message(row, ctx)
+
+    return [
+        Column("id", "ID", _task_id, 5, share=0, justify="right"),
+        Column("task", "Task", _name, 20, share=3, max_width=44),
+        Column("status", "Status", _status, 12),
+        Column("progress", "Progress", progress, 14, share=3, max_width=44),
+        Column("try", "Try", attempt, 3 if tries < 2 else 4, justify="right", hide_below=90),
+        Column("elapsed", "Time", _elapsed, 6, justify="right"),
+        Column("eta", "ETA", eta, 6, justify="right", hide_below=96),
+        Column("message", "Message", message, 12, share=4),
+    ]
+
+
+def history_columns() -> list[Column[AttemptRow]]:
+    """Return the columns of the history."""
+    return [
+        Column("run", "Run", lambda row, ctx: cell(row.run_id, ctx.style("table--muted")), 5, justify="right"),
+        Column("id", "ID", _task_id, 5, justify="right", hide_below=90),
+        Column("task", "Task", _name, 18, share=3, max_width=44),
+        Column("status", "Status", _status, 13),
+        Column("try", "Try", lambda row, ctx: cell(row.attempt, ctx.style("table--muted")), 3, justify="right"),
+        Column("started", "Started", _started, 11, share=2, max_width=_WHOLE_TIME),
+        Column("elapsed", "Time", _elapsed, 7, justify="right"),
+        Column("message", "Message", _message, 8, share=4),
+    ]
+
+
+def is_moving(row: AttemptRow) -> bool:
+    """Tell whether the row's cells change with time alone."""
+    return row.status in ACTIVE or row.status is Status.RETRYING
+
+
+def _task_id(row: AttemptRow, ctx: RenderContext) -> Text:
+    return cell(row.task_id, ctx.style("table--muted"))
+
+
+def _name(row: AttemptRow, ctx: RenderContext) -> Text:
+    """Return the name, cut in its middle: what tells tasks apart often stands at the end."""
+    if not row.name.strip():
+        return cell("(empty)", ctx.style("table--muted"))
+    return cell(clip_middle(clean(row.name), ctx.width))
+
+
+def _status(row: AttemptRow, ctx: RenderContext) -> Text:
+    return status_text(row.status, ctx.style, ascii_only=ctx.ascii_only)
+
+
+def _progress(row: AttemptRow, ctx: RenderContext, ghost: float | None = None) -> Text:
+    if row.status is Status.QUEUED and row.progress is None:
+        return Text("")
+    width = max(0, ctx.width - _PERCENT)
+    drawn = bar(
+        row.progress,
+        width,
+        ctx.style(f"status--{row.status}"),
+        ctx.style("table--rail"),
+        ghost=ghost,
+        ghost_style=ctx.style("table--muted"),
+        ascii_only=ctx.ascii_only,
+    )
+    if row.progress is not None:
+        return drawn.append(fmt.percent(row.progress).rjust(_PERCENT))
+    count = "" if row.step is None else fmt.short(row.step)
+    return drawn.append(count.rjust(_PERCENT), ctx.style("table--muted"))
+
+
+def _elapsed(row: AttemptRow, ctx: RenderContext) -> Text:
+    if row.status in FINAL:
+        return cell(fmt.duration(row.duration_s))
+    if row.status in ACTIVE:
+        return cell(fmt.duration(fmt.seconds_since(row.started_at, ctx.now)))
+    return Text("")
+
+
+def _message(row: AttemptRow, ctx: RenderContext) -> Text:
+    failed = row.status in (Status.ERROR, Status.INTERRUPTED)
+    return cell_first_line(row.message, ctx.style(f"status--{row.status}" if failed else "table--muted"))
+
+
+def _started(row: AttemptRow, ctx: RenderContext) -> Text:
+    text = fmt.stamp(row.started_at or row.queued_at)
+    short = text[5:16]  # month, day, hour, minute
+    return cell(text if ctx.width >= _WHOLE_TIME else short, ctx.style("table--muted"))

@@ -1,0 +1,267 @@
+"""What is known about one attempt, in tabs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from textual import getters, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import ScrollableContainer, Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Input, Static, Tab, Tabs
+
+from pipeloom.status import ACTIVE
+from pipeloom.store.rows import AttemptRow, LogRow
+from pipeloom.tui.attempts.log_text import LEVELS, log_lines, matches
+from pipeloom.tui.attempts.traceback_text import traceback_text
+from pipeloom.tui.style import format as fmt
+from pipeloom.tui.style.glyphs import badge
+from pipeloom.tui.style.text import content, lines
+
+_TABS: Final = ("overview", "attempts", "log", "error", "params", "result")
+
+
+class DetailPane(Vertical):
+    """Follows the cursor and keeps its tab."""
+
+    DEFAULT_CSS = """
+    DetailPane Tabs { height: 2; }
+    DetailPane ScrollableContainer { height: 1fr; padding: 0 1; }
+    DetailPane Input { display: none; height: 1; border: none; }
+    DetailPane.-searching Input { display: block; }
+    DetailPane.-unwrapped #detail-body { text-wrap: nowrap; width: auto; min-width: 100%; }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("right", "next_tab", "Tab", tooltip="Show the next tab.", id="detail.next", show=False),
+        Binding("left", "previous_tab", "Tab", tooltip="Show the tab before.", id="detail.previous", show=False),
+        Binding("slash", "search", "Search", tooltip="Search the log.", id="log.search", key_display="/"),
+        Binding("n", "match(1)", "Next", tooltip="Go to the next match in the log.", id="log.next"),
+        Binding("N", "match(-1)", "Previous", tooltip="Go to the match before.", id="log.previous", show=False),
+        Binding("f", "follow_log", "Follow", tooltip="Keep the end of the log in sight, or not.", id="log.follow"),
+        Binding("L", "level", "Level", tooltip="Show only lines of a higher level.", id="log.level"),
+        Binding("escape", "end_search", "Table", tooltip="Leave the search.", id="log.end_search", show=False),
+        Binding("w", "wrap", "Wrap", tooltip="Wrap long lines, or not.", id="detail.wrap"),
+    ]
+
+    @dataclass
+    class Told(Message):
+        """What a key has done, for the user to know."""
+
+        sentence: str
+        problem: bool = False
+
+    _tabs = getters.query_one(Tabs)
+    _body = getters.query_one("#detail-body", Static)
+    _scroll = getters.query_one(ScrollableContainer)
+    _search = getters.query_one(Input)
+
+    def __init__(self, *, ascii_only: bool = False, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
+        super().__init__(id=id, classes="detail")
+        self._ascii_only = ascii_only
+        self._row: AttemptRow | None = None
+        self._attempts: Sequence[AttemptRow] = ()
+        self._logs: Sequence[LogRow] = ()
+        self._follows = True
+        self._level = LEVELS[0]
+        self._needle = ""
+        self._match = -1
+        """Number of the match that was gone to last."""
+
+    def compose(self) -> ComposeResult:
+        """Put the tabs over one scrolling text."""
+        yield Tabs(*(Tab(content(name.capitalize()), id=name) for name in _TABS))
+        with ScrollableContainer():
+            yield Static("", id="detail-body")
+        yield Input(placeholder="search the log", compact=True, select_on_focus=False)
+
+    def show_attempt(
+        self, row: AttemptRow | None, attempts: Sequence[AttemptRow] = (), logs: Sequence[LogRow] = ()
+    ) -> None:
+        """Show an attempt, the attempts of its task, and its log."""
+        if (row, attempts, logs) == (self._row, self._attempts, self._logs):
+            return
+        if row is None or self._row is None or row.id != self._row.id:
+            self._scroll.scroll_home(animate=False)
+        self._row, self._attempts, self._logs = row, attempts, logs
+        self._draw()
+        self._keep_end()
+
+    def show_tab(self, name: str) -> None:
+        """Show one of the tabs."""
+        self._tabs.active = name
+
+    def action_next_tab(self) -> None:
+        """Show the next tab."""
+        self._tabs.action_next_tab()
+
+    def action_previous_tab(self) -> None:
+        """Show the tab before."""
+        self._tabs.action_previous_tab()
+
+    @property
+    def plain(self) -> str:
+        """The text of the tab that is shown."""
+        return self._content().plain
+
+    def begin(self) -> None:
+        """Take the focus."""
+        self._scroll.focus()
+
+    @on(Tabs.TabActivated)
+    def _begin_tab(self) -> None:
+        self._scroll.scroll_home(animate=False)
+        self._draw()
+        self._keep_end()
+
+    def _draw(self) -> None:
+        self._body.update(self._content())
+        self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer what is for the log only there."""
+        if action in ("search", "match", "follow_log", "level"):
+            return self._tabs.active == "log" and (action != "match" or bool(self._needle))
+        if action == "end_search":
+            return self.has_class("-searching")
+        return super().check_action(action, parameters)
+
+    # -- the log -----------------------------------------------------------------------------------------------------
+
+    def _log(self) -> list[Content]:
+        return log_lines(self._logs, self._level, self._needle)
+
+    def _keep_end(self) -> None:
+        """Keep the end of the log in sight while its task runs; who searches is left where they are."""
+        running = self._row is not None and self._row.status in ACTIVE
+        if self._follows and running and self._tabs.active == "log" and not self._needle:
+            self.call_after_refresh(self._scroll.scroll_end, animate=False)
+
+    def action_follow_log(self) -> None:
+        """Keep the end in sight, or not."""
+        self._follows = not self._follows
+        self.post_message(self.Told("Following the log." if self._follows else "Not following the log."))
+        if self._follows:
+            self._scroll.scroll_end(animate=False)
+
+    def action_level(self) -> None:
+        """Go on to the next level, from the highest to all."""
+        self._level = LEVELS[(LEVELS.index(self._level) + 1) % len(LEVELS)]
+        self.post_message(self.Told("All lines." if self._level == LEVELS[0] else f"Lines of {self._level} and above."))
+        self._draw()
+
+    def action_wrap(self) -> None:
+        """Wrap long lines, or not."""
+        self.toggle_class("-unwrapped")
+
+    def action_search(self) -> None:
+        """Ask what to search for."""
+        self._search.value = ""
+        self.add_class("-searching")
+        self.screen.set_focus(self._search)
+
+    def action_end_search(self) -> None:
+        """Search for nothing."""
+        self._look_for("")
+
+    @on(Input.Submitted)
+    def _find(self, event: Input.Submitted) -> None:
+        event.stop()
+        self._look_for(event.value)
+        if self._needle:
+            self.action_match(1)
+
+    def _look_for(self, needle: str) -> None:
+        self.remove_class("-searching")
+        self._needle, self._match = needle, -1
+        self._draw()
+        self.begin()
+
+    def action_match(self, step: int) -> None:
+        """Go to the next match, or the one before; after the last comes the first."""
+        shown = self._log()
+        found = matches(shown, self._needle)
+        if not found:
+            self.post_message(self.Told(f"No line holds {self._needle!r}.", problem=True))
+            return
+        self._match = (self._match + step) % len(found) if self._match >= 0 or step > 0 else len(found) - 1
+        above = Content("\n").join(shown[: found[self._match]])
+        wraps, width = not self.has_class("-unwrapped"), max(1, self._body.content_size.width)
+        y = above.get_height({}, width) if wraps else found[self._match]
+        self._scroll.scroll_to(y=y if found[self._match] else 0, animate=False)
+
+    # -- what there is to see ----------------------------------------------------------------------------------------
+
+    def _content(self) -> Content:
+        row = self._row
+        if row is None:
+            return Content.styled("No task under the cursor.", "$muted")
+        match self._tabs.active:
+            case "attempts":
+                return Content("\n").join(self._attempt_line(attempt) for attempt in self._attempts or (row,))
+            case "log":
+                return Content("\n").join(self._log()) if self._logs else _nothing("No log lines.")
+            case "error":
+                return traceback_text(row.error) if row.error else _nothing("No error.")
+            case "params":
+                return _pretty(row.params) if row.params else _nothing("No params.")
+            case "result":
+                return _pretty(row.result) if row.result else _nothing("No result.")
+            case _:
+                return self._overview(row)
+
+    def _overview(self, row: AttemptRow) -> Content:
+        shown = badge(row.status, ascii_only=self._ascii_only)
+        worker = f" · {row.worker}" if row.worker else ""
+        where = f"  task {row.task_id} · attempt {row.attempt} · run {row.run_id}{worker}"
+        head = Content.assemble(content(row.name or "(empty)", "bold"), content(where, "$muted"))
+        facts = [
+            ("status", Content.styled(shown.label, shown.variable)),
+            ("progress", content(_progress(row))),
+            ("message", lines(row.message, limit=2000)),
+            ("queued", content(fmt.stamp(row.queued_at))),
+            ("due", content(fmt.stamp(row.due_at))),
+            ("started", content(fmt.stamp(row.started_at))),
+            ("finished", content(fmt.stamp(row.finished_at))),
+            ("took", content(fmt.duration(row.duration_s))),
+            ("error", content(row.error_type or "", "$status-error")),
+        ]
+        told = [Content.assemble((name.ljust(10), "$muted"), value) for name, value in facts if value.plain]
+        return Content("\n").join([head, Content(""), *told])
+
+    def _attempt_line(self, row: AttemptRow) -> Content:
+        shown = badge(row.status, ascii_only=self._ascii_only)
+        return Content.assemble(
+            (f"{row.attempt:>3}  ", "$muted"),
+            (shown.label.ljust(14), shown.variable),
+            (fmt.clock(row.started_at).ljust(10), "$muted"),
+            fmt.duration(row.duration_s).rjust(7),
+            "  ",
+            content(f"{row.worker}  " if row.worker else "", "$muted", limit=40),
+            content(row.message, limit=200),
+        )
+
+
+def _progress(row: AttemptRow) -> str:
+    parts = [fmt.percent(row.progress)]
+    if row.step is not None:
+        total = "" if row.total is None else f" of {row.total:g}"
+        parts.append(f"step {row.step:g}{total}")
+    return "  ".join(filter(None, parts))
+
+
+def _pretty(text: str) -> Content:
+    """Return JSON with line breaks, or the text as it is when it is no JSON."""
+    try:
+        return lines(json.dumps(json.loads(text), indent=2, ensure_ascii=False))
+    except (ValueError, RecursionError):
+        return lines(text)
+
+
+def _nothing(sentence: str) -> Content:
+    return content(sentence, "$muted")

@@ -1,0 +1,51 @@
+"""The log of an attempt as lines of text: by level, with what was searched for marked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from textual.content import Content
+
+from pipeloom.store.rows import LogRow
+from pipeloom.tui.style import format as fmt
+from pipeloom.tui.style.text import content, lines
+
+LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
+_RANKS: Final = {"DEBUG": 0, "INFO": 1, "WARNING": 2, "ERROR": 3, "CRITICAL": 3}
+_STYLES: Final = {"WARNING": "$warning", "ERROR": "$status-error", "CRITICAL": "$status-error", "DEBUG": "$muted"}
+_LINE_LIMIT: Final = 4000
+
+
+def log_lines(rows: Sequence[LogRow], least: str = LEVELS[0], needle: str = "") -> list[Content]:
+    """Return a line for each row of level `least` or above (levels of the user's own always), and one for each gap."""
+    shown = _lines(rows, _RANKS[least])
+    return [_marked(line, needle) for line in shown] if needle else list(shown)
+
+
+def matches(shown: Sequence[Content], needle: str) -> list[int]:
+    """Return the numbers of the lines that hold `needle`, from 0, whatever its case."""
+    folded = needle.lower()
+    return [number for number, line in enumerate(shown) if folded in line.plain.lower()] if needle else []
+
+
+def _lines(rows: Sequence[LogRow], least: int) -> Iterator[Content]:
+    expected = 1
+    for row in rows:
+        if row.seq > expected:
+            yield content(f"… {fmt.count(row.seq - expected)} lines were not kept …", "$muted")
+        expected = row.seq + 1
+        if _RANKS.get(row.level, len(_RANKS)) >= least:
+            level = content(row.level[:8].ljust(8), _STYLES.get(row.level, "$status-running"))
+            yield Content.assemble((fmt.clock(row.at), "$muted"), "  ", level, lines(row.text, limit=_LINE_LIMIT))
+
+
+def _marked(line: Content, needle: str) -> Content:
+    plain, folded = line.plain.lower(), needle.lower()
+    if len(plain) != len(line.plain):
+        return line  # a letter that has no small form of one character: its line is found, but not marked
+    start = plain.find(folded)
+    while start >= 0:
+        line = line.stylize("reverse", start, start + len(folded))
+        start = plain.find(folded, start + len(folded))
+    return line

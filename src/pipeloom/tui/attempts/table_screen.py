@@ -1,0 +1,160 @@
+"""What the two screens with a table have in common: filter line above, detail below or beside."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from textual import getters, on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container
+from textual.screen import Screen
+from textual.widgets import Footer, Static
+
+from pipeloom.store.rows import AttemptRow
+from pipeloom.tui.attempts.columns import chosen, is_moving
+from pipeloom.tui.attempts.detail import DetailPane
+from pipeloom.tui.bindings import key
+from pipeloom.tui.table.columns import Column, RowSource
+from pipeloom.tui.table.virtual_table import VirtualTable
+from pipeloom.tui.textual_compat.compositor import FrugalCompositor
+from pipeloom.tui.widgets.filter_bar import FilterBar
+
+if TYPE_CHECKING:
+    from pipeloom.tui.app import PipeloomApp
+
+
+SHARED_KEYS: Final[list[BindingType]] = [
+    key("slash", "filter", "Filter", "Show only the rows that match.", "table.filter", display="/"),
+    key("d", "detail", "Detail", "Show or hide what is known about the row.", "table.detail"),
+    key("l", "log", "Log", "Show the log of the row.", "table.log", footer=False),
+    key("y", "copy", "Copy", "Copy what the detail shows, else the row.", "table.copy", footer=False),
+    key("space", "mark", "Mark", "Mark the row, or unmark it.", "table.mark", footer=False),
+    key("v", "mark_range", "Range", "Mark from the last mark to the cursor.", "table.range", footer=False),
+    key("u", "unmark", "Unmark", "Unmark all rows.", "table.unmark", footer=False),
+    key("escape", "back", "Back", "Close the detail, then clear the filter.", "table.back", footer=False),
+]
+"""Listed by each screen after its own, which come first in the footer."""
+
+
+def too_small() -> Static:
+    """Return what is shown in the place of a screen that has no room; see `PipeloomApp.HORIZONTAL_BREAKPOINTS`."""
+    return Static("Enlarge the terminal to 40 × 12. q quits", classes="too-small")
+
+
+class TableScreen(Screen[None]):
+    """A table of attempts with its filter and its detail; `follow` is called when another row is to be shown."""
+
+    app: PipeloomApp
+    AUTO_FOCUS = "VirtualTable"
+
+    screen_name: ClassVar[str]
+    """Under which settings and memory know this screen."""
+
+    filter_bar = getters.query_one(FilterBar)
+    detail = getters.query_one(DetailPane)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._compositor = FrugalCompositor()
+
+    @property
+    def table(self) -> VirtualTable[AttemptRow]:
+        """The table."""
+        return self.query_one(VirtualTable)
+
+    def compose_panes(
+        self, source: RowSource[AttemptRow], columns: list[Column[AttemptRow]], empty: str
+    ) -> ComposeResult:
+        """Yield filter, table, detail and keys."""
+        ascii_only = self.app.ascii_only
+        columns = chosen(columns, self.app.settings.columns.get(self.screen_name, ()))
+        yield FilterBar(self.app.remembered(f"{self.screen_name}.filter"))
+        with Container(classes="panes"):
+            table: VirtualTable[AttemptRow] = VirtualTable(source, columns, is_live=is_moving, ascii_only=ascii_only)
+            table.empty_text = empty
+            yield table
+            detail = DetailPane(ascii_only=ascii_only)
+            detail.display = False
+            yield detail
+        yield Footer()
+        yield too_small()
+
+    def follow(self) -> None:
+        """Show the row under the cursor in the detail, if that is open; each screen reads it from elsewhere."""
+
+    @on(FilterBar.Changed)
+    def _remember_filter(self, event: FilterBar.Changed) -> None:
+        self.app.remember(f"{self.screen_name}.filter", str(event.where))
+
+    @on(VirtualTable.Chosen)
+    def _open(self) -> None:
+        self.action_detail()
+
+    @on(FilterBar.Left)
+    def _back_to_table(self) -> None:
+        self.set_focus(self.table)
+
+    @on(DetailPane.Told)
+    def _tell(self, event: DetailPane.Told) -> None:
+        self.app.tell(event.sentence, problem=event.problem)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer the way back only where there is one."""
+        if action == "back":
+            return self.detail.display or self.filter_bar.is_filtering
+        return super().check_action(action, parameters)
+
+    def action_filter(self) -> None:
+        """Begin to filter."""
+        self.filter_bar.begin()
+
+    def action_detail(self) -> None:
+        """Show the detail, or hide it."""
+        self.detail.display = not self.detail.display
+        if not self.detail.display:
+            self.table.focus()
+        self.follow()
+
+    def action_log(self) -> None:
+        """Show the log."""
+        self.detail.display = True
+        self.detail.show_tab("log")
+        self.detail.begin()
+        self.follow()
+
+    def action_copy(self) -> None:
+        """Put text on the clipboard of the terminal (OSC 52)."""
+        row = self.table.cursor_row
+        if row is None:
+            return
+        text = self.detail.plain if self.detail.display else self.plain_row()
+        self.app.copy_to_clipboard(text)
+        self.app.tell("Copied.")
+
+    def plain_row(self) -> str:
+        """Return the row under the cursor as text."""
+        row = self.table.cursor_row
+        return "" if row is None else f"{row.task_id}\t{row.name}\t{row.status}\t{row.message}"
+
+    def action_back(self) -> None:
+        """Hide the detail, or clear the filter."""
+        if self.detail.display:
+            self.action_detail()
+        else:
+            self.filter_bar.action_clear()
+
+    # -- marks -------------------------------------------------------------------------------------------------------
+
+    def action_mark(self) -> None:
+        """Mark the row, and go on to the next."""
+        self.table.toggle_mark()
+        self.table.action_move(1)
+
+    def action_mark_range(self) -> None:
+        """Mark from the last mark to the cursor."""
+        self.table.mark_range()
+
+    def action_unmark(self) -> None:
+        """Unmark all."""
+        self.table.clear_marks()

@@ -1,0 +1,169 @@
+"""The columns of the history's lists of runs, tasks and failures."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from pipeloom.status import FINAL, RunStatus, Status
+from pipeloom.store.read.failures import FailureGroup
+from pipeloom.store.read.runs import worst
+from pipeloom.store.read.tasks import TaskStats
+from pipeloom.text import clean
+from pipeloom.tui.history.queries import RunItem
+from pipeloom.tui.style import format as fmt
+from pipeloom.tui.style.glyphs import badge, spark_level, status_text
+from pipeloom.tui.style.text import cell, clip_middle
+from pipeloom.tui.table.columns import Column, RenderContext
+
+_SHOWN_COUNTS = (Status.ERROR, Status.INTERRUPTED, Status.CANCELLED, Status.DONE)
+_ROOMY = 36
+"""From this width on a failure's message has room for words before it."""
+_BAD_SHARE = 0.9
+"""Below this share of success a task's line is coloured as a failure."""
+
+
+def run_columns() -> list[Column[RunItem]]:
+    """Return the columns of the list of runs."""
+    return [
+        Column("run", "Run", _run, 8),
+        Column("started", "Started", _run_started, 11),
+        Column("took", "Time", _run_took, 6, justify="right"),
+        Column("counts", "Tasks", _run_counts, 9, share=1),
+        Column("pipeline", "Pipeline", _pipeline, 10, share=1, hide_below=60),
+        Column("executor", "By", _executor, 8, hide_below=70),
+    ]
+
+
+def task_columns() -> list[Column[TaskStats]]:
+    """Return the columns of the list of tasks."""
+    return [
+        Column("task", "Task", _task, 20, share=3, max_width=44),
+        Column("last", "Last", _last, 13),
+        Column("success", "Done", _success, 5, justify="right"),
+        Column("attempts", "Of", _attempts, 4, justify="right", hide_below=70),
+        Column("median", "p50", lambda row, _ctx: cell(fmt.duration(row.median_s)), 6, justify="right"),
+        Column("p95", "p95", lambda row, _ctx: cell(fmt.duration(row.p95_s)), 6, justify="right"),
+        Column("recent", "Last 20", _recent, 20, hide_below=76),
+    ]
+
+
+def failure_columns() -> list[Column[FailureGroup]]:
+    """Return the columns of the list of failures."""
+    return [
+        Column("type", "Error", _error_type, 14, share=1, max_width=24),
+        Column("place", "Where", _where, 14, share=1, max_width=24),
+        Column("attempts", "Attempts", lambda row, _ctx: cell(fmt.count(row.attempts)), 8, justify="right"),
+        Column("tasks", "Tasks", lambda row, _ctx: cell(fmt.count(row.tasks)), 6, justify="right"),
+        Column("runs", "Runs", _runs, 5, justify="right", hide_below=104),
+        Column("first", "First seen", lambda row, ctx: _ago(row.first_at, ctx), 10, hide_below=96),
+        Column("last", "Last seen", lambda row, ctx: _ago(row.last_at, ctx), 9),
+        Column("message", "Message", _failure_message, 14, share=4),
+    ]
+
+
+def _run(item: RunItem, ctx: RenderContext) -> Text:
+    if item.run is None:
+        return cell("all runs", ctx.style("table--strong"))
+    shown = badge(_run_status(item), ascii_only=ctx.ascii_only)
+    return Text(shown.glyph, ctx.style(shown.style), no_wrap=True, end="").append(
+        f" {item.run.id}", ctx.style(shown.style)
+    )
+
+
+def _run_status(item: RunItem) -> Status:
+    """Return the worst that happened in the run, by its tasks where they are counted, else by its own row."""
+    if item.run is None or item.run.status is RunStatus.RUNNING:
+        return Status.RUNNING
+    return worst(item.counts or {}) or Status(item.run.status.value)
+
+
+def _run_started(item: RunItem, ctx: RenderContext) -> Text:
+    text = "" if item.run is None else fmt.stamp(item.run.started_at)
+    return cell(text[5:16], ctx.style("table--muted"))  # month, day, hour, minute
+
+
+def _run_took(item: RunItem, ctx: RenderContext) -> Text:
+    run = item.run
+    if run is None:
+        return Text("")
+    began, ended = fmt.moment(run.started_at), fmt.moment(run.finished_at)
+    if run.status is RunStatus.RUNNING:
+        return cell(fmt.duration(fmt.seconds_since(run.started_at, ctx.now)))
+    return cell(fmt.duration((ended - began).total_seconds()) if began is not None and ended is not None else "")
+
+
+def _run_counts(item: RunItem, ctx: RenderContext) -> Text:
+    text = Text("", no_wrap=True, end="")
+    if item.counts is None:
+        return text
+    left = sum(count for status, count in item.counts.items() if status not in FINAL)
+    for status in _SHOWN_COUNTS:
+        if count := item.counts.get(status, 0):
+            shown = badge(status, ascii_only=ctx.ascii_only)
+            text.append(f"{shown.glyph}{fmt.short(count) if count > 9999 else count} ", ctx.style(shown.style))
+    if left:
+        text.append(f"… {fmt.count(left)}", ctx.style("table--muted"))
+    return text
+
+
+def _pipeline(item: RunItem, ctx: RenderContext) -> Text:
+    return cell("" if item.run is None else item.run.pipeline, ctx.style("table--muted"))
+
+
+def _executor(item: RunItem, ctx: RenderContext) -> Text:
+    return cell("" if item.run is None else item.run.executor, ctx.style("table--muted"))
+
+
+def _task(row: TaskStats, ctx: RenderContext) -> Text:
+    if not row.name.strip():
+        return cell("(empty)", ctx.style("table--muted"))
+    return cell(clip_middle(clean(row.name), ctx.width))
+
+
+def _last(row: TaskStats, ctx: RenderContext) -> Text:
+    return status_text(row.status, ctx.style, ascii_only=ctx.ascii_only)
+
+
+def _success(row: TaskStats, ctx: RenderContext) -> Text:
+    share = row.success
+    style = "status--error" if share is not None and share < _BAD_SHARE else "table--muted"
+    return cell(fmt.percent(share), ctx.style(style))
+
+
+def _attempts(row: TaskStats, ctx: RenderContext) -> Text:
+    return cell(row.attempts, ctx.style("table--muted"))
+
+
+def _recent(row: TaskStats, ctx: RenderContext) -> Text:
+    """Return a column for each of the last attempts: as high as it took long, in the colour of its end."""
+    text = Text("", no_wrap=True, end="")
+    top = max((took for took, _ in row.recent), default=0.0)
+    for took, status in row.recent[-ctx.width :]:
+        shown = badge(status, ascii_only=ctx.ascii_only)
+        # What was not done has its glyph in place of a column, so that it is seen without colour too.
+        column = spark_level(took, top, ascii_only=ctx.ascii_only) if status is Status.DONE else shown.glyph
+        text.append(column, ctx.style(shown.style))
+    return text
+
+
+def _error_type(row: FailureGroup, ctx: RenderContext) -> Text:
+    return cell(row.error_type, ctx.style("status--error"))
+
+
+def _where(row: FailureGroup, ctx: RenderContext) -> Text:
+    return cell(clip_middle(clean(row.place), ctx.width))
+
+
+def _runs(row: FailureGroup, ctx: RenderContext) -> Text:
+    return cell(fmt.count(row.runs), ctx.style("table--muted"))
+
+
+def _ago(iso: str | None, ctx: RenderContext) -> Text:
+    return cell(fmt.age(iso, ctx.now), ctx.style("table--muted"))
+
+
+def _failure_message(row: FailureGroup, ctx: RenderContext) -> Text:
+    text = Text("", no_wrap=True, end="")
+    if row.is_new:
+        text.append("new in this run  " if ctx.width >= _ROOMY else "new  ", ctx.style("status--retrying"))
+    return text.append(clean(row.message), ctx.style("table--muted"))

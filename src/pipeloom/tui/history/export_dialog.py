@@ -1,0 +1,223 @@
+"""Where to write attempts to, and as what: the question, and the work that follows the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from textual import getters, on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Button, Input, RadioButton, RadioSet, Static
+
+from pipeloom.errors import PipeloomError
+from pipeloom.export.attempts import CLIPBOARD_LIMIT, ExportPlan, Format, check_target, clipboard_text, export, new_file
+from pipeloom.export.casefile import case_file
+from pipeloom.filters import Filter
+from pipeloom.store.read.history import History
+from pipeloom.store.read.paging import NEWEST, Sort
+from pipeloom.store.rows import AttemptRow
+from pipeloom.tui.bindings import key
+from pipeloom.tui.style import format as fmt
+from pipeloom.tui.style.text import content
+from pipeloom.tui.widgets.dialogs import ConfirmDialog
+
+if TYPE_CHECKING:
+    from pipeloom.tui.app import PipeloomApp
+
+_FORMATS: Final = (Format.CSV, Format.JSONL, Format.MARKDOWN)
+_ENDINGS: Final = {f".{format_.value}" for format_ in Format}
+_CLIPBOARD: Final = len(_FORMATS)
+"""The place of the clipboard among the choices."""
+
+
+class _Radio(RadioButton):
+    """A choice whose sign is there only when it is taken, so that no colour is needed to tell."""
+
+    BUTTON_LEFT = ""
+    BUTTON_RIGHT = ""
+
+    def on_mount(self) -> None:
+        """Show how it begins."""
+        self._sign()
+
+    def watch_value(self) -> None:
+        """Put the sign there, or take it away."""
+        super().watch_value()
+        self._sign()
+
+    def _sign(self) -> None:
+        ascii_only = getattr(self.app, "ascii_only", False)
+        self.BUTTON_INNER = ("*" if ascii_only else "●") if self.value else " "
+        self.refresh()
+
+
+class ExportDialog(ModalScreen[ExportPlan | None]):
+    """Asks for format and file; a file that is there is only replaced after a second question."""
+
+    DEFAULT_CSS = """
+    ExportDialog { align: center middle; }
+    ExportDialog RadioSet { layout: horizontal; height: auto; }
+    ExportDialog.-narrow RadioSet { layout: vertical; }
+    ExportDialog Input { width: 1fr; }
+    ExportDialog .dialog--field { height: auto; }
+    """
+
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (60, "-wide")]  # noqa: RUF012 - not a ClassVar in Textual
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (20, "-tall")]  # noqa: RUF012 - not a ClassVar in Textual
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        key("escape", "refuse", "Back", "Close without writing anything.", "export.refuse"),
+    ]
+
+    _path = getters.query_one("#export-path", Input)
+    _note = getters.query_one("#export-note", Static)
+
+    def __init__(self, db_path: Path, title: object, target: Path, *, is_case: bool = False) -> None:
+        """Ask where to write what `title` names; `target` is offered. A case file is Markdown, whatever is chosen."""
+        super().__init__()
+        self._db_path = db_path
+        self._title_line = content(title)
+        self._target = target
+        self._is_case = is_case
+
+    def compose(self) -> ComposeResult:
+        """Put formats, file and buttons below each other."""
+        with Vertical(classes="dialog"):
+            yield Static(self._title_line, classes="dialog--title")
+            with RadioSet(id="export-format", compact=True, classes="dialog--choice"):
+                if not self._is_case:
+                    yield _Radio("CSV", value=True, compact=True)
+                    yield _Radio("JSON lines", compact=True)
+                yield _Radio("Markdown", value=self._is_case, compact=True)
+                yield _Radio("Clipboard", compact=True)
+            with Horizontal(classes="dialog--field"):
+                yield Static("file", classes="dialog--label -short")
+                yield Input(str(self._target), id="export-path", compact=True, select_on_focus=False)
+            yield Static("", id="export-note", classes="dialog--note")
+            with Horizontal(classes="dialog--buttons"):
+                yield Button("Back", id="export-refuse", compact=True)
+                yield Button("Export", id="export-write", classes="-confirm", compact=True)
+
+    def on_mount(self) -> None:
+        """Show the end of the path, where the name is."""
+        self._path.cursor_position = len(self._path.value)
+
+    @property
+    def _format(self) -> Format | None:
+        """What is chosen; None for the clipboard."""
+        place = self.query_one(RadioSet).pressed_index
+        formats = (Format.MARKDOWN,) if self._is_case else _FORMATS
+        return formats[max(0, place)] if place < len(formats) else None
+
+    @on(RadioSet.Changed)
+    def _follow_format(self) -> None:
+        """Let the ending of the file follow the format."""
+        chosen, path = self._format, Path(self._path.value)
+        self._path.disabled = chosen is None
+        if chosen is None:
+            self._say(f"as Markdown, as much as {CLIPBOARD_LIMIT // 1000} kB hold")
+            return
+        self._say("")
+        if path.suffix in _ENDINGS:
+            self._path.value = str(path.with_suffix(f".{chosen.value}"))
+
+    @on(Input.Changed)
+    def _forget_note(self) -> None:
+        if self._format is not None:
+            self._say("")
+
+    @on(Input.Submitted)
+    @on(Button.Pressed, "#export-write")
+    def action_write(self) -> None:
+        """Answer, if the file can be written."""
+        chosen = self._format
+        if chosen is None:
+            self.dismiss(ExportPlan(Format.MARKDOWN))
+            return
+        path = Path(self._path.value.strip() or ".").expanduser()
+        try:
+            check_target(path, self._db_path, overwrite=True)
+        except (PipeloomError, ValueError) as error:
+            self._say(str(error), problem=True)
+            return
+        if not path.exists():
+            self.dismiss(ExportPlan(chosen, path))
+            return
+
+        def answer(yes: bool | None) -> None:
+            if yes:
+                self.dismiss(ExportPlan(chosen, path, overwrite=True))
+
+        self.app.push_screen(
+            ConfirmDialog("Replace the file?", content(path, limit=300), "Replace", cancel_label="Back"), answer
+        )
+
+    @on(Button.Pressed, "#export-refuse")
+    def action_refuse(self) -> None:
+        """Write nothing."""
+        self.dismiss(None)
+
+    def _say(self, sentence: str, *, problem: bool = False) -> None:
+        self._note.update(content(sentence, "$status-error" if problem else "$muted"))
+
+
+def suggested(db_path: Path, now: float, ending: str = "csv", name: str = "") -> Path:
+    """Return a file beside the database for an export made at `now` (Unix seconds)."""
+    at = datetime.fromtimestamp(now).astimezone()
+    return db_path.absolute().with_name(f"{db_path.stem}{name}-{at:%Y%m%d-%H%M%S}.{ending}")
+
+
+async def export_attempts(app: PipeloomApp, where: Filter, total: int, sort: Sort = NEWEST) -> None:
+    """Ask, then write the attempts that pass; there are `total` of them. For a worker of the screen's."""
+    title = f"Export {fmt.count(total)} {'attempt' if total == 1 else 'attempts'}"
+    title += f": {where}" if where else " (everything in the file)"
+    plan = await app.push_screen_wait(ExportDialog(app.db_path, title, suggested(app.db_path, app.clock())))
+    if plan is None:
+        return
+    stop = threading.Event()
+    try:
+        if plan.path is None:
+            text, count = await asyncio.to_thread(clipboard_text, app.db_path, where, sort=sort)
+            app.copy_to_clipboard(text)
+            app.tell(f"{fmt.count(count)} of {fmt.count(total)} attempts copied.")
+            return
+        if total > 5_000:
+            app.tell(f"Writing {plan.path} …")
+        count = await asyncio.to_thread(export, app.db_path, where, plan, sort=sort, should_stop=stop.is_set)
+        app.tell(f"{fmt.count(count)} attempts written to {plan.path}")
+    except PipeloomError as error:
+        app.tell(str(error), problem=True)
+    finally:
+        stop.set()  # whoever is not waited for any more ends by itself
+
+
+async def export_case(app: PipeloomApp, row: AttemptRow) -> None:
+    """Ask, then write the case file of an attempt. For a worker of the screen's."""
+    target = suggested(app.db_path, app.clock(), "md", f"-case-{row.id}")
+    title = f"Case file of {row.name or '(empty)'}, attempt {row.id}"
+    plan = await app.push_screen_wait(ExportDialog(app.db_path, title, target, is_case=True))
+    if plan is None:
+        return
+    try:
+        written = await asyncio.to_thread(_write_case, app.db_path, row.id, plan)
+    except PipeloomError as error:
+        app.tell(str(error), problem=True)
+        return
+    if plan.path is None:
+        app.copy_to_clipboard(written[:CLIPBOARD_LIMIT])
+    app.tell("Copied." if plan.path is None else f"The case file was written to {plan.path}")
+
+
+def _write_case(db_path: Path, attempt_id: int, plan: ExportPlan) -> str:
+    with History(db_path) as history:
+        text = "".join(case_file(history, attempt_id))
+    if plan.path is not None:
+        with new_file(plan.path, db_path, overwrite=plan.overwrite) as stream:
+            stream.write(text)
+    return text

@@ -1,0 +1,1 @@
+"""The live screen: the run as it goes."""

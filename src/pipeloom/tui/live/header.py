@@ -1,0 +1,115 @@
+"""What the header of the live screen says."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from pipeloom.engine.commands import EngineLoad
+from pipeloom.status import ACTIVE, RunStatus, Status
+from pipeloom.tui.session.bridge import Delivery
+from pipeloom.tui.style import format as fmt
+from pipeloom.tui.widgets.header import SPARK_WIDTH, HeaderState, Spent
+
+if TYPE_CHECKING:
+    from pipeloom.tui.app import PipeloomApp
+
+_EXECUTORS = {"thread": "threads", "process": "processes"}
+_SAMPLES: Final = 10
+"""Seconds over which the workers' time is told."""
+
+
+class HeaderSource:
+    """Makes the header's state from board, engine and clock."""
+
+    def __init__(self, app: PipeloomApp) -> None:
+        self._app = app
+        self._since = app.monotonic()
+        self._messages = self._commits = 0
+        self._messages_per_s: float | None = None
+        self._commits_per_s: float | None = None
+        self._commit_s: float | None = None
+        self._samples: deque[Spent] = deque(maxlen=_SAMPLES)
+
+    def count(self, delivery: Delivery) -> None:
+        """Count the messages that were settled, and the transactions that did it."""
+        self._messages += delivery.messages
+        self._commits += delivery.commits
+        self._commit_s = delivery.took_s if delivery.commits else self._commit_s
+
+    def state(self) -> HeaderState:
+        """Return what there is to say now."""
+        app, run, now = self._app, self._app.board.run, self._app.monotonic()
+        engine = app.engine
+        load = engine.load() if engine is not None and engine.is_started else None
+        known = load or app.known_load
+        self._measure(now, load)
+        counts = {status: count for status, count in app.board.counts.items() if count}
+        going = run is not None and run.status is RunStatus.RUNNING
+        rate = app.board.tasks_per_s(now) if going else None
+        ours = going and not app.is_viewer  # of what others commit, only the outcome is known
+        state = HeaderState(
+            pipeline=run.pipeline if run else engine.pipeline.name if engine else "",
+            file=app.db_path.name,
+            run_id=run.id if run else None,
+            executor=_EXECUTORS.get(run.executor, run.executor) if run else "",
+            status=run.status if run else None,
+            counts=counts,
+            tasks_per_s=rate,
+            history=app.board.history(now, SPARK_WIDTH) if going else (),
+            messages_per_s=self._messages_per_s if ours else None,
+            commits_per_s=self._commits_per_s if ours else None,
+            commit_s=self._commit_s if ours else None,
+            backlog=load.backlog if load else 0,
+            spent=self._spent() if going else None,
+            busy=load.busy if load else sum(counts.get(status, 0) for status in ACTIVE),
+            workers=known.workers if known else (run.workers or 0) if run else 0,
+            leaked=load.leaked if load else 0,
+            paused=known.paused if known else False,
+            elapsed_s=self._elapsed(),
+            owner_pid=run.pid if run and app.is_viewer and app.owner is not None else None,
+            notice=app.notice,
+        )
+        left = state.total - state.settled
+        if not going or not rate or not left:
+            return state
+        return replace(state, eta_s=left / rate)
+
+    def _elapsed(self) -> float | None:
+        run = self._app.board.run
+        if run is None:
+            return None
+        finished = fmt.moment(run.finished_at)
+        return fmt.seconds_since(run.started_at, self._app.clock() if finished is None else finished.timestamp())
+
+    def _measure(self, now: float, load: EngineLoad | None) -> None:
+        """Bring the rates up to date, once a second."""
+        elapsed = now - self._since
+        if elapsed < 1:
+            return
+        self._messages_per_s, self._commits_per_s = self._messages / elapsed, self._commits / elapsed
+        self._since, self._messages, self._commits = now, 0, 0
+        if load is not None and load.workers:
+            self._samples.append(_sample(load, self._app.board.counts[Status.RETRYING]))
+
+    def _spent(self) -> Spent | None:
+        """Return where the time went, over the last samples."""
+        taken = len(self._samples)
+        if not taken:
+            return None
+        return Spent(
+            *(
+                sum(getattr(one, name) for one in self._samples) / taken
+                for name in ("working", "writer", "backoff", "idle")
+            )
+        )
+
+
+def _sample(load: EngineLoad, retrying: int) -> Spent:
+    """Return what the workers do just now; one without a task backs off if a retry waits for its time."""
+    workers = max(load.workers, load.busy)
+    blocked = min(load.blocked, load.busy)
+    backoff = min(workers - load.busy, retrying)
+    working, idle = load.busy - blocked, workers - load.busy - backoff
+    return Spent(working / workers, blocked / workers, backoff / workers, idle / workers)

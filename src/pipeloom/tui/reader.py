@@ -1,0 +1,64 @@
+"""Reads the history off the UI thread: one connection to a query, opened and closed in the thread that uses it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from pipeloom.errors import StoreError
+from pipeloom.store.read.history import History
+from pipeloom.store.rows import AttemptRow, LogRow
+
+T = TypeVar("T")
+
+
+async def read(path: Path, query: Callable[[History], T]) -> T:
+    """Return `query(history)`, run in a thread. When the task is cancelled, the query is interrupted."""
+    opened: list[History] = []
+    abandoned = threading.Event()
+
+    def work() -> T:
+        with History(path) as history:
+            opened.append(history)
+            if abandoned.is_set():
+                raise InterruptedError("nobody waits for this any more")
+            return query(history)
+
+    try:
+        return await asyncio.to_thread(work)
+    except asyncio.CancelledError:
+        abandoned.set()
+        for history in opened:
+            history.interrupt()
+        raise
+
+
+async def read_logs(path: Path, attempt_id: int) -> list[LogRow]:
+    """Return the log of an attempt; empty when the file keeps none."""
+    try:
+        return await read(path, lambda history: history.logs(attempt_id))
+    except StoreError:
+        return []  # with store_task_status=False the file is not pipeloom's: there is no log to read
+
+
+async def read_whole(path: Path, row: AttemptRow) -> list[AttemptRow]:
+    """Return the attempts of a task in its run, with what may be long; empty when the file cannot tell."""
+    try:
+        return await read(path, lambda history: history.attempts_of(row.run_id, row.task_id))
+    except StoreError:
+        return []
+
+
+async def read_attempt(path: Path, attempt_id: int) -> tuple[AttemptRow | None, Sequence[AttemptRow], Sequence[LogRow]]:
+    """Return the whole attempt, the attempts of its task in its run, and its log."""
+
+    def query(history: History) -> tuple[AttemptRow | None, Sequence[AttemptRow], Sequence[LogRow]]:
+        row = history.attempt(attempt_id)
+        if row is None:
+            return None, [], []
+        return row, history.attempts_of(row.run_id, row.task_id), history.logs(attempt_id)
+
+    return await read(path, query)

@@ -1,0 +1,1 @@
+"""Screens that show one report of a file: timeline, charts, comparisons."""

@@ -1,0 +1,1 @@
+"""The past of a task and the days of a file, as charts."""

@@ -1,0 +1,320 @@
+"""The past of a task, and the days of a file, as charts. The library that draws them is loaded with the first one."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Final, Generic, TypeVar
+
+from textual import getters
+from textual.binding import BindingType
+from textual.color import Color
+from textual.content import Content
+from textual.theme import Theme
+from textual.widget import Widget
+from textual.widgets import Static
+
+from pipeloom.status import RunStatus, Status
+from pipeloom.store.read.charts import ATTEMPTS, Day, TaskPoint, run_days, task_points
+from pipeloom.store.read.history import History
+from pipeloom.text import clean
+from pipeloom.tui.bindings import key
+from pipeloom.tui.reports.base import PICTURE_KEYS, PictureScreen
+from pipeloom.tui.reports.charts.axis import count_ticks, log_ticks, places, time_ticks
+from pipeloom.tui.style import format as fmt
+from pipeloom.tui.style.glyphs import badge
+from pipeloom.tui.style.text import content
+
+Found = TypeVar("Found")
+
+_BARS: Final = dict(zip(RunStatus, "▒█×░!", strict=True))
+_ASCII_BARS: Final = dict(zip(RunStatus, ">#x-!", strict=True))
+_STACK: Final = (RunStatus.DONE, RunStatus.RUNNING, RunStatus.CANCELLED, RunStatus.ERROR, RunStatus.INTERRUPTED)
+"""From the ground up."""
+_SHORTEST_S: Final = 0.01
+"""A logarithm needs a time above 0."""
+_BAR_CELLS: Final = 4
+_EDGE_CELLS: Final = 8
+"""Frame and marks at the left of a chart."""
+_FRAME_CELLS: Final = 2
+_FRAME_LINES: Final = 3
+_LABEL_CELLS: Final = 12
+
+
+class ChartScreen(PictureScreen[None, Found], Generic[Found]):
+    """A chart under a line that says what its marks mean."""
+
+    AUTO_FOCUS = None
+
+    _legend = getters.query_one("#chart-legend", Static)
+    _hint = getters.query_one("#chart-hint", Static)
+
+    def compose_body(self) -> list[Widget]:
+        """Put legend, chart and a hint below each other."""
+        from pipeloom.tui.reports.charts.chart import Chart
+
+        self._chart = Chart(self._plot, ascii_only=self.app.ascii_only)
+        return [Static("", id="chart-legend"), self._chart, Static("", id="chart-hint")]
+
+    def on_mount(self) -> None:
+        """Draw anew in the colours of another theme."""
+        self.app.theme_changed_signal.subscribe(self, self._recolour)
+
+    def _recolour(self, _theme: Theme) -> None:
+        self.redraw()
+
+    def show_found(self, found: Found) -> None:
+        """Draw."""
+        del found
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Draw chart and words anew."""
+        self._chart.show_plot()
+        self.tell()
+
+    def on_chart_resized(self) -> None:
+        """Write what depends on the size."""
+        self.tell()
+
+    def tell(self) -> None:
+        """Write the words around the chart."""
+
+    def _plot(self, plot: Any, width: int, height: int) -> None:
+        if self.found is not None and width > _EDGE_CELLS and height > _FRAME_LINES:
+            self._dress(plot)
+            self.draw(self.found, plot, width, height)
+
+    def draw(self, found: Found, plot: Any, width: int, height: int) -> None:
+        """Draw the chart into so many cells."""
+        raise NotImplementedError
+
+    def _dress(self, plot: Any) -> None:
+        """Give ground and frame the colours of the theme."""
+        ground = self.colour("background")
+        plot.canvas_color(ground)
+        plot.axes_color(ground)
+        plot.ticks_color(self.colour("muted"))
+
+    def colour(self, variable: str) -> tuple[int, int, int]:
+        """Return a colour of the theme, as the library takes it."""
+        return Color.parse(self.app.theme_variables[variable]).rgb
+
+
+class TaskChartScreen(ChartScreen[list[TaskPoint]]):
+    """What a task took, attempt by attempt, a mark for each end."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        key("g", "scale", "Scale", "Show the times on a logarithmic scale, or on an even one.", "chart.scale"),
+        *PICTURE_KEYS,
+    ]
+
+    TITLE = "Durations"
+    NEED_PICTURE = frozenset({"copy", "scale"})
+
+    def __init__(self, db_path: Path, name: str) -> None:
+        """Show the task of this name, whatever runs it was in."""
+        super().__init__(db_path)
+        self._task_name = name
+        self._logarithmic = False
+
+    def look_up(self, history: History) -> list[TaskPoint] | None:
+        """Read the last attempts."""
+        return task_points(history, self._task_name) or None
+
+    def title_line(self) -> Content:
+        """Name file and task."""
+        return Content.assemble(super().title_line(), "  ", content(self._task_name or "(empty)", "bold", limit=60))
+
+    def empty_content(self) -> Content:
+        """Name the task."""
+        return content(f"No attempt of a task named {clean(self._task_name, 60)!r} is in this file.")
+
+    def show_found(self, found: list[TaskPoint]) -> None:
+        """Draw those that took any time; say so when none did."""
+        if not any(point.duration_s is not None for point in found):
+            self._say(content(f"No attempt of {clean(self._task_name, 60)} has taken any time yet."))
+            return
+        super().show_found(found)
+
+    def tell(self) -> None:
+        """Say what the marks mean."""
+        found = self.found or []
+        self._legend.update(self._legend_content(found))
+        dash = "-" * 3 if self.app.ascii_only else "─" * 3
+        kept = f", the last {ATTEMPTS:,}" if len(found) == ATTEMPTS else ""
+        self._hint.update(content(f"one mark per attempt, oldest first{kept}   {dash} median of those done", "$muted"))
+
+    def _legend_content(self, found: Sequence[TaskPoint]) -> Content:
+        counts = Counter(point.status for point in found if point.duration_s is not None)
+        told = []
+        for status in Status:
+            if counts[status]:
+                shown = badge(status, ascii_only=self.app.ascii_only)
+                told.append(Content.styled(f"{shown.glyph} {fmt.count(counts[status])} {status}", shown.variable))
+        done = _done(found)
+        if done:
+            told += [
+                content(f"p50 {fmt.duration(_share(done, 0.5))}"),
+                content(f"p95 {fmt.duration(_share(done, 0.95))}"),
+            ]
+        return Content("   ").join(told)
+
+    def draw(self, found: list[TaskPoint], plot: Any, width: int, height: int) -> None:
+        """Draw a mark for each attempt, and the median."""
+        points = [(x, point) for x, point in enumerate(found) if point.duration_s is not None]
+        longest = max(point.duration_s or 0.0 for _x, point in points)
+        done = _done(found)
+        if done:
+            plot.hline(self._y(_share(done, 0.5)), color=self.colour("muted"))
+        for status in Status:
+            mine = [(x, self._y(point.duration_s or 0.0)) for x, point in points if point.status is status]
+            if mine:
+                glyph = badge(status, ascii_only=self.app.ascii_only).glyph
+                plot.scatter(*map(list, zip(*mine, strict=True)), marker=glyph, color=self.colour(f"status-{status}"))
+        ticks = self._ticks(longest, max(2, height // 3))
+        plot.ylim(self._y(0.0) if not self._logarithmic else self._y(ticks[0]), self._y(max(ticks[-1], longest)))
+        plot.yticks([self._y(tick) for tick in ticks], [fmt.duration(tick) for tick in ticks])
+        marks = places(len(found), (width - _EDGE_CELLS) // _LABEL_CELLS)
+        plot.xlim(-0.5, max(1, len(found)) - 0.5)
+        plot.xticks(list(marks), [f"run {found[mark].run_id}" for mark in marks])
+
+    def _ticks(self, longest_s: float, most: int) -> list[float]:
+        if not self._logarithmic:
+            return time_ticks(longest_s, most)
+        shortest = min(point.duration_s for point in self.found or () if point.duration_s is not None)
+        return log_ticks(max(shortest, _SHORTEST_S), max(longest_s, _SHORTEST_S), most)
+
+    def _y(self, seconds: float) -> float:
+        return math.log10(max(seconds, _SHORTEST_S)) if self._logarithmic else seconds
+
+    def action_scale(self) -> None:
+        """Change the scale of the times."""
+        self._logarithmic = not self._logarithmic
+        self.redraw()
+
+    def plain(self, found: list[TaskPoint]) -> str:
+        """Return a line for each attempt."""
+        head = f"{clean(self._task_name)}\trun\tattempt\tstarted\tseconds"
+        return "\n".join(
+            [head, *(f"{p.status}\t{p.run_id}\t{p.attempt}\t{clean(p.started_at)}\t{p.duration_s}" for p in found)]
+        )
+
+
+class FileChartScreen(ChartScreen[list[Day]]):
+    """How many runs there were each day, and how they ended."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        key("left", "pan(-1)", "Earlier", "Show earlier days.", "chart.earlier"),
+        key("right", "pan(1)", "Later", "Show later days.", "chart.later"),
+        *PICTURE_KEYS,
+    ]
+
+    TITLE = "Runs per day"
+    EMPTY = "Nothing has run in this file yet."
+    NEED_PICTURE = frozenset({"copy", "pan"})
+
+    def __init__(self, db_path: Path) -> None:
+        super().__init__(db_path)
+        self._back = 0
+        """Days between the last that is shown and the last there is."""
+
+    def look_up(self, history: History) -> list[Day] | None:
+        """Read the runs."""
+        return run_days(history) or None
+
+    def goes_on(self, found: list[Day]) -> bool:
+        """Tell whether a run goes on."""
+        return any(day.runs.get(RunStatus.RUNNING) for day in found)
+
+    def _seen(self, found: list[Day]) -> list[Day]:
+        most = max(1, (self._chart.size.width - _EDGE_CELLS) // _BAR_CELLS)
+        self._back = max(0, min(self._back, len(found) - most))
+        stop = len(found) - self._back
+        return found[max(0, stop - most) : stop]
+
+    def draw(self, found: list[Day], plot: Any, width: int, height: int) -> None:
+        """Draw a bar for each day that fits, the statuses one above the other."""
+        days = self._seen(found)
+        known = _known(days)
+        highest = max((sum(day.runs.values()) for day in days), default=0)
+        ticks = count_ticks(highest, max(2, height // 3))
+        labels = [fmt.count(tick) for tick in ticks]
+        bars = _ASCII_BARS if self.app.ascii_only else _BARS
+        for status, (xs, ys) in _bar_cells(days, known, max(2, height - _FRAME_LINES), ticks[-1]).items():
+            plot.scatter(xs, ys, marker=bars[status], color=self.colour(f"status-{status}"))
+        plot.ylim(0, ticks[-1])
+        plot.yticks(ticks, labels)
+        plot.xlim(0, max(1, width - max(map(len, labels)) - _FRAME_CELLS - 1))  # a unit is a cell
+        marks = places(len(days), (width - _EDGE_CELLS) // (_LABEL_CELLS - 2))
+        plot.xticks([_middle(mark) for mark in marks], [days[mark].date.strftime("%m-%d") for mark in marks])
+
+    def tell(self) -> None:
+        """Say what the bars mean, and which days are seen."""
+        found = self.found or []
+        days = self._seen(found)
+        if days:
+            self._legend.update(self._legend_content(days))
+            self._hint.update(content(f"{days[0].date} to {days[-1].date} of {fmt.count(len(found))} days", "$muted"))
+
+    def _legend_content(self, days: Sequence[Day]) -> Content:
+        bars = _ASCII_BARS if self.app.ascii_only else _BARS
+        told = []
+        for status in _known(days):
+            number = sum(day.runs.get(status, 0) for day in days)
+            told.append(content(f"{bars[status] * 2} {fmt.count(number)} {status}", f"$status-{status}"))
+        return Content("   ").join(told)
+
+    def action_pan(self, step: int) -> None:
+        """Show earlier days, or later ones."""
+        self._back = max(0, self._back - step * max(1, (self._chart.size.width // _BAR_CELLS) // 2))
+        self.redraw()
+
+    def plain(self, found: list[Day]) -> str:
+        """Return a line for each day on which anything ran."""
+        lines = [
+            f"{day.date}\t" + ", ".join(f"{count:,} {status}" for status, count in day.runs.items())
+            for day in found
+            if day.runs
+        ]
+        return "\n".join(lines)
+
+
+def _bar_cells(
+    days: Sequence[Day], known: Sequence[RunStatus], lines: int, top: int
+) -> dict[RunStatus, tuple[list[int], list[float]]]:
+    """Return the cells of the stacked bars by status, a point for each: `lines` of them lie between 0 and `top`.
+
+    Not the library's own bars, whose widths and gaps vary with the number of days.
+    """
+    cells: dict[RunStatus, tuple[list[int], list[float]]] = {status: ([], []) for status in known}
+    for place, day in enumerate(days):
+        reached, number = 0, 0
+        for status in known:
+            reached += day.runs.get(status, 0)
+            xs, ys = cells[status]
+            while reached and number < lines and number * top <= reached * (lines - 1):
+                xs += [_middle(place) - 1, _middle(place), _middle(place) + 1]
+                ys += [number * top / (lines - 1)] * 3
+                number += 1
+    return {status: points for status, points in cells.items() if points[0]}
+
+
+def _known(days: Sequence[Day]) -> list[RunStatus]:
+    """Return the statuses that any run had, in the order in which they are stacked."""
+    return [status for status in _STACK if any(day.runs.get(status) for day in days)]
+
+
+def _middle(place: int) -> int:
+    """Return the cell in the middle of a day's bar."""
+    return place * _BAR_CELLS + 2
+
+
+def _done(found: Sequence[TaskPoint]) -> list[float]:
+    return sorted(p.duration_s for p in found if p.status is Status.DONE and p.duration_s is not None)
+
+
+def _share(ordered: Sequence[float], share: float) -> float:
+    return ordered[round((len(ordered) - 1) * share)]

@@ -1,0 +1,1 @@
+"""Two runs or two attempts side by side."""

@@ -1,0 +1,1 @@
+"""A run in time: one lane per worker."""

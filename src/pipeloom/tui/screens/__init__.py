@@ -1,1 +1,0 @@
-"""The screens: thin coordinators between widgets, board and engine."""

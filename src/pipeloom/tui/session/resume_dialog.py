@@ -1,0 +1,33 @@
+"""Running again what an earlier run has left: the questions that are asked before anything is started."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum, auto
+
+from pipeloom.engine.run.resume import FAILED, NOT_DONE, Earlier, Resume
+from pipeloom.messages import TaskLike
+from pipeloom.tui.style import format as fmt
+from pipeloom.tui.widgets.dialogs import Choice, ChoiceDialog
+
+
+class Start(Enum):
+    """What to start when nothing is resumed."""
+
+    NOTHING = auto()
+    EVERYTHING = auto()
+
+
+def resume_dialog(earlier: Earlier, tasks: Sequence[TaskLike]) -> ChoiceDialog[Resume | Start]:
+    """Return the dialog that asks what to do about `earlier`; nothing runs unless the answer says so."""
+    left, failed = earlier.count(tasks, NOT_DONE), earlier.count(tasks, FAILED)
+    run = earlier.run
+    choices: list[Choice[Resume | Start]] = [Choice(Start.NOTHING, "Leave it, and show the history")]
+    if left:
+        choices.append(Choice(Resume(run_id=run.id), f"Resume all that is not done ({fmt.count(left)})", "-confirm"))
+    if 0 < failed < left:
+        again = Resume(run_id=run.id, statuses=FAILED)
+        choices.append(Choice(again, f"Resume what failed or was interrupted ({fmt.count(failed)})", "-confirm"))
+    choices.append(Choice(Start.EVERYTHING, f"Run everything anew ({fmt.count(len(tasks))})", "-confirm"))
+    body = f"{fmt.count(len(tasks) - left)} of its {fmt.count(len(tasks))} tasks are done. What it did stays as it is."
+    return ChoiceDialog(f"Run {run.id} of {run.pipeline} did not come to its end.", body, choices)

@@ -1,0 +1,42 @@
+"""What is shown when there is neither a run nor a file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.app import ComposeResult
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Footer, Static
+
+from pipeloom.tui.style.text import content
+
+if TYPE_CHECKING:
+    from pipeloom.tui.app import PipeloomApp
+
+
+class StartScreen(Screen[None]):
+    """Says what to do."""
+
+    app: PipeloomApp
+
+    def compose(self) -> ComposeResult:
+        """Show one page of text."""
+        name = self.app.db_path.name
+        yield Static(
+            Content("\n").join(
+                [
+                    content(f"There is no {name} yet.", "bold"),
+                    Content(""),
+                    Content("A pipeline creates it:"),
+                    content(f"pipeloom-tui {name} pipeline.py", "$status-running"),
+                    Content(""),
+                    Content("Or look around first, with forty tasks that do no harm:"),
+                    content(f"pipeloom-tui {name} --demo", "$status-running"),
+                    Content(""),
+                    Content("q quits"),
+                ]
+            ),
+            classes="notice",
+        )
+        yield Footer()

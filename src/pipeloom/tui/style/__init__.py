@@ -1,0 +1,1 @@
+"""How things look: themes, glyphs, formats, and the one door for text."""

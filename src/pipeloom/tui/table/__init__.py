@@ -1,0 +1,1 @@
+"""A table that draws only the visible rows of any source."""

@@ -1,0 +1,131 @@
+"""What workers log, warn and print."""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeloom.engine.worker.capture import capture
+from pipeloom.engine.writer.log_retention import HEAD, TAIL, log_changes
+from pipeloom.loader import import_file
+from pipeloom.messages import MsgTaskFinished, MsgTaskLog, TaskDef
+from pipeloom.pipeline import Pipeline
+
+jobs: Any = import_file(str(Path(__file__).parents[1] / "jobs.py"))
+
+
+@pytest.mark.filterwarnings("always")
+@pytest.mark.parametrize("executor", ["thread", "process"])
+def test_what_a_worker_says_is_in_the_log_of_its_attempt(bench: Any, executor: str) -> None:
+    root, level = logging.getLogger(), logging.getLogger().level
+    root.setLevel(logging.INFO)
+    try:
+        bench.run(jobs.talk, 3, pipeline=Pipeline("talk", [], print, executor=executor), workers=3)
+    finally:
+        root.setLevel(level)
+    for task_id in (1, 2, 3):
+        lines = bench.rows(
+            "SELECT level, text FROM task_logs JOIN task_runs r ON r.id=task_run_id WHERE r.task_id=? ORDER BY seq",
+            task_id,
+        )
+        assert [level for level, _ in lines] == ["INFO", "ERROR", "WARNING", "STDOUT", "STDERR"]
+        texts = [text for _, text in lines]
+        assert texts[0] == "loaded 31 rows"
+        assert texts[1].startswith("row 14\nTraceback")
+        assert texts[1].endswith("ValueError: odd row")
+        assert texts[2].startswith(f"UserWarning: task {task_id} is old (")
+        assert texts[3:] == [f"printed {task_id}", "half a line"]
+
+
+def test_a_handler_that_prints_does_not_double_the_record(bench: Any) -> None:
+    def worker(task: TaskDef, q: Any) -> None:
+        handler = logging.StreamHandler(sys.stderr)
+        logging.getLogger("loud").addHandler(handler)
+        logging.getLogger("loud").warning("once")
+        logging.getLogger("loud").removeHandler(handler)
+
+    bench.run(worker)
+    assert bench.rows("SELECT level, text FROM task_logs") == [("WARNING", "once")]
+
+
+def test_what_others_say_stays_theirs_and_everything_is_put_back(bench: Any, gate: Any) -> None:
+    import warnings
+
+    before = (sys.stdout, sys.stderr, warnings.showwarning, list(logging.getLogger().handlers))
+    engine = bench.engine(lambda task, q: gate.pass_through())
+    engine.start()
+    gate.await_arrival()
+    print("not the worker's")
+    logging.getLogger("other").warning("not the worker's")
+    gate.open()
+    assert engine.wait(20)
+    engine.close()
+    assert bench.rows("SELECT count(*) FROM task_logs") == [(0,)]
+    assert before == (sys.stdout, sys.stderr, warnings.showwarning, list(logging.getLogger().handlers))
+
+
+def test_what_is_printed_still_reaches_its_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", stream)
+    capture.start()
+    try:
+        print("seen")
+    finally:
+        capture.stop()
+    assert (sys.stdout, stream.getvalue()) == (stream, "seen\n")
+
+
+def test_lines_after_the_workers_own_verdict_are_kept_and_a_print_never_cancels(bench: Any, gate: Any) -> None:
+    def worker(task: TaskDef, q: Any) -> None:
+        q.put(MsgTaskFinished(task.task_id, "done", "2026-08-01T12:00:00Z"))
+        gate.pass_through()
+        print("after cancel was asked for")
+
+    engine = bench.engine(worker)
+    engine.start()
+    gate.await_arrival()
+    engine.cancel()
+    gate.open()
+    assert engine.wait(20)
+    engine.close()
+    assert bench.rows("SELECT status FROM task_runs") == [("done",)]
+    assert bench.rows("SELECT text FROM task_logs") == [("after cancel was asked for",)]
+    assert engine.summary().late == 0
+
+
+def test_a_long_log_keeps_its_head_and_its_tail_and_the_gap_counts_the_rest(bench: Any) -> None:
+    total = 5_000
+
+    def worker(task: TaskDef, q: Any) -> None:
+        for number in range(1, total + 1):
+            q.put(MsgTaskLog(task.task_id, f"line {number}"))
+
+    bench.run(worker)
+    rows = bench.rows("SELECT seq, text FROM task_logs ORDER BY seq")
+    wanted = [*range(1, HEAD + 1), *range(total - TAIL + 1, total + 1)]
+    assert rows == [(number, f"line {number}") for number in wanted]
+
+
+def test_batches_of_any_size_leave_the_same_lines() -> None:
+    def kept(sizes: list[int]) -> list[int]:
+        lines: set[int] = set()
+        counts: dict[int, int] = {}
+        number = 0
+        for size in sizes:
+            batch = [(7, "", "", str(number + step)) for step in range(size)]
+            number += size
+            changes = log_changes(batch, counts)
+            lines |= {line[1] for line in changes.inserts}
+            for _, first, last in changes.drops:
+                lines -= set(range(first, last + 1))
+            counts.update(changes.counts)
+        return sorted(lines)
+
+    whole = kept([3_000])
+    assert len(whole) == HEAD + TAIL
+    assert kept([1] * 3_000) == kept([HEAD, TAIL, 1, 1_999]) == kept([150, 100, 2_750]) == kept([2_999, 1]) == whole

@@ -1,0 +1,159 @@
+"""What a path turns out to be, and that looking changes nothing."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeloom.errors import StoreError
+from pipeloom.store.file.kind import FileKind, inspect, open_reader
+from pipeloom.store.schema import APPLICATION_ID
+from pipeloom.store.write.connect import check_writable, open_writer
+
+LEGACY = """CREATE TABLE task_runs (id INTEGER PRIMARY KEY, name TEXT, status TEXT, progress REAL, message TEXT,
+started_at TEXT, finished_at TEXT, result TEXT)"""
+
+
+def test_a_file_of_ours_is_known_as_such(make_file: Any) -> None:
+    assert inspect(make_file()) is FileKind.OURS
+
+
+def test_what_is_missing_or_empty_is_told_apart(tmp_path: Path) -> None:
+    assert inspect(tmp_path / "new.db") is FileKind.MISSING
+    (tmp_path / "empty.db").touch()
+    assert inspect(tmp_path / "empty.db") is FileKind.EMPTY
+
+
+@pytest.mark.parametrize(
+    ("script", "kind"),
+    [
+        ("CREATE TABLE users (x)", FileKind.FOREIGN),
+        (LEGACY, FileKind.LEGACY),
+        ("CREATE TABLE task_runs (id, whatever)", FileKind.CONFLICT),
+        ("CREATE TABLE t (x); CREATE VIEW task_runs AS SELECT * FROM t", FileKind.CONFLICT),
+    ],
+)
+def test_e13_other_files_are_recognised_and_left_as_they_are(make_sqlite: Any, script: str, kind: FileKind) -> None:
+    path = make_sqlite(script)
+    before = (path.stat().st_mtime_ns, path.stat().st_size)
+    assert inspect(path) is kind
+    assert (path.stat().st_mtime_ns, path.stat().st_size) == before
+    assert [entry.name for entry in path.parent.iterdir()] == ["other.db"]
+
+
+def test_e14_a_newer_schema_is_never_written_to(make_file: Any) -> None:
+    path = make_file(sql=["PRAGMA user_version=99"])
+    assert inspect(path) is FileKind.NEWER
+    with pytest.raises(StoreError, match="newer pipeloom"):
+        check_writable(path)
+
+
+@pytest.mark.parametrize(
+    ("sql", "kind"),
+    [
+        (
+            "CREATE TRIGGER t AFTER UPDATE ON task_runs BEGIN UPDATE task_runs SET status='done'; END",
+            FileKind.ALTERED,
+        ),
+        ("DROP TABLE task_logs", FileKind.ALTERED),
+        ("ALTER TABLE task_runs ADD COLUMN more TEXT", FileKind.ALTERED),
+        ("PRAGMA user_version=0", FileKind.ALTERED),
+        ("ALTER TABLE pipeline_runs RENAME COLUMN host TO place", FileKind.CONFLICT),
+        ("DROP TABLE task_runs", FileKind.CONFLICT),
+    ],
+)
+def test_e13_a_file_of_ours_that_was_tampered_with_is_not_written_to(make_file: Any, sql: str, kind: FileKind) -> None:
+    path = make_file(sql=[sql])
+    assert inspect(path) is kind
+    with pytest.raises(StoreError, match="choose another file"):
+        open_writer(path)
+
+
+def test_e12_what_cannot_be_a_database_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "text.db").write_text("name,temp\n" * 100)
+    os.mkfifo(tmp_path / "pipe")
+    cases = {
+        tmp_path: "is a directory",
+        tmp_path / "pipe": "is a pipe",
+        tmp_path / "text.db": "cannot be read as an SQLite database",
+        tmp_path / "no" / "etl.db": "There is no folder",
+        tmp_path / "text.db" / "etl.db": "is not a folder",
+        Path(":memory:"): "needs a database file",
+        Path(): "needs a database file",
+    }
+    for path, words in cases.items():
+        with pytest.raises(StoreError, match=words):
+            inspect(path, write=True)
+
+
+def test_e22_a_file_with_two_names_is_not_written_to(make_file: Any) -> None:
+    path = make_file()
+    os.link(path, path.with_name("other.db"))
+    with pytest.raises(StoreError, match="hard links"):
+        inspect(path, write=True)
+
+
+@pytest.mark.parametrize("name", ["a?mode=memory.db", "a#b.db", "a%20b.db", "with space.db", "-x.db", "ü.db"])
+def test_e27_any_file_name_means_that_file(make_file: Any, name: str) -> None:
+    path = make_file(name=name)
+    assert path.stat().st_size > 0
+    assert inspect(path) is FileKind.OURS
+
+
+@pytest.mark.parametrize(
+    "sql",
+    ["INSERT INTO task_logs VALUES (1,1,'','','')", "UPDATE task_runs SET name=''", "DELETE FROM task_runs", "DROP TABLE task_runs",
+     "CREATE TABLE x (y)", "CREATE INDEX i ON task_runs (name)", "REINDEX"],
+)  # fmt: skip
+def test_e26_a_reader_can_neither_write_nor_checkpoint(make_file: Any, sql: str) -> None:
+    connection = open_reader(make_file())
+    with pytest.raises(sqlite3.OperationalError, match=r"readonly|read-only|query_only"):
+        connection.execute(sql)
+    connection.close()
+
+
+def test_a_file_of_another_program_is_not_taken_over(make_sqlite: Any) -> None:
+    path = make_sqlite("CREATE TABLE t (x); PRAGMA application_id=1234")
+    with pytest.raises(StoreError, match="another program"):
+        open_writer(path)
+
+
+def test_a_users_own_file_gets_our_tables_beside_its_own(make_sqlite: Any) -> None:
+    path = make_sqlite("CREATE TABLE users (x); INSERT INTO users VALUES (1)")
+    open_writer(path).close()
+    assert inspect(path) is FileKind.OURS
+    connection = open_reader(path)
+    assert connection.execute("SELECT x FROM users").fetchall() == [(1,)]
+    connection.close()
+
+
+def test_tables_that_only_look_like_ours_are_not_taken_for_ours(make_sqlite: Any) -> None:
+    names = ("pipeline_runs", "task_runs", "task_logs")
+    script = "".join(f"CREATE TABLE {name} (id TEXT, name TEXT);" for name in names)
+    path = make_sqlite(f"{script} PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version=2")
+    assert inspect(path) is FileKind.CONFLICT
+
+
+def test_looking_at_a_closed_file_leaves_nothing_behind(make_file: Any) -> None:
+    path = make_file()
+    before = path.read_bytes()
+    assert inspect(path, write=True) is FileKind.OURS
+    assert [entry.name for entry in path.parent.iterdir()] == ["etl.db"]
+    assert path.read_bytes() == before
+
+
+def test_e16_committed_rows_in_a_left_over_wal_are_seen_through_a_link_too(make_file: Any, tmp_path: Path) -> None:
+    path = make_file()
+    writer = open_writer(path)
+    writer.execute("INSERT INTO task_logs VALUES (1, 1, '', '', 'new')")
+    (tmp_path / "links").mkdir()
+    link = tmp_path / "links" / "link.db"
+    link.symlink_to(path)
+    reader = open_reader(link)
+    assert reader.execute("SELECT text FROM task_logs").fetchall() == [("new",)]
+    reader.close()
+    writer.close()

@@ -1,0 +1,535 @@
+"""The live screen, fed with what an engine would commit, and with a real engine."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.tui.conftest import text_of, until
+from textual.actions import parse
+from textual.binding import Binding
+from textual.containers import ScrollableContainer
+from textual.events import Paste
+from textual.screen import Screen
+from textual.widgets import Button, Input
+
+from pipeloom.engine.engine import Engine
+from pipeloom.engine.options import EngineOptions
+from pipeloom.engine.writer.sink import CommitBatch
+from pipeloom.messages import TaskDef
+from pipeloom.pipeline import Pipeline
+from pipeloom.status import RunStatus, Status
+from pipeloom.text import clean
+from pipeloom.tui.app import PipeloomApp
+from pipeloom.tui.attempts.detail import DetailPane
+from pipeloom.tui.palette import ActionCommands
+from pipeloom.tui.table.virtual_table import VirtualTable
+from pipeloom.tui.widgets.dialogs import ConfirmDialog
+
+
+async def test_the_screen_shows_what_was_committed(cockpit: Any, synthetic: Any) -> None:
+    async with cockpit.app.run_test(size=(120, 40), notifications=True) as pilot:
+        cockpit.commit(synthetic.rows(), synthetic.run)
+        await cockpit.settle(pilot)
+        shown = text_of(cockpit.app)
+        for words in (
+            "weather",
+            "run 12",
+            "running 00:41",
+            "seattle-2012-05",
+            "KeyError: 'temp_max'",
+            "12 of 12",
+            "workers",
+        ):
+            assert words in shown
+
+
+async def test_while_keys_are_pressed_the_header_waits_and_nothing_is_laid_out_anew(
+    cockpit: Any, synthetic: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with cockpit.app.run_test(size=(120, 40)) as pilot:
+        rows = synthetic.rows()
+        cockpit.commit(rows, synthetic.run)
+        await cockpit.settle(pilot)
+        assert "12 of 12" in text_of(cockpit.app)
+        layouts: list[Screen[Any]] = []
+        monkeypatch.setattr(Screen, "_refresh_layout", lambda self, **_more: layouts.append(self))
+        await pilot.press("j")
+        cockpit.commit([rows[-1]._replace(id=900 + number, task_id=900 + number) for number in range(3)], None)
+        cockpit.app.fetch()
+        await pilot.pause()
+        assert "12 of 12" in text_of(cockpit.app)
+        cockpit.monotonic += 1
+        cockpit.commit([rows[-1]._replace(id=904, task_id=904)], None)
+        await cockpit.settle(pilot)
+        assert "16 of 16" in text_of(cockpit.app)
+        assert layouts == []
+
+
+async def test_what_is_due_while_keys_are_pressed_is_shown_right_after_the_next_one(
+    cockpit: Any, synthetic: Any
+) -> None:
+    async with cockpit.app.run_test(size=(120, 40)) as pilot:
+        rows = synthetic.rows()
+        cockpit.commit(rows, synthetic.run)
+        await cockpit.settle(pilot)
+        cockpit.app.pace.note_cost(0.04)
+        await pilot.press("j")
+        queued = next(row for row in rows if row.status is Status.QUEUED)
+
+        def status() -> Any:
+            return cockpit.app.board.row(queued.task_id).status
+
+        cockpit.commit([queued._replace(status=Status.CANCELLED)])
+        await pilot.press("j")
+        await pilot.pause()
+        assert status() is Status.QUEUED, "it is not due yet"
+        cockpit.app._fetching.pause()  # what would show it if no key came
+        cockpit.monotonic += 1.7
+        await pilot.press("j")
+        await until(pilot, lambda: status() is Status.CANCELLED)
+
+
+async def test_what_comes_of_a_key_when_nothing_else_happens_is_shown_at_once(cockpit: Any, synthetic: Any) -> None:
+    async with cockpit.app.run_test(size=(120, 40)) as pilot:
+        rows = synthetic.rows()
+        cockpit.commit(rows, synthetic.run)
+        await cockpit.settle(pilot)
+        cockpit.monotonic += 5
+        await pilot.press("j")
+        cockpit.commit([rows[-1]._replace(message="as asked")])
+        await pilot.pause()
+        assert cockpit.app.board.row(rows[-1].task_id).message == "as asked"
+
+
+async def test_keys_that_come_faster_than_they_are_handled_reach_what_the_first_of_them_opens(
+    cockpit: Any, synthetic: Any
+) -> None:
+    async with cockpit.app.run_test(size=(120, 40)) as pilot:
+        cockpit.commit(synthetic.rows(), synthetic.run)
+        await cockpit.settle(pilot)
+        for key in ("slash", *"done"):
+            cockpit.app.simulate_key(key)
+        await until(pilot, lambda: cockpit.app.screen.filter_bar.text == "done")
+
+
+async def test_c6_c9_a_task_that_does_not_respond_or_gets_nowhere_is_told(cockpit: Any, synthetic: Any) -> None:
+    async with cockpit.app.run_test(size=(120, 40)) as pilot:
+        rows = {row.status: row for row in synthetic.rows()}
+        moving = rows[Status.RUNNING]._replace(step=1.0, message="at work")
+        deaf = moving._replace(id=900, task_id=900, status=Status.CANCELLING)
+        quiet = moving._replace(id=901, task_id=901, step=None)
+        cockpit.commit([moving, deaf, quiet], synthetic.run)
+        await cockpit.settle(pilot)
+        assert "not responding" not in text_of(cockpit.app)
+        cockpit.monotonic += 41
+        cockpit.commit([moving._replace(id=902, task_id=902, step=2.0)], None)
+        cockpit.app.clock = lambda: synthetic.clock + 41
+        await cockpit.settle(pilot)
+        shown = text_of(cockpit.app)
+        assert shown.count("not responding 00:4") == 1
+        assert shown.count("no progress 00:4") == 1
+        assert shown.count("at work") == 2
+
+
+async def test_a_click_on_a_count_shows_those_tasks_and_a_second_one_all(cockpit: Any, synthetic: Any) -> None:
+    async with cockpit.app.run_test(size=(120, 40)) as pilot:
+        cockpit.commit(synthetic.rows(), synthetic.run)
+        await cockpit.settle(pilot)
+        column = text_of(cockpit.app).split("\n")[2].index("error")
+        await pilot.click(offset=(column, 2))
+        await cockpit.settle(pilot)
+        assert {row.status for row in cockpit.app.board.shown()} == {Status.ERROR}
+        await pilot.click(offset=(column, 2))
+        await cockpit.settle(pilot)
+        assert cockpit.app.board.count() == cockpit.app.board.total()
+
+
+@pytest.mark.parametrize(("minutes", "rings"), [(0, False), (2, True)])
+async def test_the_end_of_a_long_run_is_announced_once(
+    cockpit: Any, synthetic: Any, monkeypatch: pytest.MonkeyPatch, minutes: int, rings: bool
+) -> None:
+    said: list[str] = []
+    async with cockpit.app.run_test(size=(120, 40)) as pilot:
+        monkeypatch.setattr(cockpit.app._driver, "write", said.append)
+        monkeypatch.setattr(cockpit.app, "bell", lambda: said.append("bell"))
+        cockpit.app.clock = lambda: synthetic.clock - 41 + 20 + 60 * minutes
+        cockpit.commit(synthetic.rows(), replace(synthetic.run, status=RunStatus.DONE, finished_at=synthetic.at(60)))
+        await cockpit.settle(pilot)
+        await cockpit.settle(pilot)
+        notices = [text for text in said if text.startswith("\x1b]9;")]
+        assert len(notices) == rings
+        assert said.count("bell") == rings
+        if rings:
+            assert "pipeloom: run 12 is over: " in notices[0]
+
+
+NAMES = [
+    "[/]",
+    "[red]x",
+    "\x1b[31mred",
+    "a\nb\tc\r",
+    "日本語" * 40,
+    "x" * 10_000,
+    "",
+    "   ",
+    "\ud800",
+    "e" + "\u0301" * 50,
+]
+
+
+@pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
+async def test_hostile_names_and_messages_are_shown_as_text_everywhere(cockpit: Any, synthetic: Any, name: str) -> None:
+    rows = [
+        row._replace(name=name, message=name, error=name, error_type=name[:100], result=name, params=name, worker=name)
+        for row in synthetic.rows(5)
+    ]
+    async with cockpit.app.run_test(size=(120, 40), notifications=True) as pilot:
+        cockpit.commit(rows, synthetic.run)
+        await cockpit.settle(pilot)
+        assert clean(name)[:8].strip() in text_of(cockpit.app)
+        await pilot.press("d")
+        pane = cockpit.app.screen.query_one(DetailPane)
+        for tab in ("overview", "attempts", "log", "error", "params", "result"):
+            pane.show_tab(tab)
+            await pilot.pause()
+            text_of(cockpit.app)
+        await pilot.press("x")
+        await pilot.pause()
+        assert isinstance(cockpit.app.screen, ConfirmDialog)
+        cockpit.app.tell(name)
+        await pilot.pause()
+        assert clean(name)[:8].strip() in text_of(cockpit.app)
+
+
+async def test_the_dialog_names_the_row_that_was_under_the_cursor_and_its_focus_is_on_the_safe_button(
+    cockpit: Any, synthetic: Any
+) -> None:
+    async with cockpit.app.run_test(size=(120, 40)) as pilot:
+        rows = synthetic.rows()
+        cockpit.commit(rows, synthetic.run)
+        await cockpit.settle(pilot)
+        table = cockpit.app.screen.query_one(VirtualTable)
+        table.move_to_key(2)
+        cockpit.commit([rows[0]._replace(status=Status.DONE), rows[11]._replace(status=Status.RUNNING)])
+        await cockpit.settle(pilot)
+        await pilot.press("x")
+        await pilot.pause()
+        assert "seattle-2012-02" in text_of(cockpit.app)
+        assert isinstance(cockpit.app.focused, Button)
+        assert cockpit.app.focused.id == "choice-0"
+        await pilot.press("escape")
+        await pilot.pause()
+        assert not isinstance(cockpit.app.screen, ConfirmDialog)
+
+
+async def test_marks_on_what_is_not_there_any_more_are_left_out_and_those_that_have_ended_are_named_so(
+    cockpit: Any, synthetic: Any
+) -> None:
+    async with cockpit.app.run_test(size=(120, 40), notifications=True) as pilot:
+        rows = synthetic.rows()
+        cockpit.commit(rows, synthetic.run)
+        await cockpit.settle(pilot)
+        cockpit.app.screen.table.mark([1, 2, 99])
+        cockpit.commit([rows[0]._replace(status=Status.DONE)])
+        await cockpit.settle(pilot)
+        await pilot.press("x")
+        await pilot.pause()
+        assert "Cancel this task?" in text_of(cockpit.app)
+        assert "seattle-2012-02  running" in text_of(cockpit.app)
+        await pilot.press("escape")
+        await pilot.pause()
+        cockpit.app.report({"cancelled": 34, "asked to stop": 0}, {1: "it has ended already: done", 2: "no such run"})
+        await pilot.pause()
+        assert "34 cancelled, 1 already done, 1 refused: no such" in " ".join(text_of(cockpit.app).split())
+
+
+async def test_rows_are_marked_one_by_one_with_shift(cockpit: Any, synthetic: Any) -> None:
+    async with cockpit.app.run_test(size=(120, 40)) as pilot:
+        cockpit.commit(synthetic.rows(), synthetic.run)
+        await cockpit.settle(pilot)
+        await pilot.press("shift+down", "shift+down", "shift+up")
+        table = cockpit.app.screen.table
+        assert table.marked == {1, 2, 7}
+        assert table.cursor_key == 2
+
+
+async def test_keys_that_do_not_work_on_this_row_are_not_offered(cockpit: Any, synthetic: Any) -> None:
+    async with cockpit.app.run_test(size=(120, 40)) as pilot:
+        cockpit.commit(synthetic.rows(), synthetic.run)
+        await cockpit.settle(pilot)
+        table = cockpit.app.screen.query_one(VirtualTable)
+        for key, offered in ((1, "x"), (8, "r"), (5, "r"), (10, "x")):
+            table.move_to_key(key)
+            await pilot.pause()
+            enabled = {name for name, active in cockpit.app.screen.active_bindings.items() if active.enabled}
+            assert (enabled & {"x", "r"}) == {offered}, key
+
+
+async def test_filtering_is_live_and_a_mistake_is_told_with_its_column(cockpit: Any, synthetic: Any) -> None:
+    async with cockpit.app.run_test(size=(120, 40)) as pilot:
+        cockpit.commit(synthetic.rows(), synthetic.run)
+        await cockpit.settle(pilot)
+        await pilot.press("slash", *"status:error")
+        await pilot.pause()
+        assert "1 of 12" in text_of(cockpit.app)
+        await pilot.press("x")
+        await pilot.pause()
+        assert "column 8: There is no status 'errorx'" in text_of(cockpit.app)
+        assert cockpit.app.board.count() == 1
+        await pilot.press("escape")
+        await pilot.pause()
+        assert cockpit.app.board.count() == 12
+        assert cockpit.app.screen.query_one(Input).value == ""
+
+
+async def test_what_is_too_long_for_a_filter_is_not_taken_and_that_is_told(cockpit: Any, synthetic: Any) -> None:
+    async with cockpit.app.run_test(size=(120, 40)) as pilot:
+        cockpit.commit(synthetic.rows(), synthetic.run)
+        await cockpit.settle(pilot)
+        await pilot.press("slash", "a")
+        cockpit.app.focused.post_message(Paste("b" * 200))
+        await until(pilot, lambda: "A filter has at most 200 characters." in text_of(cockpit.app))
+        assert cockpit.app.focused.value == "a"
+        await pilot.press("b")
+        await until(pilot, lambda: "at most" not in text_of(cockpit.app))
+        assert cockpit.app.focused.value == "ab"
+
+
+async def test_fields_and_values_are_completed_by_tab(cockpit: Any, synthetic: Any) -> None:
+    async with cockpit.app.run_test(size=(120, 40)) as pilot:
+        cockpit.commit(synthetic.rows(), synthetic.run)
+        await cockpit.settle(pilot)
+        await pilot.press("slash")
+        await pilot.press(*"-sta")
+        await until(pilot, lambda: "-status:" in text_of(cockpit.app))
+        await pilot.press("tab", *"do", "tab")
+        await cockpit.settle(pilot)
+        field = cockpit.app.screen.query_one(Input)
+        assert field.value == "-status:done"
+        assert Status.DONE not in {row.status for row in cockpit.app.board.shown()}
+        await pilot.press("tab")
+        await cockpit.settle(pilot)
+        assert cockpit.app.focused is cockpit.app.screen.table
+
+
+async def test_the_detail_follows_the_cursor_and_keeps_its_tab(cockpit: Any, synthetic: Any) -> None:
+    async with cockpit.app.run_test(size=(120, 40)) as pilot:
+        cockpit.commit(synthetic.rows(), synthetic.run)
+        await cockpit.settle(pilot)
+        table = cockpit.app.screen.query_one(VirtualTable)
+        table.move_to_key(5)
+        await pilot.press("enter")
+        cockpit.app.screen.query_one(DetailPane).show_tab("error")
+        await pilot.pause()
+        assert 'File "weather.py", line 41, in load' in text_of(cockpit.app)
+        table.move_to_key(8)
+        await pilot.pause()
+        assert "No error." in text_of(cockpit.app)
+
+
+async def test_every_key_has_a_tooltip_an_id_and_a_place_in_the_palette(cockpit: Any, synthetic: Any) -> None:
+    async with cockpit.app.run_test(size=(120, 40)) as pilot:
+        cockpit.commit(synthetic.rows(), synthetic.run)
+        await cockpit.settle(pilot)
+        cockpit.app.engine._started = False
+        for mode in ("live", "history"):
+            cockpit.app.switch_mode(mode)
+            await pilot.pause()
+            screen = cockpit.app.screen
+            screen.action_log()
+            await pilot.pause()
+            for focused in (
+                screen.table,
+                screen.detail.query_one(ScrollableContainer),
+                screen.filter_bar.query_one(Input),
+            ):
+                screen.set_focus(focused)
+                await pilot.pause()
+                palette = {(binding.action, node) for binding, node in ActionCommands(screen)._actions()}
+                ours = [node for node in focused.ancestors_with_self if type(node).__module__.startswith("pipeloom.")]
+                assert len(ours) > 2
+                for node in ours:
+                    kinds = [kind for kind in type(node).__mro__ if kind.__module__.startswith("pipeloom.")]
+                    added = [binding for kind in kinds for binding in vars(kind).get("BINDINGS", ())]
+                    for binding in (binding for binding in added if isinstance(binding, Binding)):
+                        assert binding.id, binding
+                        assert "." in binding.id
+                        assert binding.tooltip.endswith("."), binding
+                        assert " " not in binding.description, binding
+                        if node.check_action(*parsed(binding.action)) and hidden(node, binding, focused) is False:
+                            assert (binding.action, node) in palette, binding
+
+
+def hidden(node: Any, binding: Binding, focused: Any) -> bool:
+    """Tell whether the focused widget takes the key before the node: in a field, letters are text."""
+    if isinstance(focused, Input):
+        return node is not focused and (binding.key in ("left", "right") or not binding.key.startswith(("ctrl", "f5")))
+    return isinstance(focused, ScrollableContainer) and binding.key in ("left", "right", "slash", "f")
+
+
+def parsed(action: str) -> tuple[str, tuple[object, ...]]:
+    _namespace, name, parameters = parse(action)
+    return name, parameters
+
+
+class Gated:
+    """A pipeline whose tasks wait until they are let go."""
+
+    def __init__(self, tasks: int = 3) -> None:
+        self.go = threading.Event()
+        self.pipeline = Pipeline("gated", [TaskDef(n, f"task-{n}") for n in range(1, tasks + 1)], self.work)
+
+    def work(self, task: TaskDef, q: Any) -> None:
+        while not self.go.wait(0.01):
+            q.raise_if_cancelled()
+        if task.task_id == 1 and q.attempt == 1:
+            raise KeyError("temp_max")
+
+
+async def test_cancel_retry_and_quit_with_a_real_engine(tmp_path: Path) -> None:
+    gated = Gated()
+    engine = Engine(tmp_path / "etl.db", gated.pipeline, EngineOptions(workers=2))
+    app = PipeloomApp(tmp_path / "etl.db", engine)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await until(pilot, lambda: app.board.counts[Status.RUNNING] == 2)
+        app.screen.query_one(VirtualTable).move_to_key(3)
+        await pilot.press("x", "right", "enter")
+        await until(pilot, lambda: app.board.counts[Status.CANCELLED] == 1)
+        app.screen.query_one(VirtualTable).move_to_key(2)
+        await pilot.press("x", "right", "enter")
+        await until(pilot, lambda: app.board.counts[Status.CANCELLED] == 2)
+        gated.go.set()
+        await until(pilot, lambda: app.board.counts[Status.ERROR] == 1)
+        app.screen.query_one(VirtualTable).move_to_key(1)
+        await pilot.pause()
+        await pilot.press("r")
+        await until(pilot, lambda: app.board.counts[Status.DONE] == 1)
+        assert [row.status for row in app.board.attempts_of(1)] == [Status.ERROR, Status.DONE]
+        await until(pilot, lambda: app.board.run is not None and app.board.run.status is RunStatus.CANCELLED)
+        await pilot.press("2")
+        await until(pilot, lambda: "× error" in text_of(app) and "KeyErr" in text_of(app))
+        await pilot.press("q")
+        await until(pilot, lambda: not app.is_running)
+    engine.close()
+
+
+async def test_the_stack_of_a_running_task_is_shown_until_it_is_closed(tmp_path: Path) -> None:
+    gated = Gated()
+    app = PipeloomApp(tmp_path / "etl.db", Engine(tmp_path / "etl.db", gated.pipeline, EngineOptions(workers=1)))
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await until(pilot, lambda: app.board.counts[Status.RUNNING] == 1)
+        await pilot.press("T")
+        await until(pilot, lambda: "Where task-1 is now" in text_of(app) and "in work" in text_of(app))
+        assert "test_live.py" in text_of(app)
+        gated.go.set()
+        await until(pilot, lambda: "It is not running any more." in text_of(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: app.board.counts[Status.DONE] == 2)
+        await pilot.press("T")
+        await until(pilot, lambda: "There is a stack" in text_of(app))
+
+
+async def test_the_workers_and_what_they_run_are_shown_until_they_are_closed(tmp_path: Path) -> None:
+    gate = threading.Event()
+    pipeline = Pipeline("p", [TaskDef(1, "[/]bold")], lambda task, q: gate.wait(30), workers=2)
+    app = PipeloomApp(tmp_path / "etl.db", Engine(tmp_path / "etl.db", pipeline))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "● running" in text_of(app))
+        await pilot.press("W")
+        await until(pilot, lambda: "worker-1" in text_of(app))
+        line = next(line for line in text_of(app).splitlines() if "worker-1" in line)
+        assert "[/]bold" in line
+        gate.set()
+        await until(pilot, lambda: "idle" in text_of(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: "worker-1" not in text_of(app))
+
+
+async def test_without_a_run_there_are_no_workers_to_show(cockpit: Any) -> None:
+    async with cockpit.app.run_test(size=(120, 40), notifications=True) as pilot:
+        await pilot.press("W")
+        await until(pilot, lambda: "There are no workers: nothing runs." in text_of(cockpit.app))
+
+
+async def test_quitting_while_tasks_run_asks_and_keeps_them_as_interrupted(tmp_path: Path) -> None:
+    gated = Gated()
+    engine = Engine(tmp_path / "etl.db", gated.pipeline, EngineOptions(workers=2))
+    app = PipeloomApp(tmp_path / "etl.db", engine)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await until(pilot, lambda: app.board.counts[Status.RUNNING] == 2)
+        await pilot.press("q")
+        await pilot.pause()
+        assert "Stop the run and quit?" in text_of(app)
+        await pilot.press("escape")
+        assert app.board.counts[Status.RUNNING] == 2
+        await pilot.press("q", "right", "enter")
+        await until(pilot, lambda: not app.is_running)
+    assert engine.summary().counts == {Status.INTERRUPTED: 3}
+
+
+async def test_pause_and_workers_are_shown(tmp_path: Path) -> None:
+    gated = Gated(5)
+    engine = Engine(tmp_path / "etl.db", gated.pipeline, EngineOptions(workers=1))
+    app = PipeloomApp(tmp_path / "etl.db", engine)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await until(pilot, lambda: app.board.counts[Status.RUNNING] == 1)
+        await pilot.press("p")
+        await until(pilot, lambda: "paused" in text_of(app))
+        await pilot.press("plus", "plus", "p")
+        await until(pilot, lambda: "workers 3/3" in text_of(app))
+        await pilot.press("minus")
+        await until(pilot, lambda: "workers 3/2" in text_of(app))
+        gated.go.set()
+        await until(pilot, lambda: not engine.is_running)
+        engine.close()
+
+
+async def test_an_engine_that_cannot_start_ends_the_app_with_its_error(tmp_path: Path) -> None:
+    (tmp_path / "etl.db").write_text("this is no database, and long enough to be looked at" * 50)
+    app = PipeloomApp(tmp_path / "etl.db", Engine(tmp_path / "etl.db", Pipeline("p", [], print)))
+    async with app.run_test() as pilot:
+        await until(pilot, lambda: not app.is_running)
+    assert "cannot be read as an SQLite database" in str(app.start_error)
+
+
+async def test_rows_that_wait_to_be_fetched_survive_news_about_the_writer(cockpit: Any, synthetic: Any) -> None:
+    async with cockpit.app.run_test(size=(120, 40)) as pilot:
+        rows = synthetic.rows()
+        cockpit.commit(rows, synthetic.run)
+        await cockpit.settle(pilot)
+        sink = cockpit.app.sink
+        for tell, news in ((sink.writer_waiting, None), (sink.writer_failed, OSError())):
+            cockpit.app.sink.mailbox.put(CommitBatch(99, (rows[0]._replace(status=Status.DONE),)))
+            tell(news)
+            await pilot.pause()
+            assert cockpit.app.board.row(1).status is Status.DONE
+            cockpit.commit(rows[:1])
+            await cockpit.settle(pilot)
+
+
+async def test_e11_a_write_ahead_log_that_cannot_shrink_is_told(cockpit: Any, synthetic: Any) -> None:
+    async with cockpit.app.run_test(size=(160, 40)) as pilot:
+        cockpit.app.sink.committed(CommitBatch(1, tuple(synthetic.rows()), synthetic.run, wal_bytes=80 << 20))
+        await cockpit.settle(pilot)
+        assert "write-ahead log of 80 MiB: another program keeps the file open for reading" in text_of(cockpit.app)
+        cockpit.app.sink.committed(CommitBatch(2, wal_bytes=4 << 20))
+        await cockpit.settle(pilot)
+        assert "write-ahead log" not in text_of(cockpit.app)
+
+
+async def test_trouble_with_the_file_is_shown_as_long_as_it_lasts(cockpit: Any, synthetic: Any) -> None:
+    async with cockpit.app.run_test(size=(120, 40)) as pilot:
+        cockpit.commit(synthetic.rows(), synthetic.run)
+        cockpit.app.sink.writer_waiting("database is locked")
+        await cockpit.settle(pilot)
+        assert "waiting for the file: database is locked" in text_of(cockpit.app)
+        cockpit.app.sink.writer_waiting(None)
+        await cockpit.settle(pilot)
+        assert "waiting for the file" not in text_of(cockpit.app)
+        cockpit.app.sink.writer_failed(OSError("disk gone"))
+        await cockpit.settle(pilot)
+        assert "nothing more can be saved: disk gone" in text_of(cockpit.app)

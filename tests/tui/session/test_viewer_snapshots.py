@@ -1,0 +1,45 @@
+"""What the live screen looks like over a run of another process: a made-up file, a clock that stands still."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeloom.status import RunStatus
+from pipeloom.store.write.connect import close_writer, open_writer
+from pipeloom.store.write.ledger import Ledger
+from pipeloom.tui.app import PipeloomApp
+from pipeloom.tui.session import follower, remote_run, watcher
+
+
+@pytest.fixture
+def viewer(tmp_path: Path, synthetic: Any, monkeypatch: pytest.MonkeyPatch) -> PipeloomApp:
+    """A viewer of a file that process 812 owns."""
+    for module in (remote_run, follower, watcher):
+        monkeypatch.setattr(module, "other_owner", lambda _path: "pipeloom process 812 on hal")
+    path = tmp_path / "etl.db"
+    connection = open_writer(path)
+    ledger = Ledger(connection)
+    run = ledger.insert_run(synthetic.run)
+    connection.execute("UPDATE pipeline_runs SET pid = 812")
+    rows = [row._replace(id=number, run_id=run.id) for number, row in enumerate(synthetic.rows(12), 1)]
+    ledger.insert_attempts(rows)
+    close_writer(connection)
+    return PipeloomApp(path, clock=lambda: synthetic.clock, monotonic=lambda: 1000.0, read_only=True)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=lambda size: f"{size[0]}x{size[1]}")
+def test_viewer(snap_compare: Any, viewer: PipeloomApp, size: tuple[int, int]) -> None:
+    async def before(pilot: Any) -> None:
+        for _ in range(500):
+            await pilot.pause(0.01)
+            if viewer.board.total() == 12 and viewer.board.run is not None:
+                break
+        assert viewer.board.run is not None
+        assert viewer.board.run.status is RunStatus.RUNNING
+        viewer.fetch()
+        await pilot.pause()
+
+    assert snap_compare(viewer, terminal_size=size, run_before=before)
