@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.options import EngineOptions
-from pipeloom.engine.run.summary import Tally
+from pipeloom.engine.run.summary import RunCounts
 from pipeloom.messages import MsgTaskLog, MsgTaskProgress, TaskDef
 from pipeloom.pipeline import Pipeline
 from pipeloom.status import Status
@@ -41,7 +41,7 @@ def main() -> None:
     tasks = [TaskDef(number, f"gated-{number}", params={"number": number}) for number in range(1, TASKS + 1)]
     options = EngineOptions(store_task_status="no-store" not in sys.argv)
     engine = Engine(FOLDER / "etl.db", Pipeline("gated", tasks, work, workers=2), options)
-    tally = Tally()
+    tally = RunCounts()
     engine.add_sink(tally)
     engine.start()
     pause = threading.Event()

@@ -34,7 +34,7 @@ class Reporter(Sink, Protocol):
     def __exit__(self, *_: object) -> None: ...
 
 
-class Silence:
+class NoDisplay:
     """A reporter that says nothing."""
 
     def __enter__(self) -> Self:
@@ -132,7 +132,7 @@ def reporter_for(engine: Engine, ui: Ui, last: Callable[[], Iterable[Text]] = tu
     from pipeloom.console.progress import ProgressReporter
 
     if ui == "none":
-        return Silence()
+        return NoDisplay()
     console = shared_console()
     if ui == "progress" or (console.is_terminal and not console.is_dumb_terminal):
         return ProgressReporter(console, engine.pipeline.name, last)

@@ -264,15 +264,15 @@ class Life(RuleBasedStateMachine):
         self.check()
 
     @precondition(lambda self: self.model.held)
-    @rule(which=which, verdict=st.sampled_from(["done", "error", "cancelled"]))
-    def finish(self, which: int, verdict: str) -> None:
+    @rule(which=which, resolve_outcome=st.sampled_from(["done", "error", "cancelled"]))
+    def finish(self, which: int, resolve_outcome: str) -> None:
         attempt = self.held(which)
         assert attempt is not None
-        self.puppets.order(attempt.id, "put", MsgTaskFinished(attempt.task, verdict, "", "as it says"))
+        self.puppets.order(attempt.id, "put", MsgTaskFinished(attempt.task, resolve_outcome, "", "as it says"))
         self.puppets.order(attempt.id, "return")
-        if verdict == "done" and attempt.status in OPEN and attempt.stop != "rejected":
+        if resolve_outcome == "done" and attempt.status in OPEN and attempt.stop != "rejected":
             attempt.progress = 1.0
-        self.model.back(attempt, verdict)
+        self.model.back(attempt, resolve_outcome)
         self.check()
 
     @precondition(lambda self: self.model.held)

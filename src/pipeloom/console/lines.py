@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self, TextIO
 
-from pipeloom.engine.run.summary import RunSummary, Tally
+from pipeloom.engine.run.summary import RunCounts, RunSummary
 from pipeloom.engine.writer.sink import CommitBatch
 from pipeloom.status import FINAL
 from pipeloom.store.rows import AttemptRow
@@ -87,19 +87,19 @@ class PlainLines:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._tally = Tally()
+        self._counts = RunCounts()
         self._last = clock()
 
     def __call__(self, batch: CommitBatch) -> Iterator[str]:
         """Yield the lines for a batch."""
-        self._tally.committed(batch)
+        self._counts.committed(batch)
         for row in batch.attempts:
             if row.status in FINAL:
                 yield _plain(row)
         if self._clock() - self._last >= HEARTBEAT_S:
             self._last = self._clock()
-            counts = ", ".join(f"{count:,} {status}" for status, count in self._tally.counts().items())
-            yield f"… {self._tally.settled():,} of {self._tally.total():,} tasks: {counts}"
+            counts = ", ".join(f"{count:,} {status}" for status, count in self._counts.counts().items())
+            yield f"… {self._counts.settled():,} of {self._counts.total():,} tasks: {counts}"
 
 
 def json_lines(batch: CommitBatch) -> Iterator[str]:

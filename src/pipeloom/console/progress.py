@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from pipeloom.engine.run.summary import Tally
+from pipeloom.engine.run.summary import RunCounts
 from pipeloom.engine.writer.sink import CommitBatch
 from pipeloom.status import ACTIVE, Status
 from pipeloom.store.rows import AttemptRow
@@ -27,7 +27,7 @@ class ProgressReporter:
         """Draw bars for a run of the pipeline `name`, and leave `last()` below them when it is over."""
         self._console = console
         self._last = last
-        self._tally = Tally()
+        self._counts = RunCounts()
         self._bars: dict[int, TaskID] = {}
         self._hidden: dict[int, AttemptRow] = {}
         """Running attempts for which the terminal has no line left."""
@@ -57,7 +57,7 @@ class ProgressReporter:
 
     def committed(self, batch: CommitBatch) -> None:
         """Move the bars."""
-        self._tally.committed(batch)
+        self._counts.committed(batch)
         for row in batch.attempts:
             self._hidden.pop(row.id, None)
             if row.status in ACTIVE:
@@ -66,9 +66,9 @@ class ProgressReporter:
                 self._progress.remove_task(bar)
         while self._hidden and self._room():
             self._draw(self._hidden.pop(next(iter(self._hidden))))
-        failed = self._tally.counts().get(Status.ERROR, 0)
+        failed = self._counts.counts().get(Status.ERROR, 0)
         note = f"{failed:,} failed" if failed else ""
-        self._progress.update(self._overall, total=self._tally.total(), completed=self._tally.settled(), note=note)
+        self._progress.update(self._overall, total=self._counts.total(), completed=self._counts.settled(), note=note)
 
     def writer_waiting(self, reason: str | None) -> None:
         """Say why nothing can be saved now, and when it can again."""

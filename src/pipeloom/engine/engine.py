@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Final
 
 from pipeloom.engine.clock import SYSTEM_CLOCK, Clock
-from pipeloom.engine.control.server import ControlDesk
+from pipeloom.engine.control.server import ControlServer
 from pipeloom.engine.executors import check_executor, make_executor
 from pipeloom.engine.options import EngineOptions
-from pipeloom.engine.run.attempts import Book
+from pipeloom.engine.run.attempts import Attempts
 from pipeloom.engine.run.commands import Dispatcher
 from pipeloom.engine.run.resume import Earlier, Resume, earlier_run, first_attempts
-from pipeloom.engine.run.summary import RunSummary, Tally
+from pipeloom.engine.run.summary import RunCounts, RunSummary
 from pipeloom.engine.worker.capture import capture
 from pipeloom.engine.writer.sink import Sink
 from pipeloom.engine.writer.writer import Opened, Writer
@@ -54,10 +54,10 @@ class Engine(Dispatcher):
         _check_worker(pipeline)
         self._choice = self.options.executor_for(pipeline)
         check_executor(self._choice, pipeline)
-        self._tally = Tally()
-        self._sinks.append(self._tally)
+        self._counts = RunCounts()
+        self._sinks.append(self._counts)
         self._owner = OwnerLock(self.db_path)
-        self._desk = ControlDesk(self.db_path, self, clock, partial(self._tell, 0))
+        self._desk = ControlServer(self.db_path, self, clock, partial(self._tell, 0))
         self._closed = threading.Event()
         self._parent_run_id: int | None = None
 
@@ -118,7 +118,7 @@ class Engine(Dispatcher):
             self._owner.release()
             raise
         self.run_id, self._parent_run_id = opened.run.id, opened.run.parent_run_id
-        self._book = Book(opened.next_attempt_id)
+        self._attempts = Attempts(opened.next_attempt_id)
         self._started_s = self._clock.monotonic()
         self._started = True
         capture.start()
@@ -163,7 +163,7 @@ class Engine(Dispatcher):
         grace = self.options.grace_s if grace_s is None else grace_s
         with self._lock:
             self._await_workers(self._clock.monotonic() + grace)
-            for attempt in self._book.in_status(*ACTIVE):
+            for attempt in self._attempts.in_status(*ACTIVE):
                 self._give_up_on(attempt, Status.INTERRUPTED, f"{self._closing}; it did not stop within {grace:g} s")
             self._timers.stop()
             if not self._end_told:
@@ -184,8 +184,8 @@ class Engine(Dispatcher):
             run_id=self.run_id,
             pipeline=self.pipeline.name,
             db_path=self.db_path,
-            counts=self._tally.counts(),
-            failed=self._tally.failed(),
+            counts=self._counts.counts(),
+            failed=self._counts.failed(),
             elapsed_s=elapsed,
             unsaved=self._writer.unsaved,
             late=self._late,

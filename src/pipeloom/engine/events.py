@@ -37,7 +37,7 @@ class CancelAsked:
 
 @dataclass(slots=True)
 class Finish:
-    """The worker's own verdict, checked and in storable form; held back until the worker has really ended."""
+    """The worker's own resolve_outcome, checked and in storable form; held back until the worker has really ended."""
 
     status: Status
     at: str | None

@@ -86,7 +86,7 @@ class Past(NamedTuple):
     """A quarter of them took more."""
 
 
-class Standing(NamedTuple):
+class TaskStanding(NamedTuple):
     """How a task stands after a run: the end of its latest attempt. An attempt that nobody ended was interrupted."""
 
     status: Status

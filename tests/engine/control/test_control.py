@@ -32,7 +32,7 @@ from pipeloom.engine.control.request import (
     read_reply,
     read_request,
 )
-from pipeloom.engine.control.server import ControlDesk
+from pipeloom.engine.control.server import ControlServer
 from pipeloom.errors import ControlError
 from pipeloom.messages import MsgTaskProgress, TaskDef
 from pipeloom.pipeline import Pipeline
@@ -460,7 +460,7 @@ def test_what_is_still_asked_when_the_run_is_closed_is_refused(bench: Any, gate:
     engine.start()
     gate.await_arrival()
     told: list[Any] = []
-    desk = ControlDesk(tmp_path / "other.db", engine, bench.clock, told.append)
+    desk = ControlServer(tmp_path / "other.db", engine, bench.clock, told.append)
     spool.make_spool(tmp_path / "other.db.control")
     put(tmp_path / "other.db.control")
     desk._stopped.set()

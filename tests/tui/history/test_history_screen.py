@@ -19,7 +19,7 @@ from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.attempts.detail import DetailPane
 from pipeloom.tui.history.queries import AttemptsQuery
 from pipeloom.tui.history.screen import HistoryScreen
-from pipeloom.tui.table.paged import KEPT_PAGES, PagedSource, Picture, load_pages
+from pipeloom.tui.table.paged import KEPT_PAGES, PagedSource, Snapshot, load_pages
 
 
 def make(path: Path, count: int) -> Path:
@@ -156,7 +156,7 @@ def test_pages_by_key_and_by_place_are_the_same(tmp_path: Path, text: str, sort:
     with History(make(tmp_path / "etl.db", 3_000)) as history:
         whole = query.page(history, 5_000)
         source = PagedSource(query, lambda: None)
-        source.replace(query, Picture(len(whole), load_pages(query, history, [0], {}, len(whole))))
+        source.replace(query, Snapshot(len(whole), load_pages(query, history, [0], {}, len(whole))))
         for wanted in ([1], [2, 3], [1], [0]):
             source.put(load_pages(query, history, wanted, source.neighbours(wanted), len(whole)))
         source.put(load_pages(query, history, [3], {}, len(whole)))

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeloom.tui.session.refresh_pacing import Pace
+from pipeloom.tui.session.refresh_pacing import RefreshPacing
 from pipeloom.tui.textual_compat.event_loop import PatientSelector, priority_runner
 
 
@@ -46,7 +46,7 @@ def test_the_switch_interval_is_short_while_the_screen_is_there_and_as_before_af
 
 
 def test_what_was_committed_waits_while_keys_are_pressed() -> None:
-    pace = Pace()
+    pace = RefreshPacing()
     pace.began_s = now = 1_000.0
     assert pace.wait_s(now, key_pressed_s=now) == pytest.approx(0.25)
     pace.note_cost(0.04)

@@ -43,7 +43,7 @@ class Commands(Protocol):
     def load(self) -> EngineLoad: ...  # noqa: D102
 
 
-class ControlDesk:
+class ControlServer:
     """Carries each request out once, answers it, and has it recorded. An idle look at the spool costs one `stat`."""
 
     def __init__(self, db_path: Path, engine: Commands, clock: Clock, record: Callable[[Commanded], None]) -> None:

@@ -30,11 +30,11 @@ class NewAttempt:
     status: Status = Status.QUEUED
     due_at: str | None = None
     """For one that is `retrying`: when it may start."""
-    after: Try | None = None
+    after: AttemptState | None = None
     """The attempt of this run that it follows."""
 
 
-class Try:
+class AttemptState:
     """One attempt, as the engine sees it: ahead of the file by what is still in the queue."""
 
     __slots__ = (
@@ -59,7 +59,7 @@ class Try:
         self.task = task
         self.status = status
         self.finish: Finish | None = None
-        """The worker's own verdict: nothing that it publishes afterwards counts."""
+        """The worker's own resolve_outcome: nothing that it publishes afterwards counts."""
         self.stop: Stop | None = None
         self.started: float | None = None
         """Monotonic seconds."""
@@ -81,19 +81,19 @@ class Try:
         return self.finish is not None or self.muted or self.status not in OPEN
 
 
-class Book:
+class Attempts:
     """Every attempt by id, and those that wait for a worker."""
 
     def __init__(self, first_id: int) -> None:
         self._first_id = first_id
-        self._tries: list[Try] = []
-        self._ready: deque[Try] = deque()
+        self._tries: list[AttemptState] = []
+        self._ready: deque[AttemptState] = deque()
         self.unsettled = 0
         """Attempts whose end is not on disk yet."""
 
-    def add(self, new: NewAttempt) -> Try:
+    def add(self, new: NewAttempt) -> AttemptState:
         """Enter a new attempt; a queued one waits for a worker from now on."""
-        attempt = Try(self._first_id + len(self._tries), new.number, new.task, new.status)
+        attempt = AttemptState(self._first_id + len(self._tries), new.number, new.task, new.status)
         self._tries.append(attempt)
         if new.after is not None:
             new.after.followed = True
@@ -102,17 +102,17 @@ class Book:
             self._ready.append(attempt)
         return attempt
 
-    def get(self, attempt_id: int) -> Try | None:
+    def get(self, attempt_id: int) -> AttemptState | None:
         """Return the attempt with this id, if it is one of this run."""
         place = attempt_id - self._first_id
         return self._tries[place] if 0 <= place < len(self._tries) else None
 
-    def make_ready(self, attempt: Try) -> None:
+    def make_ready(self, attempt: AttemptState) -> None:
         """Let a `retrying` attempt wait for a worker like any other."""
         attempt.status = Status.QUEUED
         self._ready.append(attempt)
 
-    def next_ready(self) -> Try | None:
+    def next_ready(self) -> AttemptState | None:
         """Take the attempt that has waited longest; what was cancelled meanwhile is passed over."""
         while self._ready:
             attempt = self._ready.popleft()
@@ -120,7 +120,7 @@ class Book:
                 return attempt
         return None
 
-    def in_status(self, *statuses: Status) -> Iterator[Try]:
+    def in_status(self, *statuses: Status) -> Iterator[AttemptState]:
         """Yield the latest attempts that are in one of `statuses`."""
         return (attempt for attempt in self._tries[:] if not attempt.followed and attempt.status in statuses)
 
@@ -132,7 +132,7 @@ class Book:
         """Return the statuses that the tasks' latest attempts are in."""
         return {attempt.status for attempt in self._tries if not attempt.followed}
 
-    def settle(self, attempt: Try, status: Status) -> bool:
+    def settle(self, attempt: AttemptState, status: Status) -> bool:
         """Note that the end of the attempt is on disk; returns False when it already was."""
         if attempt.settled:
             return False
@@ -142,7 +142,7 @@ class Book:
         return True
 
 
-def refusal(attempt: Try) -> str | None:
+def refusal(attempt: AttemptState) -> str | None:
     """Return why the attempt cannot be followed by a retry now, or None when it can."""
     if attempt.followed:
         return "it has been retried already"

@@ -39,9 +39,9 @@ class Dispatcher(RunState):
         result, running = Answer(), []
         with self._lock:
             if attempt_ids is None:
-                attempt_ids = [attempt.id for attempt in self._book.in_status(*OPEN)]
+                attempt_ids = [attempt.id for attempt in self._attempts.in_status(*OPEN)]
             for attempt_id in attempt_ids:
-                attempt = self._book.get(attempt_id)
+                attempt = self._attempts.get(attempt_id)
                 if attempt is None:
                     result.refuse(attempt_id, "it is not an attempt of this run")
                 elif attempt.status in WAITING:
@@ -65,7 +65,7 @@ class Dispatcher(RunState):
         with self._lock:
             new: list[NewAttempt] = []
             for attempt_id in dict.fromkeys(attempt_ids):
-                attempt = self._book.get(attempt_id)
+                attempt = self._attempts.get(attempt_id)
                 if attempt is None:
                     result.refuse(attempt_id, "it is not an attempt of this run")
                 elif self._closing is not None:
@@ -91,7 +91,7 @@ class Dispatcher(RunState):
         result = Answer()
         with self._lock:
             for attempt_id in attempt_ids:
-                attempt = self._book.get(attempt_id)
+                attempt = self._attempts.get(attempt_id)
                 if attempt is None or attempt.status is not Status.CANCELLING:
                     result.refuse(attempt_id, "only an attempt that was asked to stop can be abandoned")
                     continue
@@ -132,7 +132,7 @@ class Dispatcher(RunState):
                 slots,
                 min(self._busy, max(slots, self._begun)),  # what waits at a cluster is not at work
                 self._leaked,
-                self._book.waiting(),
+                self._attempts.waiting(),
                 len(self._inbox),
                 self._paused,
                 self._inbox.blocked,
@@ -145,7 +145,7 @@ class Dispatcher(RunState):
 
     def task_name(self, attempt_id: int) -> str:
         """Return the name of the attempt's task; empty when there is no such attempt."""
-        attempt = self._book.get(attempt_id)
+        attempt = self._attempts.get(attempt_id)
         return "" if attempt is None else attempt.task.name
 
     # -- what the executor reports ---------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ class Dispatcher(RunState):
     def started(self, attempt_id: int, worker: str) -> None:
         """Note that a worker has taken the attempt."""
         with self._lock:
-            attempt = self._book.get(attempt_id)
+            attempt = self._attempts.get(attempt_id)
             if attempt is None or attempt.status not in ACTIVE:
                 return
             attempt.started = self._clock.monotonic()
@@ -168,7 +168,7 @@ class Dispatcher(RunState):
 
         Without the lock, which is much for each message: what is noted here is for the attempt's own worker to say.
         """
-        attempt = self._book.get(attempt_id)
+        attempt = self._attempts.get(attempt_id)
         if type(msg) is Logged:
             # A worker may still log when it has finished or is being stopped; without room its line is let go.
             if attempt is not None and attempt.status in OPEN:
@@ -184,7 +184,7 @@ class Dispatcher(RunState):
     def ended(self, attempt_id: int, outcome: Outcome) -> None:
         """Settle how the attempt ended and give its slot to the next one."""
         with self._lock:
-            attempt = self._book.get(attempt_id)
+            attempt = self._attempts.get(attempt_id)
             if attempt is None:
                 return
             self._busy -= 1
@@ -218,7 +218,7 @@ class Dispatcher(RunState):
         with self._lock:
             self._gone = reason
             self._interrupt(reason)
-            for attempt in self._book.in_status(*ACTIVE):
+            for attempt in self._attempts.in_status(*ACTIVE):
                 attempt.stop = Stop.INTERRUPT  # whatever else it was asked to stop for
         self._inbox.wake()
 
@@ -228,10 +228,10 @@ class Dispatcher(RunState):
         """Take note of what is on disk; an error that the policy forgives is followed by the next attempt."""
         with self._lock:
             for row in batch.attempts:
-                attempt = self._book.get(row.id) if row.status in FINAL else None
-                if attempt is not None and self._book.settle(attempt, row.status) and row.status is Status.ERROR:
+                attempt = self._attempts.get(row.id) if row.status in FINAL else None
+                if attempt is not None and self._attempts.settle(attempt, row.status) and row.status is Status.ERROR:
                     self._maybe_retry(attempt)
-            if self._book.unsettled == 0:
+            if self._attempts.unsettled == 0:
                 if batch.run is not None and batch.run.finished_at is not None:
                     self._idle = True
                     self._elapsed_s = self._clock.monotonic() - self._started_s
@@ -246,7 +246,7 @@ class Dispatcher(RunState):
         """Stop everything: no result could be kept."""
         with self._lock:
             self.failure = error
-            running = [attempt.id for attempt in self._book.in_status(*ACTIVE)] if self._started else []
+            running = [attempt.id for attempt in self._attempts.in_status(*ACTIVE)] if self._started else []
             self._ended.notify_all()
         if running:
             self._executor.cancel(running)
@@ -254,7 +254,7 @@ class Dispatcher(RunState):
     def _on_rejected(self, attempt_id: int, rejection: Rejection) -> None:
         """Stop the worker whose message its handler could not persist (called by the writer)."""
         with self._lock:
-            attempt = self._book.get(attempt_id)
+            attempt = self._attempts.get(attempt_id)
             if attempt is None:
                 return
             attempt.retryable = error_matches(rejection.error, self._policy.retry_on)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pipeloom.engine.events import Ended, Finish
 from pipeloom.engine.executors.base import Outcome, OutcomeKind
-from pipeloom.engine.run.attempts import Stop, Try
+from pipeloom.engine.run.attempts import AttemptState, Stop
 from pipeloom.status import Status
 
 
-def verdict(
-    attempt: Try, outcome: Outcome, retry_on: tuple[type[BaseException] | str, ...], closing: str | None
+def resolve_outcome(
+    attempt: AttemptState, outcome: Outcome, retry_on: tuple[type[BaseException] | str, ...], closing: str | None
 ) -> tuple[Ended, bool]:
     """Return how the attempt ended (the caller adds the times) and whether that is worth another attempt."""
     end, worth = _judged(attempt, outcome, retry_on, closing)
@@ -18,7 +18,7 @@ def verdict(
 
 
 def _judged(
-    attempt: Try, outcome: Outcome, retry_on: tuple[type[BaseException] | str, ...], closing: str | None
+    attempt: AttemptState, outcome: Outcome, retry_on: tuple[type[BaseException] | str, ...], closing: str | None
 ) -> tuple[Ended, bool]:
     match outcome.kind:
         case OutcomeKind.OK:
@@ -51,7 +51,9 @@ def _as_reported(finish: Finish | None, retry_on: tuple[type[BaseException] | st
     return end, False
 
 
-def _stopped(attempt: Try, retry_on: tuple[type[BaseException] | str, ...], closing: str | None) -> tuple[Ended, bool]:
+def _stopped(
+    attempt: AttemptState, retry_on: tuple[type[BaseException] | str, ...], closing: str | None
+) -> tuple[Ended, bool]:
     match attempt.stop:
         case Stop.TIMEOUT:
             worth = any(entry in (TimeoutError, OSError, Exception, "TimeoutError", "Exception") for entry in retry_on)

@@ -13,7 +13,7 @@ from pipeloom.messages import TaskId, TaskLike
 from pipeloom.status import Status
 from pipeloom.store.file.kind import WRITABLE, inspect
 from pipeloom.store.read.history import History
-from pipeloom.store.rows import RunRow, Standing
+from pipeloom.store.rows import RunRow, TaskStanding
 from pipeloom.times import valid_stamp
 
 NOT_DONE: Final = frozenset({Status.ERROR, Status.CANCELLED, Status.INTERRUPTED})
@@ -37,7 +37,7 @@ class Earlier:
     """An earlier run, and how each of its tasks stands after it and the runs that it continued."""
 
     run: RunRow
-    standings: dict[TaskId, Standing]
+    standings: dict[TaskId, TaskStanding]
 
     def count(self, tasks: Sequence[TaskLike], statuses: frozenset[Status]) -> int:
         """Return how many of `tasks` a `Resume` with `statuses` would run again."""

@@ -18,8 +18,8 @@ from pipeloom.engine.clock import Clock
 from pipeloom.engine.events import CancelAsked, Ended, Requeued, RunChanged, Submitted
 from pipeloom.engine.executors.base import Attempt, Executor, Outcome
 from pipeloom.engine.options import EngineOptions
-from pipeloom.engine.run.attempts import Book, NewAttempt, Stop, Try
-from pipeloom.engine.run.outcomes import verdict
+from pipeloom.engine.run.attempts import Attempts, AttemptState, NewAttempt, Stop
+from pipeloom.engine.run.outcomes import resolve_outcome
 from pipeloom.engine.run.timers import Timers
 from pipeloom.engine.worker.validation import KEPT_TEXT, as_json
 from pipeloom.engine.writer.inbox import Inbox
@@ -64,7 +64,7 @@ class RunState:
         """Notified while closing, when a worker has come back."""
         self._timers = Timers(self._lock, clock, self.broken)
         self._inbox = Inbox()
-        self._book = Book(0)
+        self._attempts = Attempts(0)
         self._executor: Executor
         self._started = False
         self._busy = 0
@@ -117,15 +117,15 @@ class RunState:
             self._elapsed_s = None
             self._tell(0, RunChanged(RunStatus.RUNNING, None, self._workers))
 
-    def _add(self, new: NewAttempt, now: datetime) -> Try:
+    def _add(self, new: NewAttempt, now: datetime) -> AttemptState:
         """Enter an attempt in the book; one that waits for its time is woken up then."""
-        attempt = self._book.add(new)
+        attempt = self._attempts.add(new)
         if new.due_at is not None:
             delay = (datetime.fromisoformat(new.due_at) - now).total_seconds()
             self._timers.add(self._clock.monotonic() + delay, partial(self._retry_due, attempt))
         return attempt
 
-    def _new_row(self, attempt: Try, due_at: str | None, now: str) -> AttemptRow:
+    def _new_row(self, attempt: AttemptState, due_at: str | None, now: str) -> AttemptRow:
         params, _ = as_json(dict(given) if (given := task_params(attempt.task)) else None)
         return AttemptRow(
             attempt.id,
@@ -145,7 +145,7 @@ class RunState:
     def _fill(self) -> None:
         """Hand attempts to the executor while it has free slots."""
         while self._can_run() and self._busy < self._executor.window:
-            attempt = self._book.next_ready()
+            attempt = self._attempts.next_ready()
             if attempt is None:
                 return
             attempt.status = Status.RUNNING
@@ -161,7 +161,7 @@ class RunState:
                 )
             )
 
-    def _ask_to_stop(self, attempt: Try, why: Stop, note: str = "") -> None:
+    def _ask_to_stop(self, attempt: AttemptState, why: Stop, note: str = "") -> None:
         """Mark a running attempt as `cancelling`; the caller then tells the executor, without the lock."""
         if attempt.stop is None:
             attempt.stop = why
@@ -170,30 +170,30 @@ class RunState:
             if self._executor.caps.hard_kill:
                 self._timers.add(self._clock.monotonic() + KILL_AFTER_S, partial(self._kill_stuck, attempt))
 
-    def _kill(self, attempt: Try) -> bool:
+    def _kill(self, attempt: AttemptState) -> bool:
         """End an attempt by force, where the executor can."""
         attempt.killed = self._executor.kill(attempt.id)
         return attempt.killed
 
-    def _end(self, attempt: Try, end: Ended) -> None:
+    def _end(self, attempt: AttemptState, end: Ended) -> None:
         attempt.status = end.status
         self._tell(attempt.id, end)
 
-    def _give_up_on(self, attempt: Try, status: Status, note: str) -> None:
+    def _give_up_on(self, attempt: AttemptState, status: Status, note: str) -> None:
         """End an attempt whose worker has not come back; its slot stays occupied until it does."""
         attempt.abandoned = True
         self._leaked += 1
         duration = None if attempt.started is None else self._clock.monotonic() - attempt.started
         self._end(attempt, Ended(status, self._now(), duration, message=note))
 
-    def _judge(self, attempt: Try, outcome: Outcome) -> Ended:
-        end, attempt.retryable = verdict(attempt, outcome, self._policy.retry_on, self._gone or self._closing)
+    def _judge(self, attempt: AttemptState, outcome: Outcome) -> Ended:
+        end, attempt.retryable = resolve_outcome(attempt, outcome, self._policy.retry_on, self._gone or self._closing)
         duration = None if attempt.started is None else max(0.0, self._clock.monotonic() - attempt.started)
         end.at = attempt.finish.at if attempt.finish is not None and attempt.finish.at else self._now()
         end.duration_s = duration
         return end
 
-    def _maybe_retry(self, attempt: Try) -> None:
+    def _maybe_retry(self, attempt: AttemptState) -> None:
         """Follow an error by the next attempt when the task or the policy grants one."""
         own = getattr(attempt.task, "retries", None)
         granted = own if isinstance(own, int) and not isinstance(own, bool) else self._policy.retries
@@ -204,24 +204,24 @@ class RunState:
         due_at = stamp(self._clock.now() + timedelta(seconds=delay))
         self._enter([NewAttempt(attempt.task, attempt.number + 1, Status.RETRYING, due_at, attempt)])
 
-    def _requeue(self, attempt: Try) -> None:
-        self._book.make_ready(attempt)
+    def _requeue(self, attempt: AttemptState) -> None:
+        self._attempts.make_ready(attempt)
         self._tell(attempt.id, Requeued())
 
     # The three things that timers do: called with the lock held, what they return without it.
 
-    def _retry_due(self, attempt: Try) -> None:
+    def _retry_due(self, attempt: AttemptState) -> None:
         if attempt.status is Status.RETRYING:
             self._requeue(attempt)
             self._fill()
 
-    def _limit_reached(self, attempt: Try, limit: float) -> Callable[[], None] | None:
+    def _limit_reached(self, attempt: AttemptState, limit: float) -> Callable[[], None] | None:
         if attempt.status is not Status.RUNNING:
             return None
         self._ask_to_stop(attempt, Stop.TIMEOUT, f"time limit of {limit:g} s reached")
         return partial(self._stop_running, [attempt.id])
 
-    def _kill_stuck(self, attempt: Try) -> None:
+    def _kill_stuck(self, attempt: AttemptState) -> None:
         if attempt.status is Status.CANCELLING:
             self._kill(attempt)
 
@@ -232,9 +232,9 @@ class RunState:
 
     def _interrupt(self, reason: str) -> list[int]:
         """End what waits, mark what runs, and return the ids of what runs."""
-        for attempt in self._book.in_status(*WAITING):
+        for attempt in self._attempts.in_status(*WAITING):
             self._end(attempt, Ended(Status.INTERRUPTED, self._now(), message=reason))
-        running = list(self._book.in_status(*ACTIVE))
+        running = list(self._attempts.in_status(*ACTIVE))
         for attempt in running:
             self._ask_to_stop(attempt, Stop.INTERRUPT, reason)
         return [attempt.id for attempt in running]
@@ -245,4 +245,4 @@ class RunState:
 
     def _finish_run(self) -> None:
         self._end_told = True
-        self._tell(0, RunChanged(run_status(self._book.ends()), self._now(), self._workers))
+        self._tell(0, RunChanged(run_status(self._attempts.ends()), self._now(), self._workers))

@@ -63,7 +63,7 @@ class RunSummary:
         return Exit.DONE if self.ok else Exit.CANCELLED
 
 
-class Tally:
+class RunCounts:
     """A sink that knows the status of every task's latest attempt. Read it from any thread."""
 
     def __init__(self) -> None:

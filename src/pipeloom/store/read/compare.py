@@ -43,7 +43,7 @@ class Change(StrEnum):
     SAME = "same"
 
 
-class Standing(NamedTuple):
+class TaskOutcome(NamedTuple):
     """A task's latest attempt in one of the runs."""
 
     id: int
@@ -61,8 +61,8 @@ class TaskChange:
     key: Hashable
     name: str
     change: Change
-    was: Standing | None
-    now: Standing | None
+    was: TaskOutcome | None
+    now: TaskOutcome | None
     difference_s: float | None = None
     """By how much longer it took; None unless both attempts are done."""
     noise_s: float | None = None
@@ -133,9 +133,9 @@ SELECT task_id, duration_s FROM task_runs WHERE run_id = ? AND status = 'done' A
 """
 
 
-def _standings(history: History, run_id: int) -> list[Standing]:
+def _standings(history: History, run_id: int) -> list[TaskOutcome]:
     return [
-        Standing(
+        TaskOutcome(
             row, values.task_id(task_id), values.text(name), values.attempt_number(attempt), values.status(status),
             values.number(duration_s),
         )
@@ -163,7 +163,7 @@ def _pasts(history: History, run: RunRow, tasks: int) -> dict[TaskId, array[floa
 
 
 def _change(
-    key: Hashable, was: Standing | None, now: Standing | None, pasts: Mapping[TaskId, Sequence[float]]
+    key: Hashable, was: TaskOutcome | None, now: TaskOutcome | None, pasts: Mapping[TaskId, Sequence[float]]
 ) -> TaskChange:
     known = now or was
     name = "" if known is None else known.name

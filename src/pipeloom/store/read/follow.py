@@ -55,7 +55,7 @@ def has_run(path: Path) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class RunChanges:
     """What one look has found."""
 
     attempts: tuple[AttemptRow, ...] = ()
@@ -95,19 +95,19 @@ class FollowedRun:
         """Whether the run was over at the last look, and its numbers are right."""
         self._by_status = " INDEXED BY task_runs_status" if history.kind is FileKind.OURS else ""
 
-    def look(self) -> Look:
+    def look(self) -> RunChanges:
         """Return what has changed since the last look, as of one moment."""
         with self._moment():
             run = self._changed_run()
             found = self._new()
             if len(found) == CHUNK:
-                return Look(tuple(found), run, is_whole=False)
+                return RunChanges(tuple(found), run, is_whole=False)
             rows = {row.id: row for row in found} | {row.id: row for row in self._moved()}
             is_whole, is_over = self._settle(rows)
             self._is_checked = self._is_checked and run is None and not rows
             is_stale = is_over and not self._is_checked and self._is_wrong()
             self._is_checked = is_over
-            return Look(tuple(rows.values()), run, is_whole, is_stale)
+            return RunChanges(tuple(rows.values()), run, is_whole, is_stale)
 
     @contextmanager
     def _moment(self) -> Iterator[None]:

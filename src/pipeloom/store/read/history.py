@@ -17,7 +17,7 @@ from pipeloom.store.file.kind import READABLE, WRITABLE, FileKind, inspect, open
 from pipeloom.store.read import columns
 from pipeloom.store.read.paging import NEWEST, Key, Pages, Sort, Wanted, key_of
 from pipeloom.store.read.values import TEXT_LIMIT, attempt_number, attempt_row, optional_text, run_row, text
-from pipeloom.store.rows import AttemptRow, LogRow, Past, RunRow, Standing
+from pipeloom.store.rows import AttemptRow, LogRow, Past, RunRow, TaskStanding
 from pipeloom.store.schema import expected_indexes, indexes_of, tables_of
 
 _STEPS_BETWEEN_LOOKS: Final = 2_000
@@ -153,7 +153,7 @@ class History:
         rows = self.rows(sql, [pipeline])
         return run_row(rows[0]) if rows else None
 
-    def standings(self, run_id: int) -> dict[TaskId, Standing]:
+    def standings(self, run_id: int) -> dict[TaskId, TaskStanding]:
         """Return how each task stands after a run: what it did not run itself stands as its parents left it."""
         rows = self.rows(_STANDINGS, [run_id])
         return {task_id: _standing(status, attempt, due_at) for task_id, status, attempt, due_at, _ in rows}
@@ -240,9 +240,9 @@ def _past(durations: list[float]) -> Past:
     return Past(median, low, high)
 
 
-def _standing(status: Any, attempt: Any, due_at: Any) -> Standing:
+def _standing(status: Any, attempt: Any, due_at: Any) -> TaskStanding:
     known = Status(status) if status in FINAL else Status.INTERRUPTED
-    return Standing(known, attempt_number(attempt), optional_text(due_at))
+    return TaskStanding(known, attempt_number(attempt), optional_text(due_at))
 
 
 def _refusal(path: Path, kind: FileKind) -> str:

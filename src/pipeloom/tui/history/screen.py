@@ -245,7 +245,7 @@ class HistoryScreen(Retrying, Looking, QuickFilters):
             self.current.empty_text = nothing
         more = "" if event.exact else "+"
         noun = _NOUNS[self.view] if more or event.total != 1 else _ONE[self.view]
-        self.filter_bar.show_tally(content(f"{fmt.count(event.total)}{more} {noun}", "$muted"))
+        self.filter_bar.show_count(content(f"{fmt.count(event.total)}{more} {noun}", "$muted"))
         self.follow()
 
     @on(FileTable.Failed)

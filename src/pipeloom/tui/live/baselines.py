@@ -14,7 +14,7 @@ from pipeloom.tui.reader import read
 _KEPT: Final = 5_000
 
 
-class Pasts:
+class DurationBaselines:
     """Knows the pasts that it was asked for before, and learns the others when told to."""
 
     def __init__(self, path: Path) -> None:

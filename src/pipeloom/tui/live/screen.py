@@ -17,7 +17,7 @@ from pipeloom.store.rows import AttemptRow, LogRow, RunRow
 from pipeloom.tui.attempts.columns import live_columns
 from pipeloom.tui.attempts.table_screen import SHARED_KEYS, TableScreen
 from pipeloom.tui.bindings import key
-from pipeloom.tui.live.baselines import Pasts
+from pipeloom.tui.live.baselines import DurationBaselines
 from pipeloom.tui.live.header import HeaderSource
 from pipeloom.tui.live.sorting import COLUMNS, Sorting
 from pipeloom.tui.reader import read_logs, read_whole
@@ -67,7 +67,7 @@ class LiveScreen(TableScreen):
         engine = self.app.engine
         tries, grace = (1, _GRACE_S) if engine is None else (engine.tries, engine.options.grace_s)
         yield RunHeader()
-        self._pasts = Pasts(self.app.db_path)
+        self._pasts = DurationBaselines(self.app.db_path)
         columns = live_columns(
             tries, lambda row: self.app.board.silent_s(row, self.app.monotonic()), grace, self._pasts.of
         )
@@ -114,7 +114,7 @@ class LiveScreen(TableScreen):
     def _show_head(self) -> None:
         self._headed_s = self.app.monotonic()
         self._header.state = self._source.state()
-        self._show_tally()
+        self._show_count()
 
     def _keys_come_first(self, done_s: float) -> bool:
         """Return whether keys are being pressed, so that what was last done at `done_s` can wait a little longer."""
@@ -141,10 +141,10 @@ class LiveScreen(TableScreen):
     async def _learn(self, run: RunRow) -> None:
         await self._pasts.learn(run)
 
-    def _show_tally(self) -> None:
+    def _show_count(self) -> None:
         board, marked = self.app.board, len(self.table.marked)
         shown = f"{fmt.count(board.count())} of {fmt.count(board.total())}"
-        self.filter_bar.show_tally(content(shown + (f" · {fmt.count(marked)} marked" if marked else ""), "$muted"))
+        self.filter_bar.show_count(content(shown + (f" · {fmt.count(marked)} marked" if marked else ""), "$muted"))
 
     def _offer(self) -> None:
         """Offer the keys that work on this row; asks Textual only when they are others."""
@@ -161,7 +161,7 @@ class LiveScreen(TableScreen):
 
     @on(VirtualTable.MarksChanged)
     def _count_marks(self) -> None:
-        self._show_tally()
+        self._show_count()
 
     def follow(self) -> None:
         """Show the task under the cursor."""

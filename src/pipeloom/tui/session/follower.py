@@ -14,7 +14,7 @@ from textual.message import Message
 from pipeloom.engine.writer.sink import CommitBatch
 from pipeloom.errors import StoreError
 from pipeloom.store.file.owner import other_owner
-from pipeloom.store.read.follow import CHUNK, FollowedRun, Look, newest_run, running_run
+from pipeloom.store.read.follow import CHUNK, FollowedRun, RunChanges, newest_run, running_run
 from pipeloom.store.read.history import History
 from pipeloom.tui.session.bridge import UiSink
 
@@ -99,7 +99,7 @@ class Follower:
         self._post(RunFollowed(self._sink, run_id))
         return FollowedRun(history, run_id)
 
-    def _put(self, look: Look) -> None:
+    def _put(self, look: RunChanges) -> None:
         if look.attempts or look.run is not None:
             self._seq += 1
             self._sink.committed(CommitBatch(self._seq, look.attempts, look.run, wal_bytes=self._wal_bytes()))

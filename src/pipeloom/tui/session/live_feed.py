@@ -22,7 +22,7 @@ from pipeloom.text import clean
 from pipeloom.tui.live.board import Board
 from pipeloom.tui.live.screen import LiveScreen
 from pipeloom.tui.session.bridge import Committed, Delivery, UiSink, WriterFailed, WriterWaiting
-from pipeloom.tui.session.refresh_pacing import NEXT_KEY_S, Pace
+from pipeloom.tui.session.refresh_pacing import NEXT_KEY_S, RefreshPacing
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.table.virtual_table import VirtualTable
 
@@ -49,7 +49,7 @@ class Showing(App[None]):
         self.board = Board()
         self.sink = UiSink(self.post_message)
         self.commits: Signal[Delivery] = Signal(self, "commits")
-        self.pace = Pace()
+        self.pace = RefreshPacing()
         self._fetching: Timer | None = None
         """Runs until what was committed is fetched, if that is to wait."""
         self.key_pressed_s = float("-inf")

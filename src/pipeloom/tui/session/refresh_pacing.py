@@ -18,7 +18,7 @@ NEXT_KEY_S: Final = 0.2
 """For so long what is due and fits between keys waits for the next one, to be shown right after it."""
 
 
-class Pace:
+class RefreshPacing:
     """Says how long what was committed is to wait. All times are monotonic seconds."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from textual import work
 from pipeloom.errors import StoreError
 from pipeloom.tui.reader import read
 from pipeloom.tui.table.columns import Column, Row
-from pipeloom.tui.table.paged import PagedSource, Picture, Query, load_pages, picture
+from pipeloom.tui.table.paged import PagedSource, Query, Snapshot, load_pages, snapshot
 from pipeloom.tui.table.virtual_table import TableMessage, VirtualTable
 
 _COUNT_BUDGET_S: Final = 0.08
@@ -52,7 +52,7 @@ class FileTable(VirtualTable[Row], Generic[Row]):
         """What stands in the place of the rows once it is known that there are none."""
         self._path = path
         self._generation = 0
-        """Number of the picture that is shown or being read: pages of an older one are dropped."""
+        """Number of the snapshot that is shown or being read: pages of an older one are dropped."""
         self.is_reading = False
         self._load_called = False
 
@@ -62,7 +62,7 @@ class FileTable(VirtualTable[Row], Generic[Row]):
         self._read_anew(query, 0, place)
 
     def reload(self, query: Query[Row] | None = None) -> None:
-        """Read the visible pages again; what is being read for an older picture no longer counts."""
+        """Read the visible pages again; what is being read for an older snapshot no longer counts."""
         self._read_anew(query or self.pages.query, self.pages.count(), None)
 
     def _read_anew(self, query: Query[Row], before: int, place: int | None) -> None:
@@ -77,7 +77,7 @@ class FileTable(VirtualTable[Row], Generic[Row]):
         numbers = range(max(0, start // query.size - 1), stop // query.size + 2)
         budget_s = None if place else _COUNT_BUDGET_S  # a place is found only among rows that are counted
         try:
-            seen: Picture[Row] = await read(self._path, lambda file: picture(query, file, numbers, before, budget_s))
+            seen: Snapshot[Row] = await read(self._path, lambda file: snapshot(query, file, numbers, before, budget_s))
             if generation != self._generation:
                 return
             self._take(query, seen)
@@ -91,7 +91,7 @@ class FileTable(VirtualTable[Row], Generic[Row]):
         except (StoreError, InterruptedError) as error:
             self._fail(error)
 
-    def _take(self, query: Query[Row], seen: Picture[Row]) -> None:
+    def _take(self, query: Query[Row], seen: Snapshot[Row]) -> None:
         self.is_reading = False
         self.pages.replace(query, seen)
         self._tell(seen.total, exact=seen.exact)

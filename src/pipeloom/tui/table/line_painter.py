@@ -24,7 +24,7 @@ KEPT_LINES: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class LineState:
     """What a line shows besides its row."""
 
     cursor: bool = False
@@ -52,7 +52,7 @@ class LinePainter(Generic[Row]):
         """Cells that are seen of a line."""
         self._paint = paint
         self._ascii_only = ascii_only
-        self._kept: LRUCache[Hashable, tuple[Row, Look, Strip]] = LRUCache(KEPT_LINES)
+        self._kept: LRUCache[Hashable, tuple[Row, LineState, Strip]] = LRUCache(KEPT_LINES)
         self._now = 0.0
         self._contexts: list[RenderContext] = []
 
@@ -61,7 +61,7 @@ class LinePainter(Generic[Row]):
         cells = (self._label(slot.column, slot.width, sorted_by) for slot in self.layout.slots)
         return self._strip([Segment(" " * GUTTER)], cells, self._paint.full("table--header"))
 
-    def line(self, row: Row | None, look: Look | None, key: Hashable | None, now: float, left: int) -> Strip:
+    def line(self, row: Row | None, look: LineState | None, key: Hashable | None, now: float, left: int) -> Strip:
         """Return the line of a row from cell `left` on; drawn anew only when row or look are others than last time."""
         if look is None:
             return Strip.blank(self.width, self._paint.base)
@@ -73,7 +73,7 @@ class LinePainter(Generic[Row]):
             self._kept[key] = kept
         return kept[2].crop_extend(left, left + self.width, self._line_style(look))
 
-    def _placeholder(self, look: Look) -> Strip:
+    def _placeholder(self, look: LineState) -> Strip:
         """Return the line of a row that is not loaded yet."""
         dots = "..." if self._ascii_only else "···"
         style = self._paint.partial("table--placeholder")
@@ -87,10 +87,10 @@ class LinePainter(Generic[Row]):
         text.pad_left(max(0, (width - text.cell_len) // 2))
         return Strip(Segment.apply_style(text.render(self._paint.console), self._paint.base))
 
-    def _line_style(self, look: Look) -> Style:
+    def _line_style(self, look: LineState) -> Style:
         return self._paint.full("table--cursor") if look.cursor else self._paint.base
 
-    def _gutter(self, look: Look) -> list[Segment]:
+    def _gutter(self, look: LineState) -> list[Segment]:
         bar, mark = (">", "*") if self._ascii_only else (CURSOR_BAR, MARK)
         return [
             Segment(bar if look.cursor else " ", self._paint.partial("table--bar")),

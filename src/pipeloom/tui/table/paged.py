@@ -43,7 +43,7 @@ class Query(Protocol[R]):
 
 
 @dataclass(frozen=True, slots=True)
-class Picture(Generic[R]):
+class Snapshot(Generic[R]):
     """What was read of a file at one moment."""
 
     total: int
@@ -102,13 +102,13 @@ class PagedSource(Generic[Row]):
         while len(self._pages) > KEPT_PAGES:
             self._pages.popitem(last=False)
 
-    def replace(self, query: Query[Row], picture: Picture[Row]) -> None:
-        """Take over a new picture of the file at once, so that the table can find its row again in it."""
+    def replace(self, query: Query[Row], snapshot: Snapshot[Row]) -> None:
+        """Take over a new snapshot of the file at once, so that the table can find its row again in it."""
         self.query = query
-        self._total = picture.total
+        self._total = snapshot.total
         self._pages.clear()
         self._missing.clear()
-        self.put(picture.pages)
+        self.put(snapshot.pages)
 
     def recount(self, total: int) -> None:
         """Take over the number of rows, once it is known."""
@@ -151,9 +151,9 @@ def load_pages(
     return pages
 
 
-def picture(
+def snapshot(
     query: Query[R], history: History, numbers: Iterable[int], before: int, budget_s: float | None
-) -> Picture[R]:
+) -> Snapshot[R]:
     """Return the pages `numbers` of a list that had `before` rows; one that takes long to count is left uncounted."""
     try:
         total, exact = query.total(history, budget_s), True
@@ -163,4 +163,4 @@ def picture(
     pages: dict[int, list[Any]] = load_pages(query, history, [n for n in wanted if n * query.size <= total], {}, total)
     if not exact:
         total = max(total, max((number * query.size + len(page) for number, page in pages.items()), default=0))
-    return Picture(total, pages, exact)
+    return Snapshot(total, pages, exact)

@@ -13,7 +13,7 @@ from textual.strip import Strip
 
 from pipeloom.tui.style.glyphs import STATUS_CLASSES
 from pipeloom.tui.table.columns import Column, Row, RowSource, fit
-from pipeloom.tui.table.line_painter import LinePainter, Look, Paint
+from pipeloom.tui.table.line_painter import LinePainter, LineState, Paint
 
 HEADER_LINES = 1
 
@@ -74,7 +74,7 @@ class RowView(ScrollView, Generic[Row]):
         self._cursor_index = 0
         self._cursor_key: Hashable | None = None
         self._fetched: tuple[int, Sequence[Row | None]] = 0, ()
-        self._painted: dict[int, tuple[int, Row | None, Look | None]] = {}
+        self._painted: dict[int, tuple[int, Row | None, LineState | None]] = {}
         """What each line of the screen shows: a place, its row (None: not loaded), its look (None: below all)."""
         self._painter: LinePainter[Row] | None = None
         self.set_reactive(RowView.ascii_only, ascii_only)
@@ -135,14 +135,14 @@ class RowView(ScrollView, Generic[Row]):
         self._painted[y] = index, row, look
         return painter.line(row, look, None if row is None else self._source.key(row), self._now, left)
 
-    def _look(self, index: int, row: Row | None) -> Look | None:
+    def _look(self, index: int, row: Row | None) -> LineState | None:
         """Return how the row at `index` looks now; None below the last."""
         if index >= self._count:
             return None
         if row is None:
-            return Look(index == self._cursor_index)
+            return LineState(index == self._cursor_index)
         second = int(self._now) if self._is_live(row) else 0
-        return Look(index == self._cursor_index, self._source.key(row) in self.marked, second)
+        return LineState(index == self._cursor_index, self._source.key(row) in self.marked, second)
 
     def notify_style_update(self) -> None:
         """Forget strips that were drawn in the old styles."""

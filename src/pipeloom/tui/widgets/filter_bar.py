@@ -107,7 +107,7 @@ class FilterBar(Horizontal):
         """Begin with `text`."""
         super().__init__(classes="filter-line", **kwargs)
         self._text = text
-        self._tally = Content("")
+        self._counts = Content("")
 
     def compose(self) -> ComposeResult:
         """Put sign, field and note on one line."""
@@ -145,13 +145,13 @@ class FilterBar(Horizontal):
         """Filter by `text` alone; if that is what holds already, by nothing."""
         self._input.value = "" if self._input.value == text else text
 
-    def show_tally(self, tally: Content) -> None:
+    def show_count(self, count: Content) -> None:
         """Say how much passes."""
-        if tally != self._tally:
+        if count != self._counts:
             # A layout is of the whole screen: too much for each number that comes in.
-            fits = tally.cell_length == self._note.content_size.width
-            self._tally = tally
-            self._note.update(tally, layout=not fits)
+            fits = count.cell_length == self._note.content_size.width
+            self._counts = count
+            self._note.update(count, layout=not fits)
 
     @on(_Field.Restricted)
     def _refuse(self) -> None:
@@ -165,7 +165,7 @@ class FilterBar(Horizontal):
         except FilterError as error:
             self._note.update(content(f"column {error.column + 1}: {error}", "$status-error"))
             return
-        self._note.update(self._tally)
+        self._note.update(self._counts)
         self.post_message(self.Changed(self, where))
 
     def action_clear(self) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 from rich.text import Text
 
 from pipeloom.status import Status
-from pipeloom.store.read.compare import Change, Standing, TaskChange
+from pipeloom.store.read.compare import Change, TaskChange, TaskOutcome
 from pipeloom.text import clean
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.glyphs import badge
@@ -70,7 +70,7 @@ def _name(task: TaskChange, ctx: RenderContext) -> Text:
     return cell(clip_middle(clean(task.name), ctx.width) or "(empty)", style)
 
 
-def _status_of(side: Callable[[TaskChange], Standing | None]) -> Callable[[TaskChange, RenderContext], Text]:
+def _status_of(side: Callable[[TaskChange], TaskOutcome | None]) -> Callable[[TaskChange, RenderContext], Text]:
     def draw(task: TaskChange, ctx: RenderContext) -> Text:
         standing = side(task)
         if standing is None:
@@ -81,7 +81,7 @@ def _status_of(side: Callable[[TaskChange], Standing | None]) -> Callable[[TaskC
     return draw
 
 
-def _time_of(side: Callable[[TaskChange], Standing | None]) -> Callable[[TaskChange, RenderContext], Text]:
+def _time_of(side: Callable[[TaskChange], TaskOutcome | None]) -> Callable[[TaskChange, RenderContext], Text]:
     def draw(task: TaskChange, ctx: RenderContext) -> Text:
         standing = side(task)
         plain = standing is not None and standing.status is Status.DONE and task.change is not Change.SAME
