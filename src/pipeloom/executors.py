@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-from pipeloom.engine.executors.base import (
-    Attempt,
-    Capabilities,
-    Executor,
-    Outcome,
-    OutcomeKind,
-    Reports,
-    WorkerInfo,
-)
+from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
+from pipeloom.engine.executors.base import Capabilities, Executor, Reports, WorkerInfo
 from pipeloom.engine.worker.channel import WorkerChannel
 from pipeloom.engine.worker.runner import run_worker
 

@@ -16,9 +16,9 @@ from typing import Any
 
 from distributed import Client, LocalCluster
 
+from pipeloom.engine.attempt import Attempt, Outcome
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.executors import ExecutorName, make_executor
-from pipeloom.engine.executors.base import Attempt, Outcome
 from pipeloom.engine.options import EngineOptions
 from pipeloom.messages import MsgTaskProgress, TaskDef
 from pipeloom.pipeline import Pipeline

@@ -11,13 +11,20 @@ from typing import Any
 
 import pytest
 
+from pipeloom.engine.commands import CommandResult
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.options import EngineOptions
+from pipeloom.engine.refusal_text import refusal_text
 from pipeloom.engine.writer.sink import CommitBatch
 from pipeloom.messages import TaskDef
 from pipeloom.pipeline import Pipeline
 
 PATIENCE_S = 20.0
+
+
+def refusals(result: CommandResult) -> dict[int, str]:
+    """What a command refused, in words."""
+    return {attempt_id: refusal_text(refusal) for attempt_id, refusal in result.refused.items()}
 
 
 class Gate:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from pipeloom.engine.refusal_text import refusal_text
 from pipeloom.errors import PipeloomError
 from pipeloom.messages import MsgTaskProgress, TaskDef
 from pipeloom.pipeline import Pipeline
@@ -33,7 +34,7 @@ def test_c7_ten_thousand_races_of_cancel_and_end_have_one_end_each(bench: Any) -
         while not over.is_set():
             low = chance.randrange(1, 10_000)
             result = engine.cancel(range(low, min(low + 20, 10_001)))
-            refusals.extend(result.refused.values())
+            refusals.extend(map(refusal_text, result.refused.values()))
 
     threads = [threading.Thread(target=interfere, args=(seed,)) for seed in range(3)]
     engine.start()

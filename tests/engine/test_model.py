@@ -221,7 +221,7 @@ class Life(RuleBasedStateMachine):
             rows("SELECT id, run_id, task_id, attempt, status, progress FROM task_runs ORDER BY id"),
             rows("SELECT number FROM loaded ORDER BY rowid"),
             rows("SELECT id, status FROM pipeline_runs ORDER BY id"),
-            (load.busy, load.leaked, load.paused),
+            (load.busy, load.lost, load.paused),
         )
 
     def pick(self, which: int, *statuses: str) -> Attempt | None:

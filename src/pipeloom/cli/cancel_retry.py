@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +31,7 @@ from pipeloom.cli.common import (
 from pipeloom.engine.commands import CommandResult
 from pipeloom.engine.control.client import ControlClient
 from pipeloom.engine.engine import Engine
+from pipeloom.engine.refusal_text import refusal_text
 from pipeloom.engine.run.resume import Resume
 from pipeloom.errors import UsageError
 from pipeloom.filters import Filter, FilterError, parse
@@ -190,7 +192,7 @@ def _ask(db: Path, chosen: Chosen, *, json: bool) -> None:
     ids = [task.id for task in chosen.tasks]
     result = client.cancel(ids) if chosen.command == "cancel" else client.retry(ids)
     if json:
-        refused = [{"id": one, "reason": why} for one, why in result.refused.items()]
+        refused = [{"id": one, "reason": refusal_text(refusal)} for one, refusal in result.refused.items()]
         _write([chosen.told(accepted=result.accepted, refused=refused)])
     else:
         _write(_lines(chosen, result))
@@ -200,9 +202,7 @@ def _ask(db: Path, chosen: Chosen, *, json: bool) -> None:
 def _lines(chosen: Chosen, result: CommandResult) -> list[str]:
     done = "cancelled or asked to stop" if chosen.command == "cancel" else "queued again"
     lines = [f"run {chosen.run_id}: {len(result.accepted):,} {done}"]
-    reasons: dict[str, int] = {}
-    for why in result.refused.values():
-        reasons[why] = reasons.get(why, 0) + 1
+    reasons = Counter(map(refusal_text, result.refused.values()))
     return lines + [f"{count:,} refused: {clean(why, 200)}" for why, count in reasons.items()]
 
 

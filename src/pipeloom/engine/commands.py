@@ -1,42 +1,55 @@
-"""What the engine's commands answer."""
+"""Commands: who can be asked, and what they answer. An answer is a value; its English is in `refusal_text`."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from enum import StrEnum
+from typing import Protocol
 
-ENDED_ALREADY: Final = "it has ended already: "
-"""What the refusal of an attempt that has ended begins with; its status follows."""
+from pipeloom.status import Status
+
+
+class RefusalReason(StrEnum):
+    """Why a command left an attempt alone."""
+
+    NOT_FOUND = "not_found"
+    """The run has no such attempt."""
+    ENDED = "ended"
+    """It has ended; `Refusal.status` says how."""
+    NOT_ENDED = "not_ended"
+    """It runs, or its end is not on disk yet."""
+    QUEUED = "queued"
+    """It waits for a worker already."""
+    RETRIED = "retried"
+    """A later attempt of its task exists."""
+    NOT_CANCELLING = "not_cancelling"
+    """Nobody asked it to stop, so it cannot be abandoned."""
+    CLOSING = "closing"
+    """The run is being closed."""
+    EXECUTOR_LOST = "executor_lost"
+    """Nothing can run any more; `Refusal.detail` says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a command left one attempt alone."""
+
+    reason: RefusalReason
+    status: Status | None = None
+    """How the attempt has ended, for `ENDED`."""
+    detail: str = ""
+    """A sentence of the executor, for `EXECUTOR_LOST`."""
 
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """What became of a command: the attempts it took hold of, and why it refused the others."""
+    """What became of a command: the attempts that it changed, and why it refused the others."""
 
     accepted: tuple[int, ...] = ()
     """Attempt ids. For a retry these are the ids of the new attempts."""
-    refused: dict[int, str] = field(default_factory=dict)
-    """Attempt id to the reason, as a sentence for the user."""
-
-
-class Answer:
-    """A `CommandResult` in the making."""
-
-    def __init__(self) -> None:
-        self._accepted: list[int] = []
-        self._refused: dict[int, str] = {}
-
-    def accept(self, *attempt_ids: int) -> None:
-        """Note attempts that the command took hold of."""
-        self._accepted.extend(attempt_ids)
-
-    def refuse(self, attempt_id: int, why: str) -> None:
-        """Note an attempt that it did not."""
-        self._refused[attempt_id] = why
-
-    def frozen(self) -> CommandResult:
-        """Return the answer."""
-        return CommandResult(tuple(self._accepted), self._refused)
+    refused: dict[int, Refusal] = field(default_factory=dict)
+    """By attempt id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +57,10 @@ class EngineLoad:
     """How busy the engine is, now."""
 
     workers: int
-    """Workers that there are."""
+    """Workers that exist."""
     busy: int
     """Workers that hold a task; above `workers` after the number was lowered."""
-    leaked: int
+    lost: int
     """Workers lost to tasks that were abandoned."""
     waiting: int
     """Attempts that are ready to be dispatched."""
@@ -57,4 +70,33 @@ class EngineLoad:
     blocked: int = 0
     """Workers that wait for the writer."""
     wanted: int = 0
-    """Workers asked for; a cluster may have more of them soon."""
+    """Workers asked for; a cluster may have that many soon."""
+
+
+class Commands(Protocol):
+    """What can be asked of a run: of the engine in this process, or of one in another process."""
+
+    @property
+    def run_id(self) -> int:
+        """Id of the run in the file."""
+
+    def cancel(self, attempt_ids: Iterable[int]) -> CommandResult:
+        """Cancel attempts: those that wait end at once, those that run are asked to stop."""
+
+    def retry(self, attempt_ids: Iterable[int]) -> CommandResult:
+        """Follow ended attempts by new ones; one that waits for its due time starts now."""
+
+    def abandon(self, attempt_ids: Iterable[int]) -> CommandResult:
+        """Give up on attempts whose workers do not stop."""
+
+    def pause(self) -> None:
+        """Stop dispatching; running attempts go on."""
+
+    def resume(self) -> None:
+        """Dispatch again."""
+
+    def set_workers(self, workers: int) -> int:
+        """Change the number of workers and return it."""
+
+    def load(self) -> EngineLoad:
+        """Return how busy the engine is."""

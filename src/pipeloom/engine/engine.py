@@ -7,22 +7,27 @@ import os
 import random as _random
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from pipeloom.engine.clock import SYSTEM_CLOCK, Clock
+from pipeloom.engine.commands import CommandResult, EngineLoad
 from pipeloom.engine.control.server import ControlServer
 from pipeloom.engine.executors import check_executor, make_executor
+from pipeloom.engine.executors.base import Executor, WorkerInfo
 from pipeloom.engine.options import EngineOptions
-from pipeloom.engine.run.attempts import Attempts
-from pipeloom.engine.run.commands import Dispatcher
-from pipeloom.engine.run.resume import Earlier, Resume, earlier_run, first_attempts
+from pipeloom.engine.run.commands import RunCommands
+from pipeloom.engine.run.commit_events import CommitEvents
+from pipeloom.engine.run.executor_events import ExecutorEvents
+from pipeloom.engine.run.resume import Earlier, Resume, earlier_run, first_starts
+from pipeloom.engine.run.run import Run
 from pipeloom.engine.run.summary import RunCounts, RunSummary
 from pipeloom.engine.worker.capture import capture
 from pipeloom.engine.writer.sink import Sink
-from pipeloom.engine.writer.writer import Opened, Writer
+from pipeloom.engine.writer.writer import Writer
 from pipeloom.errors import UsageError
 from pipeloom.messages import TaskLike
 from pipeloom.pipeline import Pipeline, checked_tasks
@@ -36,8 +41,21 @@ _SIGNAL_LATENCY_S: Final = 0.5
 _PROCESS_STARTED_AT: Final = stamp(SYSTEM_CLOCK.now())
 
 
-class Engine(Dispatcher):
-    """One run of one pipeline. Commands are thread-safe, idempotent, and answer what happened."""
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What a started engine has."""
+
+    row: RunRow
+    """The run as it was opened."""
+    run: Run
+    commands: RunCommands
+    executor: Executor
+    writer: Writer
+    control: ControlServer
+
+
+class Engine:
+    """One run of one pipeline. Commands are thread-safe and idempotent, and answer what happened."""
 
     def __init__(
         self,
@@ -48,55 +66,36 @@ class Engine(Dispatcher):
         clock: Clock = SYSTEM_CLOCK,
         random: Callable[[], float] = _random.random,
     ) -> None:
-        super().__init__(pipeline, options or EngineOptions(), clock, random)
         self.db_path = Path(db_path).absolute()
-        self._tasks = checked_tasks(pipeline.tasks)
+        self.pipeline = pipeline
+        self.options = options or EngineOptions()
+        self.tasks: Sequence[TaskLike] = checked_tasks(pipeline.tasks)
         _check_worker(pipeline)
         self._choice = self.options.executor_for(pipeline)
         check_executor(self._choice, pipeline)
-        self._counts = RunCounts()
-        self._sinks.append(self._counts)
+        self._clock = clock
+        self._random = random
         self._owner = OwnerLock(self.db_path)
-        self._desk = ControlServer(self.db_path, self, clock, partial(self._tell, 0))
+        self._counts = RunCounts()
+        self._sinks: list[Sink] = []
+        self._started: _Parts | None = None
         self._closed = threading.Event()
-        self._parent_run_id: int | None = None
+
+    # -- before the start ----------------------------------------------------------------------------------------------
 
     def add_sink(self, sink: Sink) -> None:
         """Tell `sink` of every commit; before `start`."""
         self._sinks.append(sink)
 
-    @property
-    def tasks(self) -> Sequence[TaskLike]:
-        """The pipeline's tasks."""
-        return self._tasks
-
-    @property
-    def is_started(self) -> bool:
-        """Whether `start` has succeeded: only then are there commands, a load and a summary."""
-        return self._started
-
-    @property
-    def is_running(self) -> bool:
-        """Whether it has been started and tasks have not all ended."""
-        return self._started and not self._idle and not self._closed.is_set()
-
-    @property
-    def tries(self) -> int:
-        """Attempts that the policy grants a task."""
-        return self._policy.retries + 1
-
-    @property
-    def can_kill(self) -> bool:
-        """Whether an attempt that is abandoned is ended by force."""
-        return self._started and self._executor.caps.hard_kill
-
     def earlier(self) -> Earlier | None:
-        """Return the pipeline's last run in the file, if there is one."""
+        """Return the pipeline's last run in the file, if it has one."""
         return earlier_run(self.db_path, self.pipeline.name)
 
     def check(self) -> None:
         """Raise what `start` would raise about the file, as far as looking can tell; changes nothing."""
         check_writable(self.db_path, store=self.options.store_task_status)
+
+    # -- from start to close -------------------------------------------------------------------------------------------
 
     def start(self, resume: Resume | None = None) -> RunRow:
         """Take the file, enter the tasks and start working; raises `PipeloomError`, and then nothing was started.
@@ -108,134 +107,221 @@ class Engine(Dispatcher):
         try:
             resume = resume or self.options.resume
             earlier = None if resume is None else earlier_run(self.db_path, self.pipeline.name, resume.run_id)
-            self._start_executor()
-            try:
-                opened = self._open(None if earlier is None else earlier.run.id)
-            except BaseException:
-                self._executor.shutdown(0.0)
-                raise
+            parts, first_attempt_id = self._start_parts(None if earlier is None else earlier.run.id)
         except BaseException:
             self._owner.release()
             raise
-        self.run_id, self._parent_run_id = opened.run.id, opened.run.parent_run_id
-        self._attempts = Attempts(opened.next_attempt_id)
-        self._started_s = self._clock.monotonic()
-        self._started = True
+        self._started = parts
         capture.start()
-        new = first_attempts(self._tasks, earlier, resume, self._clock.now())
-        with self._lock:
-            self._timers.start()
-            if not self._enter(new):
-                self._finish_run()
-            self._fill()
-        self._desk.start()
-        return opened.run
+        starts = first_starts(self.tasks, earlier, resume, self._clock.now())
+        parts.run.begin(parts.row.id, first_attempt_id, starts)
+        parts.control.start()
+        return parts.row
 
-    def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until every task has ended and that is on disk (or can never be); False when the time is up first."""
+    def _start_parts(self, parent_run_id: int | None) -> tuple[_Parts, int]:
+        """Start the executor, then the writer: a cluster may be out of reach, and then the file stays as it was."""
+        options, sinks = self.options, list[Sink]()
+        executor = make_executor(self._choice, options.limit_for(self.pipeline), options.address_for(self.pipeline))
+        run = Run(self.pipeline, options, executor, clock=self._clock, random=self._random, sinks=sinks)
+        commits = CommitEvents(run)
+        sinks += [self._counts, commits, *self._sinks]
+        executor.start(ExecutorEvents(run))
+        try:
+            if run.follows_cluster or not isinstance(self._choice, str):
+                run.workers = executor.slots or run.workers
+            writer = self._writer(run, commits, sinks)
+            opened = writer.start(self._run_row(run, parent_run_id))
+        except BaseException:
+            executor.shutdown(0.0)
+            raise
+        commands = RunCommands(run)
+        control = ControlServer(self.db_path, commands, self._clock, partial(run.tell, 0))
+        return _Parts(opened.run, run, commands, executor, writer, control), opened.next_attempt_id
 
-        def over() -> bool:
-            return self._idle or self.failure is not None or self._closed.is_set()
-
-        with self._lock:
-            if timeout_s is not None:
-                return self._ended.wait_for(over, timeout_s)
-            # A signal that arrives just before the thread falls asleep is only seen when it wakes up again.
-            while not self._ended.wait_for(over, _SIGNAL_LATENCY_S):
-                continue
-            return True
-
-    def close(self, grace_s: float | None = None, *, reason: str = "the program was closed") -> None:
-        """Stop: what waits and what does not stop within the grace becomes `interrupted`; then save and let go.
-
-        The order is: ask to stop, end the executor, take no more requests, last commit, close the file, give up the
-        ownership. Does nothing when the engine was never started.
-        """
-        if not self._started:
-            return
-        with self._lock:
-            first, self._closing = self._closing is None, self._closing or reason
-            running = self._interrupt(self._closing) if first else []
-        if not first:
-            self._closed.wait()
-            return
-        self._stop_running(running)
-        grace = self.options.grace_s if grace_s is None else grace_s
-        with self._lock:
-            self._await_workers(self._clock.monotonic() + grace)
-            for attempt in self._attempts.in_status(*ACTIVE):
-                self._give_up_on(attempt, Status.INTERRUPTED, f"{self._closing}; it did not stop within {grace:g} s")
-            self._timers.stop()
-            if not self._end_told:
-                self._finish_run()
-        self._executor.shutdown(0.5 if not self._leaked else 0.0)
-        self._desk.stop()
-        self._writer.stop(patience_s=max(grace, 2.0))
-        self._owner.release()
-        capture.stop()
-        self._closed.set()
-        with self._lock:
-            self._ended.notify_all()
-
-    def summary(self) -> RunSummary:
-        """Return how the run stands, by what is on disk."""
-        elapsed = self._elapsed_s if self._elapsed_s is not None else self._clock.monotonic() - self._started_s
-        return RunSummary(
-            run_id=self.run_id,
-            pipeline=self.pipeline.name,
-            db_path=self.db_path,
-            counts=self._counts.counts(),
-            failed=self._counts.failed(),
-            elapsed_s=elapsed,
-            unsaved=self._writer.unsaved,
-            late=self._late,
-            stored=self.options.store_task_status,
-            parent_run_id=self._parent_run_id,
-            trouble=self._gone,
-        )
-
-    def _start_executor(self) -> None:
-        """Start it before the file is changed: a cluster may be out of reach."""
+    def _writer(self, run: Run, commits: CommitEvents, sinks: Sequence[Sink]) -> Writer:
         options = self.options
-        self._executor = make_executor(
-            self._choice, options.limit_for(self.pipeline), options.address_for(self.pipeline)
-        )
-        self._executor.start(self)
-        if self._follows or not isinstance(self._choice, str):
-            self._workers = self._executor.slots or self._workers
-
-    def _open(self, parent_run_id: int | None) -> Opened:
-        options = self.options
-        self._writer = Writer(
+        return Writer(
             self.db_path,
             lambda: open_writer(
                 self.db_path, wal=options.wal, durability=options.durability, store=options.store_task_status
             ),
-            self._inbox,
+            run.inbox,
             self._clock,
             handlers=self.pipeline.handlers,
             schemas=self.pipeline.schemas,
-            sinks=self._sinks,
-            on_rejected=self._on_rejected,
+            sinks=sinks,
+            on_rejected=commits.rejected,
             keep_lock=self._owner.keep,
         )
+
+    def _run_row(self, run: Run, parent_run_id: int | None) -> RunRow:
         now = stamp(self._clock.now())
-        return self._writer.start(
-            RunRow(
-                id=0,
-                pipeline=self.pipeline.name,
-                status=RunStatus.RUNNING,
-                started_at=now,
-                source=options.source,
-                workers=self._workers,
-                executor=self._executor.name,
-                parent_run_id=parent_run_id,
-                host=socket.gethostname(),
-                pid=os.getpid(),
-                process_started_at=_PROCESS_STARTED_AT,
-                heartbeat_at=now,
-            )
+        return RunRow(
+            id=0,
+            pipeline=self.pipeline.name,
+            status=RunStatus.RUNNING,
+            started_at=now,
+            source=self.options.source,
+            workers=run.workers,
+            executor=run.executor.name,
+            parent_run_id=parent_run_id,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            process_started_at=_PROCESS_STARTED_AT,
+            heartbeat_at=now,
         )
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until every task has ended and that is on disk (or can never be); False when the time is up first."""
+        run = self._parts.run
+
+        def over() -> bool:
+            return run.idle or run.failure is not None or self._closed.is_set()
+
+        with run.lock:
+            if timeout_s is not None:
+                return run.ended.wait_for(over, timeout_s)
+            # A signal that arrives just before the thread falls asleep is only seen when it wakes up again.
+            while not run.ended.wait_for(over, _SIGNAL_LATENCY_S):
+                continue
+            return True
+
+    def close(self, grace_s: float | None = None, *, reason: str = "the program was closed") -> None:
+        """Stop: attempts that wait, or do not stop within the grace, become `interrupted`; then save and let go.
+
+        The order is: ask to stop, end the executor, take no more requests, last commit, close the file, give up the
+        ownership. Does nothing when the engine was never started.
+        """
+        parts = self._started
+        if parts is None:
+            return
+        run = parts.run
+        with run.lock:
+            first, run.closing = run.closing is None, run.closing or reason
+            running = run.interrupt(run.closing) if first else []
+        if not first:
+            self._closed.wait()
+            return
+        run.stop_running(running)
+        grace = self.options.grace_s if grace_s is None else grace_s
+        with run.lock:
+            run.await_workers(grace)
+            for attempt in run.attempts.in_status(*ACTIVE):
+                run.give_up_on(attempt, Status.INTERRUPTED, f"{run.closing}; it did not stop within {grace:g} s")
+            run.timers.stop()
+            if not run.end_told:
+                run.finish()
+        parts.executor.shutdown(0.5 if not run.lost_workers else 0.0)
+        parts.control.stop()
+        parts.writer.stop(patience_s=max(grace, 2.0))
+        self._owner.release()
+        capture.stop()
+        self._closed.set()
+        with run.lock:
+            run.ended.notify_all()
+
+    def summary(self) -> RunSummary:
+        """Return how the run stands, by what is on disk."""
+        parts = self._parts
+        run = parts.run
+        return RunSummary(
+            run_id=run.id,
+            pipeline=self.pipeline.name,
+            db_path=self.db_path,
+            counts=self._counts.counts(),
+            failed=self._counts.failed(),
+            elapsed_s=run.elapsed_s,
+            unsaved=parts.writer.unsaved,
+            late=run.late,
+            stored=self.options.store_task_status,
+            parent_run_id=parts.row.parent_run_id,
+            trouble=run.executor_lost,
+        )
+
+    # -- how it stands -------------------------------------------------------------------------------------------------
+
+    @property
+    def _parts(self) -> _Parts:
+        if self._started is None:
+            raise UsageError("The engine has not been started.")
+        return self._started
+
+    @property
+    def is_started(self) -> bool:
+        """Whether `start` has succeeded: only then are there commands, a load and a summary."""
+        return self._started is not None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and not all tasks have ended."""
+        return self._started is not None and not self._started.run.idle and not self._closed.is_set()
+
+    @property
+    def run_id(self) -> int:
+        """The run's id in the file; 0 before `start`."""
+        return 0 if self._started is None else self._started.run.id
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why nothing can be saved any more, if that is so."""
+        return None if self._started is None else self._started.run.failure
+
+    @property
+    def executor_lost(self) -> str | None:
+        """Why nothing can run any more, if that is so."""
+        return None if self._started is None else self._started.run.executor_lost
+
+    @property
+    def attempts_granted(self) -> int:
+        """Attempts that the retry policy grants a task."""
+        return (self.options.retry or self.pipeline.retry).retries + 1
+
+    @property
+    def can_kill(self) -> bool:
+        """Whether an abandoned attempt is killed."""
+        return self._started is not None and self._started.executor.caps.hard_kill
+
+    # -- commands: see `RunCommands` -----------------------------------------------------------------------------------
+
+    def cancel(self, attempt_ids: Iterable[int] | None = None) -> CommandResult:
+        """Cancel attempts (None: all open ones): those that wait end at once, those that run are asked to stop."""
+        return self._parts.commands.cancel(attempt_ids)
+
+    def retry(self, attempt_ids: Iterable[int]) -> CommandResult:
+        """Follow ended attempts by new ones; one that waits for its due time starts now."""
+        return self._parts.commands.retry(attempt_ids)
+
+    def abandon(self, attempt_ids: Iterable[int]) -> CommandResult:
+        """Give up on attempts whose workers do not stop: they end `cancelled`."""
+        return self._parts.commands.abandon(attempt_ids)
+
+    def pause(self) -> None:
+        """Stop dispatching; running attempts go on."""
+        self._parts.commands.pause()
+
+    def resume(self) -> None:
+        """Dispatch again."""
+        self._parts.commands.resume()
+
+    def set_workers(self, workers: int) -> int:
+        """Change the number of workers and return it; when it falls, running attempts are left alone."""
+        return self._parts.commands.set_workers(workers)
+
+    def load(self) -> EngineLoad:
+        """Return how busy the engine is."""
+        return self._parts.commands.load()
+
+    def stack(self, attempt_id: int) -> str | None:
+        """Return the stack of a running attempt's code; None when it does not run, or runs in another process."""
+        return self._parts.commands.stack(attempt_id)
+
+    def workers(self) -> list[WorkerInfo]:
+        """Return what is known of each worker; may block for a moment."""
+        return self._parts.commands.workers()
+
+    def task_name(self, attempt_id: int) -> str:
+        """Return the name of the attempt's task; empty when the run has no such attempt."""
+        return self._parts.commands.task_name(attempt_id)
 
 
 def _check_worker(pipeline: Pipeline) -> None:

@@ -1,43 +1,48 @@
-"""What the engine itself tells the writer about an attempt or the run."""
+"""What the dispatcher and the workers tell the writer about an attempt or the run, in storable form.
+
+The events of every task are named tuples: they cost a third of a frozen dataclass to make.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from pipeloom.status import RunStatus, Status
 from pipeloom.store.rows import AttemptRow
 
+KEPT_TEXT: Final = 1 << 16
+"""Characters of a message or an error that the file keeps."""
 
-@dataclass(slots=True)
+
+@dataclass(frozen=True, slots=True)
 class Submitted:
-    """Attempts that have come to be, as `queued` or `retrying` rows."""
+    """New attempts, as `queued` or `retrying` rows."""
 
     rows: tuple[AttemptRow, ...]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Requeued:
-    """A `retrying` attempt whose wait is over."""
+    """The wait of a `retrying` attempt is over."""
 
 
-@dataclass(slots=True)
-class Started:
+class Started(NamedTuple):
     """A worker has taken the attempt."""
 
     at: str
     worker: str
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class CancelAsked:
-    """The attempt has been asked to stop."""
+    """The attempt was asked to stop."""
 
     note: str = ""
 
 
-@dataclass(slots=True)
-class Finish:
-    """The worker's own resolve_outcome, checked and in storable form; held back until the worker has really ended."""
+class Finish(NamedTuple):
+    """The end that the worker reported itself; held back until the worker has really ended."""
 
     status: Status
     at: str | None
@@ -45,19 +50,17 @@ class Finish:
     result: str | None
 
 
-@dataclass(slots=True)
-class Logged:
-    """A line for the attempt's log, in storable form."""
+class Logged(NamedTuple):
+    """A line for the attempt's log."""
 
     level: str
     text: str
     at: str | None = None
-    """None: when it is written."""
+    """None: the time at which it is written."""
 
 
-@dataclass(slots=True)
-class Ended:
-    """The attempt is over."""
+class Ended(NamedTuple):
+    """The attempt has ended."""
 
     status: Status
     at: str
@@ -68,18 +71,18 @@ class Ended:
     error: str | None = None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class RunChanged:
-    """The run stands differently."""
+    """The run has another status, end or number of workers."""
 
     status: RunStatus
     finished_at: str | None
     workers: int
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Commanded:
-    """Another process has asked for something and was answered, in storable form."""
+    """A command of another process, and its answer."""
 
     id: str
     command: str

@@ -147,8 +147,8 @@ class PipeloomApp(Running):
         run = self.board.run
         if self.is_viewer and self.owner is None and run is not None and run.status is RunStatus.RUNNING:
             return "the program that ran this is gone"
-        if self.engine is not None and self.engine.gone is not None:
-            return self.engine.gone
+        if self.engine is not None and self.engine.executor_lost is not None:
+            return self.engine.executor_lost
         if self._trouble or self._wal_bytes < _LARGE_WAL_BYTES:
             return self._trouble
         return f"write-ahead log of {self._wal_bytes >> 20:,} MiB: another program keeps the file open for reading"

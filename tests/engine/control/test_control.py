@@ -18,8 +18,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.engine.conftest import refusals
 
-from pipeloom.engine.commands import CommandResult, EngineLoad
+from pipeloom.engine.commands import CommandResult, EngineLoad, Refusal, RefusalReason
 from pipeloom.engine.control import spool
 from pipeloom.engine.control.client import ControlClient
 from pipeloom.engine.control.request import (
@@ -36,6 +37,7 @@ from pipeloom.engine.control.server import ControlServer
 from pipeloom.errors import ControlError
 from pipeloom.messages import MsgTaskProgress, TaskDef
 from pipeloom.pipeline import Pipeline
+from pipeloom.status import Status
 from pipeloom.store.file.owner import OwnerLock
 from pipeloom.times import stamp
 
@@ -108,7 +110,7 @@ def commands(path: Path) -> list[Any]:
 
 def test_a_request_is_carried_out_answered_and_recorded(bench: Any, held: Any, client: ControlClient) -> None:
     result = client.cancel([2, 3, 99])
-    assert result == CommandResult((2, 3), {99: "it is not an attempt of this run"})
+    assert (result.accepted, refusals(result)) == ((2, 3), {99: "it is not an attempt of this run"})
     bench.recorder.wait_for_status("cancelled", 3)
     held.close(0.0)
     ((run_id, command, arguments, who, told),) = commands(bench.path)
@@ -126,8 +128,8 @@ def test_every_command_reaches_the_engine(bench: Any, held: Any, client: Control
     assert client.set_workers(1) == 1
     load = client.load()
     assert (load.workers, load.busy, load.waiting, load.paused) == (1, 1, 2, False)
-    assert client.abandon([1]).refused == {1: "only an attempt that was asked to stop can be abandoned"}
-    assert client.retry([1]).refused == {1: "it has not ended yet"}
+    assert refusals(client.abandon([1])) == {1: "only an attempt that was asked to stop can be abandoned"}
+    assert refusals(client.retry([1])) == {1: "it has not ended yet"}
     held.close(0.0)
     assert [row[1] for row in commands(bench.path)] == ["pause", "resume", "set_workers", "abandon", "retry"]
 
@@ -278,7 +280,8 @@ def test_request_and_reply_arrive_as_they_were_sent() -> None:
         expires_at=stamp(NOW),
     )
     assert read_request(ID, sent.encoded(), NOW) == sent
-    reply = Reply(None, CommandResult((1, 2), {3: "no", 9: "no"}), EngineLoad(4, 3, 0, 7, 1, paused=True, blocked=2))
+    ended = Refusal(RefusalReason.ENDED, Status.DONE)
+    reply = Reply(None, CommandResult((1, 2), {3: ended, 9: ended}), EngineLoad(4, 3, 0, 7, 1, paused=True, blocked=2))
     assert read_reply(ID, reply.encoded(ID)) == reply
 
 

@@ -20,8 +20,8 @@ import pytest
 from distributed import Client
 
 from pipeloom import run_pipeline
+from pipeloom.engine.attempt import Attempt, OutcomeKind
 from pipeloom.engine.engine import Engine
-from pipeloom.engine.executors.base import Attempt, OutcomeKind
 from pipeloom.engine.executors.dask import membership as dask_roster
 from pipeloom.engine.executors.dask.executor import DaskExecutor
 from pipeloom.engine.executors.dask.in_flight import Pace

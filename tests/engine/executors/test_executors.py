@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
+from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
 from pipeloom.engine.executors import ExecutorName, make_executor
-from pipeloom.engine.executors.base import Attempt, Executor, Outcome, OutcomeKind
+from pipeloom.engine.executors.base import Executor
 from pipeloom.errors import TaskCancelled, UsageError, WriterFailedError
 from pipeloom.loader import import_file
 from pipeloom.messages import MsgTaskProgress, TaskDef

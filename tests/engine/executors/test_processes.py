@@ -60,7 +60,7 @@ def test_abandoning_a_worker_process_kills_it_and_frees_its_slot(bench: Any, pip
     assert bench.rows("SELECT status, message FROM task_runs") == [
         ("cancelled", "its worker did not stop and was killed")
     ]
-    assert engine.load().leaked == 0
+    assert engine.load().lost == 0
     wait_for(lambda: is_gone(bench.rows("SELECT value FROM notes")[0][0]))
 
 

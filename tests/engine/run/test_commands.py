@@ -6,8 +6,9 @@ import threading
 from typing import Any
 
 import pytest
-from tests.engine.conftest import Recorder
+from tests.engine.conftest import Recorder, refusals
 
+from pipeloom.engine.run.executor_events import ExecutorEvents
 from pipeloom.engine.writer.sink import CommitBatch
 from pipeloom.errors import FileBusyError
 from pipeloom.messages import MsgTaskFinished, MsgTaskProgress, TaskDef
@@ -110,7 +111,7 @@ def test_on_cancel_is_called_once_from_another_thread(bench: Any, gate: Any) -> 
 
 def test_c7_cancel_is_idempotent_and_says_why_it_refuses(bench: Any) -> None:
     engine = bench.run(lambda task, q: None)
-    assert engine.cancel([1, 99]).refused == {
+    assert refusals(engine.cancel([1, 99])) == {
         1: "it has ended already: done",
         99: "it is not an attempt of this run",
     }
@@ -143,8 +144,10 @@ def test_a_worker_blocked_by_a_full_queue_wakes_up_when_it_is_cancelled(bench: A
     engine.cancel([2])
     closing = threading.Thread(target=engine.close, args=(20,))
     closing.start()
-    with engine._worker_back:
-        assert engine._worker_back.wait_for(lambda: engine._busy == 0, 20), "the worker is still blocked"
+    with engine._parts.run.worker_back:
+        assert engine._parts.run.worker_back.wait_for(lambda: engine._parts.run.busy == 0, 20), (
+            "the worker is still blocked"
+        )
     gate.open()
     closing.join()
     assert bench.rows() == [(1, 1, "done"), (2, 1, "cancelled")]
@@ -202,9 +205,9 @@ def test_c8_a_retry_twice_in_a_row_makes_one_attempt(bench: Any, gate: Any) -> N
     engine.start()
     assert engine.wait(20)
     assert engine.retry([1, 1]).accepted == (2,)
-    assert engine.retry([1]).refused == {1: "it has been retried already"}
+    assert refusals(engine.retry([1])) == {1: "it has been retried already"}
     gate.await_arrival()
-    assert engine.retry([2]).refused == {2: "it has not ended yet"}
+    assert refusals(engine.retry([2])) == {2: "it has not ended yet"}
     gate.open()
     assert engine.wait(20)
     assert len(bench.rows()) == 2
@@ -346,11 +349,11 @@ def test_c6_an_abandoned_worker_keeps_its_slot_until_it_comes_back(bench: Any, g
     engine.cancel([1])
     assert engine.abandon([1]).accepted == (1,)
     bench.recorder.wait_for_status("cancelled")
-    assert (engine.load().busy, engine.load().leaked) == (1, 1)
+    assert (engine.load().busy, engine.load().lost) == (1, 1)
     gate.open()
     assert engine.wait(20)
     assert bench.rows() == [(1, 1, "cancelled"), (2, 1, "done")]
-    assert engine.load().leaked == 0
+    assert engine.load().lost == 0
 
 
 def test_f1_a_second_engine_on_the_same_file_is_refused_and_told_who_owns_it(bench: Any, gate: Any) -> None:
@@ -371,10 +374,10 @@ def test_b9_a_bug_in_the_engines_own_threads_ends_the_run_and_is_told(
     engine = bench.engine(lambda task, q: None, 3)
     bug = TypeError("a bug of ours")
 
-    def fail(attempt_id: int, outcome: Any) -> None:
+    def fail(events: ExecutorEvents, attempt_id: int, outcome: Any) -> None:
         raise bug
 
-    monkeypatch.setattr(engine, "ended", fail)
+    monkeypatch.setattr(ExecutorEvents, "ended", fail)
     engine.start()
     assert engine.wait(20)
     assert (engine.failure, bench.recorder.failures[0]) == (bug, bug)

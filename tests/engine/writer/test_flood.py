@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeloom.engine.worker.weight import weight
+from pipeloom.engine.run.executor_events import ExecutorEvents
+from pipeloom.engine.worker.validation import weight
 from pipeloom.engine.writer.inbox import CAPACITY_BYTES, Inbox
 from pipeloom.errors import WriterFailedError
 from pipeloom.messages import MsgTaskProgress, TaskDef
@@ -90,7 +91,7 @@ def test_c12_many_large_messages_are_held_back_by_their_bytes(bench: Any, gate: 
 
     engine = bench.engine(worker, pipeline=pipeline)
     engine.start()
-    assert announce_waiting(engine._inbox).wait(20)
+    assert announce_waiting(engine._parts.run.inbox).wait(20)
     assert put <= CAPACITY_BYTES // (4 * MIB) + 1
     gate.open()
     assert engine.wait(60)
@@ -144,10 +145,11 @@ def test_anything_can_be_weighed(value: Any) -> None:
 @pytest.mark.parametrize("how", ["close", "lost"])
 def test_who_waits_for_room_is_let_go_when_the_run_is_stopped(bench: Any, gate: Any, how: str) -> None:
     """A remote worker that has stopped would else be taken for one that does not, and be killed."""
-    pipeline, let_go = Pipeline("flood", [], print), threading.Event()
+    pipeline, listening, let_go = Pipeline("flood", [], print), threading.Event(), threading.Event()
     pipeline.handler(Rows)(lambda conn, msg: gate.pass_through())
 
     def worker(task: TaskDef, q: Any) -> None:
+        assert listening.wait(20)
         try:
             while True:
                 q.put(Rows(b"x" * MIB))
@@ -155,12 +157,13 @@ def test_who_waits_for_room_is_let_go_when_the_run_is_stopped(bench: Any, gate: 
             let_go.set()
 
     engine = bench.engine(worker, pipeline=pipeline)
-    waiting = announce_waiting(engine._inbox)
     engine.start()
+    waiting = announce_waiting(engine._parts.run.inbox)
+    listening.set()
     assert waiting.wait(20)
     gate.await_arrival()
     if how == "lost":
-        engine.lost("the scheduler is gone")
+        ExecutorEvents(engine._parts.run).lost("the scheduler is gone")
     else:
         closing = threading.Thread(target=engine.close, args=(10.0,))
         closing.start()

@@ -16,6 +16,7 @@ from textual.events import Paste
 from textual.screen import Screen
 from textual.widgets import Button, Input
 
+from pipeloom.engine.commands import Refusal, RefusalReason
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.writer.sink import CommitBatch
@@ -242,9 +243,12 @@ async def test_marks_on_what_is_not_there_any_more_are_left_out_and_those_that_h
         assert "seattle-2012-02  running" in text_of(cockpit.app)
         await pilot.press("escape")
         await pilot.pause()
-        cockpit.app.report({"cancelled": 34, "asked to stop": 0}, {1: "it has ended already: done", 2: "no such run"})
+        cockpit.app.report(
+            {"cancelled": 34, "asked to stop": 0},
+            {1: Refusal(RefusalReason.ENDED, Status.DONE), 2: Refusal(RefusalReason.NOT_FOUND)},
+        )
         await pilot.pause()
-        assert "34 cancelled, 1 already done, 1 refused: no such" in " ".join(text_of(cockpit.app).split())
+        assert "34 cancelled, 1 already done, 1 refused: it is not an" in " ".join(text_of(cockpit.app).split())
 
 
 async def test_rows_are_marked_one_by_one_with_shift(cockpit: Any, synthetic: Any) -> None:
@@ -335,7 +339,6 @@ async def test_every_key_has_a_tooltip_an_id_and_a_place_in_the_palette(cockpit:
     async with cockpit.app.run_test(size=(120, 40)) as pilot:
         cockpit.commit(synthetic.rows(), synthetic.run)
         await cockpit.settle(pilot)
-        cockpit.app.engine._started = False
         for mode in ("live", "history"):
             cockpit.app.switch_mode(mode)
             await pilot.pause()

@@ -139,7 +139,7 @@ def test_the_fourth_line_says_where_the_time_goes() -> None:
 
 
 def test_a_sample_tells_who_works_who_waits_and_for_what() -> None:
-    load = EngineLoad(workers=4, busy=2, leaked=0, waiting=0, backlog=0, paused=False, blocked=1)
+    load = EngineLoad(workers=4, busy=2, lost=0, waiting=0, backlog=0, paused=False, blocked=1)
     assert _sample(load, retrying=1) == Spent(0.25, 0.25, 0.25, 0.25)
     assert _sample(load, retrying=9) == Spent(0.25, 0.25, 0.5, 0.0)
     assert _sample(replace(load, busy=6, blocked=0), retrying=1) == Spent(1.0, 0.0, 0.0, 0.0)

@@ -9,7 +9,9 @@ from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any, Final
 
-from pipeloom.engine.commands import CommandResult, EngineLoad
+from pipeloom.engine.commands import CommandResult, EngineLoad, Refusal, RefusalReason
+from pipeloom.engine.refusal_text import refusal_text
+from pipeloom.status import Status
 from pipeloom.times import valid_stamp
 
 EXPIRES_S: Final = 30.0
@@ -19,6 +21,7 @@ MAX_ATTEMPTS: Final = 1_000_000
 
 WITH_ATTEMPTS: Final = frozenset({"cancel", "retry", "abandon"})
 COMMANDS: Final = WITH_ATTEMPTS | {"pause", "resume", "set_workers", "load"}
+_OTHER_FORM: Final = "The answer has not the form that this version understands."
 _KEYS: Final = frozenset({"id", "run_id", "command", "pid", "host", "asked_at", "expires_at"})
 
 Ranges = list[list[int]]
@@ -99,22 +102,22 @@ class Reply:
         """The answer in words."""
         if self.refusal is not None:
             return f"refused: {self.refusal}"
-        reasons = sorted(set(self.result.refused.values()))
+        reasons = sorted({refusal_text(refusal) for refusal in self.result.refused.values()})
         refused = f"{len(self.result.refused):,} refused ({'; '.join(reasons[:3])})" if reasons else ""
         accepted = f"{len(self.result.accepted):,} accepted" if self.result.accepted or reasons else "done"
         return ", ".join(filter(None, (accepted, refused)))
 
     def encoded(self, request_id: str) -> bytes:
         """Return the reply as it is handed over."""
-        refused: dict[str, list[int]] = {}
-        for attempt_id, why in self.result.refused.items():
-            refused.setdefault(why, []).append(attempt_id)
+        refused: dict[Refusal, list[int]] = {}
+        for attempt_id, refusal in self.result.refused.items():
+            refused.setdefault(refusal, []).append(attempt_id)
         return json.dumps(
             {
                 "id": request_id,
                 "refusal": self.refusal,
                 "accepted": as_ranges(self.result.accepted),
-                "refused": {why: as_ranges(ids) for why, ids in refused.items()},
+                "refused": [asdict(refusal) | {"attempts": as_ranges(ids)} for refusal, ids in refused.items()],
                 "load": None if self.load is None else asdict(self.load),
             }
         ).encode()
@@ -124,10 +127,22 @@ def read_reply(request_id: str, raw: bytes) -> Reply:
     """Return the reply to a request; raises `RequestError` when it is none."""
     given = _object(raw)
     refused, refusal, load = given.get("refused"), given.get("refusal"), given.get("load")
-    if given.get("id") != request_id or not isinstance(refused, dict) or not isinstance(refusal, str | None):
-        raise RequestError("The answer has not the form that this version understands.")
-    reasons = {one: why for why, ids in refused.items() for one in from_ranges(ids)}
-    return Reply(refusal, CommandResult(from_ranges(given.get("accepted")), reasons), _load(load))
+    if given.get("id") != request_id or not isinstance(refused, list) or not isinstance(refusal, str | None):
+        raise RequestError(_OTHER_FORM)
+    refusals = {attempt_id: why for entry in refused for why, ids in [_refusal(entry)] for attempt_id in ids}
+    return Reply(refusal, CommandResult(from_ranges(given.get("accepted")), refusals), _load(load))
+
+
+def _refusal(given: object) -> tuple[Refusal, tuple[int, ...]]:
+    """Return a refusal and the attempts that it is about; raises `RequestError` when it is none."""
+    match given:
+        case {"reason": str(reason), "status": str() | None as status, "detail": str(detail), "attempts": attempts}:
+            try:
+                refusal = Refusal(RefusalReason(reason), None if status is None else Status(status), detail)
+            except ValueError as error:
+                raise RequestError(_OTHER_FORM) from error
+            return refusal, from_ranges(attempts)
+    raise RequestError(_OTHER_FORM)
 
 
 def as_ranges(ids: Iterable[int]) -> Ranges:
@@ -168,7 +183,7 @@ def _load(given: object) -> EngineLoad | None:
         return None
     names = {one.name for one in fields(EngineLoad)}
     if not isinstance(given, dict) or given.keys() != names or not all(isinstance(one, int) for one in given.values()):
-        raise RequestError("The answer has not the form that this version understands.")
+        raise RequestError(_OTHER_FORM)
     return EngineLoad(**given)
 
 

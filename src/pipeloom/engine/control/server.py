@@ -8,12 +8,12 @@ import os
 import pwd
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from pipeloom.engine.clock import Clock
-from pipeloom.engine.commands import CommandResult, EngineLoad
+from pipeloom.engine.commands import CommandResult, Commands
 from pipeloom.engine.control import spool
 from pipeloom.engine.control.request import Reply, Request, RequestError, has_expired, read_request
 from pipeloom.engine.events import Commanded
@@ -29,26 +29,12 @@ _KEPT_ARGUMENTS: Final = 2_000
 _log = logging.getLogger(__name__)
 
 
-class Commands(Protocol):
-    """What may be asked of an engine."""
-
-    run_id: int
-
-    def cancel(self, attempt_ids: Iterable[int] | None = None) -> CommandResult: ...  # noqa: D102
-    def retry(self, attempt_ids: Iterable[int]) -> CommandResult: ...  # noqa: D102
-    def abandon(self, attempt_ids: Iterable[int]) -> CommandResult: ...  # noqa: D102
-    def pause(self) -> None: ...  # noqa: D102
-    def resume(self) -> None: ...  # noqa: D102
-    def set_workers(self, workers: int) -> int: ...  # noqa: D102
-    def load(self) -> EngineLoad: ...  # noqa: D102
-
-
 class ControlServer:
     """Carries each request out once, answers it, and has it recorded. An idle look at the spool costs one `stat`."""
 
-    def __init__(self, db_path: Path, engine: Commands, clock: Clock, record: Callable[[Commanded], None]) -> None:
+    def __init__(self, db_path: Path, commands: Commands, clock: Clock, record: Callable[[Commanded], None]) -> None:
         self._path = spool.spool_path(db_path)
-        self._engine = engine
+        self._commands = commands
         self._clock = clock
         self._record = record
         self._seen = 0
@@ -139,31 +125,31 @@ class ControlServer:
 
     def _carry_out(self, request: Request) -> Reply:
         """Do what is asked, and nothing but that."""
-        engine = self._engine
+        commands = self._commands
         if self._stopped.is_set():
             return Reply("The run is being closed.")
         if has_expired(request, self._clock.now()):
             return Reply("The request has expired.")
-        if request.run_id != engine.run_id:
-            return Reply(f"Run {request.run_id} is over; run {engine.run_id} is under way.")
+        if request.run_id != commands.run_id:
+            return Reply(f"Run {request.run_id} is over; run {commands.run_id} is under way.")
         result = CommandResult()
         try:
             match request.command:
                 case "cancel":
-                    result = engine.cancel(request.attempts)
+                    result = commands.cancel(request.attempts)
                 case "retry":
-                    result = engine.retry(request.attempts)
+                    result = commands.retry(request.attempts)
                 case "abandon":
-                    result = engine.abandon(request.attempts)
+                    result = commands.abandon(request.attempts)
                 case "pause":
-                    engine.pause()
+                    commands.pause()
                 case "resume":
-                    engine.resume()
+                    commands.resume()
                 case "set_workers" if request.workers is not None:
-                    engine.set_workers(request.workers)
+                    commands.set_workers(request.workers)
         except PipeloomError as error:
             return Reply(str(error))
-        return Reply(None, result, engine.load())
+        return Reply(None, result, commands.load())
 
     def _entry(self, request: Request, reply: Reply) -> Commanded:
         who = f"{_user()} pid {request.pid} on {request.host}"

@@ -12,48 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
-from pipeloom.messages import TaskLike
-from pipeloom.pipeline import WorkerFn
-
-
-class OutcomeKind(StrEnum):
-    """How an attempt left its worker."""
-
-    OK = "ok"
-    ERROR = "error"
-    CANCELLED = "cancelled"
-    LOST = "lost"
-    REJECTED = "rejected"
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The end of an attempt, in builtins only, so that it crosses any process boundary."""
-
-    kind: OutcomeKind
-    error_type: str = ""
-    error: str = ""
-    """One line."""
-    traceback: str = ""
-    retryable: bool = False
-    """Whether the error is one of those that the attempt's `retry_on` names; True for a lost worker."""
-    started: bool = True
-    """False: the user's code certainly never ran."""
-
-
-class Attempt(NamedTuple):
-    """One try of one task, as an executor is handed it. Ids are never reused."""
-
-    id: int
-    number: int
-    task: TaskLike
-    worker_fn: WorkerFn
-    message_types: frozenset[type]
-    """Types with a handler; anything else that is not a lifecycle message is refused at `put`."""
-    retry_on: tuple[type[BaseException] | str, ...] = ()
+from pipeloom.engine.attempt import Attempt, Outcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ import threading
 import time
 from abc import ABC, abstractmethod
 
-from pipeloom.engine.executors.base import Attempt, Outcome, Reports, WorkerInfo
+from pipeloom.engine.attempt import Attempt, Outcome
+from pipeloom.engine.executors.base import Reports, WorkerInfo
 
 
 class SlotExecutor(ABC):

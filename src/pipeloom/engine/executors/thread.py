@@ -8,7 +8,8 @@ import traceback
 from collections.abc import Iterable
 from typing import Any, Final
 
-from pipeloom.engine.executors.base import Attempt, Capabilities, Outcome, OutcomeKind
+from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
+from pipeloom.engine.executors.base import Capabilities
 from pipeloom.engine.executors.slots import SlotExecutor
 from pipeloom.engine.worker.channel import WorkerChannel
 from pipeloom.engine.worker.runner import run_worker

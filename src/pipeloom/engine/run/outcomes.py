@@ -2,70 +2,112 @@
 
 from __future__ import annotations
 
+from typing import Final, NamedTuple
+
+from pipeloom.engine.attempt import Outcome, OutcomeKind
 from pipeloom.engine.events import Ended, Finish
-from pipeloom.engine.executors.base import Outcome, OutcomeKind
 from pipeloom.engine.run.attempts import AttemptState, Stop
 from pipeloom.status import Status
 
+RetryOn = tuple[type[BaseException] | str, ...]
+
+_COVERS_ANY_ERROR: Final[RetryOn] = (Exception, BaseException, "Exception", "BaseException")
+_COVERS_TIME_LIMIT: Final[RetryOn] = (TimeoutError, OSError, Exception, "TimeoutError", "Exception")
+
+
+class Resolution(NamedTuple):
+    """How an attempt has ended, and whether that grants a retry."""
+
+    end: Ended
+    retryable: bool
+
 
 def resolve_outcome(
-    attempt: AttemptState, outcome: Outcome, retry_on: tuple[type[BaseException] | str, ...], closing: str | None
-) -> tuple[Ended, bool]:
-    """Return how the attempt ended (the caller adds the times) and whether that is worth another attempt."""
-    end, worth = _judged(attempt, outcome, retry_on, closing)
-    # The fold makes an error of it, its handler's, however the worker came back; so that error decides.
-    return end, attempt.retryable if attempt.stop is Stop.REJECTED else worth
+    attempt: AttemptState,
+    outcome: Outcome,
+    retry_on: RetryOn,
+    *,
+    at: str,
+    duration_s: float | None,
+    interrupted_by: str | None,
+) -> Resolution:
+    """Return how the attempt ended; `interrupted_by` says why the run stops, if it does."""
+    if outcome.kind is OutcomeKind.OK and attempt.finish is None and attempt.stop is not Stop.REJECTED:
+        return Resolution(Ended(Status.DONE, at, duration_s), retryable=False)  # most end like this
+    case = _Case(attempt, outcome, retry_on, at, duration_s, interrupted_by)
+    end, retryable = case.resolution()
+    # The fold turns it into its handler's error, however the worker came back; so that error decides.
+    return Resolution(end, attempt.retryable if attempt.stop is Stop.REJECTED else retryable)
 
 
-def _judged(
-    attempt: AttemptState, outcome: Outcome, retry_on: tuple[type[BaseException] | str, ...], closing: str | None
-) -> tuple[Ended, bool]:
-    match outcome.kind:
-        case OutcomeKind.OK:
-            return _as_reported(attempt.finish, retry_on)
-        case OutcomeKind.CANCELLED if attempt.finish is not None:
-            return _as_reported(attempt.finish, retry_on)
-        case OutcomeKind.CANCELLED:
-            return _stopped(attempt, retry_on, closing)
-        case OutcomeKind.LOST if attempt.killed:
-            end, worth = _stopped(attempt, retry_on, closing)
-            end.message = " · ".join(filter(None, (end.message, "its worker did not stop and was killed")))
-            return end, worth
-        case OutcomeKind.LOST if attempt.stop is Stop.INTERRUPT:
-            return _stopped(attempt, retry_on, closing)
-        case OutcomeKind.LOST:
-            return _failed(outcome, "WorkerLost"), True
-        case _:
-            return _failed(outcome, outcome.error_type), outcome.retryable
+class _Case(NamedTuple):
+    """What is known of an attempt that has come back."""
 
+    attempt: AttemptState
+    outcome: Outcome
+    retry_on: RetryOn
+    at: str
+    duration_s: float | None
+    interrupted_by: str | None
 
-def _as_reported(finish: Finish | None, retry_on: tuple[type[BaseException] | str, ...]) -> tuple[Ended, bool]:
-    """Believe the worker; one that came back without a word has done its work."""
-    if finish is None:
-        return Ended(Status.DONE, ""), False
-    end = Ended(finish.status, "", message=finish.message, result=finish.result)
-    if finish.status is Status.ERROR:
-        end.error = finish.message or "the worker reported an error without a message"
-        # The class of what went wrong is not known, so only a policy that forgives any exception applies.
-        return end, any(entry in (Exception, BaseException, "Exception", "BaseException") for entry in retry_on)
-    return end, False
+    def resolution(self) -> Resolution:
+        attempt = self.attempt
+        match self.outcome.kind:
+            case OutcomeKind.OK:
+                return self._reported(attempt.finish)
+            case OutcomeKind.CANCELLED if attempt.finish is not None:
+                return self._reported(attempt.finish)
+            case OutcomeKind.CANCELLED:
+                return self._stopped()
+            case OutcomeKind.LOST if attempt.killed:
+                end, retryable = self._stopped()
+                message = " · ".join(filter(None, (end.message, "its worker did not stop and was killed")))
+                return Resolution(end._replace(message=message), retryable)
+            case OutcomeKind.LOST if attempt.stop is Stop.INTERRUPT:
+                return self._stopped()
+            case OutcomeKind.LOST:
+                return Resolution(self._failed("WorkerLost"), retryable=True)
+            case _:
+                return Resolution(self._failed(self.outcome.error_type), self.outcome.retryable)
 
+    def _reported(self, finish: Finish | None) -> Resolution:
+        """Believe the worker's report; a worker that came back without one has done its work."""
+        if finish is None:
+            return Resolution(self._end(Status.DONE), retryable=False)
+        end = self._end(finish.status, message=finish.message, result=finish.result)
+        if finish.status is not Status.ERROR:
+            return Resolution(end, retryable=False)
+        error = finish.message or "the worker reported an error without a message"
+        # The error's class is not known, so only a policy that retries any exception applies.
+        return Resolution(end._replace(error=error), self._retries(_COVERS_ANY_ERROR))
 
-def _stopped(
-    attempt: AttemptState, retry_on: tuple[type[BaseException] | str, ...], closing: str | None
-) -> tuple[Ended, bool]:
-    match attempt.stop:
-        case Stop.TIMEOUT:
-            worth = any(entry in (TimeoutError, OSError, Exception, "TimeoutError", "Exception") for entry in retry_on)
-            return Ended(Status.ERROR, "", error_type="TimeoutError", error="time limit reached"), worth
-        case Stop.INTERRUPT:
-            return Ended(Status.INTERRUPTED, "", message=closing), False
-        case Stop.REJECTED:
-            return Ended(Status.ERROR, ""), False
-        case _:
-            return Ended(Status.CANCELLED, ""), False
+    def _stopped(self) -> Resolution:
+        match self.attempt.stop:
+            case Stop.TIMEOUT:
+                end = self._end(Status.ERROR, error_type="TimeoutError", error="time limit reached")
+                return Resolution(end, self._retries(_COVERS_TIME_LIMIT))
+            case Stop.INTERRUPT:
+                return Resolution(self._end(Status.INTERRUPTED, message=self.interrupted_by), retryable=False)
+            case Stop.REJECTED:
+                return Resolution(self._end(Status.ERROR), retryable=False)
+            case _:
+                return Resolution(self._end(Status.CANCELLED), retryable=False)
 
+    def _failed(self, error_type: str) -> Ended:
+        outcome = self.outcome
+        message = f"{error_type}: {outcome.error}" if outcome.error else error_type
+        return self._end(Status.ERROR, message=message, error_type=error_type, error=outcome.traceback or message)
 
-def _failed(outcome: Outcome, error_type: str) -> Ended:
-    message = f"{error_type}: {outcome.error}" if outcome.error else error_type
-    return Ended(Status.ERROR, "", message=message, error_type=error_type, error=outcome.traceback or message)
+    def _end(
+        self,
+        status: Status,
+        *,
+        message: str | None = None,
+        result: str | None = None,
+        error_type: str | None = None,
+        error: str | None = None,
+    ) -> Ended:
+        return Ended(status, self.at, self.duration_s, message, result, error_type, error)
+
+    def _retries(self, entries: RetryOn) -> bool:
+        return any(entry in entries for entry in self.retry_on)

@@ -1,4 +1,4 @@
-"""Running again what an earlier run of the same pipeline has left: what it was, and what that makes of the tasks."""
+"""What an earlier run of the pipeline has left, and how the tasks start that are run again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from pipeloom.engine.run.attempts import NewAttempt
+from pipeloom.engine.run.attempts import TaskStart
 from pipeloom.messages import TaskId, TaskLike
 from pipeloom.status import Status
 from pipeloom.store.file.kind import WRITABLE, inspect
@@ -22,12 +22,12 @@ FAILED: Final = frozenset({Status.ERROR, Status.INTERRUPTED})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resume:
-    """Which tasks of an earlier run to run again, as a new run that names it as its parent."""
+    """Which tasks of an earlier run to run again, in a new run that names it as its parent."""
 
     run_id: int | None = None
-    """The earlier run; None: the pipeline's last one in the file, if there is one."""
+    """The earlier run; None: the pipeline's last one in the file, if it has one."""
     statuses: frozenset[Status] = NOT_DONE
-    """How the tasks have ended that are run again; one that the earlier run never had is run too."""
+    """Tasks that ended so are run again; so is a task that the earlier run did not have."""
     task_ids: frozenset[TaskId] | None = None
     """Only these tasks, however they have ended."""
 
@@ -44,21 +44,21 @@ class Earlier:
         return sum(self.wants(task.task_id, Resume(statuses=statuses)) for task in tasks)
 
     def wants(self, task_id: TaskId, resume: Resume) -> bool:
-        """Tell whether the task is to be run again."""
+        """Tell whether the task is run again."""
         if resume.task_ids is not None:
             return task_id in resume.task_ids
         standing = self.standings.get(task_id)
         return standing is None or standing.status in resume.statuses
 
-    def again(self, task: TaskLike, now: datetime) -> NewAttempt:
-        """Return how the task begins: one that waited for a retry goes on waiting until it is due."""
+    def start(self, task: TaskLike, now: datetime) -> TaskStart:
+        """Return how the task starts: one that waited for a retry goes on waiting until it is due."""
         standing = self.standings.get(task.task_id)
         due = valid_stamp(standing.due_at) if standing is not None else None
         if standing is None or due is None:
-            return NewAttempt(task)
+            return TaskStart(task)
         if datetime.fromisoformat(due) <= now:
-            return NewAttempt(task, standing.attempt)
-        return NewAttempt(task, standing.attempt, Status.RETRYING, due)
+            return TaskStart(task, standing.attempt)
+        return TaskStart(task, standing.attempt, Status.RETRYING, due)
 
 
 def earlier_run(path: Path, pipeline: str, run_id: int | None = None) -> Earlier | None:
@@ -70,10 +70,10 @@ def earlier_run(path: Path, pipeline: str, run_id: int | None = None) -> Earlier
         return None if run is None else Earlier(run, history.standings(run.id))
 
 
-def first_attempts(
+def first_starts(
     tasks: Sequence[TaskLike], earlier: Earlier | None, resume: Resume | None, now: datetime
-) -> Iterator[NewAttempt]:
-    """Yield what a run begins with: all tasks, or what is wanted again of an earlier run."""
+) -> Iterator[TaskStart]:
+    """Yield how a run begins: with all tasks, or with those of an earlier run that are run again."""
     if earlier is None or resume is None:
-        return (NewAttempt(task) for task in tasks)
-    return (earlier.again(task, now) for task in tasks if earlier.wants(task.task_id, resume))
+        return (TaskStart(task) for task in tasks)
+    return (earlier.start(task, now) for task in tasks if earlier.wants(task.task_id, resume))

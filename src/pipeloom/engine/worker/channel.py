@@ -8,9 +8,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from pipeloom.engine.events import Finish, Logged
-from pipeloom.engine.executors.base import Attempt
-from pipeloom.engine.worker.validation import KEPT_TEXT, checked
+from pipeloom.engine.attempt import Attempt
+from pipeloom.engine.events import KEPT_TEXT, Finish, Logged
+from pipeloom.engine.worker.validation import checked
 from pipeloom.errors import MessageError, TaskCancelled
 from pipeloom.text import storable
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from typing import Final
 
-from pipeloom.engine.executors.base import Attempt, Outcome, OutcomeKind
+from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
 from pipeloom.engine.worker.capture import attempt_log
 from pipeloom.engine.worker.channel import WorkerChannel
 from pipeloom.errors import TaskCancelled

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 import numbers
+from collections.abc import Iterable
+from itertools import islice
 from typing import Any, Final
 
-from pipeloom.engine.events import Finish, Logged
-from pipeloom.engine.worker.weight import weight
+from pipeloom.engine.events import KEPT_TEXT, Finish, Logged
 from pipeloom.errors import MessageError
 from pipeloom.messages import MsgTaskFinished, MsgTaskLog, MsgTaskProgress, MsgTaskStarted, TaskId
 from pipeloom.status import Status
@@ -21,8 +22,11 @@ MAX_TEXT: Final = 1 << 20
 MAX_MESSAGE: Final = 8 << 20
 """Bytes that one message may hold, about: the queue keeps thousands of them in memory."""
 
-KEPT_TEXT: Final = 1 << 16
-"""Characters of a message or an error that the file keeps."""
+_SCALARS: Final = frozenset({int, float, bool, type(None)})
+_SAMPLE: Final = 64
+_DEPTH: Final = 6
+_BASE: Final = 64
+"""Bytes counted for any object besides what it holds."""
 
 _NUMBERS: Final = frozenset({int, float, bool, type(None)})
 _VERDICTS: Final = (Status.DONE, Status.ERROR, Status.CANCELLED)
@@ -42,26 +46,6 @@ def checked(msg: Any, task_id: TaskId, domain_types: frozenset[type]) -> Any:
     raise MessageError(
         f"Nobody handles {kind.__name__}: register a handler for it with @pipeline.handler({kind.__name__})."
     )
-
-
-def fraction(step: float | None, total: float | None) -> float | None:
-    """Return how far `step` of `total` is, in 0..1, or None when that cannot be told."""
-    if step is None or total is None:
-        return None
-    try:
-        share = step / total
-    except (ZeroDivisionError, OverflowError):
-        return None
-    return min(max(share, 0.0), 1.0) if math.isfinite(share) else None
-
-
-def as_number(value: float | None) -> float | None:
-    """Return `value` as a float that SQLite can hold, or None."""
-    try:
-        number = None if value is None else float(value)
-    except OverflowError:
-        return None
-    return number if number is not None and math.isfinite(number) else None
 
 
 def as_json(value: Any) -> tuple[str | None, str | None]:
@@ -147,3 +131,46 @@ def _checked_text(kind: str, name: str, text: object) -> str:
     if len(plain) > MAX_TEXT:
         raise MessageError(f"{kind}: {name} has {len(plain):,} characters; at most {MAX_TEXT:,} are taken.")
     return plain
+
+
+# -- size ------------------------------------------------------------------------------------------------------------
+
+
+def weight(msg: Any) -> int:
+    """Return about how many bytes `msg` holds; of a long list a sample speaks for all."""
+    if type(msg) is MsgTaskProgress:  # by far the most frequent
+        return _BASE if msg.message is None else _BASE + len(msg.message)
+    try:
+        return _weight(msg, _DEPTH)
+    except Exception:  # noqa: BLE001 - attributes of a user's object may raise anything
+        return _BASE
+
+
+def _weight(value: Any, depth: int) -> int:
+    kind = type(value)
+    if kind in _SCALARS:
+        return _BASE
+    if isinstance(value, (str, bytes, bytearray)):
+        return _BASE + len(value)
+    if not depth:
+        return _BASE
+    if isinstance(value, dict):
+        return _sampled(len(value), value.values(), depth) + _BASE * len(value)
+    if isinstance(value, (list, tuple)):
+        return _sampled(len(value), value[:: len(value) // _SAMPLE + 1], depth)
+    if isinstance(value, (set, frozenset)):
+        return _sampled(len(value), value, depth)
+    if isinstance(nbytes := getattr(value, "nbytes", None), int):  # arrays of numpy and their like
+        return _BASE + nbytes
+    own = getattr(value, "__dict__", None)
+    if own is None:
+        own = {name: getattr(value, name, None) for base in kind.__mro__ for name in getattr(base, "__slots__", ())}
+    total = _BASE
+    for part in own.values():
+        total += _BASE if type(part) in _SCALARS else _weight(part, depth - 1)
+    return total
+
+
+def _sampled(length: int, values: Iterable[Any], depth: int) -> int:
+    weights = [_weight(part, depth - 1) for part in islice(values, _SAMPLE)]
+    return _BASE + (sum(weights) * length // len(weights) if weights else 0)

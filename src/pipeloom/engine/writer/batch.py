@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pipeloom.engine.events import CancelAsked, Ended, Logged, Requeued, Started, Submitted
-from pipeloom.engine.worker.validation import KEPT_TEXT, as_number, fraction
+from pipeloom.engine.events import KEPT_TEXT, CancelAsked, Ended, Logged, Requeued, Started, Submitted
 from pipeloom.engine.writer.log_retention import RawLine
 from pipeloom.fingerprints import fingerprint
 from pipeloom.messages import MsgTaskProgress, MsgTaskStarted
@@ -131,6 +131,26 @@ class Fold:
     def _next(row: AttemptRow, status: Status) -> Status:
         """Return `status` if it may follow the row's, else the row's: what has ended stays ended."""
         return status if status in TRANSITIONS[row.status] else row.status
+
+
+def fraction(step: float | None, total: float | None) -> float | None:
+    """Return how far `step` of `total` is, in 0..1, or None when that cannot be told."""
+    if step is None or total is None:
+        return None
+    try:
+        share = step / total
+    except (ZeroDivisionError, OverflowError):
+        return None
+    return min(max(share, 0.0), 1.0) if math.isfinite(share) else None
+
+
+def as_number(value: float | None) -> float | None:
+    """Return `value` as a float that SQLite can hold, or None."""
+    try:
+        number = None if value is None else float(value)
+    except OverflowError:
+        return None
+    return number if number is not None and math.isfinite(number) else None
 
 
 def _rejected(end: Ended, rejection: Rejection) -> Ended:

@@ -65,7 +65,7 @@ class HeaderSource:
             spent=self._spent() if going else None,
             busy=load.busy if load else sum(counts.get(status, 0) for status in ACTIVE),
             workers=known.workers if known else (run.workers or 0) if run else 0,
-            leaked=load.leaked if load else 0,
+            leaked=load.lost if load else 0,
             paused=known.paused if known else False,
             elapsed_s=self._elapsed(),
             owner_pid=run.pid if run and app.is_viewer and app.owner is not None else None,

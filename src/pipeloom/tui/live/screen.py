@@ -65,7 +65,7 @@ class LiveScreen(TableScreen):
     def compose(self) -> ComposeResult:
         """Put header, filter, table, detail and keys in their places."""
         engine = self.app.engine
-        tries, grace = (1, _GRACE_S) if engine is None else (engine.tries, engine.options.grace_s)
+        tries, grace = (1, _GRACE_S) if engine is None else (engine.attempts_granted, engine.options.grace_s)
         yield RunHeader()
         self._pasts = DurationBaselines(self.app.db_path)
         columns = live_columns(

@@ -12,9 +12,10 @@ from typing import TypeVar
 from textual import on, work
 from textual.signal import Signal
 
-from pipeloom.engine.commands import ENDED_ALREADY, EngineLoad
+from pipeloom.engine.commands import EngineLoad, Refusal, RefusalReason
 from pipeloom.engine.control.client import ControlClient
 from pipeloom.engine.engine import Engine
+from pipeloom.engine.refusal_text import refusal_text
 from pipeloom.errors import PipeloomError
 from pipeloom.store.file.kind import why_only_read
 from pipeloom.store.file.owner import other_owner
@@ -125,14 +126,14 @@ class Viewing(Showing):
         if self.owner is not None and await self.ask(client.load) is not None:
             self.fetch()
 
-    def report(self, done: dict[str, int], refused: dict[int, str]) -> None:
+    def report(self, done: dict[str, int], refused: dict[int, Refusal]) -> None:
         """Tell in one toast what a command did: how many tasks met which fate, and why others were refused."""
         parts = [f"{count:,} {fate}" for fate, count in done.items() if count]
         problem = not parts
-        for reason, count in Counter(refused.values()).items():
-            ended = reason.startswith(ENDED_ALREADY)
+        for refusal, count in Counter(refused.values()).items():
+            ended = refusal.reason is RefusalReason.ENDED
             parts.append(
-                f"{count:,} already {reason[len(ENDED_ALREADY) :]}" if ended else f"{count:,} refused: {reason}"
+                f"{count:,} already {refusal.status}" if ended else f"{count:,} refused: {refusal_text(refusal)}"
             )
         if parts:
             self.tell(", ".join(parts), problem=problem)

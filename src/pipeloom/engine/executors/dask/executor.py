@@ -19,7 +19,8 @@ from typing import Any, Final
 from distributed import Future
 from distributed.scheduler import KilledWorker
 
-from pipeloom.engine.executors.base import Attempt, Capabilities, Outcome, OutcomeKind, Reports, WorkerInfo
+from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
+from pipeloom.engine.executors.base import Capabilities, Reports, WorkerInfo
 from pipeloom.engine.executors.dask.cluster import Cluster
 from pipeloom.engine.executors.dask.in_flight import Job, Pace
 from pipeloom.engine.executors.dask.membership import Roster

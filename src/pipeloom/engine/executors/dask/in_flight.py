@@ -6,7 +6,7 @@ from typing import Final
 
 from distributed import Future
 
-from pipeloom.engine.executors.base import Attempt, Outcome
+from pipeloom.engine.attempt import Attempt, Outcome
 from pipeloom.engine.executors.dask.stream import Stream
 
 _SHORT_S: Final = 0.2

@@ -7,7 +7,7 @@ from typing import Any
 
 from distributed import Client, Future
 
-from pipeloom.engine.executors.base import Attempt
+from pipeloom.engine.attempt import Attempt
 from pipeloom.engine.executors.dask.serialization import packed, packed_code
 from pipeloom.engine.executors.dask.worker import run_attempt
 

@@ -17,15 +17,15 @@ from typing import Any, Final
 
 from distributed import Client, Queue, Worker, WorkerPlugin, get_worker
 
+from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
 from pipeloom.engine.events import Finish, Logged
-from pipeloom.engine.executors.base import Attempt, Outcome, OutcomeKind
 from pipeloom.engine.executors.dask.log_routing import LOGGERS, hush
 from pipeloom.engine.executors.dask.outbox import Outbox
 from pipeloom.engine.executors.dask.serialization import PLAIN, Code, packed, unpacked, unpacked_code
 from pipeloom.engine.worker.capture import capture
 from pipeloom.engine.worker.channel import WorkerChannel
 from pipeloom.engine.worker.runner import describe, run_worker
-from pipeloom.engine.worker.weight import weight
+from pipeloom.engine.worker.validation import weight
 from pipeloom.errors import MessageError, TaskCancelled
 from pipeloom.loader import Source
 from pipeloom.text import first_line

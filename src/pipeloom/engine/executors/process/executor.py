@@ -15,7 +15,8 @@ from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from typing import Any, Final
 
-from pipeloom.engine.executors.base import Attempt, Capabilities, Outcome, OutcomeKind, WorkerInfo
+from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
+from pipeloom.engine.executors.base import Capabilities, WorkerInfo
 from pipeloom.engine.executors.memory import memory_of
 from pipeloom.engine.executors.process.wire import CANCEL, ENDED, RUN, STARTED, STOP, packed, unpacked
 from pipeloom.engine.executors.process.worker import serve

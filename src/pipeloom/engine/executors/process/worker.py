@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
-from pipeloom.engine.executors.base import Attempt, Outcome, OutcomeKind
+from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
 from pipeloom.engine.executors.process.wire import CANCEL, ENDED, MESSAGE, RUN, STARTED, packed, unpacked
 from pipeloom.engine.worker.capture import capture
 from pipeloom.engine.worker.channel import WorkerChannel

@@ -1,0 +1,47 @@
+"""An attempt as the dispatcher hands it to a worker, and its outcome as the worker hands it back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from pipeloom.messages import TaskLike
+from pipeloom.pipeline import WorkerFn
+
+
+class Attempt(NamedTuple):
+    """One execution of one task, as an executor takes it. Ids are never reused."""
+
+    id: int
+    number: int
+    task: TaskLike
+    worker_fn: WorkerFn
+    message_types: frozenset[type]
+    """Types with a handler; `put` refuses any other that is not a lifecycle message."""
+    retry_on: tuple[type[BaseException] | str, ...] = ()
+
+
+class OutcomeKind(StrEnum):
+    """How an attempt left its worker."""
+
+    OK = "ok"
+    ERROR = "error"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The end of an attempt, in built-in types, so that it crosses any process boundary."""
+
+    kind: OutcomeKind
+    error_type: str = ""
+    error: str = ""
+    """One line."""
+    traceback: str = ""
+    retryable: bool = False
+    """Whether the attempt's `retry_on` names the error; True for a lost worker."""
+    started: bool = True
+    """False: the user's code certainly never ran."""

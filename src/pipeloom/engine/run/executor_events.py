@@ -1,0 +1,102 @@
+"""What the executor reports of a run's attempts: from the executor's threads."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from pipeloom.engine.attempt import Outcome
+from pipeloom.engine.events import Finish, Logged, Started
+from pipeloom.engine.run.attempts import Stop
+from pipeloom.engine.run.run import Run
+from pipeloom.engine.worker.validation import weight
+from pipeloom.errors import TaskCancelled, WriterFailedError
+from pipeloom.status import ACTIVE, OPEN
+from pipeloom.text import clean
+
+_log = logging.getLogger(__name__)
+
+
+class ExecutorEvents:
+    """The `Reports` of a run."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def started(self, attempt_id: int, worker: str) -> None:
+        """Note that a worker has taken the attempt."""
+        run = self._run
+        with run.lock:
+            attempt = run.attempts.get(attempt_id)
+            if attempt is None or attempt.status not in ACTIVE:
+                return
+            attempt.started = run.clock.monotonic()
+            run.at_work += 1
+            run.tell(attempt_id, Started(run.now(), worker))
+            run.limit_time(attempt)
+
+    def message(self, attempt_id: int, msg: Any) -> None:
+        """Pass a worker's message on, waiting for room; one that comes after the end is counted and dropped.
+
+        Without the lock, which costs much for each message: only the attempt's own worker changes what is noted here.
+        """
+        run = self._run
+        attempt = run.attempts.get(attempt_id)
+        if type(msg) is Logged:
+            # A worker may log when it has finished or is being stopped; without room its line is dropped.
+            if attempt is not None and attempt.status in OPEN:
+                run.inbox.put((attempt_id, msg), lambda: attempt.stop is not None, weight(msg))
+        elif attempt is None or attempt.ignores_messages:
+            run.late += 1
+        elif type(msg) is Finish:
+            attempt.finish = msg
+        elif not run.inbox.put((attempt_id, msg), lambda: attempt.stop is not None, weight(msg)):
+            attempt.muted = True
+            raise TaskCancelled
+
+    def ended(self, attempt_id: int, outcome: Outcome) -> None:
+        """Resolve how the attempt ended and give its slot to the next one."""
+        run = self._run
+        with run.lock:
+            attempt = run.attempts.get(attempt_id)
+            if attempt is None:
+                return
+            run.busy -= 1
+            run.at_work -= attempt.started is not None
+            end = None
+            if attempt.abandoned:
+                run.lost_workers -= 1
+            else:
+                end = run.resolve(attempt, outcome)
+            run.fill()
+            if run.closing is not None:
+                run.worker_back.notify_all()
+        if end is not None:
+            try:
+                run.inbox.put((attempt_id, end))
+            except WriterFailedError:
+                return  # the sinks have been told; `unsaved` counts what was lost
+
+    def broken(self, error: BaseException) -> None:
+        """Stop the run: the executor itself has failed."""
+        self._run.broken(error)
+
+    def slots_changed(self) -> None:
+        """Give the executor the attempts that it has room for now; an unlimited cluster sets the number of workers."""
+        run = self._run
+        with run.lock:
+            if run.follows_cluster and run.executor.slots:
+                run.workers = run.executor.slots
+            if run.has_begun:
+                run.fill()
+
+    def lost(self, reason: str) -> None:
+        """Interrupt all open attempts: nothing can run any more. Those that run end when the executor says so."""
+        _log.error("%s.", clean(reason))
+        run = self._run
+        with run.lock:
+            run.executor_lost = reason
+            run.interrupt(reason)
+            for attempt in run.attempts.in_status(*ACTIVE):
+                attempt.stop = Stop.INTERRUPT  # also where it was asked to stop for another reason
+        run.inbox.wake()
