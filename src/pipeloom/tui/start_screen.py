@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from textual.app import ComposeResult
 from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
+from pipeloom.tui.services import ServicesGetter
 from pipeloom.tui.style.text import content
-
-if TYPE_CHECKING:
-    from pipeloom.tui.app import PipeloomApp
 
 
 class StartScreen(Screen[None]):
     """Says what to do."""
 
-    app: PipeloomApp
+    services = ServicesGetter()
 
     def compose(self) -> ComposeResult:
         """Show one page of text."""
-        name = self.app.db_path.name
+        name = self.services.db_path.name
         yield Static(
             Content("\n").join(
                 [

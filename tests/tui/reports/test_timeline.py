@@ -23,7 +23,7 @@ from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.reports.timeline.lanes import TimelineLanes
 from pipeloom.tui.reports.timeline.screen import TimelineScreen
 from pipeloom.tui.reports.timeline.view import View, axis, fill, lane_cells
-from pipeloom.tui.session.watcher import FileChanged
+from pipeloom.tui.session.file_monitor import FileChanged
 
 EPOCH = datetime(2026, 8, 1, 12, tzinfo=UTC)
 

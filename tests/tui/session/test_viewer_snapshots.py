@@ -11,13 +11,13 @@ from pipeloom.status import RunStatus
 from pipeloom.store.write.connect import close_writer, open_writer
 from pipeloom.store.write.ledger import Ledger
 from pipeloom.tui.app import PipeloomApp
-from pipeloom.tui.session import follower, remote_run, watcher
+from pipeloom.tui.session import file_monitor, follower, remote_run
 
 
 @pytest.fixture
 def viewer(tmp_path: Path, synthetic: Any, monkeypatch: pytest.MonkeyPatch) -> PipeloomApp:
     """A viewer of a file that process 812 owns."""
-    for module in (remote_run, follower, watcher):
+    for module in (remote_run, follower, file_monitor):
         monkeypatch.setattr(module, "other_owner", lambda _path: "pipeloom process 812 on hal")
     path = tmp_path / "etl.db"
     connection = open_writer(path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import ClassVar, Final
 
 from textual import getters, on
 from textual.app import ComposeResult
@@ -15,14 +15,11 @@ from pipeloom.store.rows import AttemptRow
 from pipeloom.tui.attempts.columns import chosen, is_moving
 from pipeloom.tui.attempts.detail import DetailPane
 from pipeloom.tui.bindings import key
+from pipeloom.tui.services import ServicesGetter
 from pipeloom.tui.table.columns import Column, RowSource
 from pipeloom.tui.table.virtual_table import VirtualTable
 from pipeloom.tui.textual_compat.compositor import FrugalCompositor
 from pipeloom.tui.widgets.filter_bar import FilterBar
-
-if TYPE_CHECKING:
-    from pipeloom.tui.app import PipeloomApp
-
 
 SHARED_KEYS: Final[list[BindingType]] = [
     key("slash", "filter", "Filter", "Show only the rows that match.", "table.filter", display="/"),
@@ -45,7 +42,7 @@ def too_small() -> Static:
 class TableScreen(Screen[None]):
     """A table of attempts with its filter and its detail; `follow` is called when another row is to be shown."""
 
-    app: PipeloomApp
+    services = ServicesGetter()
     AUTO_FOCUS = "VirtualTable"
 
     screen_name: ClassVar[str]
@@ -67,9 +64,9 @@ class TableScreen(Screen[None]):
         self, source: RowSource[AttemptRow], columns: list[Column[AttemptRow]], empty: str
     ) -> ComposeResult:
         """Yield filter, table, detail and keys."""
-        ascii_only = self.app.ascii_only
-        columns = chosen(columns, self.app.settings.columns.get(self.screen_name, ()))
-        yield FilterBar(self.app.remembered(f"{self.screen_name}.filter"))
+        ascii_only = self.services.ascii_only
+        columns = chosen(columns, self.services.settings.columns.get(self.screen_name, ()))
+        yield FilterBar(self.services.remembered(f"{self.screen_name}.filter"))
         with Container(classes="panes"):
             table: VirtualTable[AttemptRow] = VirtualTable(source, columns, is_live=is_moving, ascii_only=ascii_only)
             table.empty_text = empty
@@ -85,7 +82,7 @@ class TableScreen(Screen[None]):
 
     @on(FilterBar.Changed)
     def _remember_filter(self, event: FilterBar.Changed) -> None:
-        self.app.remember(f"{self.screen_name}.filter", str(event.where))
+        self.services.remember(f"{self.screen_name}.filter", str(event.where))
 
     @on(VirtualTable.Chosen)
     def _open(self) -> None:
@@ -97,7 +94,7 @@ class TableScreen(Screen[None]):
 
     @on(DetailPane.Told)
     def _tell(self, event: DetailPane.Told) -> None:
-        self.app.tell(event.sentence, problem=event.problem)
+        self.services.tell(event.sentence, problem=event.problem)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer the way back only where there is one."""
@@ -129,8 +126,8 @@ class TableScreen(Screen[None]):
         if row is None:
             return
         text = self.detail.plain if self.detail.display else self.plain_row()
-        self.app.copy_to_clipboard(text)
-        self.app.tell("Copied.")
+        self.services.copy_to_clipboard(text)
+        self.services.tell("Copied.")
 
     def plain_row(self) -> str:
         """Return the row under the cursor as text."""

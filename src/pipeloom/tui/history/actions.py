@@ -74,7 +74,7 @@ class Looking(TableScreen):
             case "compare":
                 return isinstance(row, AttemptRow) or (isinstance(row, RunItem) and row.run is not None)
             case "prune":
-                return not self.app.read_only and self.app.owner is None
+                return not self.services.read_only and self.services.owner is None
         return super().check_action(action, parameters)
 
     def _run_of(self, row: Any) -> int | None:
@@ -96,7 +96,7 @@ class Looking(TableScreen):
         row: Any = self.table.cursor_row
         marked = sorted(key for key in self.table.marked if isinstance(key, int) and key)
         if len(marked) > 2:
-            self.app.tell("Mark two of them to compare.", problem=True)
+            self.services.tell("Mark two of them to compare.", problem=True)
         elif isinstance(row, RunItem) and row.run is not None:
             await self._compare_runs(marked, row.run.id, row.run.pipeline)
         elif isinstance(row, AttemptRow):
@@ -113,7 +113,7 @@ class Looking(TableScreen):
             f"There is no run of {pipeline} before run {run_id} to compare it with.",
         )
         if pair is not None:
-            self.app.push_screen(CompareRunsScreen(self.app.db_path, *pair))
+            self.app.push_screen(CompareRunsScreen(self.services.db_path, *pair))
 
     async def _compare_attempts(self, marked: list[int], row: AttemptRow) -> None:
         from pipeloom.store.read.tasks import attempt_before
@@ -126,7 +126,7 @@ class Looking(TableScreen):
             "There is no attempt of this task before this one to compare it with.",
         )
         if pair is not None:
-            self.app.push_screen(CompareAttemptsScreen(self.app.db_path, *pair))
+            self.app.push_screen(CompareAttemptsScreen(self.services.db_path, *pair))
 
     async def _pair(
         self, marked: list[int], this: int, find_before: Callable[[History], int | None], nothing: str
@@ -136,12 +136,12 @@ class Looking(TableScreen):
         if len(chosen) == 2:
             return chosen[0], chosen[1]
         try:
-            before = await read(self.app.db_path, find_before)
+            before = await read(self.services.db_path, find_before)
         except (PipeloomError, InterruptedError) as error:
-            self.app.tell(str(error), problem=True)
+            self.services.tell(str(error), problem=True)
             return None
         if before is None:
-            self.app.tell(nothing, problem=True)
+            self.services.tell(nothing, problem=True)
             return None
         return before, this
 
@@ -151,7 +151,9 @@ class Looking(TableScreen):
         from pipeloom.tui.reports.timeline.screen import TimelineScreen
 
         run_id = self._run_of(self.table.cursor_row)
-        if run_id is not None and (chosen := await self.app.push_screen_wait(TimelineScreen(self.app.db_path, run_id))):
+        if run_id is not None and (
+            chosen := await self.services.push_screen_wait(TimelineScreen(self.services.db_path, run_id))
+        ):
             self.go_to_attempt(chosen)
 
     def action_chart(self) -> None:
@@ -160,13 +162,13 @@ class Looking(TableScreen):
 
         row: Any = self.table.cursor_row
         if isinstance(row, AttemptRow | TaskStats):
-            self.app.push_screen(TaskChartScreen(self.app.db_path, row.name))
+            self.app.push_screen(TaskChartScreen(self.services.db_path, row.name))
 
     def action_days(self) -> None:
         """Show the runs of each day."""
         from pipeloom.tui.reports.charts.screen import FileChartScreen
 
-        self.app.push_screen(FileChartScreen(self.app.db_path))
+        self.app.push_screen(FileChartScreen(self.services.db_path))
 
     # -- files -------------------------------------------------------------------------------------------------------
 
@@ -194,10 +196,10 @@ class Looking(TableScreen):
 
         try:
             where = self._exported()
-            total = await read(self.app.db_path, lambda file: file.count(where))
-            await export_attempts(self.app, where, total, self.sort if self.table is self.attempts else NEWEST)
+            total = await read(self.services.db_path, lambda file: file.count(where))
+            await export_attempts(self.services, where, total, self.sort if self.table is self.attempts else NEWEST)
         except (PipeloomError, InterruptedError) as error:
-            self.app.tell(str(error), problem=True)
+            self.services.tell(str(error), problem=True)
 
     @work
     async def action_case(self) -> None:
@@ -208,12 +210,12 @@ class Looking(TableScreen):
         if attempt_id is None:
             return
         try:
-            row = await read(self.app.db_path, lambda file: file.attempt(attempt_id))
+            row = await read(self.services.db_path, lambda file: file.attempt(attempt_id))
         except (PipeloomError, InterruptedError) as error:
-            self.app.tell(str(error), problem=True)
+            self.services.tell(str(error), problem=True)
             return
         if row is not None:
-            await export_case(self.app, row)
+            await export_case(self.services, row)
 
     def attempt_under_cursor(self) -> int | None:
         """Return the attempt that the row is, or stands for."""
@@ -224,7 +226,7 @@ class Looking(TableScreen):
         """Ask what is to be kept, and remove the rest."""
         from pipeloom.tui.history.prune_dialog import prune_attempts
 
-        await prune_attempts(self.app)
+        await prune_attempts(self.services)
         self.reload(anew=True)
 
     def reload(self, *, anew: bool = False) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import ClassVar, Final
 
 from textual import getters, on
 from textual.app import ComposeResult
@@ -23,12 +23,10 @@ from pipeloom.store.read.history import History
 from pipeloom.store.read.paging import NEWEST, Sort
 from pipeloom.store.rows import AttemptRow
 from pipeloom.tui.bindings import key
+from pipeloom.tui.services import AppServices
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.text import content
 from pipeloom.tui.widgets.dialogs import ConfirmDialog
-
-if TYPE_CHECKING:
-    from pipeloom.tui.app import PipeloomApp
 
 _FORMATS: Final = (Format.CSV, Format.JSONL, Format.MARKDOWN)
 _ENDINGS: Final = {f".{format_.value}" for format_ in Format}
@@ -173,45 +171,47 @@ def suggested(db_path: Path, now: float, ending: str = "csv", name: str = "") ->
     return db_path.absolute().with_name(f"{db_path.stem}{name}-{at:%Y%m%d-%H%M%S}.{ending}")
 
 
-async def export_attempts(app: PipeloomApp, where: Filter, total: int, sort: Sort = NEWEST) -> None:
+async def export_attempts(services: AppServices, where: Filter, total: int, sort: Sort = NEWEST) -> None:
     """Ask, then write the attempts that pass; there are `total` of them. For a worker of the screen's."""
     title = f"Export {fmt.count(total)} {'attempt' if total == 1 else 'attempts'}"
     title += f": {where}" if where else " (everything in the file)"
-    plan = await app.push_screen_wait(ExportDialog(app.db_path, title, suggested(app.db_path, app.clock())))
+    plan = await services.push_screen_wait(
+        ExportDialog(services.db_path, title, suggested(services.db_path, services.clock()))
+    )
     if plan is None:
         return
     stop = threading.Event()
     try:
         if plan.path is None:
-            text, count = await asyncio.to_thread(clipboard_text, app.db_path, where, sort=sort)
-            app.copy_to_clipboard(text)
-            app.tell(f"{fmt.count(count)} of {fmt.count(total)} attempts copied.")
+            text, count = await asyncio.to_thread(clipboard_text, services.db_path, where, sort=sort)
+            services.copy_to_clipboard(text)
+            services.tell(f"{fmt.count(count)} of {fmt.count(total)} attempts copied.")
             return
         if total > 5_000:
-            app.tell(f"Writing {plan.path} …")
-        count = await asyncio.to_thread(export, app.db_path, where, plan, sort=sort, should_stop=stop.is_set)
-        app.tell(f"{fmt.count(count)} attempts written to {plan.path}")
+            services.tell(f"Writing {plan.path} …")
+        count = await asyncio.to_thread(export, services.db_path, where, plan, sort=sort, should_stop=stop.is_set)
+        services.tell(f"{fmt.count(count)} attempts written to {plan.path}")
     except PipeloomError as error:
-        app.tell(str(error), problem=True)
+        services.tell(str(error), problem=True)
     finally:
         stop.set()  # whoever is not waited for any more ends by itself
 
 
-async def export_case(app: PipeloomApp, row: AttemptRow) -> None:
+async def export_case(services: AppServices, row: AttemptRow) -> None:
     """Ask, then write the case file of an attempt. For a worker of the screen's."""
-    target = suggested(app.db_path, app.clock(), "md", f"-case-{row.id}")
+    target = suggested(services.db_path, services.clock(), "md", f"-case-{row.id}")
     title = f"Case file of {row.name or '(empty)'}, attempt {row.id}"
-    plan = await app.push_screen_wait(ExportDialog(app.db_path, title, target, is_case=True))
+    plan = await services.push_screen_wait(ExportDialog(services.db_path, title, target, is_case=True))
     if plan is None:
         return
     try:
-        written = await asyncio.to_thread(_write_case, app.db_path, row.id, plan)
+        written = await asyncio.to_thread(_write_case, services.db_path, row.id, plan)
     except PipeloomError as error:
-        app.tell(str(error), problem=True)
+        services.tell(str(error), problem=True)
         return
     if plan.path is None:
-        app.copy_to_clipboard(written[:CLIPBOARD_LIMIT])
-    app.tell("Copied." if plan.path is None else f"The case file was written to {plan.path}")
+        services.copy_to_clipboard(written[:CLIPBOARD_LIMIT])
+    services.tell("Copied." if plan.path is None else f"The case file was written to {plan.path}")
 
 
 def _write_case(db_path: Path, attempt_id: int, plan: ExportPlan) -> str:

@@ -25,7 +25,7 @@ class QuickFilters(TableScreen):
         """Show the attempts in another order."""
 
     def _known(self) -> dict[str, str]:
-        return {**QUICK, **self.app.settings.filters}
+        return {**QUICK, **self.services.settings.filters}
 
     def active_filters(self) -> tuple[str, ...]:
         """Return the names of the filters that hold."""
@@ -35,7 +35,7 @@ class QuickFilters(TableScreen):
 
     def action_quick(self, place: int) -> None:
         """Take the filter at a place of the bar, or drop it when it holds."""
-        names = [*QUICK, "slowest", *self.app.settings.filters]
+        names = [*QUICK, "slowest", *self.services.settings.filters]
         if place < len(names):
             self._toggle(names[place])
 
@@ -53,31 +53,31 @@ class QuickFilters(TableScreen):
         """Offer the filters by name."""
         active = self.active_filters()
         choices = [Choice("", "Leave it as it is")]
-        for name in (*QUICK, "slowest", *self.app.settings.filters):
+        for name in (*QUICK, "slowest", *self.services.settings.filters):
             told = self._known().get(name, "by duration")
             choices.append(Choice(name, f"{'drop ' if name in active else ''}{name}  ({told})", "-confirm"))
         if self.filter_bar.text:
             choices.append(Choice(_KEEP, "Keep this filter under a name…"))
-        name = await self.app.push_screen_wait(ChoiceDialog("Filters", "", choices))
+        name = await self.services.push_screen_wait(ChoiceDialog("Filters", "", choices))
         if name == _KEEP:
             await self._keep(self.filter_bar.text)
         elif name:
             self._toggle(name)
 
     async def _keep(self, text: str) -> None:
-        name = await self.app.push_screen_wait(NameDialog("Keep the filter under which name?", text))
+        name = await self.services.push_screen_wait(NameDialog("Keep the filter under which name?", text))
         if not name:
             return
         if name in (*QUICK, "slowest"):
-            self.app.tell(f"{name} is there already, for something else: choose another name.", problem=True)
+            self.services.tell(f"{name} is there already, for something else: choose another name.", problem=True)
             return
         try:
             save_filter(name, text)
         except OSError as error:
-            self.app.tell(f"The settings cannot be written: {error.strerror}.", problem=True)
+            self.services.tell(f"The settings cannot be written: {error.strerror}.", problem=True)
             return
         except ValueError:
-            self.app.tell(f"Nothing was kept: add it to [filters] in {settings_path()} by hand.", problem=True)
+            self.services.tell(f"Nothing was kept: add it to [filters] in {settings_path()} by hand.", problem=True)
             return
-        self.app.keep_filter(name, text)
-        self.app.tell(f"Kept as {name}.")
+        self.services.keep_filter(name, text)
+        self.services.tell(f"Kept as {name}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import ClassVar, Final
 
 from textual import getters, on, work
 from textual.app import ComposeResult
@@ -21,13 +21,11 @@ from pipeloom.store.maintenance.prune import Doomed, Policy, Pruned, plan, prune
 from pipeloom.text import size
 from pipeloom.tui.bindings import key
 from pipeloom.tui.reader import read
+from pipeloom.tui.services import AppServices
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.text import content
 from pipeloom.tui.widgets.bar import bar_content
 from pipeloom.tui.widgets.dialogs import ConfirmDialog
-
-if TYPE_CHECKING:
-    from pipeloom.tui.app import PipeloomApp
 
 _BAR: Final = 30
 _LOOK_S: Final = 0.1
@@ -202,15 +200,15 @@ class PruneDialog(ModalScreen[Pruned | None]):
         self._note.update(content(sentence, "$status-error" if problem else "$muted"))
 
 
-async def prune_attempts(app: PipeloomApp, where: Filter | None = None) -> None:
+async def prune_attempts(services: AppServices, where: Filter | None = None) -> None:
     """Ask, remove, and tell what is gone. For a worker of the screen's."""
-    pruned = await app.push_screen_wait(PruneDialog(app.db_path, where))
+    pruned = await services.push_screen_wait(PruneDialog(services.db_path, where))
     if pruned is None:
         return
     gone = f"{fmt.count(pruned.attempts)} attempts and {fmt.count(pruned.runs)} runs are gone"
     end = "; stopped before all were." if not pruned.complete else f"; {pruned.remark}." if pruned.remark else "."
     given = f"; {size(pruned.given_back)} given back" if pruned.given_back else ""
-    app.tell(f"{gone}{given}{end}")
+    services.tell(f"{gone}{given}{end}")
 
 
 def _told(doomed: Doomed) -> str:

@@ -37,7 +37,7 @@ class Retrying(TableScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer to run again what has ended."""
-        if action in ("retry", "retry_failed") and self.app.read_only:
+        if action in ("retry", "retry_failed") and self.services.read_only:
             return False
         if action == "retry":
             row: Any = self.table.cursor_row
@@ -74,11 +74,11 @@ class Retrying(TableScreen):
 
     def _retry_here(self, attempt_ids: list[int], row: AttemptRow) -> bool:
         """Run attempts of the run that this program has open again as part of it; False when they are of another."""
-        engine = self.app.engine
+        engine = self.services.engine
         if engine is None or not engine.is_started or row.run_id != engine.run_id:
             return False
         result = engine.retry(attempt_ids)
-        self.app.report({"queued again": len(result.accepted)}, result.refused)
+        self.services.report({"queued again": len(result.accepted)}, result.refused)
         self.table.clear_marks()
         return True
 
@@ -86,10 +86,10 @@ class Retrying(TableScreen):
         engine = await self._loaded()
         if engine is not None:
             try:
-                chosen = await read(self.app.db_path, find)
+                chosen = await read(self.services.db_path, find)
                 await self._ask(plan_targets(engine, chosen, leave_done=leave_done))
             except (PipeloomError, InterruptedError) as error:
-                self.app.tell(str(error), problem=True)
+                self.services.tell(str(error), problem=True)
 
     async def _retry_rest(self, run_id: int) -> None:
         engine = await self._loaded()
@@ -97,32 +97,34 @@ class Retrying(TableScreen):
             try:
                 await self._ask(await asyncio.to_thread(plan_rest, engine, run_id))
             except PipeloomError as error:
-                self.app.tell(str(error), problem=True)
+                self.services.tell(str(error), problem=True)
 
     async def _ask(self, plan: RetryPlan) -> None:
         dialog = ConfirmDialog(plan.title, plan.body, "Run again", cancel_label="Back", destructive=False)
-        if await self.app.push_screen_wait(dialog):
+        if await self.services.push_screen_wait(dialog):
             self.table.clear_marks()
-            self.app.run_again(plan.resume)
+            self.services.run_again(plan.resume)
 
     async def _loaded(self) -> Engine | None:
         """Return the engine with the pipeline to run, loading one if the user says so; None when there is none."""
-        engine = self.app.engine
+        engine = self.services.engine
         if engine is not None and engine.is_running:
-            self.app.tell("A run goes on: tasks of an earlier one can be run again when it has ended.", problem=True)
+            self.services.tell(
+                "A run goes on: tasks of an earlier one can be run again when it has ended.", problem=True
+            )
             return None
         if engine is not None:
             return engine
-        if self.app.owner is not None:
-            self.app.tell(f"The file is in use by {self.app.owner}: run tasks again there.", problem=True)
+        if self.services.owner is not None:
+            self.services.tell(f"The file is in use by {self.services.owner}: run tasks again there.", problem=True)
             return None
-        spec = await asyncio.to_thread(last_pipeline, self.app.db_path)
+        spec = await asyncio.to_thread(last_pipeline, self.services.db_path)
         if not spec:
-            name = self.app.db_path.name
-            self.app.tell(
+            name = self.services.db_path.name
+            self.services.tell(
                 f"No pipeline is loaded: open the file with it, pipeloom-tui {name} pipeline.py", problem=True
             )
             return None
-        if not await self.app.push_screen_wait(load_dialog(spec, self.app.db_path)):
+        if not await self.services.push_screen_wait(load_dialog(spec, self.services.db_path)):
             return None
-        return await self.app.load(spec)
+        return await self.services.load(spec)

@@ -32,7 +32,7 @@ from pipeloom.tui.history.queries import AttemptsQuery, FailuresQuery, RunItem, 
 from pipeloom.tui.history.retrying import Retrying
 from pipeloom.tui.reader import read, read_attempt
 from pipeloom.tui.session.bridge import Delivery
-from pipeloom.tui.session.watcher import FileChanged
+from pipeloom.tui.session.file_monitor import FileChanged
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.text import content
 from pipeloom.tui.table.file_table import FileTable
@@ -124,10 +124,10 @@ class HistoryScreen(Retrying, Looking, QuickFilters):
 
     def compose(self) -> ComposeResult:
         """Put bar, filter, lists, detail and keys in their places."""
-        path, ascii_only = self.app.db_path, self.app.ascii_only
+        path, ascii_only = self.services.db_path, self.services.ascii_only
         yield HistoryBar()
-        yield FilterBar(self.app.remembered("history.filter"))
-        columns = chosen(history_columns(), self.app.settings.columns.get("history", ()))
+        yield FilterBar(self.services.remembered("history.filter"))
+        columns = chosen(history_columns(), self.services.settings.columns.get("history", ()))
         lists: list[FileTable[Any]] = [
             FileTable(path, AttemptsQuery(), columns, is_live=is_moving, ascii_only=ascii_only, id="attempts"),
             FileTable(path, TasksQuery(), task_columns(), ascii_only=ascii_only, id="tasks"),
@@ -157,18 +157,18 @@ class HistoryScreen(Retrying, Looking, QuickFilters):
 
     def on_mount(self) -> None:
         """Read the newest rows, and follow the commits of a run in this program or in another."""
-        self.bar.ascii_only = self.app.ascii_only
-        self._take_order(self.app.remembered("history.order"))
-        self.app.commits.subscribe(self, self._reload_soon)
-        self.app.file_changes.subscribe(self, self._follow_file)
+        self.bar.ascii_only = self.services.ascii_only
+        self._take_order(self.services.remembered("history.order"))
+        self.services.commits.subscribe(self, self._reload_soon)
+        self.services.file_changes.subscribe(self, self._follow_file)
         self.set_interval(1.0, self._tick)
         self._tick()
         self.set_focus(self.attempts)
-        self.action_view(self.app.remembered("history.view") or VIEWS[0])
+        self.action_view(self.services.remembered("history.view") or VIEWS[0])
 
     def _tick(self) -> None:
         for table in (self.runs, self.current):
-            table.tick(self.app.clock())
+            table.tick(self.services.clock())
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -212,7 +212,7 @@ class HistoryScreen(Retrying, Looking, QuickFilters):
             return history.newest_id(), fresh, 0 if goal is None else history.count(where, after=goal)
 
         try:
-            newest, fresh, place = await read(self.app.db_path, look)
+            newest, fresh, place = await read(self.services.db_path, look)
         except (StoreError, InterruptedError) as error:
             self.current.empty_text = str(error)
             return
@@ -250,26 +250,26 @@ class HistoryScreen(Retrying, Looking, QuickFilters):
 
     @on(FileTable.Failed)
     def _tell_trouble(self, event: FileTable.Failed) -> None:
-        self.app.tell(event.error, problem=True)
+        self.services.tell(event.error, problem=True)
 
     def _show_bar(self) -> None:
         order = next((label for label, sort in ORDERS.values() if sort == self.sort), f"by {self.sort.column}, turned")
         self.bar.state = BarState(
-            file=self.app.db_path.name,
+            file=self.services.db_path.name,
             view=self.view,
             scope=self._scope_name,
             order="" if self.sort == NEWEST or self.view != "attempts" else order.lower(),
             active=self.active_filters(),
-            saved=tuple(self.app.settings.filters),
+            saved=tuple(self.services.settings.filters),
             fresh=self._fresh,
             notice=self._notice(),
         )
 
     def _notice(self) -> str:
         """Name the owner of the file in the words of the live screen."""
-        if self.app.owner is None:
+        if self.services.owner is None:
             return ""
-        return f"VIEWER {'-' if self.app.ascii_only else '·'} pid {owner(self.app.db_path).get('pid', '?')}"
+        return f"VIEWER {'-' if self.services.ascii_only else '·'} pid {owner(self.services.db_path).get('pid', '?')}"
 
     # -- views and runs ----------------------------------------------------------------------------------------------
 
@@ -282,7 +282,7 @@ class HistoryScreen(Retrying, Looking, QuickFilters):
         moves_focus = self.focused is None or self.focused is self.current
         self.view = name if name in VIEWS else VIEWS[0]
         self.query_one(ContentSwitcher).current = self.view
-        self.app.remember("history.view", "" if self.view == VIEWS[0] else self.view)
+        self.services.remember("history.view", "" if self.view == VIEWS[0] else self.view)
         self._tick()
         if moves_focus:
             self._focus(self.current)
@@ -343,7 +343,7 @@ class HistoryScreen(Retrying, Looking, QuickFilters):
         try:
             parse(text)
         except FilterError as error:
-            self.app.tell(f"Its attempts cannot be filtered by its name: {error}", problem=True)
+            self.services.tell(f"Its attempts cannot be filtered by its name: {error}", problem=True)
             return
         self.filter_bar.set(text)
         self.action_view("attempts")
@@ -377,7 +377,7 @@ class HistoryScreen(Retrying, Looking, QuickFilters):
         """Ask for the order."""
         choices = [Choice("", "Leave it as it is")]
         choices += [Choice(name, label, "-confirm") for name, (label, _) in ORDERS.items()]
-        name = await self.app.push_screen_wait(ChoiceDialog("Sort the attempts by", "", choices))
+        name = await self.services.push_screen_wait(ChoiceDialog("Sort the attempts by", "", choices))
         if name:
             self.choose_order(ORDERS[name][1])
 
@@ -400,7 +400,7 @@ class HistoryScreen(Retrying, Looking, QuickFilters):
     def _take_order(self, text: str) -> None:
         column = text.removeprefix("-")
         self.sort = Sort(column, text.startswith("-")) if column in _SORTED_COLUMNS else NEWEST
-        self.app.remember("history.order", "" if self.sort == NEWEST else text)
+        self.services.remember("history.order", "" if self.sort == NEWEST else text)
         shown = None if self.sort == NEWEST else _SORTED_COLUMNS[self.sort.column]
         self.attempts.show_sort(shown, descending=self.sort.descending)
 
@@ -458,9 +458,9 @@ class HistoryScreen(Retrying, Looking, QuickFilters):
     @work(exclusive=True, group="detail")
     async def _show_detail(self, attempt_id: int) -> None:
         try:
-            row, attempts, logs = await read_attempt(self.app.db_path, attempt_id)
+            row, attempts, logs = await read_attempt(self.services.db_path, attempt_id)
         except (StoreError, InterruptedError) as error:
-            self.app.tell(str(error), problem=True)
+            self.services.tell(str(error), problem=True)
             return
         self.detail.show_attempt(row, attempts, logs)
 

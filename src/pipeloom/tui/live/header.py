@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from pipeloom.engine.commands import EngineLoad
 from pipeloom.status import ACTIVE, RunStatus, Status
+from pipeloom.tui.services import AppServices
 from pipeloom.tui.session.bridge import Delivery
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.widgets.header import SPARK_WIDTH, HeaderState, Spent
-
-if TYPE_CHECKING:
-    from pipeloom.tui.app import PipeloomApp
 
 _EXECUTORS = {"thread": "threads", "process": "processes"}
 _SAMPLES: Final = 10
@@ -23,9 +21,9 @@ _SAMPLES: Final = 10
 class HeaderSource:
     """Makes the header's state from board, engine and clock."""
 
-    def __init__(self, app: PipeloomApp) -> None:
-        self._app = app
-        self._since = app.monotonic()
+    def __init__(self, services: AppServices) -> None:
+        self._services = services
+        self._since = services.monotonic()
         self._messages = self._commits = 0
         self._messages_per_s: float | None = None
         self._commits_per_s: float | None = None
@@ -40,24 +38,24 @@ class HeaderSource:
 
     def state(self) -> HeaderState:
         """Return what there is to say now."""
-        app, run, now = self._app, self._app.board.run, self._app.monotonic()
-        engine = app.engine
+        services, run, now = self._services, self._services.board.run, self._services.monotonic()
+        engine = services.engine
         load = engine.load() if engine is not None and engine.is_started else None
-        known = load or app.known_load
+        known = load or services.known_load
         self._measure(now, load)
-        counts = {status: count for status, count in app.board.counts.items() if count}
+        counts = {status: count for status, count in services.board.counts.items() if count}
         going = run is not None and run.status is RunStatus.RUNNING
-        rate = app.board.tasks_per_s(now) if going else None
-        ours = going and not app.is_viewer  # of what others commit, only the outcome is known
+        rate = services.board.tasks_per_s(now) if going else None
+        ours = going and not services.is_viewer  # of what others commit, only the outcome is known
         state = HeaderState(
             pipeline=run.pipeline if run else engine.pipeline.name if engine else "",
-            file=app.db_path.name,
+            file=services.db_path.name,
             run_id=run.id if run else None,
             executor=_EXECUTORS.get(run.executor, run.executor) if run else "",
             status=run.status if run else None,
             counts=counts,
             tasks_per_s=rate,
-            history=app.board.history(now, SPARK_WIDTH) if going else (),
+            history=services.board.history(now, SPARK_WIDTH) if going else (),
             messages_per_s=self._messages_per_s if ours else None,
             commits_per_s=self._commits_per_s if ours else None,
             commit_s=self._commit_s if ours else None,
@@ -68,8 +66,8 @@ class HeaderSource:
             leaked=load.lost if load else 0,
             paused=known.paused if known else False,
             elapsed_s=self._elapsed(),
-            owner_pid=run.pid if run and app.is_viewer and app.owner is not None else None,
-            notice=app.notice,
+            owner_pid=run.pid if run and services.is_viewer and services.owner is not None else None,
+            notice=services.notice,
         )
         left = state.total - state.settled
         if not going or not rate or not left:
@@ -77,11 +75,11 @@ class HeaderSource:
         return replace(state, eta_s=left / rate)
 
     def _elapsed(self) -> float | None:
-        run = self._app.board.run
+        run = self._services.board.run
         if run is None:
             return None
         finished = fmt.moment(run.finished_at)
-        return fmt.seconds_since(run.started_at, self._app.clock() if finished is None else finished.timestamp())
+        return fmt.seconds_since(run.started_at, self._services.clock() if finished is None else finished.timestamp())
 
     def _measure(self, now: float, load: EngineLoad | None) -> None:
         """Bring the rates up to date, once a second."""
@@ -91,7 +89,7 @@ class HeaderSource:
         self._messages_per_s, self._commits_per_s = self._messages / elapsed, self._commits / elapsed
         self._since, self._messages, self._commits = now, 0, 0
         if load is not None and load.workers:
-            self._samples.append(_sample(load, self._app.board.counts[Status.RETRYING]))
+            self._samples.append(_sample(load, self._services.board.counts[Status.RETRYING]))
 
     def _spent(self) -> Spent | None:
         """Return where the time went, over the last samples."""

@@ -64,20 +64,20 @@ class LiveScreen(TableScreen):
 
     def compose(self) -> ComposeResult:
         """Put header, filter, table, detail and keys in their places."""
-        engine = self.app.engine
+        engine = self.services.engine
         tries, grace = (1, _GRACE_S) if engine is None else (engine.attempts_granted, engine.options.grace_s)
         yield RunHeader()
-        self._pasts = DurationBaselines(self.app.db_path)
+        self._pasts = DurationBaselines(self.services.db_path)
         columns = live_columns(
-            tries, lambda row: self.app.board.silent_s(row, self.app.monotonic()), grace, self._pasts.of
+            tries, lambda row: self.services.board.silent_s(row, self.services.monotonic()), grace, self._pasts.of
         )
-        yield from self.compose_panes(self.app.board, columns, "No tasks yet.")
+        yield from self.compose_panes(self.services.board, columns, "No tasks yet.")
 
     def on_mount(self) -> None:
         """Follow the commits and the clock."""
-        self._source = HeaderSource(self.app)
-        self._header.ascii_only = self.app.ascii_only
-        self._sorting = Sorting.from_text(self.app.remembered("live.sort"))
+        self._source = HeaderSource(self.services)
+        self._header.ascii_only = self.services.ascii_only
+        self._sorting = Sorting.from_text(self.services.remembered("live.sort"))
         self._offered: Status | None = None
         self._headed_s = self._ticked_s = float("-inf")
         self._log: list[LogRow] = []
@@ -85,7 +85,7 @@ class LiveScreen(TableScreen):
         """The attempts of the task that is shown, as the file has them: another process's come without errors."""
         self._log_of: tuple[int, Status] | None = None
         """The attempt whose log is shown, and how it stood when the log was read."""
-        self.app.commits.subscribe(self, self._show_commit)
+        self.services.commits.subscribe(self, self._show_commit)
         self.set_interval(1.0, self._tick)
         if self._sorting.column is None:
             self._show()
@@ -106,31 +106,31 @@ class LiveScreen(TableScreen):
         self._show_head()
 
     def _show_rows(self) -> None:
-        self.table.tick(self.app.clock())
+        self.table.tick(self.services.clock())
         self.table.refresh_rows()
         self.follow()
         self._offer()
 
     def _show_head(self) -> None:
-        self._headed_s = self.app.monotonic()
+        self._headed_s = self.services.monotonic()
         self._header.state = self._source.state()
         self._show_count()
 
     def _keys_come_first(self, done_s: float) -> bool:
         """Return whether keys are being pressed, so that what was last done at `done_s` can wait a little longer."""
-        now = self.app.monotonic()
-        return now - self.app.key_pressed_s < _KEY_S and now - done_s < _LONGEST_TICK_S
+        now = self.services.monotonic()
+        return now - self.services.key_pressed_s < _KEY_S and now - done_s < _LONGEST_TICK_S
 
     def _tick(self) -> None:
         """Show that time has passed; while keys are pressed, less often."""
         if self._keys_come_first(self._ticked_s):
             return
-        self._ticked_s = self.app.monotonic()
-        self.table.tick(self.app.clock())
-        if self._sorting.is_due(self.app.monotonic(), self.app.key_pressed_s):
+        self._ticked_s = self.services.monotonic()
+        self.table.tick(self.services.clock())
+        if self._sorting.is_due(self.services.monotonic(), self.services.key_pressed_s):
             self._sort()
         self._show_head()
-        run = self.app.board.run
+        run = self.services.board.run
         if self._pasts.has_wishes and run is not None:
             self._learn(run)
         row = self._row()
@@ -142,7 +142,7 @@ class LiveScreen(TableScreen):
         await self._pasts.learn(run)
 
     def _show_count(self) -> None:
-        board, marked = self.app.board, len(self.table.marked)
+        board, marked = self.services.board, len(self.table.marked)
         shown = f"{fmt.count(board.count())} of {fmt.count(board.total())}"
         self.filter_bar.show_count(content(shown + (f" · {fmt.count(marked)} marked" if marked else ""), "$muted"))
 
@@ -168,7 +168,7 @@ class LiveScreen(TableScreen):
         if not self.detail.display:
             return
         row = self._row()
-        attempts = [] if row is None else self.app.board.attempts_of(row.task_id)
+        attempts = [] if row is None else self.services.board.attempts_of(row.task_id)
         known = row is not None and self._log_of is not None and self._log_of[0] == row.id
         if known and self._whole:
             whole = {attempt.id: attempt for attempt in self._whole}
@@ -180,8 +180,8 @@ class LiveScreen(TableScreen):
 
     @work(exclusive=True, group="log")
     async def _load_log(self, row: AttemptRow) -> None:
-        self._log = await read_logs(self.app.db_path, row.id)
-        self._whole = await read_whole(self.app.db_path, row) if self.app.is_viewer else []
+        self._log = await read_logs(self.services.db_path, row.id)
+        self._whole = await read_whole(self.services.db_path, row) if self.services.is_viewer else []
         self._log_of = (row.id, row.status)
         self.follow()
 
@@ -189,7 +189,7 @@ class LiveScreen(TableScreen):
 
     @on(FilterBar.Changed)
     def _apply_filter(self, event: FilterBar.Changed) -> None:
-        self.app.board.set_filter(event.where)
+        self.services.board.set_filter(event.where)
         self.table.empty_text = "No task matches the filter." if event.where else "No tasks yet."
         self._show()
 
@@ -205,17 +205,17 @@ class LiveScreen(TableScreen):
         current = self._sorting.column or ""
         choices = [Choice(current, "Leave it as it is"), Choice("", "Running first, ended last", "-confirm")]
         choices += [Choice(column, label, "-confirm") for column, (label, _) in COLUMNS.items()]
-        chosen = await self.app.push_screen_wait(ChoiceDialog("Sort the tasks by", "", choices))
+        chosen = await self.services.push_screen_wait(ChoiceDialog("Sort the tasks by", "", choices))
         if chosen != current:
             self._choose_order(chosen or None)
 
     def action_reverse(self) -> None:
         """Turn the order round."""
         if self._sorting.column is None:
-            self.app.tell("The default order cannot be reversed: choose a column with s.", problem=True)
+            self.services.tell("The default order cannot be reversed: choose a column with s.", problem=True)
             return
         self._sorting.descending = not self._sorting.descending
-        self.app.remember("live.sort", self._sorting.text)
+        self.services.remember("live.sort", self._sorting.text)
         self._sort()
 
     @on(VirtualTable.HeaderClicked)
@@ -225,11 +225,11 @@ class LiveScreen(TableScreen):
 
     def _choose_order(self, column: str | None) -> None:
         self._sorting.choose(column)
-        self.app.remember("live.sort", self._sorting.text)
+        self.services.remember("live.sort", self._sorting.text)
         self._sort()
 
     def _sort(self) -> None:
-        self._sorting.apply(self.app.board, self.app.clock(), self.app.monotonic())
+        self._sorting.apply(self.services.board, self.services.clock(), self.services.monotonic())
         self.table.show_sort(self._sorting.column, descending=self._sorting.descending)
         self._show()
 
@@ -237,10 +237,10 @@ class LiveScreen(TableScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer what works on the marks or the row under the cursor."""
-        if action in _CHANGING and self.app.controls is None:
+        if action in _CHANGING and self.services.controls is None:
             return False
         if action == "stack":
-            return self.app.engine is not None
+            return self.services.engine is not None
         if action in ("cancel", "retry") and not self.table.marked:
             row = self._row()
             allowed = OPEN if action == "cancel" else FINAL | {Status.RETRYING}
@@ -253,9 +253,9 @@ class LiveScreen(TableScreen):
 
     @work
     async def _cancel(self, rows: list[AttemptRow]) -> None:
-        controls = self.app.controls
+        controls = self.services.controls
         if controls is None or not rows:
-            self.app.tell("Nothing to cancel here: it has ended already.", problem=True)
+            self.services.tell("Nothing to cancel here: it has ended already.", problem=True)
             return
         stuck = [row.id for row in rows if row.status is Status.CANCELLING]
         if len(stuck) == len(rows):
@@ -263,25 +263,27 @@ class LiveScreen(TableScreen):
             return
         title = "Cancel this task?" if len(rows) == 1 else f"Cancel {len(rows):,} tasks?"
         label = "Cancel task" if len(rows) == 1 else "Cancel tasks"
-        if await self.app.push_screen_wait(ConfirmDialog(title, _named(rows), label, cancel_label="Back")):
-            result = await self.app.ask(lambda: controls.cancel([row.id for row in rows]))
+        if await self.services.push_screen_wait(ConfirmDialog(title, _named(rows), label, cancel_label="Back")):
+            result = await self.services.ask(lambda: controls.cancel([row.id for row in rows]))
             if result is None:
                 return
             waiting = {row.id for row in rows if row.status in WAITING}
             cancelled = len(waiting.intersection(result.accepted))
-            self.app.report({"cancelled": cancelled, "asked to stop": len(result.accepted) - cancelled}, result.refused)
+            self.services.report(
+                {"cancelled": cancelled, "asked to stop": len(result.accepted) - cancelled}, result.refused
+            )
 
     async def _abandon(self, ids: list[int], rows: list[AttemptRow]) -> None:
         """Offer to give up on workers that do not stop: a thread, unlike a process, cannot be killed."""
-        engine, controls, run = self.app.engine, self.app.controls, self.app.board.run
+        engine, controls, run = self.services.engine, self.services.controls, self.services.board.run
         kills = engine.can_kill if engine is not None else run is not None and run.executor == "process"
         what = "its process is killed." if kills else "it keeps its slot until it ends."
         body = Content("\n").join([_named(rows), Content(""), Content(f"Its worker does not stop. Abandoned, {what}")])
         dialog = ConfirmDialog("Abandon what does not stop?", body, "Abandon", cancel_label="Wait")
-        if controls is not None and await self.app.push_screen_wait(dialog):
-            result = await self.app.ask(lambda: controls.abandon(ids))
+        if controls is not None and await self.services.push_screen_wait(dialog):
+            result = await self.services.ask(lambda: controls.abandon(ids))
             if result is not None:
-                self.app.report({"abandoned": len(result.accepted)}, result.refused)
+                self.services.report({"abandoned": len(result.accepted)}, result.refused)
 
     def action_retry(self) -> None:
         """Run the targets again."""
@@ -289,72 +291,74 @@ class LiveScreen(TableScreen):
 
     @work
     async def _retry(self, ids: list[int]) -> None:
-        controls = self.app.controls
+        controls = self.services.controls
         if controls is not None and ids:
-            result = await self.app.ask(lambda: controls.retry(ids))
+            result = await self.services.ask(lambda: controls.retry(ids))
             if result is not None:
-                self.app.report({"queued again": len(result.accepted)}, result.refused)
+                self.services.report({"queued again": len(result.accepted)}, result.refused)
                 self.table.clear_marks()
 
     @work
     async def action_retry_failed(self) -> None:
         """Ask, then run every failed task in view again."""
-        rows = [row for row in self.app.board.shown() if row.status in (Status.ERROR, Status.INTERRUPTED)]
+        rows = [row for row in self.services.board.shown() if row.status in (Status.ERROR, Status.INTERRUPTED)]
         if not rows:
-            self.app.tell("No failed task in view.")
+            self.services.tell("No failed task in view.")
             return
         title = "Run the failed task again?" if len(rows) == 1 else f"Run {len(rows):,} failed tasks again?"
         dialog = ConfirmDialog(title, _named(rows), "Run again", cancel_label="Back", destructive=False)
-        if await self.app.push_screen_wait(dialog):
+        if await self.services.push_screen_wait(dialog):
             self._retry([row.id for row in rows])
 
     def action_stack(self) -> None:
         """Show where the task under the cursor is."""
-        engine, row = self.app.engine, self._row()
+        engine, row = self.services.engine, self._row()
         if engine is None or row is None or row.status not in ACTIVE or engine.stack(row.id) is None:
-            self.app.tell("There is a stack to see only while a task runs in a thread of this program.", problem=True)
+            self.services.tell(
+                "There is a stack to see only while a task runs in a thread of this program.", problem=True
+            )
             return
         self.app.push_screen(StackDialog(row.name, lambda: engine.stack(row.id)))
 
     @work
     async def action_pause(self) -> None:
         """Start nothing more, or go on."""
-        controls = self.app.controls
+        controls = self.services.controls
         if controls is None or not controls.is_started:
             return
-        paused = await self.app.ask(lambda: _toggle(controls))
+        paused = await self.services.ask(lambda: _toggle(controls))
         if paused is not None:
-            self.app.tell("Paused: what runs goes on, nothing more is started." if paused else "Going on.")
+            self.services.tell("Paused: what runs goes on, nothing more is started." if paused else "Going on.")
             self._header.state = self._source.state()
 
     @work
     async def action_workers(self, change: int) -> None:
         """Change the number of workers."""
-        controls = self.app.controls
+        controls = self.services.controls
         if controls is not None and controls.is_started:
-            await self.app.ask(lambda: controls.set_workers(max(1, controls.load().wanted + change)))
+            await self.services.ask(lambda: controls.set_workers(max(1, controls.load().wanted + change)))
             self._header.state = self._source.state()
 
     def action_crew(self) -> None:
         """Show the workers."""
-        engine = self.app.engine
+        engine = self.services.engine
         if engine is None or not engine.is_started:
-            self.app.tell("There are no workers: nothing runs.", problem=True)
+            self.services.tell("There are no workers: nothing runs.", problem=True)
             return
         self.app.push_screen(WorkersDialog(engine.workers, engine.task_name))
 
     def action_mark_all(self) -> None:
         """Mark all that is in view."""
-        self.table.mark(row.task_id for row in self.app.board.shown())
+        self.table.mark(row.task_id for row in self.services.board.shown())
 
     def _row(self) -> AttemptRow | None:
         key = self.table.cursor_key
-        return None if key is None else self.app.board.row(key)
+        return None if key is None else self.services.board.row(key)
 
     def _targets(self) -> list[AttemptRow]:
         """Return the marked tasks' latest attempts, else the one under the cursor: frozen from here on."""
         keys = [*self.table.marked] or [self.table.cursor_key]
-        return [row for key in keys if (row := self.app.board.row(key)) is not None]
+        return [row for key in keys if (row := self.services.board.row(key)) is not None]
 
 
 def _toggle(controls: Engine | ControlClient) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final, Generic, TypeVar
+from typing import ClassVar, Final, Generic, TypeVar
 
 from textual import getters, work
 from textual.app import ComposeResult
@@ -20,12 +20,10 @@ from pipeloom.errors import StoreError
 from pipeloom.store.read.history import History
 from pipeloom.tui.bindings import key
 from pipeloom.tui.reader import read
+from pipeloom.tui.services import ServicesGetter
 from pipeloom.tui.session.bridge import Delivery
-from pipeloom.tui.session.watcher import FileChanged
+from pipeloom.tui.session.file_monitor import FileChanged
 from pipeloom.tui.style.text import content
-
-if TYPE_CHECKING:
-    from pipeloom.tui.app import PipeloomApp
 
 Found = TypeVar("Found")
 Answer = TypeVar("Answer")
@@ -44,7 +42,7 @@ PICTURE_KEYS: Final[list[BindingType]] = [
 class PictureScreen(Screen[Answer], Generic[Answer, Found]):
     """Reads what it shows off the UI thread, when it opens and at each reload."""
 
-    app: PipeloomApp
+    services = ServicesGetter()
 
     TITLE: ClassVar[str] = "Picture"
     EMPTY: ClassVar[str] = "There is nothing to show."
@@ -75,8 +73,8 @@ class PictureScreen(Screen[Answer], Generic[Answer, Found]):
         """Begin to read."""
         self._body.display = False
         self._head.update(self.title_line())
-        self.app.commits.subscribe(self, self._reload_soon)
-        self.app.file_changes.subscribe(self, self._reload_soon)
+        self.services.commits.subscribe(self, self._reload_soon)
+        self.services.file_changes.subscribe(self, self._reload_soon)
         self.reload()
 
     # -- what each screen says ---------------------------------------------------------------------------------------
@@ -148,8 +146,8 @@ class PictureScreen(Screen[Answer], Generic[Answer, Found]):
     def action_copy(self) -> None:
         """Put the picture on the clipboard of the terminal (OSC 52), as text."""
         if self.found is not None:
-            self.app.copy_to_clipboard(self.plain(self.found))
-            self.app.tell("Copied.")
+            self.services.copy_to_clipboard(self.plain(self.found))
+            self.services.tell("Copied.")
 
     def action_leave(self) -> None:
         """Go back."""

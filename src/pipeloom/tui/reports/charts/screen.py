@@ -55,7 +55,7 @@ class ChartScreen(PictureScreen[None, Found], Generic[Found]):
         """Put legend, chart and a hint below each other."""
         from pipeloom.tui.reports.charts.chart import Chart
 
-        self._chart = Chart(self._plot, ascii_only=self.app.ascii_only)
+        self._chart = Chart(self._plot, ascii_only=self.services.ascii_only)
         return [Static("", id="chart-legend"), self._chart, Static("", id="chart-hint")]
 
     def on_mount(self) -> None:
@@ -143,7 +143,7 @@ class TaskChartScreen(ChartScreen[list[TaskPoint]]):
         """Say what the marks mean."""
         found = self.found or []
         self._legend.update(self._legend_content(found))
-        dash = "-" * 3 if self.app.ascii_only else "─" * 3
+        dash = "-" * 3 if self.services.ascii_only else "─" * 3
         kept = f", the last {ATTEMPTS:,}" if len(found) == ATTEMPTS else ""
         self._hint.update(content(f"one mark per attempt, oldest first{kept}   {dash} median of those done", "$muted"))
 
@@ -152,7 +152,7 @@ class TaskChartScreen(ChartScreen[list[TaskPoint]]):
         told = []
         for status in Status:
             if counts[status]:
-                shown = badge(status, ascii_only=self.app.ascii_only)
+                shown = badge(status, ascii_only=self.services.ascii_only)
                 told.append(Content.styled(f"{shown.glyph} {fmt.count(counts[status])} {status}", shown.variable))
         done = _done(found)
         if done:
@@ -172,7 +172,7 @@ class TaskChartScreen(ChartScreen[list[TaskPoint]]):
         for status in Status:
             mine = [(x, self._y(point.duration_s or 0.0)) for x, point in points if point.status is status]
             if mine:
-                glyph = badge(status, ascii_only=self.app.ascii_only).glyph
+                glyph = badge(status, ascii_only=self.services.ascii_only).glyph
                 plot.scatter(*map(list, zip(*mine, strict=True)), marker=glyph, color=self.colour(f"status-{status}"))
         ticks = self._ticks(longest, max(2, height // 3))
         plot.ylim(self._y(0.0) if not self._logarithmic else self._y(ticks[0]), self._y(max(ticks[-1], longest)))
@@ -242,7 +242,7 @@ class FileChartScreen(ChartScreen[list[Day]]):
         highest = max((sum(day.runs.values()) for day in days), default=0)
         ticks = count_ticks(highest, max(2, height // 3))
         labels = [fmt.count(tick) for tick in ticks]
-        bars = _ASCII_BARS if self.app.ascii_only else _BARS
+        bars = _ASCII_BARS if self.services.ascii_only else _BARS
         for status, (xs, ys) in _bar_cells(days, known, max(2, height - _FRAME_LINES), ticks[-1]).items():
             plot.scatter(xs, ys, marker=bars[status], color=self.colour(f"status-{status}"))
         plot.ylim(0, ticks[-1])
@@ -260,7 +260,7 @@ class FileChartScreen(ChartScreen[list[Day]]):
             self._hint.update(content(f"{days[0].date} to {days[-1].date} of {fmt.count(len(found))} days", "$muted"))
 
     def _legend_content(self, days: Sequence[Day]) -> Content:
-        bars = _ASCII_BARS if self.app.ascii_only else _BARS
+        bars = _ASCII_BARS if self.services.ascii_only else _BARS
         told = []
         for status in _known(days):
             number = sum(day.runs.get(status, 0) for day in days)

@@ -115,7 +115,7 @@ class CompareAttemptsScreen(PictureScreen[None, AttemptSides]):
         yield Content.assemble(" " * _LABEL, *((title, "bold") for title in titles))
         facts = [
             ("task", f"{was.task_id}  {clean(was.name)}", f"{now.task_id}  {clean(now.name)}"),
-            ("status", *(badge(row.status, ascii_only=self.app.ascii_only).label for row in (was, now))),
+            ("status", *(badge(row.status, ascii_only=self.services.ascii_only).label for row in (was, now))),
             ("took", fmt.duration(was.duration_s), _took(was, now)),
             ("started", fmt.stamp(was.started_at), fmt.stamp(now.started_at)),
             ("worker", clean(was.worker or ""), clean(now.worker or "")),

@@ -62,7 +62,7 @@ class CompareRunsScreen(PictureScreen[None, RunComparison]):
     def compose_body(self) -> list[Widget]:
         """Put header, chips and table below each other."""
         self._table: VirtualTable[TaskChange] = VirtualTable(
-            self._source, compare_columns(), ascii_only=self.app.ascii_only
+            self._source, compare_columns(), ascii_only=self.services.ascii_only
         )
         return [RunSides(), Chips(), self._table]
 
@@ -82,8 +82,8 @@ class CompareRunsScreen(PictureScreen[None, RunComparison]):
 
     def show_found(self, found: RunComparison) -> None:
         """Show both runs and what differs."""
-        self._sides.ascii_only = self.app.ascii_only
-        self._sides.now = self.app.clock()
+        self._sides.ascii_only = self.services.ascii_only
+        self._sides.now = self.services.clock()
         self._sides.comparison = found
         self._show_tasks(self._chips.chosen)
 
@@ -101,7 +101,7 @@ class CompareRunsScreen(PictureScreen[None, RunComparison]):
         self.refresh_bindings()
 
     def _chip(self, change: Change, count: int) -> Chip:
-        glyph = change_glyph(change, ascii_only=self.app.ascii_only)
+        glyph = change_glyph(change, ascii_only=self.services.ascii_only)
         return Chip(change, SHORT[change], count, glyph, change_variable(change))
 
     @on(Chips.Chosen)
@@ -136,7 +136,7 @@ class CompareRunsScreen(PictureScreen[None, RunComparison]):
         lines = []
         for word, side in (("was", found.was), ("now", found.now)):
             counts = ", ".join(f"{count:,} {status}" for status, count in side.statuses.items())
-            took = fmt.duration(run_took_s(side, self.app.clock()))
+            took = fmt.duration(run_took_s(side, self.services.clock()))
             lines.append(f"{word}\trun {side.run.id}\t{side.run.started_at}\t{side.run.status}\t{took}\t{counts}")
         lines.append(", ".join(f"{count:,} {change}" for change, count in found.counts.items()))
         shown = self._source.rows[:COPIED_TASKS]

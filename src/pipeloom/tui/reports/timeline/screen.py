@@ -63,7 +63,7 @@ class TimelineScreen(PictureScreen[int, Timeline]):
 
     def look_up(self, history: History) -> Timeline | None:
         """Read the run."""
-        return read_timeline(history, self._run_id, self.app.clock())
+        return read_timeline(history, self._run_id, self.services.clock())
 
     def goes_on(self, found: Timeline) -> bool:
         """Tell whether the run goes on."""
@@ -76,7 +76,7 @@ class TimelineScreen(PictureScreen[int, Timeline]):
         if found is None:
             return Content.assemble(title, (f"  run {self._run_id}", "$muted"))
         run, last = found.run, found.straggler
-        shown = badge(run.status, ascii_only=self.app.ascii_only)
+        shown = badge(run.status, ascii_only=self.services.ascii_only)
         left = [
             Part(title, 9),
             Part(content(f"run {run.id}", "bold"), 8),
@@ -98,7 +98,7 @@ class TimelineScreen(PictureScreen[int, Timeline]):
             waiting = f" {fmt.count(found.unstarted)} wait for a worker." if found.unstarted else ""
             self._say(content(f"No attempt of run {found.run.id} has begun.{waiting}"))
             return
-        self._lanes.ascii_only = self.app.ascii_only
+        self._lanes.ascii_only = self.services.ascii_only
         self._lanes.timeline = found
         known = {block.status for lane in found.lanes for block in lane.blocks}
         self._legend.update(self._legend_content([status for status in Status if status in known]))
@@ -113,8 +113,8 @@ class TimelineScreen(PictureScreen[int, Timeline]):
         lanes, block = self._lanes, self._lanes.block
         if block is None or lanes.lane is None or self.found is None:
             return
-        shown = badge(block.status, ascii_only=self.app.ascii_only)
-        dash = "-" if self.app.ascii_only else "–"
+        shown = badge(block.status, ascii_only=self.services.ascii_only)
+        dash = "-" if self.services.ascii_only else "–"
         view = lanes.view
         part = f"{fmt.stopwatch(view.start_s)}{dash}{fmt.stopwatch(min(view.stop_s, view.length_s))}"
         left = [
@@ -144,12 +144,12 @@ class TimelineScreen(PictureScreen[int, Timeline]):
     def action_bad(self, step: int) -> None:
         """Go to the next attempt that came to no good end, or to the one before."""
         if not self._lanes.seek(step, bad=True):
-            self.app.tell(
+            self.services.tell(
                 "No later attempt came to a bad end." if step > 0 else "No earlier attempt came to a bad end."
             )
 
     def _legend_content(self, statuses: list[Status]) -> Content:
-        ascii_only = self.app.ascii_only
+        ascii_only = self.services.ascii_only
         told = []
         for status in statuses:
             shown = badge(status, ascii_only=ascii_only)
