@@ -9,7 +9,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What the engine knows of time."""
+    """The engine's source of time."""
 
     def now(self) -> datetime:
         """Return the wall clock's time in UTC: for people, never for durations."""

@@ -24,7 +24,7 @@ class RefusalReason(StrEnum):
     RETRIED = "retried"
     """A later attempt of its task exists."""
     NOT_CANCELLING = "not_cancelling"
-    """Nobody asked it to stop, so it cannot be abandoned."""
+    """It was not asked to stop, so it cannot be abandoned."""
     CLOSING = "closing"
     """The run is being closed."""
     EXECUTOR_LOST = "executor_lost"

@@ -18,7 +18,7 @@ MAX_WORKERS: Final = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineOptions:
-    """What a call or a command line says; None leaves the choice to the pipeline."""
+    """Options of a call or a command line; None leaves the choice to the pipeline."""
 
     workers: int | None = None
     wal: bool = True
@@ -26,15 +26,15 @@ class EngineOptions:
     durability: Durability = "full"
     executor: ExecutorChoice | None = None
     address: str | None = None
-    """Where the scheduler of a Dask cluster is; one of our own is started when it is not given."""
+    """Address of a Dask scheduler; None starts a cluster on this machine."""
     grace_s: float = 10.0
-    """Seconds that running work gets to stop by itself when the engine is closed."""
+    """Seconds that running tasks get to stop when the engine is closed."""
     source: str | None = None
-    """Where the pipeline came from, as it was asked for: kept in the run's row."""
+    """Where the pipeline came from, as the user wrote it: kept in the run's row."""
     resume: Resume | None = None
     """What to run again of an earlier run; None: all tasks."""
     ask_to_resume: bool = True
-    """Whether a front end that can ask does so when the last run did not come to its end."""
+    """Whether a front end that can ask offers to resume a last run that did not reach its end."""
     retry: RetryPolicy | None = None
     timeout: float | None = None
 
@@ -59,25 +59,25 @@ class EngineOptions:
         return DEFAULT_WORKERS if pipeline.workers is None else checked_workers(pipeline.workers)
 
     def executor_for(self, pipeline: Pipeline) -> ExecutorChoice:
-        """Return where the attempts run; an address can only mean Dask."""
+        """Return the executor of the attempts; an address means Dask."""
         chosen = self.executor or ("dask" if self.address is not None else pipeline.executor)
         return checked_executor(chosen or "thread")
 
     def address_for(self, pipeline: Pipeline) -> str | None:
-        """Return where the Dask scheduler is; None: nowhere yet."""
+        """Return the address of the Dask scheduler; None when there is none to connect to."""
         if self.executor_for(pipeline) != "dask":
             return None
         return self.address if self.address is not None else pipeline.address
 
     def limit_for(self, pipeline: Pipeline) -> int | None:
-        """Return the number of workers to start with; None: as many as the cluster at the address has."""
+        """Return the number of workers to start with; None: all that the cluster at the address has."""
         if self.workers is None and pipeline.workers is None and self.address_for(pipeline) is not None:
             return None
         return self.workers_for(pipeline)
 
 
 def checked_executor(name: str | ExecutorChoice) -> ExecutorChoice:
-    """Return `name` if it is or names an executor, or makes one; raises `UsageError` otherwise."""
+    """Return `name` if it is, names or makes an executor; raises `UsageError` otherwise."""
     if not isinstance(name, str) and (callable(name) or hasattr(name, "submit")):
         return name
     if name not in EXECUTORS:
@@ -86,7 +86,7 @@ def checked_executor(name: str | ExecutorChoice) -> ExecutorChoice:
 
 
 def checked_workers(workers: object) -> int:
-    """Return `workers` if that many workers can be run; raises `UsageError` otherwise."""
+    """Return `workers` if it is a possible number of workers; raises `UsageError` otherwise."""
     if isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= MAX_WORKERS:
         raise UsageError(f"workers must be a whole number from 1 to {MAX_WORKERS:,}, not {workers!r}.")
     return workers

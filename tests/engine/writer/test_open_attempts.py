@@ -5,14 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeloom.engine.writer.open_attempts import OpenRows
+from pipeloom.engine.writer.open_attempts import OpenAttempts
 from pipeloom.status import Status
 from pipeloom.store.rows import AttemptRow
 
 
 @given(st.integers(0, 50), st.lists(st.tuples(st.booleans(), st.integers(0, 30))))
 def test_it_knows_what_a_dict_would(first: int, steps: list[tuple[bool, int]]) -> None:
-    rows, model = OpenRows(first), dict[int, AttemptRow]()
+    rows, model = OpenAttempts(first), dict[int, AttemptRow]()
     for number, (keep, place) in enumerate(steps):
         row = AttemptRow(first + place, 1, number, 1, "task", Status.RUNNING)
         if keep:

@@ -1,1 +1,1 @@
-"""Commands from other processes of the same user: handed over as files beside the database, never through SQLite."""
+"""Commands from other processes of the same user: files beside the database, never through SQLite."""

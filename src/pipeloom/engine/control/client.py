@@ -1,4 +1,4 @@
-"""Asks the owner of a file, another process of the same user, for what its own screen could do."""
+"""The control client: sends commands to the owner of a file, another process of the same user."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _POLL_S: Final = 0.02
 
 
 class ControlClient:
-    """The commands of an engine in another process. Each waits for its answer; without one it raises `ControlError`."""
+    """The commands of a run in another process. Each waits for its answer, and raises `ControlError` without one."""
 
     is_started = True
 
@@ -44,10 +44,10 @@ class ControlClient:
         self.run_id = run_id
         self._given_up = threading.Event()
         self.known_load: EngineLoad | None = None
-        """How busy the engine was at the last answer."""
+        """The load of the engine at its last answer."""
 
     def cancel(self, attempt_ids: Iterable[int]) -> CommandResult:
-        """Cancel attempts: what waits ends at once, what runs is asked to stop."""
+        """Cancel attempts: those that wait end at once, those that run are asked to stop."""
         return self.ask("cancel", attempt_ids).result
 
     def retry(self, attempt_ids: Iterable[int]) -> CommandResult:
@@ -59,11 +59,11 @@ class ControlClient:
         return self.ask("abandon", attempt_ids).result
 
     def pause(self) -> None:
-        """Start nothing more; what runs goes on."""
+        """Stop dispatching; running attempts go on."""
         self.ask("pause")
 
     def resume(self) -> None:
-        """Go on dispatching."""
+        """Dispatch again."""
         self.ask("resume")
 
     def set_workers(self, workers: int) -> int:
@@ -79,7 +79,7 @@ class ControlClient:
         return load
 
     def give_up(self) -> None:
-        """Wait for no answer any more; from any thread."""
+        """Stop waiting for an answer; from any thread."""
         self._given_up.set()
 
     def ask(
@@ -90,7 +90,7 @@ class ControlClient:
         workers: int | None = None,
         request_id: str | None = None,
     ) -> Reply:
-        """Return the reply to a request that was carried out. The same `request_id` again is not carried out again."""
+        """Return the reply to a request. A `request_id` that was used before is answered, not carried out again."""
         now = self._clock.now()
         request = Request(
             id=request_id or str(uuid4()),

@@ -1,4 +1,4 @@
-"""What is asked and answered, in JSON of an exact form: anything else is refused."""
+"""Requests and replies, as JSON of an exact form: any other form is refused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeloom.status import Status
 from pipeloom.times import valid_stamp
 
 EXPIRES_S: Final = 30.0
-"""A request that has not been taken up after so long never is."""
+"""Seconds after which a request is no longer carried out."""
 _CLOCK_S: Final = 5.0
 MAX_ATTEMPTS: Final = 1_000_000
 
@@ -28,7 +28,7 @@ Ranges = list[list[int]]
 
 
 class RequestError(Exception):
-    """The request is not one that can be carried out; says why."""
+    """The request cannot be carried out; says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,13 +47,13 @@ class Request:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What is given with the command, in JSON's terms."""
+        """The command's arguments, as JSON values."""
         if self.command in WITH_ATTEMPTS:
             return {"attempts": as_ranges(self.attempts)}
         return {} if self.workers is None else {"workers": self.workers}
 
     def encoded(self) -> bytes:
-        """Return the request as it is handed over."""
+        """Return the request as JSON."""
         given = {name: getattr(self, name) for name in sorted(_KEYS)}
         return json.dumps(given | self.arguments).encode()
 
@@ -89,7 +89,7 @@ def has_expired(request: Request, now: datetime) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What became of a request."""
+    """The answer to a request."""
 
     refusal: str | None = None
     """Why nothing was done, as a sentence."""
@@ -108,7 +108,7 @@ class Reply:
         return ", ".join(filter(None, (accepted, refused)))
 
     def encoded(self, request_id: str) -> bytes:
-        """Return the reply as it is handed over."""
+        """Return the reply as JSON."""
         refused: dict[Refusal, list[int]] = {}
         for attempt_id, refusal in self.result.refused.items():
             refused.setdefault(refusal, []).append(attempt_id)
@@ -146,7 +146,7 @@ def _refusal(given: object) -> tuple[Refusal, tuple[int, ...]]:
 
 
 def as_ranges(ids: Iterable[int]) -> Ranges:
-    """Return numbers as first and last of each unbroken row of them, in order."""
+    """Return numbers as ordered ranges: first and last of each."""
     ranges: Ranges = []
     for one in sorted(set(ids)):
         if ranges and ranges[-1][1] == one - 1:
@@ -157,7 +157,7 @@ def as_ranges(ids: Iterable[int]) -> Ranges:
 
 
 def from_ranges(ranges: Any) -> tuple[int, ...]:
-    """Return the numbers; raises `RequestError` when these are no ranges, or too many numbers."""
+    """Return the numbers of the ranges; raises `RequestError` for anything else, and for too many."""
     if not isinstance(ranges, list):
         raise RequestError("The attempts are no list.")
     for one in ranges:

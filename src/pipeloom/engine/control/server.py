@@ -1,4 +1,4 @@
-"""Takes requests of other processes up: a thread of the engine's own, from the start of a run to its end."""
+"""The control server: carries out requests of other processes, on its own thread, while a run goes on."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from pipeloom.times import stamp
 POLL_S: Final = 0.2
 _REMEMBERED: Final = 1_000
 _FETCH_S: Final = 0.5
-"""Who has asked gets so long to fetch the answer, before the spool goes with the run."""
+"""Seconds that a client gets to fetch its answer, before the spool is removed at the end of the run."""
 _KEPT_ARGUMENTS: Final = 2_000
 _log = logging.getLogger(__name__)
 
 
 class ControlServer:
-    """Carries each request out once, answers it, and has it recorded. An idle look at the spool costs one `stat`."""
+    """Carries out each request once, answers it, and records it. An idle look at the spool costs one `stat`."""
 
     def __init__(self, db_path: Path, commands: Commands, clock: Clock, record: Callable[[Commanded], None]) -> None:
         self._path = spool.spool_path(db_path)
@@ -45,7 +45,7 @@ class ControlServer:
         self._thread = threading.Thread(target=self._main, name="pipeloom-control", daemon=True)
 
     def start(self) -> None:
-        """Open the desk, without what was asked of an earlier owner; a run that cannot have one goes on without."""
+        """Start with an empty spool; a run that cannot have one goes on without."""
         try:
             spool.make_spool(self._path)
         except ControlError as error:
@@ -54,7 +54,7 @@ class ControlServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Close the desk; who has just asked something still gets the answer."""
+        """Stop; requests that were just made are still answered."""
         if self._thread.ident is None:
             return
         self._stopped.set()
@@ -64,14 +64,14 @@ class ControlServer:
         try:
             while not self._stopped.wait(POLL_S):
                 self._look()
-            self._farewell()
-        except Exception:  # noqa: BLE001 - a thread of ours never dies unseen, and the run goes on without it
+            self._serve_last()
+        except Exception:  # noqa: BLE001 - logged: no thread of ours dies unseen, and the run goes on without this one
             _log.exception("Other programs can no longer control this run")
         finally:
             spool.remove_spool(self._path)
 
     def _look(self) -> None:
-        """Serve, if anything has changed; once more the next time, for what came within the same tick of the clock."""
+        """Serve if the spool has changed, and once more at the next look, for changes within the same clock tick."""
         try:
             changed = os.stat(self._path, follow_symlinks=False).st_mtime_ns  # noqa: PTH116 - all that an idle look costs
             if changed != self._seen or self._again:
@@ -79,7 +79,7 @@ class ControlServer:
                 self._seen = changed
                 self._serve()
         except FileNotFoundError:
-            spool.make_spool(self._path)  # somebody has removed it
+            spool.make_spool(self._path)  # another program has removed it
         except OSError as error:
             _log.warning("The requests of other programs cannot be read: %s", clean(error))
 
@@ -90,12 +90,12 @@ class ControlServer:
                     _log.warning("Removed from the spool, where it has no place: %s", clean(entry.name, 100))
                     spool.remove(directory, entry.name)
                 elif entry.is_request:
-                    self._take_up(directory, entry.name, entry.request_id)
+                    self._answer_request(directory, entry.name, entry.request_id)
                     self._again = True
                 elif entry.age_s > spool.FORGOTTEN_S:
                     spool.remove(directory, entry.name)
 
-    def _take_up(self, directory: int, name: str, request_id: str) -> None:
+    def _answer_request(self, directory: int, name: str, request_id: str) -> None:
         try:
             raw = spool.read(directory, name)
         except FileNotFoundError:
@@ -124,7 +124,7 @@ class ControlServer:
         return reply
 
     def _carry_out(self, request: Request) -> Reply:
-        """Do what is asked, and nothing but that."""
+        """Carry out the command of the request."""
         commands = self._commands
         if self._stopped.is_set():
             return Reply("The run is being closed.")
@@ -163,8 +163,8 @@ class ControlServer:
             stamp(self._clock.now()),
         )
 
-    def _farewell(self) -> None:
-        """Refuse what is still asked, and let the last answers be fetched."""
+    def _serve_last(self) -> None:
+        """Refuse the last requests, and wait until the last answers are fetched."""
         self._serve()
         pause = threading.Event()
         for _ in range(round(_FETCH_S / 0.02)):
@@ -176,7 +176,7 @@ class ControlServer:
 
 
 def _user() -> str:
-    """Return the name of the user, whose files alone are read."""
+    """Return the name of this user; only this user's files are read."""
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:

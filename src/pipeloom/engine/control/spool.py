@@ -1,8 +1,7 @@
-"""The directory beside the database in which requests and answers are handed over.
+"""The spool: the directory beside the database through which requests and answers go.
 
-Only its user can reach it (0700), each file in it comes to be by a rename, whole or not at all, and neither side
-follows a link or believes a file that somebody else has made. Every access goes through a descriptor of the directory,
-so that it stays the one that was checked.
+Only its user can reach it (0700). Each file in it appears by a rename, whole or not at all. Neither side follows a link
+or reads a file of another user. Every access goes through a descriptor of the directory that was checked.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from pipeloom.errors import ControlError
 MAX_BYTES: Final = 1 << 20
 """Of a request, and of an answer."""
 FORGOTTEN_S: Final = 60.0
-"""An answer that nobody has fetched for so long is removed, and so is a file that was never renamed."""
+"""Seconds after which an answer that was not fetched, or a file that was not renamed, is removed."""
 
 _NAME: Final = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.(request|answer)")
 _PARTIAL: Final = re.compile(r"\.[0-9a-f]{32}")
@@ -31,7 +30,7 @@ _SHARED: Final = 0o077
 
 
 class NotOursError(Exception):
-    """A file in the spool is not what this user's programs put there."""
+    """A file in the spool was not put there by this user's programs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +39,19 @@ class Entry:
 
     name: str
     request_id: str | None
-    """None: it has no place here."""
+    """None: not a file of the spool."""
     is_request: bool
     age_s: float
 
 
 def spool_path(db_path: Path) -> Path:
-    """Return the path of the spool: beside the real file, whatever links lead to it."""
+    """Return the path of the spool: beside the real file, with links resolved."""
     real = Path(os.path.realpath(db_path))
     return real.with_name(real.name + ".control")
 
 
 def make_spool(path: Path) -> None:
-    """Create the spool, or empty the one that a dead owner has left; raises `ControlError` if it is not this user's."""
+    """Create the spool, or empty one that a dead owner left; raises `ControlError` if it is not this user's."""
     try:
         with suppress(FileExistsError):
             path.mkdir(mode=0o700)
@@ -63,7 +62,7 @@ def make_spool(path: Path) -> None:
 
 
 def remove_spool(path: Path) -> None:
-    """Remove the spool and what is in it, as far as that can be done."""
+    """Remove the spool and its files, as far as possible."""
     with suppress(OSError, ControlError):
         with opened(path) as directory:
             clear(directory)
@@ -72,7 +71,7 @@ def remove_spool(path: Path) -> None:
 
 @contextmanager
 def opened(path: Path) -> Iterator[int]:
-    """Yield a descriptor of the spool; raises `ControlError` when others than this user could reach into it."""
+    """Yield a descriptor of the spool; raises `ControlError` when other users could reach into it."""
     directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         status = os.fstat(directory)
@@ -102,7 +101,7 @@ def entries(directory: int, most: int = 100) -> list[Entry]:
 
 
 def read(directory: int, name: str) -> bytes:
-    """Return what a file of this user holds; raises `NotOursError` for anything else."""
+    """Return the content of a file of this user; raises `NotOursError` for any other file."""
     try:
         descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
     except FileNotFoundError:
@@ -123,7 +122,7 @@ def read(directory: int, name: str) -> bytes:
 
 
 def write(directory: int, name: str, data: bytes) -> None:
-    """Put a file there, whole or not at all."""
+    """Write a file, whole or not at all."""
     partial = f".{uuid4().hex}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(partial, flags, 0o600, dir_fd=directory)
@@ -137,7 +136,7 @@ def write(directory: int, name: str, data: bytes) -> None:
 
 
 def remove(directory: int, name: str) -> bool:
-    """Remove a file, or an empty directory, and never what a link leads to; returns whether it was there."""
+    """Remove a file, a link or an empty directory, never a link's target; returns whether it was there."""
     try:
         os.unlink(name, dir_fd=directory)
     except (IsADirectoryError, PermissionError):
@@ -149,6 +148,6 @@ def remove(directory: int, name: str) -> bool:
 
 
 def clear(directory: int) -> None:
-    """Remove what is there, whatever it is."""
+    """Remove every entry."""
     for name in os.listdir(directory):
         remove(directory, name)

@@ -1,4 +1,4 @@
-"""Counts of a run, from committed batches alone."""
+"""The counts and the summary of a run, from committed batches alone."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class RunSummary:
     unsaved: int = 0
     """Queue entries that could not be written."""
     late: int = 0
-    """Messages that came after the end of their attempt and were ignored."""
+    """Messages that came after the end of their attempt: ignored."""
     stored: bool = True
     """Whether the file keeps the attempts (`store_task_status`)."""
     parent_run_id: int | None = None
     """The earlier run that this one continued or retried tasks of."""
     trouble: str | None = None
-    """Why nothing could be run any more, if that was so."""
+    """Why nothing could run any more, if that was so."""
 
     @property
     def total(self) -> int:
@@ -55,7 +55,7 @@ class RunSummary:
 
     @property
     def exit_code(self) -> Exit:
-        """What the end of the run means to the shell."""
+        """The exit code that tells the shell how the run ended."""
         if self.unsaved:
             return Exit.UNSAVED
         if self.counts.get(Status.ERROR) or self.trouble is not None:
@@ -64,7 +64,7 @@ class RunSummary:
 
 
 class RunCounts:
-    """A sink that knows the status of every task's latest attempt. Read it from any thread."""
+    """A sink that counts tasks by the status of their latest attempt. Readable from any thread."""
 
     def __init__(self) -> None:
         self.run: RunRow | None = None
@@ -72,7 +72,7 @@ class RunCounts:
         self._counts = dict.fromkeys(Status, 0)
 
     def committed(self, batch: CommitBatch) -> None:
-        """Count each attempt that is the newest of its task."""
+        """Count each attempt that is the latest of its task."""
         if batch.run is not None:
             self.run = batch.run
         latest, counts = self._latest, self._counts
@@ -86,10 +86,10 @@ class RunCounts:
             counts[row.status] += 1
 
     def writer_waiting(self, reason: str | None) -> None:
-        """Nothing to count."""
+        """Do nothing: no status changes."""
 
     def writer_failed(self, error: BaseException) -> None:
-        """Nothing to count."""
+        """Do nothing: no status changes."""
 
     def counts(self) -> dict[Status, int]:
         """Return the number of tasks in each status that has any."""

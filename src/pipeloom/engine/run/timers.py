@@ -1,4 +1,4 @@
-"""Due times of retries and limits of running attempts: one thread that sleeps until the next."""
+"""Due times of retries and time limits of attempts: one thread that sleeps until the next."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Action = Callable[[], Callable[[], None] | None]
 
 
 class Timers:
-    """Calls each action with the shared lock held when it is due; what that returns is called without the lock."""
+    """Calls each action when it is due, with the run's lock held; what the action returns is called without it."""
 
     def __init__(self, lock: threading.Lock, clock: Clock, broken: Callable[[BaseException], None]) -> None:
         self._clock = clock
@@ -48,11 +48,11 @@ class Timers:
                         return
                 for call in afterwards:
                     call()
-        except BaseException as error:  # noqa: BLE001 - without it no retry would ever come due, and nobody would know
+        except BaseException as error:  # noqa: BLE001 - without the thread no retry comes due: the run must end
             self._broken(error)
 
     def _next(self) -> list[Callable[[], None]]:
-        """Wait for the next event and act on all that are due; returns what is left to do without the lock."""
+        """Wait until actions are due and call them; returns what to call without the lock."""
         while not self._stopped:
             now = self._clock.monotonic()
             calls = []

@@ -1,7 +1,7 @@
-"""Routes what a worker logs, warns and prints to the log of its attempt, and leaves everybody else's alone.
+"""Routes what a worker logs, warns and prints to the log of its attempt.
 
-A context variable says whose code is running, so that every worker thread and every worker process has its own. Threads
-that a worker starts by itself are nobody's, unless it runs them in a copy of its context.
+A context variable names the attempt whose code is running, in worker threads and worker processes alike. Threads that a
+worker starts itself belong to no attempt, unless it runs them in a copy of its context.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, Final, TextIO
 from pipeloom.times import stamp
 
 Write = Callable[[str, str, str | None], None]
-"""Takes level, text and time of a line; time None means now."""
+"""Takes level, text and time of a line; time None is now."""
 
 _MAX_LINE: Final = 4_000
 _LOOK_BACK: Final = 20
@@ -29,7 +29,7 @@ _current: ContextVar[AttemptLog | None] = ContextVar("pipeloom_attempt", default
 
 
 class AttemptLog:
-    """Where the lines of one attempt go. What is printed is kept line by line."""
+    """Takes the lines of one attempt. Printed text is kept line by line."""
 
     def __init__(self, write: Write) -> None:
         self._write = write
@@ -37,18 +37,18 @@ class AttemptLog:
         self._lock = threading.Lock()
 
     def line(self, level: str, text: str) -> None:
-        """Take a whole line."""
+        """Keep a whole line."""
         self._write(level, text, None)
 
     def record(self, record: logging.LogRecord) -> None:
-        """Take what was logged."""
+        """Keep a log record."""
         text = record.getMessage()
         if record.exc_info and record.exc_info[0] is not None:
             text = f"{text}\n{_FORMAT.formatException(record.exc_info)}"
         self._write(record.levelname, text, stamp(datetime.fromtimestamp(record.created, UTC)))
 
     def printed(self, level: str, text: str) -> None:
-        """Take what was printed."""
+        """Keep printed text, cut into lines."""
         with self._lock:
             *lines, rest = (self._partial.pop(level, "") + text).split("\n")
             while len(rest) > _MAX_LINE:  # a progress bar that draws with carriage returns never ends its line
@@ -59,7 +59,7 @@ class AttemptLog:
             self.line(level, line)
 
     def close(self) -> None:
-        """Take what was printed without a line's end."""
+        """Keep the printed text that has no line end."""
         for level, rest in self._partial.items():
             if rest:
                 self.line(level, rest)
@@ -67,7 +67,7 @@ class AttemptLog:
 
 @contextmanager
 def attempt_log(write: Write) -> Iterator[None]:
-    """Route what this code logs and prints to `write`."""
+    """Route what the code in the block logs and prints to `write`."""
     log = AttemptLog(write)
     token = _current.set(log)
     try:
@@ -78,7 +78,7 @@ def attempt_log(write: Write) -> Iterator[None]:
 
 
 class _Printed:
-    """Stands in for stdout or stderr: what a worker prints is kept, and passed on if `echo` says so."""
+    """Replaces stdout or stderr: keeps what a worker prints, and passes it on if `echo` says so."""
 
     def __init__(self, stream: TextIO, level: str, *, echo: bool) -> None:
         self._stream = stream
@@ -102,7 +102,7 @@ class _Printed:
 
 
 def _is_logging() -> bool:
-    """Tell whether a logging handler is writing: the record itself is in the log already."""
+    """Tell whether a logging handler is writing: its record is in the log already."""
     frame = sys._getframe(2)
     for _ in range(_LOOK_BACK):
         if frame.f_code is logging.Handler.handle.__code__:
@@ -114,7 +114,7 @@ def _is_logging() -> bool:
 
 
 class _Logged(logging.Handler):
-    """The handler on the root logger that gives a worker's records to its attempt."""
+    """Gives a worker's log records to its attempt; sits on the root logger."""
 
     def emit(self, record: logging.LogRecord) -> None:
         log = _current.get()
@@ -126,7 +126,7 @@ class _Logged(logging.Handler):
 
 
 def _is_alone(handler: logging.Handler) -> bool:
-    """Tell whether nobody else is on the root logger: then Python would have used its last resort, and so must we."""
+    """Tell whether the root logger has no other handler: then Python would use its last resort, and so must we."""
     return logging.getLogger().handlers == [handler]
 
 
@@ -134,7 +134,7 @@ _FORMAT: Final = logging.Formatter()
 
 
 class Capture:
-    """Installs the routes while a run goes on; several runs in one process share them."""
+    """Installs the routes while a run goes on; runs of one process share them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -142,7 +142,7 @@ class Capture:
         self._undo: list[Callable[[], object]] = []
 
     def start(self, *, echo: bool = True) -> None:
-        """Install the routes. With `echo`, what is printed still reaches the stream that it was printed to."""
+        """Install the routes. With `echo`, printed text still reaches its stream."""
         with self._lock:
             self._users += 1
             if self._users == 1:
@@ -152,7 +152,7 @@ class Capture:
                     self._route_stream(name, echo=echo)
 
     def stop(self) -> None:
-        """Take the routes out again, when nobody needs them any more."""
+        """Remove the routes when the last run has stopped."""
         with self._lock:
             self._users -= 1
             if self._users == 0:
@@ -162,7 +162,7 @@ class Capture:
     def _route_logging(self) -> None:
         root, handler = logging.getLogger(), _Logged()
         if not root.handlers and root.level == logging.WARNING:
-            # Nobody has set up logging: a worker's "info" lines are worth keeping, and go nowhere else.
+            # Logging is not set up: a worker's "info" lines are worth keeping, and go nowhere else.
             root.setLevel(logging.INFO)
             self._undo.append(lambda: root.setLevel(logging.WARNING))
         root.addHandler(handler)
@@ -193,7 +193,7 @@ class Capture:
         route = _Printed(before, name.upper(), echo=echo)
 
         def restore() -> None:
-            if getattr(sys, name) is route:  # else somebody has put their own in its place
+            if getattr(sys, name) is route:  # else other code has replaced it
                 setattr(sys, name, before)
 
         setattr(sys, name, route)

@@ -1,4 +1,4 @@
-"""The `q` that a worker function is handed, wherever it runs."""
+"""The channel: the `q` of a worker function, in every executor."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Send = Callable[[Any], None]
 
 
 class WorkerChannel:
-    """Publishes what one worker has to say, and tells it when it should stop. Safe to use from several threads."""
+    """Publishes the messages of one attempt, and tells its worker to stop. Thread-safe."""
 
     def __init__(self, attempt: Attempt, send: Send) -> None:
         self.attempt = attempt.number
@@ -37,9 +37,9 @@ class WorkerChannel:
         return self._cancelled
 
     def put(self, msg: object, block: bool = True, timeout: float | None = None) -> None:  # noqa: ARG002
-        """Publish `msg`; the signature is `queue.Queue.put`'s, but a full queue always makes the worker wait.
+        """Publish `msg`; the signature is that of `queue.Queue.put`, but a full queue always makes the worker wait.
 
-        Raises `MessageError` when `msg` cannot be kept, `TaskCancelled` once the task is asked to stop (a
+        Raises `MessageError` when `msg` cannot be stored, `TaskCancelled` once the task is asked to stop (a
         `MsgTaskFinished` still goes through: work that is finished is finished), and `WriterFailedError` when nothing
         can be saved any more.
         """
@@ -55,7 +55,7 @@ class WorkerChannel:
         self.put(msg)
 
     def log(self, level: str, text: str, at: str | None) -> None:
-        """Add a line to the attempt's log: neither a cancellation nor a failure may come out of a worker's `print`."""
+        """Add a line to the attempt's log; raises nothing, because a worker's `print` must not."""
         if os.getpid() == self._process:
             with suppress(Exception):
                 self._send(Logged(storable(level, 20), storable(text, KEPT_TEXT), at))
@@ -84,7 +84,7 @@ class WorkerChannel:
         callback()
 
     def cancel(self) -> None:
-        """Ask the worker to stop. Does not block: the callbacks run in a thread of their own."""
+        """Ask the worker to stop. Does not block: the callbacks run in their own thread."""
         with self._lock:
             if self._cancelled:
                 return
@@ -99,7 +99,7 @@ class WorkerChannel:
 
 
 def _call_all(callbacks: list[Callable[[], object]]) -> None:
-    """Call each; one that raises is reported by `threading.excepthook` only after the others had their turn."""
+    """Call each; `threading.excepthook` reports the first that raised, after the others were called."""
     failed: Exception | None = None
     for callback in callbacks:
         try:

@@ -1,4 +1,4 @@
-"""Runs one attempt and turns however it ends into an `Outcome`. The same for every executor."""
+"""Runs one attempt and turns its end into an `Outcome`, for every executor."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _MAX_FRAMES: Final = 60
 
 
 def run_worker(attempt: Attempt, channel: WorkerChannel) -> Outcome:
-    """Call the worker function; nothing that it raises gets past this."""
+    """Call the worker function; no exception of it leaves this function."""
     try:
         with attempt_log(channel.log):
             attempt.worker_fn(attempt.task, channel)
     except TaskCancelled:
         return Outcome(OutcomeKind.CANCELLED)
-    except BaseException as error:  # noqa: BLE001 - SystemExit and its kin end the attempt, never the worker thread
+    except BaseException as error:  # noqa: BLE001 - SystemExit ends the attempt, never the worker thread
         return describe(error, attempt.retry_on)
     return _OK
 
 
 def describe(error: BaseException, retry_on: tuple[type[BaseException] | str, ...] = ()) -> Outcome:
-    """Return `error` as an outcome, in text, even when the error cannot be printed."""
+    """Return `error` as an outcome in text, also when the error cannot be printed."""
     kind = type(error).__name__
     return Outcome(
         OutcomeKind.ERROR,
@@ -55,7 +55,7 @@ def _format(error: BaseException) -> str:
 
 
 def _causes(error: BaseException) -> int:
-    """Return the length of the chain of causes, counting no further than is of interest."""
+    """Return the length of the chain of causes, counted up to `_MAX_CAUSES` + 1."""
     count, link = 0, error.__cause__ or error.__context__
     while link is not None and count <= _MAX_CAUSES:
         count, link = count + 1, link.__cause__ or link.__context__

@@ -1,4 +1,4 @@
-"""What a worker publishes, checked and made storable in the worker's own call, where a mistake can be seen."""
+"""Checks a message in the worker's own `put`, makes it storable, and weighs it."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from pipeloom.text import as_text, storable
 from pipeloom.times import valid_stamp
 
 MAX_TEXT: Final = 1 << 20
-"""Characters of one text or JSON value that a message may hold."""
+"""Characters that one text or JSON value of a message may have."""
 
 MAX_MESSAGE: Final = 8 << 20
-"""Bytes that one message may hold, about: the queue keeps thousands of them in memory."""
+"""Approximate bytes that one message may hold: the queue keeps thousands of messages in memory."""
 
 _SCALARS: Final = frozenset({int, float, bool, type(None)})
 _SAMPLE: Final = 64
 _DEPTH: Final = 6
 _BASE: Final = 64
-"""Bytes counted for any object besides what it holds."""
+"""Bytes counted for an object besides what it holds."""
 
 _NUMBERS: Final = frozenset({int, float, bool, type(None)})
-_VERDICTS: Final = (Status.DONE, Status.ERROR, Status.CANCELLED)
+_REPORTABLE: Final = (Status.DONE, Status.ERROR, Status.CANCELLED)
 
 
 def checked(msg: Any, task_id: TaskId, domain_types: frozenset[type]) -> Any:
-    """Return `msg` in the form in which it travels to the writer; raises `MessageError` when it cannot be kept."""
+    """Return `msg` in the form that travels to the writer; raises `MessageError` when it cannot be stored."""
     kind = type(msg)
     if kind is MsgTaskProgress:
         return _checked_progress(msg, task_id)
@@ -49,7 +49,7 @@ def checked(msg: Any, task_id: TaskId, domain_types: frozenset[type]) -> Any:
 
 
 def as_json(value: Any) -> tuple[str | None, str | None]:
-    """Return `value` as JSON and no complaint, or None and why it is not kept. Other objects are kept as their text."""
+    """Return `value` as JSON and None, or None and why it is not kept. Objects that JSON lacks are kept as text."""
     if value is None:
         return None, None
     try:
@@ -71,7 +71,7 @@ def _checked_domain(msg: Any) -> Any:
 
 
 def _checked_progress(msg: MsgTaskProgress, task_id: TaskId) -> MsgTaskProgress:
-    """Return `msg` in built-in types alone: what others do when they are counted or printed happens here."""
+    """Return `msg` in built-in types: the code of other types runs here, on the worker's thread."""
     _check_task(msg.task_id, task_id, msg)
     step, total, message = msg.step, msg.total, msg.message
     if message is not None:
@@ -93,7 +93,7 @@ def _checked_number(name: str, value: float | None) -> float | None:
 
 
 def _checked_lifecycle(msg: Any, task_id: TaskId) -> Any:
-    """Check a lifecycle message; one of a subclass travels as the plain message that it is."""
+    """Check a lifecycle message; an instance of a subclass travels as the plain message."""
     _check_task(msg.task_id, task_id, msg)
     match msg:
         case MsgTaskProgress():
@@ -109,8 +109,8 @@ def _checked_lifecycle(msg: Any, task_id: TaskId) -> Any:
 
 
 def _checked_finish(msg: MsgTaskFinished) -> Finish:
-    if msg.status not in _VERDICTS:
-        allowed = ", ".join(f'"{status}"' for status in _VERDICTS)
+    if msg.status not in _REPORTABLE:
+        allowed = ", ".join(f'"{status}"' for status in _REPORTABLE)
         raise MessageError(f"MsgTaskFinished: status must be one of {allowed}, not {msg.status!r:.80}.")
     message = None if msg.message is None else _checked_text("MsgTaskFinished", "message", msg.message)
     result, complaint = as_json(msg.result)
@@ -127,7 +127,7 @@ def _check_task(named: object, task_id: TaskId, msg: object) -> None:
 def _checked_text(kind: str, name: str, text: object) -> str:
     if not isinstance(text, str):
         raise MessageError(f"{kind}: {name} must be a string, not {type(text).__name__}.")
-    plain = str.__str__(text)  # a subclass may have ideas of its own about the rest
+    plain = str.__str__(text)  # a subclass may override what runs later
     if len(plain) > MAX_TEXT:
         raise MessageError(f"{kind}: {name} has {len(plain):,} characters; at most {MAX_TEXT:,} are taken.")
     return plain
@@ -137,8 +137,8 @@ def _checked_text(kind: str, name: str, text: object) -> str:
 
 
 def weight(msg: Any) -> int:
-    """Return about how many bytes `msg` holds; of a long list a sample speaks for all."""
-    if type(msg) is MsgTaskProgress:  # by far the most frequent
+    """Return the approximate number of bytes that `msg` holds; a long list is weighed by a sample."""
+    if type(msg) is MsgTaskProgress:  # most messages are progress
         return _BASE if msg.message is None else _BASE + len(msg.message)
     try:
         return _weight(msg, _DEPTH)

@@ -1,4 +1,4 @@
-"""Folds a batch of queue entries into the newest state of each attempt they touch. No SQL, no threads."""
+"""The fold: turns a batch of queue entries into the newest state of each attempt. No SQL, no threads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeloom.text import first_line, storable
 
 
 class Rejection:
-    """A domain message that its handler could not persist, and what that makes of its attempt."""
+    """A domain message that its handler could not persist."""
 
     def __init__(self, message_type: str, error: BaseException, traceback: str) -> None:
         self.error = error
@@ -26,7 +26,7 @@ class Rejection:
 
 
 class Fold:
-    """The changes of one batch, over the open attempts as they were committed before it."""
+    """The changes of one batch, on top of the open attempts as committed before it."""
 
     def __init__(self, committed: Mapping[int, AttemptRow], rejections: Mapping[int, Rejection], now: str) -> None:
         self._committed = committed
@@ -35,11 +35,11 @@ class Fold:
         self._new: dict[int, AttemptRow] = {}
         self._changed: dict[int, AttemptRow] = {}
         self.progress: dict[int, MsgTaskProgress] = {}
-        """The last progress of each attempt; the writer's loop fills it, `flush` folds it."""
+        """The last progress of each attempt: the writer's loop fills it, `flush` folds it."""
         self.logs: list[RawLine] = []
 
     def lifecycle(self, attempt_id: int, entry: Any) -> bool:
-        """Fold `entry` if it is about an attempt's life; returns False when it is something else."""
+        """Fold a lifecycle entry; returns False for any other."""
         step = _STEPS.get(type(entry))
         if step is None:
             return False
@@ -91,7 +91,7 @@ class Fold:
         if end.status not in TRANSITIONS[row.status]:
             return
         done, failed = end.status is Status.DONE, end.status is Status.ERROR
-        # Whoever resumes the run lets a retry that was interrupted wait until it was due.
+        # A resumed run lets an interrupted retry wait until it is due.
         waits = row.status is Status.RETRYING and end.status is Status.INTERRUPTED
         self._keep(
             row._replace(
@@ -114,7 +114,7 @@ class Fold:
         if row is None or row.status in FINAL:
             return
         share, before = fraction(msg.step, msg.total), row.progress
-        # What was shown never goes back within an attempt; step and total are kept as they were sent.
+        # Progress never goes back within an attempt; step and total are kept as sent.
         progress = share if before is None else before if share is None else max(before, share)
         message = storable(msg.message, KEPT_TEXT) if msg.message else row.message
         self._keep(
@@ -129,12 +129,12 @@ class Fold:
 
     @staticmethod
     def _next(row: AttemptRow, status: Status) -> Status:
-        """Return `status` if it may follow the row's, else the row's: what has ended stays ended."""
+        """Return `status` if it may follow the row's, else the row's: an end never changes."""
         return status if status in TRANSITIONS[row.status] else row.status
 
 
 def fraction(step: float | None, total: float | None) -> float | None:
-    """Return how far `step` of `total` is, in 0..1, or None when that cannot be told."""
+    """Return `step` / `total` in 0..1; None when it is not a number."""
     if step is None or total is None:
         return None
     try:
@@ -145,7 +145,7 @@ def fraction(step: float | None, total: float | None) -> float | None:
 
 
 def as_number(value: float | None) -> float | None:
-    """Return `value` as a float that SQLite can hold, or None."""
+    """Return `value` as a finite float, or None."""
     try:
         number = None if value is None else float(value)
     except OverflowError:

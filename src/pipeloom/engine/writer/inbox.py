@@ -1,4 +1,4 @@
-"""The writer's bounded queue: many threads put, one drains; it can neither grow without end nor hang anybody."""
+"""The writer's bounded queue: many threads put, one drains."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeloom.engine.events import Submitted
 from pipeloom.errors import WriterFailedError
 
 Entry = tuple[int, Any]
-"""An attempt id (or 0 for what concerns no attempt) and what there is to write about it."""
+"""An attempt id (0: no attempt) and what to write about it."""
 
 CAPACITY: Final = 10_000
 CAPACITY_BYTES: Final = 64 << 20
@@ -20,20 +20,20 @@ _FOREVER: Final = float("inf")
 
 
 class Inbox:
-    """Entries on their way to the writer, in order. Workers block while it is full; the engine's own entries never do.
+    """Entries on their way to the writer, in order. Workers block while it is full; the dispatcher never does.
 
-    `queue.Queue` cannot wake a blocked `put` when the task is cancelled or the writer has died, nor hand over
-    everything it holds in one step; both matter here.
+    `queue.Queue` cannot wake a blocked `put` when the task is cancelled or the writer has failed, nor hand over all its
+    entries in one step; both matter here.
     """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
         self._entries: deque[Entry] = deque()
         self.blocked = 0
-        """Workers that wait for room, now."""
+        """Workers that wait for room now."""
         self._submissions = 0
         self._bytes = 0
-        """What was put since the inbox was last empty, about."""
+        """Approximate bytes put since the inbox was last empty."""
         self._lock = threading.Lock()
         self._filled = threading.Condition(self._lock)
         self._drained = threading.Condition(self._lock)
@@ -46,11 +46,11 @@ class Inbox:
 
     @property
     def failure(self) -> BaseException | None:
-        """Why the writer has given up, if it has."""
+        """Why the writer has stopped, if it has."""
         return self._failure
 
     def put(self, entry: Entry, given_up: Callable[[], bool] | None = None, weight: int = 0) -> bool:
-        """Append `entry` of about `weight` bytes, waiting for room; returns False if `given_up` said so while waiting.
+        """Append `entry` of about `weight` bytes, waiting for room; returns False when `given_up()` while waiting.
 
         Raises `WriterFailedError` once nothing can be saved any more.
         """
@@ -66,7 +66,7 @@ class Inbox:
         return True
 
     def put_now(self, *entries: Entry) -> None:
-        """Append entries whatever the size: for the engine's own, whose number is bounded by the tasks'."""
+        """Append entries without waiting: for the dispatcher, whose entries are bounded by the number of tasks."""
         with self._lock:
             for entry in entries:
                 self._append(entry)
@@ -75,7 +75,7 @@ class Inbox:
     def drain(self, most: int, window_s: float, idle_s: float) -> tuple[list[Entry], bool]:
         """Return up to `most` entries in order, and whether the inbox is closed and empty after them.
 
-        Submitted attempts end their batch: there may be thousands of them, and whoever watches wants to see the first.
+        Submitted attempts end their batch: thousands may follow, and the screen should show the first ones soon.
 
         Waits up to `idle_s` for the first entry, then up to `window_s` for company: a commit costs about the same
         for one entry as for thousands.
@@ -92,13 +92,13 @@ class Inbox:
             return entries, self._closed and not self._entries
 
     def close(self) -> None:
-        """Say that nothing follows; what is there is still drained."""
+        """Accept the end of the run: the entries that are here are still drained."""
         with self._lock:
             self._closed = True
             self._filled.notify()
 
     def fail(self, error: BaseException) -> int:
-        """Make every `put`, waiting or to come, raise; returns how many entries are lost."""
+        """Make every `put` raise, those that wait included; returns the number of entries lost."""
         with self._lock:
             self._failure = error
             lost = len(self._entries)
@@ -107,7 +107,7 @@ class Inbox:
             return lost
 
     def wake(self) -> None:
-        """Let those who wait for room ask again whether they still want to."""
+        """Make each waiting `put` call its `given_up` again."""
         with self._lock:
             self._drained.notify_all()
 

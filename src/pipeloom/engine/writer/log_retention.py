@@ -1,6 +1,6 @@
-"""Keeps the log of an attempt small: its head and its tail stay, and what is left out can be counted.
+"""Keeps the log of an attempt small: its first and its last lines stay.
 
-Lines are numbered from 1. As the tail moves on, the lines behind it go; a gap in the numbers is what was dropped.
+Lines are numbered from 1. As the tail moves on, older lines are dropped; a gap in the numbers counts them.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ RawLine = tuple[int, str, str, str]
 
 @dataclass(slots=True)
 class LogChanges:
-    """What a batch of lines changes in the file."""
+    """The inserts and deletes of a batch of lines."""
 
     inserts: list[LogLine] = field(default_factory=list)
     drops: list[tuple[int, int, int]] = field(default_factory=list)
-    """Attempt id, first and last number of lines that are not kept any longer."""
+    """Attempt id, first and last number of lines to delete."""
     counts: dict[int, int] = field(default_factory=dict)
-    """Attempt id to the number of lines that it has had, of those attempts that have new ones."""
+    """Attempt id to its number of lines so far, for attempts with new lines."""
 
 
 def log_changes(lines: Iterable[RawLine], counts: Mapping[int, int]) -> LogChanges:
-    """Return what to insert and to drop, for attempts that have had `counts` lines until now."""
+    """Return the inserts and deletes, for attempts that had `counts` lines before."""
     changes = LogChanges()
     by_attempt: dict[int, list[RawLine]] = {}
     for line in lines:

@@ -1,4 +1,4 @@
-"""The open attempts of a run by their ids, which follow each other: a list needs a sixth of what a dict does."""
+"""The open attempts of a run by id. Ids follow each other, so a list holds them in a sixth of a dict's memory."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from collections.abc import Iterator, Mapping
 from pipeloom.store.rows import AttemptRow
 
 
-class OpenRows(Mapping[int, AttemptRow]):
-    """Attempts by id, as they were committed last, until they end."""
+class OpenAttempts(Mapping[int, AttemptRow]):
+    """Attempts by id, as last committed, until they end."""
 
     def __init__(self, first_id: int = 0) -> None:
-        """Begin with none; no id will be lower than `first_id`."""
+        """Start empty; no id is lower than `first_id`."""
         self._first_id = first_id
         self._rows: list[AttemptRow | None] = []
         self._count = 0
 
     def keep(self, row: AttemptRow) -> None:
-        """Take over the newest state of an attempt that is open."""
+        """Store the newest state of an open attempt."""
         place = row.id - self._first_id
         self._rows.extend([None] * (place + 1 - len(self._rows)))
         self._count += self._rows[place] is None
         self._rows[place] = row
 
     def drop(self, attempt_id: int) -> None:
-        """Forget an attempt, if it was known."""
+        """Remove an attempt, if it is here."""
         place = attempt_id - self._first_id
         if 0 <= place < len(self._rows) and self._rows[place] is not None:
             self._rows[place] = None

@@ -1,4 +1,4 @@
-"""Who is told what the writer has committed."""
+"""What the writer tells of a commit, and to whom."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipeloom.store.rows import AttemptRow, RunRow
 
 @dataclass(frozen=True, slots=True)
 class CommitBatch:
-    """What one transaction changed: the newest full state of each attempt that it touched, never deltas."""
+    """What one transaction changed: the newest full state of each attempt, never deltas."""
 
     seq: int
     """1 for the first transaction of a run, then one more each time."""
@@ -24,17 +24,17 @@ class CommitBatch:
     backlog: int = 0
     """Entries that waited in the queue when the transaction ended."""
     wal_bytes: int = 0
-    """Size of the write-ahead log: it grows without end while some reader keeps a transaction open."""
+    """Size of the write-ahead log: it grows while a reader keeps a transaction open."""
 
 
 class Sink(Protocol):
-    """Told on the writer thread, so it must not block, and must not raise."""
+    """Is told on the writer thread: must not block, must not raise."""
 
     def committed(self, batch: CommitBatch) -> None:
-        """Take note of a transaction; it is on disk."""
+        """Note a transaction that is on disk."""
 
     def writer_waiting(self, reason: str | None) -> None:
-        """Take note that the writer cannot commit now, keeps everything and tries again; None: it could."""
+        """Note that the writer cannot commit now, keeps the batch and tries again; None: it could."""
 
     def writer_failed(self, error: BaseException) -> None:
-        """Take note that the writer has given up: nothing more will be saved."""
+        """Note that the writer has stopped: nothing more is saved."""

@@ -1,4 +1,4 @@
-"""The one thread that writes: drains the inbox, commits in groups, and tells the sinks what is on disk."""
+"""The writer thread: drains the inbox, commits in groups, and tells the sinks what is on disk."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipeloom.engine.events import Commanded, RunChanged
 from pipeloom.engine.writer.batch import Fold, Rejection
 from pipeloom.engine.writer.inbox import Entry, Inbox
 from pipeloom.engine.writer.log_retention import log_changes
-from pipeloom.engine.writer.open_attempts import OpenRows
+from pipeloom.engine.writer.open_attempts import OpenAttempts
 from pipeloom.engine.writer.sink import CommitBatch, Sink
 from pipeloom.errors import StoreError, UsageError
 from pipeloom.messages import MsgTaskProgress
@@ -42,14 +42,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What the writer found and made when it opened the file."""
+    """What the writer found and created when it opened the file."""
 
     run: RunRow
     next_attempt_id: int
 
 
 class _TransactionLostError(Exception):
-    """A handler's statement has rolled back the whole transaction: it must be replayed without that message."""
+    """A handler's statement has rolled back the whole transaction: replay it without that message."""
 
     def __init__(self, index: int, rejection: Rejection) -> None:
         self.index = index
@@ -57,7 +57,7 @@ class _TransactionLostError(Exception):
 
 
 class Writer:
-    """Owns the connection from open to close."""
+    """Owns the connection from open to close, on its own thread."""
 
     def __init__(
         self,
@@ -87,16 +87,16 @@ class Writer:
         self._ready = threading.Event()
         self._opened: Opened | None = None
         self._open_error: BaseException | None = None
-        self._open_rows = OpenRows()
+        self._open_attempts = OpenAttempts()
         self._log_counts: dict[int, int] = {}
-        """Lines that the log of each open attempt has had."""
+        """Number of log lines so far, by open attempt."""
         self._rejections: dict[int, Rejection] = {}
         self._seq = 0
         self._last_beat = float("-inf")
         self._waits = False
         self._giving_up = threading.Event()
         self.unsaved = 0
-        """Entries that could not be written: not 0 once the writer has given up."""
+        """Entries that could not be written: above 0 once the writer has stopped."""
 
     def start(self, run: RunRow) -> Opened:
         """Open the file, set it up and insert the run; raises what went wrong."""
@@ -111,7 +111,7 @@ class Writer:
     def stop(self, patience_s: float) -> None:
         """Write what is in the inbox, close the file, end the thread.
 
-        A file that cannot be written now is waited for `patience_s` seconds; what is unsaved then is counted.
+        A file that cannot be written now gets `patience_s` seconds; entries that are unsaved then are counted.
         """
         self._inbox.close()
         self._thread.join(patience_s)
@@ -121,14 +121,14 @@ class Writer:
     def _main(self) -> None:
         try:
             self._open()
-        except BaseException as error:  # noqa: BLE001 - carried over to the thread that waits in `start`
+        except BaseException as error:  # noqa: BLE001 - raised in the thread that waits in `start`
             self._open_error = error
             self._ready.set()
             return
         self._ready.set()
         try:
             self._loop()
-        except BaseException as error:  # noqa: BLE001 - a writer must never die unseen: everyone is told
+        except BaseException as error:  # noqa: BLE001 - a writer must not die unseen: every sink is told
             self._fail(error)
         finally:
             close_writer(self._connection)
@@ -151,7 +151,7 @@ class Writer:
             self._run = self._ledger.insert_run(self._run)
             self._ledger.commit()
             self._opened = Opened(self._run, self._ledger.next_attempt_id())
-            self._open_rows = OpenRows(self._opened.next_attempt_id)
+            self._open_attempts = OpenAttempts(self._opened.next_attempt_id)
         except sqlite3.Error as error:
             close_writer(self._connection)
             raise StoreError(f"{self._path} cannot be written: {clean(error)}.") from error
@@ -177,7 +177,7 @@ class Writer:
             self._commit_surely(entries)
 
     def _commit_surely(self, entries: list[Entry]) -> None:
-        """Commit the batch; while the file cannot be written, keep it, say so, and try again."""
+        """Commit the batch; while the file cannot be written, keep the batch, tell the sinks, and try again."""
         self.unsaved = len(entries)
         tries = 0
         while True:
@@ -201,12 +201,12 @@ class Writer:
             self._tell(lambda sink: sink.committed(batch))
 
     def _pause(self, tries: int, error: Exception) -> None:
-        """Wait before the next try; raises `StoreError` when there is no time left for one."""
+        """Wait before the next try; raises `StoreError` when the writer is being stopped."""
         if self._giving_up.wait(_RETRY_DELAYS_S[min(tries, len(_RETRY_DELAYS_S) - 1)]):
             raise StoreError(f"the file could not be written: {clean(error)}") from error
 
     def _commit(self, entries: list[Entry]) -> CommitBatch | None:
-        """Write the entries in one transaction and return what it changed; replays when a handler has undone it."""
+        """Write the entries in one transaction and return what it changed; replay it when a handler rolled it back."""
         skipped: dict[int, Rejection] = {}
         while True:
             try:
@@ -224,7 +224,7 @@ class Writer:
         self._identity.check()
         self._ledger.begin()
         rejected = dict(self._rejections)
-        fold = Fold(self._open_rows, rejected, stamp(now))
+        fold = Fold(self._open_attempts, rejected, stamp(now))
         commands: list[Commanded] = []
         run = self._apply(entries, fold, rejected, skipped, commands)
         inserts, updates = fold.flush()
@@ -244,7 +244,7 @@ class Writer:
         return self._committed(entries, inserts, updates, stored, run, rejected, time.perf_counter() - started)
 
     def _finish_transaction(self) -> None:
-        """Commit; after an I/O error the file itself is asked whether it did."""
+        """Commit; after an I/O error, ask the file whether the COMMIT happened."""
         try:
             self._ledger.commit()
         except sqlite3.Error as error:
@@ -252,10 +252,10 @@ class Writer:
                 raise
 
     def _was_committed(self, error: sqlite3.Error) -> bool:
-        """Open the file anew and look whether it holds the transaction whose COMMIT has failed.
+        """Reopen the file and look whether it holds the transaction whose COMMIT failed.
 
-        Of an fsync that failed nothing follows about what is on disk, and the old connection's caches would answer for
-        it. Raises `StoreError` when the file cannot tell.
+        A failed fsync says nothing about what is on disk, and the old connection would answer from its cache. Raises
+        `StoreError` when the file cannot tell.
         """
         _log.warning("COMMIT failed, and the file is asked what it holds: %s", clean(error))
         self._connection.close()
@@ -283,7 +283,7 @@ class Writer:
         skipped: dict[int, Rejection],
         commands: list[Commanded],
     ) -> RunRow | None:
-        """Run the entries in order: progress is folded, lifecycle is settled, domain messages go to their handlers."""
+        """Apply the entries in order: progress and lifecycle are folded, domain messages go to their handlers."""
         run: RunRow | None = None
         progress = fold.progress
         for index, (attempt_id, entry) in enumerate(entries):
@@ -302,7 +302,7 @@ class Writer:
         return run
 
     def _handle(self, index: int, msg: Any) -> Rejection | None:
-        """Hand a domain message to its handler inside a savepoint; a failure undoes this message alone."""
+        """Call the handler of a domain message inside a savepoint; a failure undoes this message alone."""
         self._ledger.savepoint()
         try:
             with self._guard.handler() as facade:
@@ -334,23 +334,23 @@ class Writer:
         rejected: dict[int, Rejection],
         took_s: float,
     ) -> CommitBatch:
-        """Take the committed changes over as the new state, and describe them."""
+        """Make the committed changes the new state, and describe them."""
         rows = inserts + [row for update in updates if (row := stored.get(update.id, update)) is not None]
         for row in rows:
             if row.status in FINAL:
-                self._open_rows.drop(row.id)
+                self._open_attempts.drop(row.id)
                 self._log_counts.pop(row.id, None)
             else:
-                self._open_rows.keep(row)
-        for gone in (attempt_id for attempt_id, row in stored.items() if row is None):
-            _log.warning("Attempt %d was deleted from the file by another program while it was open.", gone)
-            self._open_rows.drop(gone)
+                self._open_attempts.keep(row)
+        for deleted in (attempt_id for attempt_id, row in stored.items() if row is None):
+            _log.warning("Attempt %d was deleted from the file by another program while it was open.", deleted)
+            self._open_attempts.drop(deleted)
         fresh = rejected.keys() - self._rejections.keys()
-        self._rejections = {key: value for key, value in rejected.items() if key in self._open_rows}
+        self._rejections = {key: value for key, value in rejected.items() if key in self._open_attempts}
         for attempt_id in fresh:
             self._on_rejected(attempt_id, rejected[attempt_id])
         if run is None and self._seq == 0:
-            run = self._run  # nobody has been told of the run itself yet
+            run = self._run  # no sink has seen the run yet
         self._run = run or self._run
         self._seq += 1
         self._last_beat = self._clock.monotonic()
@@ -368,12 +368,12 @@ class Writer:
             self._tell(lambda sink: sink.writer_waiting(reason))
 
     def _tell(self, call: Callable[[Sink], None]) -> None:
-        """Tell every sink; a screen that fails must harm neither the writer nor the other sinks."""
+        """Call every sink; one that raises harms neither the writer nor the other sinks."""
         for sink in self._sinks:
             try:
                 call(sink)
-            except Exception:  # noqa: BLE001 - reported here, since nobody above could do more
-                _log.exception("%s failed to take note of a commit", type(sink).__name__)
+            except Exception:  # noqa: BLE001 - logged here, because no caller could do more
+                _log.exception("%s failed to note a commit", type(sink).__name__)
 
     def _fail(self, error: BaseException) -> None:
         _log.critical("The writer has stopped: %s", clean(error), exc_info=error)
