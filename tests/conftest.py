@@ -103,8 +103,14 @@ class OwnerProcess:
             threading.Event().wait(0.005)
 
 
+class Own(Protocol):
+    """Starts an owner of `etl.db`."""
+
+    def __call__(self, tasks: int, *options: str) -> OwnerProcess: ...
+
+
 @pytest.fixture
-def own(tmp_path: Path) -> Iterator[Callable[..., OwnerProcess]]:
+def own(tmp_path: Path) -> Iterator[Own]:
     """Return a function that starts an owner of `etl.db`: `own(tasks, *options)`; what is left running is killed."""
     started: list[OwnerProcess] = []
 

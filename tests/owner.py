@@ -7,20 +7,19 @@ closed when there is a `close`, with `go` when the tasks have ended. `started` (
 import sys
 import threading
 from pathlib import Path
-from typing import Any
 
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.run.summary import RunCounts
 from pipeloom.messages import MsgTaskLog, MsgTaskProgress, TaskDef
-from pipeloom.pipeline import Pipeline
+from pipeloom.pipeline import Channel, Pipeline
 from pipeloom.status import Status
 
 FOLDER = Path(sys.argv[1])
 TASKS = int(sys.argv[2])
 
 
-def await_any(*names: str, q: Any = None) -> None:
+def await_any(*names: str, q: Channel | None = None) -> None:
     pause = threading.Event()
     while not any((FOLDER / name).exists() for name in names):
         if q is None or "stubborn" in sys.argv:
@@ -29,7 +28,7 @@ def await_any(*names: str, q: Any = None) -> None:
             q.sleep(0.005)
 
 
-def work(task: Any, q: Any) -> None:
+def work(task: TaskDef, q: Channel) -> None:
     q.put(MsgTaskProgress(task.task_id, 1, 2, "half of it"))
     q.put(MsgTaskLog(task.task_id, f"a line of {task.task_id}"))
     await_any(f"go-{task.task_id}", "go", q=q)

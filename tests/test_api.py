@@ -13,6 +13,7 @@ import pytest
 import pipeloom
 from pipeloom import Pipeline, RunSummary, TaskDef, run_pipeline
 from pipeloom.errors import PipeloomError, UsageError
+from pipeloom.pipeline import Channel
 
 
 def test_every_public_name_can_be_had() -> None:
@@ -24,7 +25,7 @@ def test_every_public_name_can_be_had() -> None:
 
 
 def test_failed_tasks_raise_nothing_and_are_in_the_summary(tmp_path: Path) -> None:
-    def work(task: TaskDef, q: Any) -> None:
+    def work(task: TaskDef, q: Channel) -> None:
         if task.task_id == 0:
             raise KeyError("temp_max")
 
@@ -71,7 +72,7 @@ def test_misuse_is_refused_before_anything_is_written(tmp_path: Path, tasks: Any
 
 
 def test_ctrl_c_saves_and_is_passed_on(tmp_path: Path) -> None:
-    def work(task: TaskDef, q: Any) -> None:
+    def work(task: TaskDef, q: Channel) -> None:
         main = threading.main_thread().ident
         assert main is not None
         signal.pthread_kill(main, signal.SIGINT)

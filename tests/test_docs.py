@@ -16,6 +16,8 @@ import pytest
 
 from pipeloom import Pipeline, TaskDef, run_pipeline, setup_logging
 from pipeloom.messages import MsgTaskFinished, MsgTaskProgress, MsgTaskStarted
+from pipeloom.pipeline import Channel
+from pipeloom.store.write.handler_connection import HandlerConnection
 
 ROOT = Path(__file__).parents[1]
 
@@ -59,7 +61,7 @@ class MsgUpsertUsersBatch:
     rows: list[tuple[str, str, int]]  # (key, name, active)
 
 
-def my_worker(task: TaskDef, q: Any) -> None:
+def my_worker(task: TaskDef, q: Channel) -> None:
     q.put(MsgTaskStarted(task.task_id, task.name, datetime.now(UTC).isoformat()))
     try:
         total = 3
@@ -83,18 +85,18 @@ def test_a_worker_that_writes_its_own_lifecycle_runs(tmp_path: Path, monkeypatch
 
 
 def test_a_registered_handler_persists_the_users_batch(tmp_path: Path) -> None:
-    def worker(task: TaskDef, q: Any) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         q.put(MsgUpsertUsersBatch([("k", f"name-{task.task_id}", 1), (f"k{task.task_id}", "n", 0)]))
 
     pipeline = Pipeline("users", [TaskDef(i, f"etl-{i}") for i in range(1, 4)], worker, workers=1)
 
     @pipeline.schema
-    def create_users(conn: Any) -> None:
+    def create_users(conn: HandlerConnection) -> None:
         conn.execute("CREATE TABLE IF NOT EXISTS users (key TEXT PRIMARY KEY, name TEXT, active INTEGER)")
         conn.commit()
 
     @pipeline.handler(MsgUpsertUsersBatch)
-    def upsert(conn: Any, item: MsgUpsertUsersBatch) -> None:
+    def upsert(conn: HandlerConnection, item: MsgUpsertUsersBatch) -> None:
         conn.executemany(
             "INSERT INTO users(key, name, active) VALUES (?, ?, ?) "
             "ON CONFLICT(key) DO UPDATE SET name=excluded.name, active=excluded.active",

@@ -7,8 +7,9 @@ import itertools
 import json
 import os
 import tracemalloc
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -22,7 +23,7 @@ from pipeloom.store.read.history import History
 from pipeloom.store.read.paging import Sort
 from pipeloom.store.rows import AttemptRow
 from pipeloom.store.write.connect import close_writer, open_writer
-from pipeloom.store.write.ledger import Ledger
+from pipeloom.store.write.ledger import Ledger, LogLine
 
 EVERYTHING = Filter()
 
@@ -33,9 +34,15 @@ def row(number: int, **changes: Any) -> AttemptRow:
     return AttemptRow(number, 1, task, changes.pop("attempt", 1), **(given | changes))
 
 
+class MakeDb(Protocol):
+    """Makes a file of the given attempts."""
+
+    def __call__(self, *rows: AttemptRow, logs: Sequence[LogLine] = ()) -> Path: ...
+
+
 @pytest.fixture
-def db(tmp_path: Path) -> Any:
-    def make(*rows: AttemptRow, logs: Any = ()) -> Path:
+def db(tmp_path: Path) -> MakeDb:
+    def make(*rows: AttemptRow, logs: Sequence[LogLine] = ()) -> Path:
         path = tmp_path / "etl.db"
         connection = open_writer(path, durability="normal")
         ledger = Ledger(connection)
@@ -56,7 +63,7 @@ def written(path: Path, format_: Format, where: Filter = EVERYTHING, **options: 
     return target.read_bytes().decode()
 
 
-def test_a_csv_reads_back_as_what_is_in_the_file(db: Any) -> None:
+def test_a_csv_reads_back_as_what_is_in_the_file(db: MakeDb) -> None:
     awkward = 'a "quoted", text\r\nof\rlines; ü'
     path = db(row(1), row(2, message=awkward, error=awkward, result='{"a": 1}', status=Status.ERROR, duration_s=1.5))
     found = list(csv.DictReader(written(path, Format.CSV).splitlines(keepends=True)))
@@ -67,14 +74,14 @@ def test_a_csv_reads_back_as_what_is_in_the_file(db: Any) -> None:
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
-def test_a_cell_that_looks_like_a_formula_is_none_unless_asked_for(db: Any, text: str) -> None:
+def test_a_cell_that_looks_like_a_formula_is_none_unless_asked_for(db: MakeDb, text: str) -> None:
     path = db(row(1, name=text, message="2-1=1"))
     for guard, wanted in ((True, "'" + text), (False, text)):
         found = next(csv.DictReader(written(path, Format.CSV, guard=guard).splitlines(keepends=True)))
         assert (found["name"], found["message"]) == (wanted, "2-1=1")
 
 
-def test_json_lines_hold_result_and_params_as_what_they_are(db: Any) -> None:
+def test_json_lines_hold_result_and_params_as_what_they_are(db: MakeDb) -> None:
     path = db(row(1, result='{"rows": [1, null]}', params="nonsense", error="é\n\x1b[31m"), row(2, result="NaN"))
     second, first = (json.loads(line) for line in written(path, Format.JSONL).splitlines())
     assert (first["result"], first["params"], first["error"]) == ({"rows": [1, None]}, "nonsense", "é\n\x1b[31m")
@@ -82,11 +89,11 @@ def test_json_lines_hold_result_and_params_as_what_they_are(db: Any) -> None:
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "1" * 5_000, "1e999", '{"a": -Infinity}', ""])
-def test_d5_what_is_no_json_stays_text(db: Any, text: str) -> None:
+def test_d5_what_is_no_json_stays_text(db: MakeDb, text: str) -> None:
     assert json.loads(written(db(row(1, result=text)), Format.JSONL))["result"] == text
 
 
-def test_markdown_shows_what_is_in_the_file_and_is_never_markup(db: Any) -> None:
+def test_markdown_shows_what_is_in_the_file_and_is_never_markup(db: MakeDb) -> None:
     path = db(
         row(1, name="a|b<script>*x*", message="one\ntwo `three` [a](b)\x1b", status=Status.ERROR, error="Traceback")
     )
@@ -103,7 +110,7 @@ def test_what_goes_to_a_terminal_holds_no_control_characters() -> None:
         assert not {"\x1b", "\x9b", "\x07"} & set(text)
 
 
-def test_filter_and_order_are_those_that_are_asked_for(db: Any) -> None:
+def test_filter_and_order_are_those_that_are_asked_for(db: MakeDb) -> None:
     path = db(*(row(number, duration_s=float(number % 5)) for number in range(1, 20)))
     target = path.with_name("out.csv")
     assert export(path, parse("dur:>=3"), ExportPlan(Format.CSV, target), sort=Sort("duration_s")) == 8
@@ -111,7 +118,7 @@ def test_filter_and_order_are_those_that_are_asked_for(db: Any) -> None:
     assert took == [4.0] * 4 + [3.0] * 4
 
 
-def test_paging_ends_when_long_names_begin_alike(db: Any) -> None:
+def test_paging_ends_when_long_names_begin_alike(db: MakeDb) -> None:
     path = db(*(row(number, name="x" * 600 + str(number)) for number in range(1, 1_200)))
     with History(path) as history:
         for descending in (False, True):
@@ -119,12 +126,12 @@ def test_paging_ends_when_long_names_begin_alike(db: Any) -> None:
             assert (len(found), len(set(found))) == (1_199, 1_199)
 
 
-def test_long_texts_are_whole(db: Any) -> None:
+def test_long_texts_are_whole(db: MakeDb) -> None:
     path = db(row(1, result=json.dumps("x" * 900_000)))
     assert len(json.loads(written(path, Format.JSONL))["result"]) == 900_000
 
 
-def test_memory_does_not_grow_with_the_rows(db: Any) -> None:
+def test_memory_does_not_grow_with_the_rows(db: MakeDb) -> None:
     path = db(*(row(number, error="e" * 20_000) for number in range(1, 2_000)))
     tracemalloc.start()
     try:
@@ -134,7 +141,7 @@ def test_memory_does_not_grow_with_the_rows(db: Any) -> None:
         tracemalloc.stop()
 
 
-def test_a_file_is_for_its_owner_alone_and_comes_whole_or_not_at_all(db: Any) -> None:
+def test_a_file_is_for_its_owner_alone_and_comes_whole_or_not_at_all(db: MakeDb) -> None:
     path = db(*(row(number) for number in range(1, 100)))
     target = path.with_name("out.csv")
     before = os.umask(0)
@@ -150,7 +157,7 @@ def test_a_file_is_for_its_owner_alone_and_comes_whole_or_not_at_all(db: Any) ->
     assert [entry.name for entry in path.parent.iterdir() if not entry.name.startswith("etl.db")] == []
 
 
-def test_a_file_that_is_there_stays_unless_it_may_be_replaced(db: Any) -> None:
+def test_a_file_that_is_there_stays_unless_it_may_be_replaced(db: MakeDb) -> None:
     path = db(row(1))
     target = path.with_name("out.csv")
     target.write_text("mine")
@@ -161,7 +168,7 @@ def test_a_file_that_is_there_stays_unless_it_may_be_replaced(db: Any) -> None:
     assert target.read_text().startswith("id,run_id")
 
 
-def test_a_file_that_somebody_makes_meanwhile_stays(db: Any) -> None:
+def test_a_file_that_somebody_makes_meanwhile_stays(db: MakeDb) -> None:
     path = db(row(1))
     target = path.with_name("out.csv")
     with pytest.raises(UsageError, match="is there already"), new_file(target, path, overwrite=False):
@@ -171,7 +178,7 @@ def test_a_file_that_somebody_makes_meanwhile_stays(db: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["etl.db", "etl.db-wal", "etl.db-shm", "etl.db.lock", "./etl.db", "link.db"])
-def test_the_database_itself_is_never_replaced(db: Any, name: str) -> None:
+def test_the_database_itself_is_never_replaced(db: MakeDb, name: str) -> None:
     path = db(row(1))
     path.with_name("link.db").symlink_to(path)
     before = path.read_bytes()
@@ -180,7 +187,7 @@ def test_the_database_itself_is_never_replaced(db: Any, name: str) -> None:
     assert path.read_bytes() == before
 
 
-def test_targets_that_are_no_files_are_refused_in_one_sentence(db: Any) -> None:
+def test_targets_that_are_no_files_are_refused_in_one_sentence(db: MakeDb) -> None:
     path = db(row(1))
     cases = [
         (path.parent, "not an ordinary file"),
@@ -192,7 +199,7 @@ def test_targets_that_are_no_files_are_refused_in_one_sentence(db: Any) -> None:
             export(path, EVERYTHING, ExportPlan(Format.CSV, target, overwrite=True))
 
 
-def test_a_case_file_tells_all_there_is(db: Any) -> None:
+def test_a_case_file_tells_all_there_is(db: MakeDb) -> None:
     path = db(
         row(1, task_id="t", status=Status.ERROR, message="first"),
         row(
@@ -230,6 +237,6 @@ def test_nothing_in_an_attempt_can_end_a_block_of_its_case_file() -> None:
         assert "\x1b" not in "".join(block)
 
 
-def test_a_case_file_of_nothing_is_refused(db: Any) -> None:
+def test_a_case_file_of_nothing_is_refused(db: MakeDb) -> None:
     with History(db(row(1))) as history, pytest.raises(UsageError, match="no attempt 7"):
         "".join(case_file(history, 7))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -102,7 +102,7 @@ CASES: list[tuple[str, list[int]]] = [
 
 
 @pytest.fixture(scope="module")
-def connection() -> Iterator[Any]:
+def connection() -> Iterator[sqlite3.Connection]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "etl.db"
         writer = open_writer(path)
@@ -113,13 +113,15 @@ def connection() -> Iterator[Any]:
         reader.close()
 
 
-def ids_by_sql(connection: Any, where: str | Filter) -> list[int]:
+def ids_by_sql(connection: sqlite3.Connection, where: str | Filter) -> list[int]:
     condition, values = (parse(where, now=NOW) if isinstance(where, str) else where).sql()
     return [row[0] for row in connection.execute(f"SELECT id FROM task_runs WHERE {condition} ORDER BY id", values)]
 
 
 @pytest.mark.parametrize(("text", "ids"), CASES)
-def test_sql_and_predicate_agree_on_the_table_of_cases(connection: Any, text: str, ids: list[int]) -> None:
+def test_sql_and_predicate_agree_on_the_table_of_cases(
+    connection: sqlite3.Connection, text: str, ids: list[int]
+) -> None:
     assert ids_by_sql(connection, text) == ids
     assert [row.id for row in ROWS if parse(text, now=NOW).matches(row)] == ids
 
@@ -141,7 +143,9 @@ def test_a_quoted_name_is_found_whatever_is_in_it(name: str) -> None:
     ],
     ids=["runs", "names", "failures", "all failures"],
 )
-def test_what_is_marked_passes_however_much_it_is(connection: Any, where: Filter, ids: list[int]) -> None:
+def test_what_is_marked_passes_however_much_it_is(
+    connection: sqlite3.Connection, where: Filter, ids: list[int]
+) -> None:
     assert ids_by_sql(connection, where) == ids
     assert [row.id for row in ROWS if where.matches(row)] == ids
 
@@ -153,7 +157,7 @@ words = st.sampled_from([case for case, _ in CASES if case]) | st.text("abORés%
 
 @settings(max_examples=300, deadline=None)
 @given(text=st.lists(words.map(str), max_size=4).map(" ".join))
-def test_sql_and_predicate_agree_on_any_filter(connection: Any, text: str) -> None:
+def test_sql_and_predicate_agree_on_any_filter(connection: sqlite3.Connection, text: str) -> None:
     assert ids_by_sql(connection, text) == [row.id for row in ROWS if parse(text, now=NOW).matches(row)]
 
 

@@ -12,7 +12,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from distributed import Client, LocalCluster
 
@@ -20,8 +19,9 @@ from pipeloom.engine.attempt import Attempt, Outcome
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.executors import ExecutorName, make_executor
 from pipeloom.engine.options import EngineOptions
+from pipeloom.engine.writer.sink import CommitBatch
 from pipeloom.messages import MsgTaskProgress, TaskDef
-from pipeloom.pipeline import Pipeline
+from pipeloom.pipeline import Channel, Pipeline, WorkerFn
 
 WORKERS = 2
 TASKS = {"thread": 20_000, "process": 5_000, "dask": 3_000}
@@ -48,29 +48,29 @@ class Row:
     value: float
 
 
-def nothing(_task: Any, _q: Any = None) -> None:
+def nothing(_task: TaskDef, _q: Channel | None = None) -> None:
     """Do nothing."""
 
 
-def progress(task: Any, q: Any) -> None:
+def progress(task: TaskDef, q: Channel) -> None:
     """Tell progress as fast as it goes."""
     for step in range(MESSAGES):
         q.put(MsgTaskProgress(task.task_id, step, MESSAGES, "transformed"))
 
 
-def rows(task: Any, q: Any) -> None:
+def rows(task: TaskDef, q: Channel) -> None:
     """Publish rows as fast as it goes, each as a message."""
     for number in range(MESSAGES):
         q.put(Row(number, "seattle", 3.4))
 
 
-def batches(task: Any, q: Any) -> None:
+def batches(task: TaskDef, q: Channel) -> None:
     """Publish rows as fast as it goes, many to a message."""
     for number in range(0, ROWS, BATCH):
         q.put(Rows([(place, "seattle", 3.4) for place in range(number, number + BATCH)]))
 
 
-def compute(task: Any, q: Any) -> None:
+def compute(task: TaskDef, q: Channel) -> None:
     """Compute until asked to stop."""
     q.put(MsgTaskProgress(task.task_id, 0, 1))
     while not q.cancelled:
@@ -97,7 +97,7 @@ def tasks_per_s(name: ExecutorName) -> float:
     return run(name, nothing, TASKS[name], TASKS[name])
 
 
-def run(name: ExecutorName, work: Any, tasks: int, things: int, workers: int = WORKERS) -> float:
+def run(name: ExecutorName, work: WorkerFn, tasks: int, things: int, workers: int = WORKERS) -> float:
     """Return how many things a second came of it."""
     with tempfile.TemporaryDirectory() as folder:
         listed = [TaskDef(number, f"task-{number}") for number in range(tasks)]
@@ -122,7 +122,7 @@ def run(name: ExecutorName, work: Any, tasks: int, things: int, workers: int = W
 class Watch:
     """A sink that does nothing."""
 
-    def committed(self, batch: Any) -> None: ...
+    def committed(self, batch: CommitBatch) -> None: ...
 
     def writer_waiting(self, reason: str | None) -> None: ...
 
@@ -138,7 +138,7 @@ class Stopwatch:
 
     def started(self, attempt_id: int, worker: str) -> None: ...
 
-    def message(self, attempt_id: int, msg: Any) -> None:
+    def message(self, attempt_id: int, msg: object) -> None:
         self.spoke.set()
 
     def ended(self, attempt_id: int, outcome: Outcome) -> None:

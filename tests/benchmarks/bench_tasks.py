@@ -7,18 +7,17 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.options import EngineOptions
 from pipeloom.messages import TaskDef
-from pipeloom.pipeline import Pipeline
+from pipeloom.pipeline import Channel, Pipeline
 
 WORKERS = 4
 GOAL = 0.25
 
 
-def nothing(_task: Any, _q: Any = None) -> None:
+def nothing(_task: TaskDef, _q: Channel | None = None) -> None:
     """Do nothing."""
 
 

@@ -22,14 +22,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median, quantiles
-from typing import Any
 
 from pipeloom.engine.control.client import ControlClient
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.writer.sink import CommitBatch
 from pipeloom.messages import MsgTaskProgress, TaskDef
-from pipeloom.pipeline import Pipeline
+from pipeloom.pipeline import Channel, Pipeline
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.tui.session.bridge import UiSink
 from pipeloom.tui.session.follower import Follower
@@ -59,7 +58,7 @@ class Commits:
         pass
 
 
-def work(task: Any, q: Any) -> None:
+def work(task: TaskDef, q: Channel) -> None:
     for step in range(STEPS):
         q.put(MsgTaskProgress(task.task_id, step, STEPS, "loading"))
         q.sleep(0.004)

@@ -5,13 +5,24 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
+
+class Run(Protocol):
+    """Runs a program to its end; the options are those of `subprocess.run`."""
+
+    def __call__(self, program: str, *arguments: object, **options: Any) -> subprocess.CompletedProcess[str]: ...
+
+
+class Popen(Protocol):
+    """Starts a program."""
+
+    def __call__(self, program: str, *arguments: object) -> subprocess.Popen[str]: ...
+
 
 GOOD = """
 from pipeloom import *
@@ -22,6 +33,11 @@ def work(task, q):
 pipeline = Pipeline("good", [TaskDef(n, f"task-{n}") for n in range(3)], work)
 failing = Pipeline("failing", [TaskDef(0, "bad"), TaskDef(1, "fine")], work)
 """
+
+
+def first_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline()
 
 
 def command(program: str, *arguments: object) -> list[str]:
@@ -52,7 +68,7 @@ def run(folder: Path) -> Run:
 
 
 @pytest.fixture
-def popen(folder: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+def popen(folder: Path) -> Iterator[Popen]:
     """Yield a function that starts a program; what a test leaves running is killed."""
     started: list[subprocess.Popen[str]] = []
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.cli.conftest import Popen, Run, first_line
 
 
 def rows(path: Path, sql: str) -> list[Any]:
@@ -63,7 +64,7 @@ FILES = {
     ],
 )
 def test_bad_input_is_one_sentence_and_nothing_is_written(
-    run: Any, folder: Path, program: str, arguments: list[str], words: str
+    run: Run, folder: Path, program: str, arguments: list[str], words: str
 ) -> None:
     for name, text in FILES.items():
         (folder / name).write_text(text, encoding="utf-8")
@@ -76,19 +77,19 @@ def test_bad_input_is_one_sentence_and_nothing_is_written(
     assert after == before
 
 
-def test_a_file_that_somebody_else_runs_on_is_refused_by_name(run: Any, popen: Any, folder: Path) -> None:
+def test_a_file_that_somebody_else_runs_on_is_refused_by_name(run: Run, popen: Popen, folder: Path) -> None:
     (folder / "slow.py").write_text(
         "from pipeloom import *\npipeline = Pipeline('p', [TaskDef(1, 'a')], lambda t, q: (print('in', flush=True), q.sleep(60)))"
     )
     process = popen("pipeloom", "run", "etl.db", "slow.py")
-    assert process.stdout.readline() == "in\n"
+    assert first_line(process) == "in\n"
     done = run("pipeloom", "run", "etl.db", "one.py")
     assert (done.returncode, f"in use by pipeloom process {process.pid}" in done.stderr) == (2, True)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=30)
 
 
-def test_exit_codes_and_the_summary_tell_how_it_went(run: Any, folder: Path) -> None:
+def test_exit_codes_and_the_summary_tell_how_it_went(run: Run, folder: Path) -> None:
     done = run("pipeloom", "run", "etl.db", "good.py:pipeline")
     assert (done.returncode, done.stdout) == (0, "")
     assert "good  run 1: 3 done" in done.stderr
@@ -104,12 +105,12 @@ def test_exit_codes_and_the_summary_tell_how_it_went(run: Any, folder: Path) -> 
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_b15_a_signal_stops_gracefully_and_is_the_exit_code(popen: Any, folder: Path, number: signal.Signals) -> None:
+def test_b15_a_signal_stops_gracefully_and_is_the_exit_code(popen: Popen, folder: Path, number: signal.Signals) -> None:
     (folder / "slow.py").write_text(
         "from pipeloom import *\npipeline = Pipeline('p', [TaskDef(1, 'a')], lambda t, q: (print('in', flush=True), q.sleep(60)))"
     )
     process = popen("pipeloom", "run", "etl.db", "slow.py")
-    assert process.stdout.readline() == "in\n"
+    assert first_line(process) == "in\n"
     process.send_signal(number)
     said, _ = process.communicate(timeout=30)
     assert process.returncode == 128 + number
@@ -119,7 +120,7 @@ def test_b15_a_signal_stops_gracefully_and_is_the_exit_code(popen: Any, folder: 
     ]
 
 
-def test_json_lines_are_objects_and_end_in_a_summary(run: Any) -> None:
+def test_json_lines_are_objects_and_end_in_a_summary(run: Run) -> None:
     done = run("pipeloom", "run", "etl.db", "good.py:failing", "--json")
     objects = [json.loads(line) for line in done.stdout.splitlines()]
     assert {entry["type"] for entry in objects[:-1]} == {"attempt"}
@@ -129,7 +130,7 @@ def test_json_lines_are_objects_and_end_in_a_summary(run: Any) -> None:
     assert (done.returncode, done.stderr) == (1, "")
 
 
-def test_what_tasks_print_is_kept_out_of_the_json_lines(run: Any, folder: Path) -> None:
+def test_what_tasks_print_is_kept_out_of_the_json_lines(run: Run, folder: Path) -> None:
     (folder / "loud.py").write_text(
         "import os, subprocess\nfrom pipeloom import *\n"
         "def work(task, q):\n    print('LOUD')\n    os.write(1, b'LOUD')\n    subprocess.run(['echo', 'LOUD'])\n"
@@ -143,7 +144,7 @@ def test_what_tasks_print_is_kept_out_of_the_json_lines(run: Any, folder: Path) 
 
 
 @pytest.mark.parametrize(("target", "code"), [("/dev/full", 4), ("closed", 0), ("gone", 0)])
-def test_output_that_goes_nowhere_does_not_stop_the_run(run: Any, folder: Path, target: str, code: int) -> None:
+def test_output_that_goes_nowhere_does_not_stop_the_run(run: Run, folder: Path, target: str, code: int) -> None:
     line = f"{sys.executable} -c 'from pipeloom.cli import run_main; run_main()' run etl.db one.py --json"
     ending = {"/dev/full": "> /dev/full", "closed": ">&-", "gone": "| true"}[target]
     script = f"set -o pipefail; {line} {ending}"
@@ -193,18 +194,18 @@ def test_b6_b7_without_a_terminal_the_cockpit_runs_headless_or_says_what_it_need
 
 
 @pytest.mark.parametrize("name", ["with space.db", "#a.db", "a%20b.db", "a?mode=memory.db"])
-def test_any_file_name_will_do(run: Any, folder: Path, name: str) -> None:
+def test_any_file_name_will_do(run: Run, folder: Path, name: str) -> None:
     assert run("pipeloom", "run", name, "one.py").returncode == 0
     assert rows(folder / name, "SELECT count(*) FROM task_runs") == [(3,)]
 
 
-def test_a_name_that_begins_with_a_dash_will_do_and_the_hint_is_usable(run: Any, folder: Path) -> None:
+def test_a_name_that_begins_with_a_dash_will_do_and_the_hint_is_usable(run: Run, folder: Path) -> None:
     done = run("pipeloom", "run", "--", "-x.db", "one.py")
     assert done.returncode == 0
     assert "pipeloom-tui ./-x.db" in done.stderr
 
 
-def test_a_task_that_says_it_was_cancelled_makes_exit_code_3(run: Any, folder: Path) -> None:
+def test_a_task_that_says_it_was_cancelled_makes_exit_code_3(run: Run, folder: Path) -> None:
     (folder / "stops.py").write_text(
         "from pipeloom import *\nfrom pipeloom.errors import TaskCancelled\n"
         "def work(task, q):\n    raise TaskCancelled\npipeline = Pipeline('p', [TaskDef(1, 'a')], work)"
@@ -213,16 +214,17 @@ def test_a_task_that_says_it_was_cancelled_makes_exit_code_3(run: Any, folder: P
     assert (done.returncode, "1 cancelled" in done.stderr) == (3, True)
 
 
-def test_the_summary_comes_last_for_a_reader_that_takes_its_time(popen: Any, folder: Path) -> None:
+def test_the_summary_comes_last_for_a_reader_that_takes_its_time(popen: Popen, folder: Path) -> None:
     (folder / "many.py").write_text(
         "from pipeloom import *\n"
         "pipeline = Pipeline('p', [TaskDef(n, 'task ' + 'x' * 70 + str(n)) for n in range(3000)], lambda t, q: None)"
     )
     process = popen("pipeloom", "run", "etl.db", "many.py")
-    first = process.stdout.readline()
+    first = first_line(process)
     # The pipe is full by now, so that the program waits for us with most of its lines unwritten.
     while rows_if_any(folder / "etl.db") < 3000:
         assert process.poll() is None
+    assert process.stdout is not None
     lines = [first, *process.stdout]
     assert process.wait(timeout=60) == 0
     assert len([line for line in lines if line.startswith("done ")]) == 3000
@@ -234,14 +236,14 @@ def rows_if_any(path: Path) -> int:
     return int(rows(path, "SELECT count(*) FROM task_runs WHERE status='done'")[0][0])
 
 
-def test_versions_and_help_are_told(run: Any) -> None:
+def test_versions_and_help_are_told(run: Run) -> None:
     for program in ("pipeloom", "pipeloom-tui"):
         assert run(program, "--version").stdout.startswith("pipeloom 0.")
         assert "PIPELINE" in run(program, *(["run"] if program == "pipeloom" else []), "--help").stdout
     assert "not both" in run("pipeloom-tui", "etl.db", "one.py", "--demo").stderr
 
 
-def test_without_status_the_file_holds_no_tables_of_ours(run: Any, folder: Path) -> None:
+def test_without_status_the_file_holds_no_tables_of_ours(run: Run, folder: Path) -> None:
     done = run("pipeloom", "run", "etl.db", "one.py", "--no-store")
     assert (done.returncode, "3 done" in done.stderr) == (0, True)
     assert "pipeloom-tui" not in done.stderr  # there is no history to show
@@ -260,14 +262,14 @@ def test_a_signal_that_the_parent_ignores_is_not_for_us(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("given", [("etl.db", "one.py"), ("--demo",)])
-def test_who_only_reads_runs_nothing(run: Any, folder: Path, given: tuple[str, ...]) -> None:
+def test_who_only_reads_runs_nothing(run: Run, folder: Path, given: tuple[str, ...]) -> None:
     done = run("pipeloom-tui", *given, "--read-only")
     assert done.returncode == 2
     assert done.stderr == "pipeloom: With --read-only nothing is run: leave the pipeline out.\n"
     assert not (folder / "etl.db").exists()
 
 
-def test_who_only_reads_cannot_control(run: Any, folder: Path) -> None:
+def test_who_only_reads_cannot_control(run: Run, folder: Path) -> None:
     done = run("pipeloom-tui", "etl.db", "--read-only", "--control")
     assert done.returncode == 2
     assert done.stderr == "pipeloom: Give either --read-only or --control, not both.\n"

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.cli.conftest import Run
+from tests.conftest import Own, WaitFor
 
 
 def rows(folder: Path, sql: str) -> list[Any]:
@@ -34,7 +36,7 @@ pipeline = Pipeline("{pipeline}", (TaskDef(n, f"task-{{n}}") for n in range(5)),
 # -- another process runs ---------------------------------------------------------------------------------------------
 
 
-def test_cancel_asks_the_owner_and_prints_the_answer(run: Any, folder: Path, own: Any) -> None:
+def test_cancel_asks_the_owner_and_prints_the_answer(run: Run, folder: Path, own: Own) -> None:
     owner = own(5)
     done = run("pipeloom", "cancel", "etl.db", "status:queued")
     assert (done.returncode, done.stdout, done.stderr) == (0, "run 1: 3 cancelled or asked to stop\n", "")
@@ -44,7 +46,7 @@ def test_cancel_asks_the_owner_and_prints_the_answer(run: Any, folder: Path, own
     assert rows(folder, "SELECT command, answer FROM commands") == [("cancel", "3 accepted")]
 
 
-def test_retry_asks_the_owner_and_imports_nothing(run: Any, folder: Path, own: Any, wait_for: Any) -> None:
+def test_retry_asks_the_owner_and_imports_nothing(run: Run, folder: Path, own: Own, wait_for: WaitFor) -> None:
     owner = own(3)
     owner.tell("fail-1", "go-1")
     wait_for(lambda: rows(folder, "SELECT 1 FROM task_runs WHERE status = 'error'"))
@@ -64,7 +66,7 @@ def test_retry_asks_the_owner_and_imports_nothing(run: Any, folder: Path, own: A
     ]
 
 
-def test_a_dry_run_shows_what_is_meant_and_asks_nothing(run: Any, folder: Path, own: Any) -> None:
+def test_a_dry_run_shows_what_is_meant_and_asks_nothing(run: Run, folder: Path, own: Own) -> None:
     own(4)
     done = run("pipeloom", "cancel", "etl.db", "gated-3", "--dry-run")
     assert done.returncode == 0
@@ -77,7 +79,7 @@ def test_a_dry_run_shows_what_is_meant_and_asks_nothing(run: Any, folder: Path, 
     assert rows(folder, "SELECT count(*) FROM task_runs WHERE status = 'queued'") == [(2,)]
 
 
-def test_a_filter_that_no_task_passes_does_nothing(run: Any, folder: Path, own: Any) -> None:
+def test_a_filter_that_no_task_passes_does_nothing(run: Run, folder: Path, own: Own) -> None:
     own(2)
     done = run("pipeloom", "cancel", "etl.db", "nobody", "--json")
     assert done.returncode == 0
@@ -85,7 +87,7 @@ def test_a_filter_that_no_task_passes_does_nothing(run: Any, folder: Path, own: 
     assert done.stderr == "pipeloom: No task of run 1 to cancel passes the filter: nothing was done.\n"
 
 
-def test_what_the_owner_refuses_is_told_with_an_exit_code(run: Any, folder: Path, own: Any) -> None:
+def test_what_the_owner_refuses_is_told_with_an_exit_code(run: Run, folder: Path, own: Own) -> None:
     own(2)
     with closing(sqlite3.connect(folder / "etl.db")) as connection:  # a row that the engine knows nothing of
         connection.execute(
@@ -103,14 +105,14 @@ def test_what_the_owner_refuses_is_told_with_an_exit_code(run: Any, folder: Path
 # -- nobody runs ------------------------------------------------------------------------------------------------------
 
 
-def test_cancel_without_an_owner_is_one_sentence(run: Any, folder: Path) -> None:
+def test_cancel_without_an_owner_is_one_sentence(run: Run, folder: Path) -> None:
     run("pipeloom", "run", "etl.db", "one.py")
     done = run("pipeloom", "cancel", "etl.db", "status:running")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "pipeloom: Nobody runs a pipeline on etl.db: there is nothing to cancel.\n"
 
 
-def test_retry_runs_the_tasks_again_as_a_new_run_that_names_its_parent(run: Any, folder: Path) -> None:
+def test_retry_runs_the_tasks_again_as_a_new_run_that_names_its_parent(run: Run, folder: Path) -> None:
     written(folder)
     assert run("pipeloom", "run", "etl.db", "mend.py").returncode == 1
     (folder / "mended").touch()
@@ -120,7 +122,7 @@ def test_retry_runs_the_tasks_again_as_a_new_run_that_names_its_parent(run: Any,
     assert rows(folder, "SELECT id, parent_run_id FROM pipeline_runs") == [(1, None), (2, 1)]
 
 
-def test_retry_of_an_earlier_run_is_asked_for_by_name(run: Any, folder: Path) -> None:
+def test_retry_of_an_earlier_run_is_asked_for_by_name(run: Run, folder: Path) -> None:
     written(folder)
     run("pipeloom", "run", "etl.db", "mend.py")
     (folder / "mended").touch()
@@ -144,7 +146,7 @@ def test_retry_of_an_earlier_run_is_asked_for_by_name(run: Any, folder: Path) ->
         (["status:error", "missing.py"], "There is no file missing.py"),
     ],
 )
-def test_what_cannot_be_retried_is_one_sentence(run: Any, folder: Path, arguments: list[str], words: str) -> None:
+def test_what_cannot_be_retried_is_one_sentence(run: Run, folder: Path, arguments: list[str], words: str) -> None:
     written(folder)
     written(folder, "other", "other.py")
     for _ in range(2):
@@ -156,7 +158,7 @@ def test_what_cannot_be_retried_is_one_sentence(run: Any, folder: Path, argument
     assert rows(folder, "SELECT count(*) FROM pipeline_runs") == [(2,)]
 
 
-def test_a_dry_run_of_a_retry_needs_no_pipeline_and_changes_nothing(run: Any, folder: Path) -> None:
+def test_a_dry_run_of_a_retry_needs_no_pipeline_and_changes_nothing(run: Run, folder: Path) -> None:
     written(folder)
     run("pipeloom", "run", "etl.db", "mend.py")
     done = run("pipeloom", "retry", "etl.db", "status:error", "--dry-run")
@@ -165,7 +167,7 @@ def test_a_dry_run_of_a_retry_needs_no_pipeline_and_changes_nothing(run: Any, fo
     assert rows(folder, "SELECT count(*) FROM task_runs") == [(5,)]
 
 
-def test_only_the_latest_attempt_of_a_task_counts(run: Any, folder: Path, own: Any, wait_for: Any) -> None:
+def test_only_the_latest_attempt_of_a_task_counts(run: Run, folder: Path, own: Own, wait_for: WaitFor) -> None:
     owner = own(2)
     owner.tell("fail-1", "go-1")
     wait_for(lambda: rows(folder, "SELECT 1 FROM task_runs WHERE status = 'error'"))
@@ -178,7 +180,7 @@ def test_only_the_latest_attempt_of_a_task_counts(run: Any, folder: Path, own: A
 
 @pytest.mark.kill
 def test_a_run_whose_owner_was_killed_is_settled_before_its_tasks_are_run_again(
-    run: Any, folder: Path, own: Any
+    run: Run, folder: Path, own: Own
 ) -> None:
     written(folder, "gated")
     (folder / "mended").touch()
@@ -190,7 +192,7 @@ def test_a_run_whose_owner_was_killed_is_settled_before_its_tasks_are_run_again(
     ]
 
 
-def test_a_file_that_is_not_there_is_one_sentence(run: Any, folder: Path) -> None:
+def test_a_file_that_is_not_there_is_one_sentence(run: Run, folder: Path) -> None:
     done = run("pipeloom", "retry", "new.db", "status:error", "--dry-run")
     assert (done.returncode, done.stdout) == (2, "")
     assert "There is no file new.db" in done.stderr

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.cli.conftest import Popen, Run, first_line
+from tests.conftest import WaitFor
 
 from pipeloom.status import RunStatus, Status
 from pipeloom.store.rows import AttemptRow, RunRow
@@ -73,7 +75,7 @@ def db(folder: Path) -> Path:
     )  # fmt: skip
 
 
-def test_status_tells_how_the_tasks_of_the_last_run_stand(run: Any, db: Path) -> None:
+def test_status_tells_how_the_tasks_of_the_last_run_stand(run: Run, db: Path) -> None:
     done = run("pipeloom", "status", "etl.db")
     assert (done.returncode, done.stderr) == (1, "")
     assert "p2  run 2: error, since 2026-08-01 12:00:00, 30s" in done.stdout
@@ -85,17 +87,17 @@ def test_status_tells_how_the_tasks_of_the_last_run_stand(run: Any, db: Path) ->
     assert [(task["id"], task["error"]) for task in told["failed"]] == [(4, "ValueError: no␛[31m")]
 
 
-def test_status_with_a_filter_tells_of_the_tasks_that_pass(run: Any, db: Path) -> None:
+def test_status_with_a_filter_tells_of_the_tasks_that_pass(run: Run, db: Path) -> None:
     done = run("pipeloom", "status", "etl.db", "task:a")
     assert (done.returncode, "1 done" in done.stdout, "ValueError" in done.stdout) == (0, True, False)
 
 
-def test_status_of_a_run_that_somebody_is_at_names_them(run: Any, popen: Any, folder: Path) -> None:
+def test_status_of_a_run_that_somebody_is_at_names_them(run: Run, popen: Popen, folder: Path) -> None:
     (folder / "slow.py").write_text(
         "from pipeloom import *\npipeline = Pipeline('p', [TaskDef(1, 'a')], lambda t, q: (print('in', flush=True), q.sleep(60)))"
     )
     process = popen("pipeloom", "run", "etl.db", "slow.py")
-    assert process.stdout.readline() == "in\n"
+    assert first_line(process) == "in\n"
     done = run("pipeloom", "status", "etl.db")
     assert (done.returncode, done.stderr) == (0, "")
     assert f"in use by pipeloom process {process.pid}" in done.stdout
@@ -109,7 +111,7 @@ def test_status_of_a_run_that_somebody_is_at_names_them(run: Any, popen: Any, fo
     assert run("pipeloom", "status", "etl.db").returncode == 3
 
 
-def test_status_of_a_run_whose_process_died_says_so_and_changes_nothing(run: Any, folder: Path) -> None:
+def test_status_of_a_run_whose_process_died_says_so_and_changes_nothing(run: Run, folder: Path) -> None:
     path = make(folder / "etl.db", [row(1, Status.RUNNING)], [RunStatus.RUNNING])
     before = path.read_bytes()
     done = run("pipeloom", "status", "etl.db")
@@ -117,7 +119,7 @@ def test_status_of_a_run_whose_process_died_says_so_and_changes_nothing(run: Any
     assert path.read_bytes() == before
 
 
-def test_where_nothing_has_run_there_is_nothing_to_tell(run: Any, folder: Path) -> None:
+def test_where_nothing_has_run_there_is_nothing_to_tell(run: Run, folder: Path) -> None:
     make(folder / "etl.db", [], [])
     done = run("pipeloom", "status", "etl.db")
     assert (done.returncode, done.stdout) == (0, "Nothing has run in etl.db yet.\n")
@@ -125,7 +127,7 @@ def test_where_nothing_has_run_there_is_nothing_to_tell(run: Any, folder: Path) 
     assert len(run("pipeloom", "runs", "etl.db").stdout.splitlines()) == 1
 
 
-def test_runs_are_listed_newest_first_with_their_counts(run: Any, db: Path) -> None:
+def test_runs_are_listed_newest_first_with_their_counts(run: Run, db: Path) -> None:
     lines = run("pipeloom", "runs", "etl.db").stdout.splitlines()
     assert [line.split()[0] for line in lines] == ["run", "2", "1"]
     assert lines[1].endswith("error        1 done, 1 error")
@@ -138,7 +140,7 @@ def test_runs_are_listed_newest_first_with_their_counts(run: Any, db: Path) -> N
     assert len(run("pipeloom", "runs", "etl.db", "KeyError", "--json").stdout.splitlines()) == 1
 
 
-def test_show_tells_all_of_an_attempt(run: Any, db: Path) -> None:
+def test_show_tells_all_of_an_attempt(run: Run, db: Path) -> None:
     done = run("pipeloom", "show", "etl.db", 4)
     for part in (
         "task-4  error",
@@ -156,7 +158,7 @@ def test_show_tells_all_of_an_attempt(run: Any, db: Path) -> None:
     assert (done.returncode, done.stdout, "no attempt 99" in done.stderr) == (2, "", True)
 
 
-def test_show_makes_a_table_of_what_passes_in_the_order_that_is_asked_for(run: Any, db: Path) -> None:
+def test_show_makes_a_table_of_what_passes_in_the_order_that_is_asked_for(run: Run, db: Path) -> None:
     done = run("pipeloom", "show", "etl.db", "--sort", "duration", "-n", 3)
     assert [line.split()[1] for line in done.stdout.splitlines()] == ["id", "4", "3", "2"]
     done = run("pipeloom", "show", "etl.db", "status:error", "--sort", "name", "--json")
@@ -165,7 +167,7 @@ def test_show_makes_a_table_of_what_passes_in_the_order_that_is_asked_for(run: A
     assert [line.split()[1] for line in run("pipeloom", "show", "etl.db", '"4"').stdout.splitlines()] == ["id", "4"]
 
 
-def test_export_writes_to_stdout_and_to_files_of_its_own(run: Any, db: Path) -> None:
+def test_export_writes_to_stdout_and_to_files_of_its_own(run: Run, db: Path) -> None:
     done = run("pipeloom", "export", "etl.db", "run:2")
     assert [entry["id"] for entry in csv.DictReader(done.stdout.splitlines())] == ["4", "3", "2"]
     assert "\x1b" in done.stdout  # a pipe gets what is stored
@@ -221,7 +223,7 @@ def test_output_that_goes_nowhere_is_told_where_it_matters(folder: Path, command
     assert len(done.stderr.splitlines()) == (code == 4), done.stderr
 
 
-def test_prune_only_says_what_would_go_unless_told_to_do_it(run: Any, db: Path) -> None:
+def test_prune_only_says_what_would_go_unless_told_to_do_it(run: Run, db: Path) -> None:
     before = db.read_bytes()
     done = run("pipeloom", "prune", "etl.db", "--keep-last", 1)
     assert (done.returncode, done.stdout.startswith("Nothing would go")) == (0, True)
@@ -239,7 +241,7 @@ def test_prune_only_says_what_would_go_unless_told_to_do_it(run: Any, db: Path) 
 
 
 @pytest.mark.kill
-def test_prune_stops_between_two_commits_when_told_to(folder: Path, popen: Any, wait_for: Any) -> None:
+def test_prune_stops_between_two_commits_when_told_to(folder: Path, popen: Popen, wait_for: WaitFor) -> None:
     path = make(
         folder / "etl.db",
         [row(n % 50)._replace(id=n, task_id=n, finished_at=AT.format(9)) for n in range(1, 60_001)],
@@ -286,7 +288,7 @@ def test_prune_stops_between_two_commits_when_told_to(folder: Path, popen: Any, 
         (["show", "etl.db", "9" * 40], "cannot be read"),
     ],
 )
-def test_bad_input_is_one_sentence_and_nothing_is_written(run: Any, db: Path, arguments: list[str], words: str) -> None:
+def test_bad_input_is_one_sentence_and_nothing_is_written(run: Run, db: Path, arguments: list[str], words: str) -> None:
     connection = sqlite3.connect(db.with_name("other.db"))
     connection.execute("CREATE TABLE t (x)")
     connection.close()
@@ -300,6 +302,6 @@ def test_bad_input_is_one_sentence_and_nothing_is_written(run: Any, db: Path, ar
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_tells_the_exit_codes(run: Any, command: str) -> None:
+def test_help_tells_the_exit_codes(run: Run, command: str) -> None:
     done = run("pipeloom", command, "--help")
     assert (done.returncode, "Exit codes: 0" in done.stdout) == (0, True)

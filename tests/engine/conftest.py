@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,8 +16,12 @@ from pipeloom.engine.engine import Engine
 from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.refusal_text import refusal_text
 from pipeloom.engine.writer.sink import CommitBatch
-from pipeloom.messages import TaskDef
-from pipeloom.pipeline import Pipeline
+from pipeloom.messages import TaskDef, TaskLike
+from pipeloom.pipeline import Pipeline, WorkerFn
+from pipeloom.store.rows import AttemptRow
+
+if TYPE_CHECKING:
+    from pipeloom.engine.executors.dask.cluster import Cluster
 
 PATIENCE_S = 20.0
 
@@ -112,15 +116,17 @@ class Recorder:
                 seen.append(str(row.status))
         return seen
 
-    def wait_for_status(self, status: str, task_id: int | str = 1, attempt: int = 1) -> Any:
-        def found() -> Any:
+    def wait_for_status(self, status: str, task_id: int | str = 1, attempt: int = 1) -> AttemptRow:
+        def found() -> AttemptRow | None:
             rows = (row for batch in self.batches for row in batch.attempts)
             return next(
                 (row for row in rows if (row.task_id, row.attempt, row.status) == (task_id, attempt, status)), None
             )
 
         self.wait_until(found)
-        return found()
+        row = found()
+        assert row is not None
+        return row
 
 
 class Bench:
@@ -133,7 +139,7 @@ class Bench:
         self.engines: list[Engine] = []
 
     def engine(
-        self, worker: Callable[[Any, Any], object], tasks: int | list[Any] = 1, *, pipeline: Any = None, **options: Any
+        self, worker: WorkerFn, tasks: int | Sequence[TaskLike] = 1, *, pipeline: Pipeline | None = None, **options: Any
     ) -> Engine:
         listed = (
             [TaskDef(number, f"task-{number}") for number in range(1, tasks + 1)] if isinstance(tasks, int) else tasks
@@ -146,7 +152,7 @@ class Bench:
         self.engines.append(engine)
         return engine
 
-    def run(self, worker: Callable[[Any, Any], object], tasks: int | list[Any] = 1, **options: Any) -> Engine:
+    def run(self, worker: WorkerFn, tasks: int | Sequence[TaskLike] = 1, **options: Any) -> Engine:
         engine = self.engine(worker, tasks, **options)
         engine.start()
         assert engine.wait(PATIENCE_S), "the run did not end"
@@ -174,7 +180,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
+def cluster() -> Iterator[Cluster]:
     """A cluster of two worker processes: it is slow to start, so the tests of a file are all clients of the same one."""
     from pipeloom.engine.executors.dask.cluster import Cluster
 

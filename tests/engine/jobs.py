@@ -12,18 +12,20 @@ import sys
 import threading
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeloom.messages import MsgTaskFinished, MsgTaskLog, MsgTaskProgress
+from pipeloom.messages import MsgTaskFinished, MsgTaskLog, MsgTaskProgress, TaskDef, TaskId
+from pipeloom.pipeline import Channel
 
 
 @dataclass(frozen=True)
 class Note:
     """A domain message."""
 
-    task_id: int
+    task_id: TaskId
     value: Any
 
 
@@ -50,7 +52,7 @@ class Grenade:
 class Slow:
     """Takes its time to leave."""
 
-    def __init__(self, wait: Any) -> None:
+    def __init__(self, wait: Callable[[float], object]) -> None:
         self._wait = wait
 
     def __reduce__(self) -> Any:
@@ -66,29 +68,29 @@ class TwoArgumentsError(Exception):
         self.second = second
 
 
-def nothing(task: Any, q: Any) -> None:
+def nothing(task: TaskDef, q: Channel) -> None:
     pass
 
 
-def count(task: Any, q: Any) -> None:
+def count(task: TaskDef, q: Channel) -> None:
     for number in range(task.params["messages"]):
         q.put(Note(task.task_id, number))
 
 
-def fail(task: Any, q: Any) -> None:
+def fail(task: TaskDef, q: Channel) -> None:
     q.put(Note(task.task_id, "before"))
     raise task.params.get("error", KeyError)("temp_max")
 
 
-def fail_with_two_arguments(task: Any, q: Any) -> None:
+def fail_with_two_arguments(task: TaskDef, q: Channel) -> None:
     raise TwoArgumentsError("one", "two")
 
 
-def leave(task: Any, q: Any) -> None:
+def leave(task: TaskDef, q: Channel) -> None:
     raise {"exit": SystemExit(3), "interrupt": KeyboardInterrupt(), "generator": GeneratorExit()}[task.params["how"]]
 
 
-def die(task: Any, q: Any) -> None:
+def die(task: TaskDef, q: Channel) -> None:
     for number in range(1000):
         q.put(Note(task.task_id, number))
     if task.params["how"] == "exit":
@@ -97,48 +99,48 @@ def die(task: Any, q: Any) -> None:
     time.sleep(60)
 
 
-def die_once(task: Any, q: Any) -> None:
+def die_once(task: TaskDef, q: Channel) -> None:
     if q.attempt == 1:
         os._exit(1)
 
 
-def publish(task: Any, q: Any) -> None:
+def publish(task: TaskDef, q: Channel) -> None:
     q.put(Note(task.task_id, {"grenade": Grenade, "unpicklable": Unpicklable}[task.params["what"]]()))
     q.put(Note(task.task_id, "after"))
 
 
-def wait(task: Any, q: Any) -> None:
+def wait(task: TaskDef, q: Channel) -> None:
     q.put(Note(task.task_id, os.getpid()))
     q.sleep(600)
 
 
-def compute(task: Any, q: Any) -> None:
+def compute(task: TaskDef, q: Channel) -> None:
     q.put(Note(task.task_id, os.getpid()))
     while not q.cancelled:
         sum(range(1000))
     q.raise_if_cancelled()
 
 
-def flood(task: Any, q: Any) -> None:
+def flood(task: TaskDef, q: Channel) -> None:
     number = 0
     while True:
         q.put(Note(task.task_id, number))
         number += 1
 
 
-def deaf(task: Any, q: Any) -> None:
+def deaf(task: TaskDef, q: Channel) -> None:
     q.put(Note(task.task_id, os.getpid()))
     threading.Event().wait(600)
 
 
-def finish_anyway(task: Any, q: Any) -> None:
+def finish_anyway(task: TaskDef, q: Channel) -> None:
     q.put(Note(task.task_id, os.getpid()))
     while not q.cancelled:
         time.sleep(0.001)
     q.put(MsgTaskFinished(task.task_id, "done", "2026-08-01T12:00:00Z", "all the same"))
 
 
-def from_a_child(task: Any, q: Any) -> None:
+def from_a_child(task: TaskDef, q: Channel) -> None:
     """Publish from a forked child, and tell what came of it."""
     read, write = os.pipe()
     child = os.fork()
@@ -156,13 +158,13 @@ def from_a_child(task: Any, q: Any) -> None:
     os.close(read)
 
 
-def say(task: Any, q: Any) -> None:
+def say(task: TaskDef, q: Channel) -> None:
     q.put(MsgTaskProgress(task.task_id, 1, 2, "half"))
     q.put(MsgTaskLog(task.task_id, "a line"))
     q.put(MsgTaskProgress(task.task_id, 2, 2, "whole"))
 
 
-def talk(task: Any, q: Any) -> None:
+def talk(task: TaskDef, q: Channel) -> None:
     """Say something in every way that Python has."""
     logging.getLogger("etl").info("loaded %d rows", 31)
     try:
@@ -174,18 +176,18 @@ def talk(task: Any, q: Any) -> None:
     print("half a line", end="", file=sys.stderr)
 
 
-def touch(task: Any, q: Any) -> None:
+def touch(task: TaskDef, q: Channel) -> None:
     (Path(task.params["folder"]) / str(task.task_id)).write_text(str(os.getpid()))
 
 
-def tick(task: Any, q: Any) -> None:
+def tick(task: TaskDef, q: Channel) -> None:
     """Tell the time until asked to stop."""
     while True:
         q.put(Note(task.task_id, time.time()))
         q.sleep(0.01)
 
 
-def count_bytes(task: Any, q: Any) -> None:
+def count_bytes(task: TaskDef, q: Channel) -> None:
     """Publish without end, and note in a file how many bytes were taken."""
     taken, path = 0, Path(task.params["path"])
     while True:

@@ -8,20 +8,20 @@ import sqlite3
 import threading
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.engine.conftest import Bench, Gate
 
 from pipeloom.engine.refusal_text import refusal_text
 from pipeloom.errors import PipeloomError
 from pipeloom.messages import MsgTaskProgress, TaskDef
-from pipeloom.pipeline import Pipeline
-from pipeloom.store.write.handler_connection import HandlerAccessError
+from pipeloom.pipeline import Channel, Pipeline
+from pipeloom.store.write.handler_connection import HandlerAccessError, HandlerConnection
 
 
 @pytest.mark.slow
-def test_c7_ten_thousand_races_of_cancel_and_end_have_one_end_each(bench: Any) -> None:
-    def worker(task: TaskDef, q: Any) -> None:
+def test_c7_ten_thousand_races_of_cancel_and_end_have_one_end_each(bench: Bench) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         if task.task_id % 3 == 0:
             q.put(MsgTaskProgress(task.task_id, 1, 2))
 
@@ -58,7 +58,7 @@ def test_c7_ten_thousand_races_of_cancel_and_end_have_one_end_each(bench: Any) -
     assert all(len(statuses) == 1 for statuses in ends.values())
 
 
-def test_c8_clicking_retry_from_several_threads_makes_one_attempt(bench: Any) -> None:
+def test_c8_clicking_retry_from_several_threads_makes_one_attempt(bench: Bench) -> None:
     engine = bench.engine(lambda task, q: None, 20)
     engine.start()
     assert engine.wait(20)
@@ -78,11 +78,11 @@ def test_c8_clicking_retry_from_several_threads_makes_one_attempt(bench: Any) ->
     assert bench.rows("SELECT DISTINCT n FROM (SELECT count(*) n FROM task_runs GROUP BY task_id)") == [(2,)]
 
 
-def test_c9_tasks_that_wait_for_each_other_do_not_keep_the_program(bench: Any, gate: Any) -> None:
+def test_c9_tasks_that_wait_for_each_other_do_not_keep_the_program(bench: Bench, gate: Gate) -> None:
     locks = threading.Lock(), threading.Lock()
     both = threading.Barrier(2)
 
-    def worker(task: TaskDef, q: Any) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         first, second = locks if task.task_id == 1 else locks[::-1]
         with first:
             both.wait()
@@ -98,7 +98,7 @@ def test_c9_tasks_that_wait_for_each_other_do_not_keep_the_program(bench: Any, g
 
 
 def test_c16_a_task_that_changes_the_folder_does_not_move_the_file(
-    bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     elsewhere = tmp_path / "elsewhere"
@@ -111,7 +111,7 @@ def test_c16_a_task_that_changes_the_folder_does_not_move_the_file(
     assert bench.rows("SELECT status, count(*) FROM task_runs GROUP BY 1") == [("done", 3)]
 
 
-def test_d9_a_name_is_only_a_name(bench: Any) -> None:
+def test_d9_a_name_is_only_a_name(bench: Bench) -> None:
     names = ["", "   ", "../../etc/passwd", "same", "same", "x" * 1_000_000, "'; DROP TABLE task_runs; --", "\udcff"]
     bench.run(lambda task, q: None, [TaskDef(number, name) for number, name in enumerate(names)])
     stored = [name for (name,) in bench.rows("SELECT name FROM task_runs ORDER BY id")]
@@ -121,8 +121,8 @@ def test_d9_a_name_is_only_a_name(bench: Any) -> None:
     assert [path.name for path in bench.path.parent.iterdir() if "passwd" in path.name] == []
 
 
-def test_d8_f5_a_clock_that_jumps_leaves_durations_and_order_alone(bench: Any, gate: Any) -> None:
-    def worker(task: TaskDef, q: Any) -> None:
+def test_d8_f5_a_clock_that_jumps_leaves_durations_and_order_alone(bench: Bench, gate: Gate) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         gate.pass_through()
 
     engine = bench.engine(worker, 2, workers=1)
@@ -136,7 +136,9 @@ def test_d8_f5_a_clock_that_jumps_leaves_durations_and_order_alone(bench: Any, g
     assert rows == [(1, 7.0, 1), (2, 0.0, 0)]
 
 
-def test_e6_a_handler_that_takes_too_long_fails_its_message_alone(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_e6_a_handler_that_takes_too_long_fails_its_message_alone(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Endless:
         pass
 
@@ -144,7 +146,7 @@ def test_e6_a_handler_that_takes_too_long_fails_its_message_alone(bench: Any, mo
     errors: list[BaseException] = []
 
     @pipeline.handler(Endless)
-    def search(conn: Any, msg: Endless) -> None:
+    def search(conn: HandlerConnection, msg: Endless) -> None:
         try:
             conn.execute(
                 "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) SELECT max(i) FROM n"
@@ -153,7 +155,7 @@ def test_e6_a_handler_that_takes_too_long_fails_its_message_alone(bench: Any, mo
             errors.append(error)
             raise
 
-    def worker(task: TaskDef, q: Any) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         if task.task_id == 1:
             q.put(Endless())
 
@@ -171,7 +173,7 @@ def test_e6_a_handler_that_takes_too_long_fails_its_message_alone(bench: Any, mo
     ]
 
 
-def test_e11_a_reader_that_holds_its_transaction_lets_the_log_grow_and_that_is_told(bench: Any, gate: Any) -> None:
+def test_e11_a_reader_that_holds_its_transaction_lets_the_log_grow_and_that_is_told(bench: Bench, gate: Gate) -> None:
     class Blob:
         pass
 
@@ -179,7 +181,7 @@ def test_e11_a_reader_that_holds_its_transaction_lets_the_log_grow_and_that_is_t
     pipeline.schema(lambda conn: conn.execute("CREATE TABLE IF NOT EXISTS blobs (data)"))
     pipeline.handler(Blob)(lambda conn, msg: conn.execute("INSERT INTO blobs VALUES (zeroblob(1000000))"))
 
-    def worker(task: TaskDef, q: Any) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         gate.pass_through()
         for _ in range(10):
             q.put(Blob())
@@ -200,7 +202,7 @@ def test_e11_a_reader_that_holds_its_transaction_lets_the_log_grow_and_that_is_t
 
 
 def test_e21_a_damaged_file_is_refused_or_ends_the_run_and_is_never_acknowledged_wrongly(
-    bench: Any, tmp_path: Path
+    bench: Bench, tmp_path: Path
 ) -> None:
     bench.run(lambda task, q: q.put(MsgTaskProgress(task.task_id, 1, 2, "x" * 500)), 200)
     sound = bench.path.read_bytes()
@@ -228,8 +230,8 @@ def test_e21_a_damaged_file_is_refused_or_ends_the_run_and_is_never_acknowledged
     assert 20 < refused < 180, f"{refused} of 200 were refused: too one-sided to prove anything"
 
 
-def test_f7_what_another_program_did_to_a_row_meanwhile_is_what_is_shown(bench: Any, gate: Any) -> None:
-    def worker(task: TaskDef, q: Any) -> None:
+def test_f7_what_another_program_did_to_a_row_meanwhile_is_what_is_shown(bench: Bench, gate: Gate) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         gate.pass_through()
 
     engine = bench.engine(worker, 2, workers=2)

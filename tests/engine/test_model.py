@@ -26,9 +26,11 @@ from tests.engine.conftest import Bench
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.run.resume import Resume
+from pipeloom.engine.worker.channel import WorkerChannel
 from pipeloom.messages import MsgTaskFinished, MsgTaskProgress, TaskDef
 from pipeloom.pipeline import Pipeline, RetryPolicy
 from pipeloom.store.maintenance.recovery import recover
+from pipeloom.store.write.handler_connection import HandlerConnection
 
 TASKS = 4
 RETRIES = 2
@@ -132,10 +134,10 @@ class Puppets:
     def __init__(self) -> None:
         self._orders: dict[int, queue.SimpleQueue[Any]] = {}
 
-    def order(self, attempt_id: int, *what: Any) -> None:
+    def order(self, attempt_id: int, *what: object) -> None:
         self._orders.setdefault(attempt_id, queue.SimpleQueue()).put(what)
 
-    def __call__(self, task: TaskDef, q: Any) -> None:
+    def __call__(self, task: TaskDef, q: WorkerChannel) -> None:
         orders = self._orders.setdefault(q.attempt_id, queue.SimpleQueue())
         while True:
             what, *values = orders.get(timeout=60)
@@ -172,7 +174,7 @@ class Life(RuleBasedStateMachine):
         pipeline.schema(lambda conn: conn.execute("CREATE TABLE IF NOT EXISTS loaded (number)"))
 
         @pipeline.handler(Loaded)
-        def load(conn: Any, msg: Loaded) -> None:
+        def load(conn: HandlerConnection, msg: Loaded) -> None:
             conn.execute("INSERT INTO loaded VALUES (?)", (msg.number,))
             if msg.number < 0:
                 raise ValueError("not this one")

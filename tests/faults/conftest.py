@@ -6,16 +6,18 @@ import importlib.util
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import pytest
 
+LoadScript = Callable[[str], ModuleType]
+
 
 @pytest.fixture
-def script() -> Callable[[str], Any]:
+def script() -> LoadScript:
     """Return a function that loads a script by its name."""
 
-    def load(name: str) -> Any:
+    def load(name: str) -> ModuleType:
         spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
         assert spec is not None
         assert spec.loader is not None

@@ -34,6 +34,7 @@ from pipeloom import (
     run_pipeline,
 )
 from pipeloom.errors import MessageError
+from pipeloom.pipeline import Channel
 
 PER_TASK = 400
 LONG = "x" * 10_000_000
@@ -108,7 +109,7 @@ class Report:
 Make = Callable[[Any, int], Any]
 
 
-def _progress(chance: Any, task_id: int) -> Any:
+def _progress(chance: Any, task_id: int) -> MsgTaskProgress:
     return MsgTaskProgress(task_id, chance.choice(NUMBERS), chance.choice(NUMBERS), chance.choice([None, *TEXTS]))
 
 
@@ -145,7 +146,7 @@ class Fuzz:
         self.report = Report()
         self.tasks = [TaskDef(number, f"fuzz {number}") for number in range(2, messages // PER_TASK + 2)]
 
-    def work(self, task: TaskDef, q: Any) -> None:
+    def work(self, task: TaskDef, q: Channel) -> None:
         task_id = int(task.task_id)
         chance, sent = random.Random(f"{self.seed} {task_id}"), Counter[str]()
         accepted = 0
@@ -167,7 +168,7 @@ class Fuzz:
             self.report.rows[task_id] = accepted
             self.report.sent[task_id] = sent
 
-    def _refused(self, q: Any, chance: random.Random, task_id: int) -> None:
+    def _refused(self, q: Channel, chance: random.Random, task_id: int) -> None:
         bad = chance.choice(REFUSED)(chance, task_id)
         try:
             q.put(bad)
@@ -177,7 +178,7 @@ class Fuzz:
         else:
             self.report.faults.append(f"task {task_id}: {bad!r:.80} was taken")
 
-    def _leave(self, q: Any, chance: random.Random, task_id: int, sent: Counter[str]) -> None:
+    def _leave(self, q: Channel, chance: random.Random, task_id: int, sent: Counter[str]) -> None:
         ends = self.report.ends
         way = chance.randrange(5)
         sent["last"] += 2

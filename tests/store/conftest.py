@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import pytest
 
@@ -13,7 +13,17 @@ from pipeloom.store.rows import AttemptRow
 from pipeloom.store.write.connect import close_writer, open_writer
 from pipeloom.store.write.ledger import Ledger
 
-MakeFile = Callable[..., Path]
+
+class MakeFile(Protocol):
+    """Makes a pipeloom file with the given attempts."""
+
+    def __call__(self, rows: Iterable[AttemptRow] = (), name: str = "etl.db", sql: Iterable[str] = ()) -> Path: ...
+
+
+class MakeSqlite(Protocol):
+    """Makes an SQLite file with plain SQL."""
+
+    def __call__(self, script: str, name: str = "other.db") -> Path: ...
 
 
 @pytest.fixture
@@ -36,12 +46,12 @@ def make_file(tmp_path: Path) -> MakeFile:
 
 
 @pytest.fixture
-def make_sqlite(tmp_path: Path) -> Callable[..., Path]:
+def make_sqlite(tmp_path: Path) -> MakeSqlite:
     """Return a function that makes an SQLite file with plain SQL."""
 
     def make(script: str, name: str = "other.db") -> Path:
         path = tmp_path / name
-        connection: Any = sqlite3.connect(path)
+        connection = sqlite3.connect(path)
         connection.executescript(script)
         connection.close()
         return path

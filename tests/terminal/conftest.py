@@ -13,7 +13,7 @@ import termios
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import ptyprocess
 import pyte
@@ -121,7 +121,21 @@ class Terminal:
         return -self.process.signalstatus if self.process.signalstatus else int(self.process.exitstatus or 0)
 
 
-Start = Callable[..., Terminal]
+Write = Callable[[str, str], Path]
+Rows = Callable[[str], list[Any]]
+
+
+class Start(Protocol):
+    """Starts one of the programs; the options are those of `Terminal`."""
+
+    def __call__(
+        self,
+        *arguments: object,
+        size: tuple[int, int] = (40, 120),
+        program: str = "tui_main",
+        detached: bool = False,
+        **environment: str,
+    ) -> Terminal: ...
 
 
 @pytest.fixture
@@ -138,7 +152,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 @pytest.fixture
-def write(tmp_path: Path) -> Callable[[str, str], Path]:
+def write(tmp_path: Path) -> Write:
     """Return a function that writes a pipeline file: `write(name, body)`."""
 
     def make(name: str, body: str) -> Path:
@@ -150,7 +164,7 @@ def write(tmp_path: Path) -> Callable[[str, str], Path]:
 
 
 @pytest.fixture
-def rows(tmp_path: Path) -> Callable[[str], list[Any]]:
+def rows(tmp_path: Path) -> Rows:
     """Return a function that asks the file that the program has written: `rows(sql)`."""
 
     def ask(sql: str) -> list[Any]:

@@ -6,15 +6,15 @@ import os
 import signal
 import termios
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.terminal.conftest import Rows, Start, Write
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 pytestmark = pytest.mark.pty
 
 
-def test_weather_runs_to_its_end_and_leaves_a_summary_and_a_sane_terminal(start: Any, rows: Any) -> None:
+def test_weather_runs_to_its_end_and_leaves_a_summary_and_a_sane_terminal(start: Start, rows: Rows) -> None:
     terminal = start("etl.db", EXAMPLES / "weather.py", WEATHER_PACE="0.02")
     terminal.wait_for("weather", "running", "seattle-daily-2012-01")
     terminal.wait_for("72/72", "100%", "72 done")
@@ -39,7 +39,7 @@ def test_weather_runs_to_its_end_and_leaves_a_summary_and_a_sane_terminal(start:
     assert rows("SELECT count(*) FROM hourly_temps") == [(17518,)]
 
 
-def test_at_80_by_24_the_table_is_readable(start: Any) -> None:
+def test_at_80_by_24_the_table_is_readable(start: Start) -> None:
     terminal = start("etl.db", EXAMPLES / "weather.py", size=(24, 80), WEATHER_PACE="0.05")
     terminal.wait_for("weather", "running", "Message")
     terminal.wait_for("72/72")
@@ -47,7 +47,7 @@ def test_at_80_by_24_the_table_is_readable(start: Any) -> None:
     assert terminal.end() == 0
 
 
-def test_with_ascii_nothing_else_is_written(start: Any) -> None:
+def test_with_ascii_nothing_else_is_written(start: Start) -> None:
     terminal = start("etl.db", EXAMPLES / "weather.py", "--ascii", WEATHER_PACE="0.02")
     terminal.wait_for("72/72", "+ 72 done")
     terminal.press("d")
@@ -67,7 +67,7 @@ def test_with_ascii_nothing_else_is_written(start: Any) -> None:
     assert terminal.raw.isascii()
 
 
-def test_with_ascii_control_characters_and_the_summary_keep_to_it(start: Any, write: Any) -> None:
+def test_with_ascii_control_characters_and_the_summary_keep_to_it(start: Start, write: Write) -> None:
     write(
         "odd.py", r'pipeline = Pipeline("odd", [TaskDef(1, "a\x1b[31m\ufffd" + 80 * "b")], lambda task, q: q.no_such)'
     )
@@ -90,7 +90,7 @@ pipeline = Pipeline("slow", [TaskDef(n, f"slow-{n}") for n in range(3)], work, w
 @pytest.mark.kill
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_b1_b2_b3_a_signal_stops_the_run_and_gives_the_terminal_back(
-    start: Any, number: signal.Signals, write: Any, rows: Any
+    start: Start, number: signal.Signals, write: Write, rows: Rows
 ) -> None:
     terminal = start("etl.db", write("slow.py", SLOW))
     terminal.wait_for("half way", "2 running")
@@ -108,7 +108,7 @@ pipeline = Pipeline("deaf", [TaskDef(1, "deaf")], work)
 """
 
 
-def test_b10_quitting_does_not_wait_for_a_task_that_never_comes_back(start: Any, write: Any, rows: Any) -> None:
+def test_b10_quitting_does_not_wait_for_a_task_that_never_comes_back(start: Start, write: Write, rows: Rows) -> None:
     terminal = start("etl.db", write("deaf.py", DEAF), "--grace", "0.3")
     terminal.wait_for("half way")
     terminal.press("q")
@@ -118,7 +118,7 @@ def test_b10_quitting_does_not_wait_for_a_task_that_never_comes_back(start: Any,
     assert rows("SELECT status FROM task_runs") == [("interrupted",)]
 
 
-def test_a_second_signal_does_not_wait_and_gives_the_terminal_back(start: Any, write: Any) -> None:
+def test_a_second_signal_does_not_wait_and_gives_the_terminal_back(start: Start, write: Write) -> None:
     terminal = start("etl.db", write("deaf.py", DEAF), "--grace", "30")
     terminal.wait_for("half way")
     for _ in range(2):
@@ -148,7 +148,9 @@ pipeline = Pipeline("loud", [TaskDef(1, "loud")], work)
 """
 
 
-def test_b13_b14_tasks_can_neither_draw_on_the_screen_nor_read_the_keys(start: Any, tmp_path: Path, write: Any) -> None:
+def test_b13_b14_tasks_can_neither_draw_on_the_screen_nor_read_the_keys(
+    start: Start, tmp_path: Path, write: Write
+) -> None:
     terminal = start("etl.db", write("loud.py", LOUD))
     terminal.wait_for("read EOF", "1 done")
     terminal.press("?")
@@ -180,7 +182,7 @@ pipeline = Pipeline("crash", [TaskDef(1, "one")], work)
 
 
 def test_b8_c14_a_crash_of_the_screen_leaves_the_run_alone_and_tells_no_secrets(
-    start: Any, tmp_path: Path, write: Any, rows: Any
+    start: Start, tmp_path: Path, write: Write, rows: Rows
 ) -> None:
     terminal = start("etl.db", write("crash.py", CRASH))
     terminal.wait_for("half way")
@@ -194,7 +196,7 @@ def test_b8_c14_a_crash_of_the_screen_leaves_the_run_alone_and_tells_no_secrets(
     assert b"s3cret" not in terminal.raw
 
 
-def test_a4_nothing_in_a_name_or_message_commands_the_terminal(start: Any, write: Any) -> None:
+def test_a4_nothing_in_a_name_or_message_commands_the_terminal(start: Start, write: Write) -> None:
     body = r"""
 names = ["\x1b]0;OWNED\x07", "\x1b[6nOWNED", "\x9bOWNED", "\x1b[2JOWNED", "[/]OWNED"]
 def work(task, q):
@@ -223,7 +225,7 @@ pipeline = Pipeline("talkative", [TaskDef(1, "one")], work)
 """
 
 
-def test_the_log_follows_a_task_while_it_runs_and_to_its_end(start: Any, write: Any, tmp_path: Path) -> None:
+def test_the_log_follows_a_task_while_it_runs_and_to_its_end(start: Start, write: Write, tmp_path: Path) -> None:
     terminal = start("etl.db", write("talkative.py", TALKATIVE))
     terminal.wait_for("1 running")
     terminal.press("l")
@@ -246,7 +248,7 @@ pipeline = Pipeline("processes", [TaskDef(1, "deaf"), TaskDef(2, "good")], work,
 """
 
 
-def test_worker_processes_start_under_the_screen_and_cannot_draw_on_it(start: Any, write: Any, rows: Any) -> None:
+def test_worker_processes_start_under_the_screen_and_cannot_draw_on_it(start: Start, write: Write, rows: Rows) -> None:
     terminal = start("etl.db", write("processes.py", PROCESSES))
     terminal.wait_for("in a process", "1 done", "1 running")
     terminal.press("x")

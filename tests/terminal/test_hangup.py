@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.conftest import WaitFor
+from tests.terminal.conftest import Rows, Start, Write
 
 pytestmark = [pytest.mark.pty, pytest.mark.kill]
 
@@ -33,15 +35,19 @@ def pid_of(folder: Path) -> int:
     return int((folder / "ticks").read_text().split()[0])
 
 
-def step(rows: Any) -> float:
+def step(rows: Rows) -> float:
     return float(rows("SELECT step FROM task_runs")[0][0] or 0)
+
+
+def past(rows: Rows, count: float) -> Callable[[], bool]:
+    return lambda: step(rows) > count
 
 
 @pytest.mark.parametrize(
     ("program", "detached"), [("tui_main", False), ("tui_main", True), ("run_main", False)], ids=str
 )
 def test_b3_b4_a_terminal_that_is_gone_stops_the_run(
-    start: Any, write: Any, rows: Any, program: str, detached: bool
+    start: Start, write: Write, rows: Rows, program: str, detached: bool
 ) -> None:
     arguments = ["run"] if program == "run_main" else []
     terminal = start(*arguments, "etl.db", write("ticking.py", TICKING), program=program, detached=detached)
@@ -56,7 +62,7 @@ def test_b3_b4_a_terminal_that_is_gone_stops_the_run(
     ("program", "detached"), [("tui_main", False), ("tui_main", True), ("run_main", False)], ids=str
 )
 def test_b4_a_run_that_may_go_on_without_its_terminal_does_so_without_spinning(
-    start: Any, write: Any, rows: Any, tmp_path: Path, wait_for: Any, program: str, detached: bool
+    start: Start, write: Write, rows: Rows, tmp_path: Path, wait_for: WaitFor, program: str, detached: bool
 ) -> None:
     arguments = ["run"] if program == "run_main" else []
     terminal = start(
@@ -87,7 +93,14 @@ def test_b4_a_run_that_may_go_on_without_its_terminal_does_so_without_spinning(
 )
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_b2_b4_a_run_without_its_terminal_can_still_be_stopped(
-    start: Any, write: Any, rows: Any, tmp_path: Path, wait_for: Any, program: str, detached: bool, number: Any
+    start: Start,
+    write: Write,
+    rows: Rows,
+    tmp_path: Path,
+    wait_for: WaitFor,
+    program: str,
+    detached: bool,
+    number: signal.Signals,
 ) -> None:
     arguments = ["run"] if program == "run_main" else []
     terminal = start(
@@ -110,7 +123,7 @@ def test_b2_b4_a_run_without_its_terminal_can_still_be_stopped(
 
 
 def test_b5_a_terminal_that_stops_reading_holds_up_neither_the_writer_nor_the_end(
-    start: Any, write: Any, rows: Any, tmp_path: Path, wait_for: Any
+    start: Start, write: Write, rows: Rows, tmp_path: Path, wait_for: WaitFor
 ) -> None:
     terminal = start("etl.db", write("ticking.py", TICKING), "--grace", "1")
     terminal.wait_for("1 running")
@@ -118,7 +131,7 @@ def test_b5_a_terminal_that_stops_reading_holds_up_neither_the_writer_nor_the_en
     begin = step(rows)
     for more in range(1, 61):  # each is a screen to be painted, until there is no room for more
         terminal.process.setwinsize(40 - more % 2, 120)
-        wait_for(lambda more=more: step(rows) > begin + more, timeout=30)
+        wait_for(past(rows, begin + more), timeout=30)
     os.kill(pid_of(tmp_path), signal.SIGTERM)
     assert terminal.end() == 128 + signal.SIGTERM
     assert terminal.modes_left() == set()
@@ -126,7 +139,7 @@ def test_b5_a_terminal_that_stops_reading_holds_up_neither_the_writer_nor_the_en
 
 
 def test_b4_a_signal_that_only_says_so_gives_the_terminal_back_and_the_run_goes_on(
-    start: Any, write: Any, rows: Any, tmp_path: Path, wait_for: Any
+    start: Start, write: Write, rows: Rows, tmp_path: Path, wait_for: WaitFor
 ) -> None:
     terminal = start("etl.db", write("ticking.py", TICKING), "--on-hangup", "continue")
     terminal.wait_for("1 running")
@@ -139,7 +152,7 @@ def test_b4_a_signal_that_only_says_so_gives_the_terminal_back_and_the_run_goes_
     assert rows("SELECT status FROM task_runs") == [("done",)]
 
 
-def test_b4_a_terminal_that_is_gone_before_anything_was_begun_is_the_exit_code(start: Any, write: Any) -> None:
+def test_b4_a_terminal_that_is_gone_before_anything_was_begun_is_the_exit_code(start: Start, write: Write) -> None:
     pipeline = write("ticking.py", TICKING)
     terminal = start("etl.db", pipeline)
     terminal.wait_for("1 running")

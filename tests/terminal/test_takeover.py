@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.terminal.conftest import Rows, Start, Write
 
 pytestmark = pytest.mark.pty
 
@@ -22,7 +22,7 @@ pipeline = Pipeline("gated", [TaskDef(n, f"gated-{n}") for n in range(1, 6)], wo
 
 @pytest.mark.kill
 def test_b12_f2_a_killed_run_is_interrupted_when_the_file_is_opened_again_and_can_be_resumed(
-    start: Any, write: Any, rows: Any, tmp_path: Path
+    start: Start, write: Write, rows: Rows, tmp_path: Path
 ) -> None:
     pipeline = write("gated.py", GATED)
     terminal = start("etl.db", pipeline)
@@ -61,7 +61,7 @@ def test_b12_f2_a_killed_run_is_interrupted_when_the_file_is_opened_again_and_ca
 
 @pytest.mark.kill
 def test_f1_the_second_program_is_a_viewer_that_names_the_owner_and_outlives_it(
-    start: Any, write: Any, rows: Any, tmp_path: Path
+    start: Start, write: Write, rows: Rows, tmp_path: Path
 ) -> None:
     pipeline = write("gated.py", GATED)
     owner = start("etl.db", pipeline)
@@ -84,7 +84,7 @@ def test_f1_the_second_program_is_a_viewer_that_names_the_owner_and_outlives_it(
 
 @pytest.mark.kill
 def test_who_only_reads_changes_nothing_in_a_file_whose_owner_was_killed(
-    start: Any, write: Any, rows: Any, tmp_path: Path
+    start: Start, write: Write, rows: Rows, tmp_path: Path
 ) -> None:
     pipeline = write("gated.py", GATED)
     owner = start("etl.db", pipeline)
@@ -100,7 +100,9 @@ def test_who_only_reads_changes_nothing_in_a_file_whose_owner_was_killed(
     assert rows("SELECT count(*) FROM task_runs WHERE status IN ('running','queued')") == [(3,)]
 
 
-def test_tasks_of_an_earlier_run_are_run_again_as_a_new_run(start: Any, write: Any, rows: Any, tmp_path: Path) -> None:
+def test_tasks_of_an_earlier_run_are_run_again_as_a_new_run(
+    start: Start, write: Write, rows: Rows, tmp_path: Path
+) -> None:
     body = """
 def work(task, q):
     if task.task_id < 3 and not os.path.exists("mended"):

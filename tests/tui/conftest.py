@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from pathlib import Path, PurePath
+from typing import Any, Protocol
 
 import pytest
 from textual.app import App, ComposeResult
@@ -19,6 +19,7 @@ from pipeloom.pipeline import Pipeline, RetryPolicy
 from pipeloom.status import RunStatus, Status
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.tui.app import PipeloomApp
+from pipeloom.tui.live.screen import LiveScreen
 from pipeloom.tui.style.theme import THEMES, css_paths, variable_defaults
 
 NASTY = (
@@ -69,17 +70,13 @@ class ThemedApp(App[None]):
     def compose(self) -> ComposeResult:
         yield from self._widgets
 
-    def screen_text(self) -> str:
-        """Return what is on the screen, a line of text per line."""
-        return text_of(self)
 
-
-def text_of(app: Any) -> str:
+def text_of(app: App[Any]) -> str:
     """What is on the screen, a line of text per line."""
     return "\n".join("".join(segment.text for segment in line) for line in app.screen._compositor.render_strips())
 
 
-async def until(pilot: Any, condition: Callable[[], object]) -> None:
+async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
     """Wait for something to come about."""
     for _ in range(1500):
         await pilot.pause()
@@ -89,7 +86,7 @@ async def until(pilot: Any, condition: Callable[[], object]) -> None:
     raise AssertionError(f"it did not come to that:\n{text_of(pilot.app)}")
 
 
-async def at_rest(pilot: Any) -> None:
+async def at_rest(pilot: Pilot[None]) -> None:
     """Wait until nothing is being read any more, and all is painted; a read that was given up does not count."""
     for _ in range(500):
         await pilot.pause()
@@ -100,8 +97,26 @@ async def at_rest(pilot: Any) -> None:
     raise AssertionError("something is still being read")
 
 
+class MakeThemedApp(Protocol):
+    """Makes an app of widgets."""
+
+    def __call__(self, *widgets: Widget) -> ThemedApp: ...
+
+
+class SnapCompare(Protocol):
+    """Compares a picture of the app with the one that is kept: the fixture of pytest-textual-snapshot."""
+
+    def __call__(
+        self,
+        app: str | PurePath | App[Any],
+        press: Iterable[str] = (),
+        terminal_size: tuple[int, int] = (80, 24),
+        run_before: Callable[[Pilot[None]], Awaitable[None] | None] | None = None,
+    ) -> bool: ...
+
+
 @pytest.fixture
-def themed_app() -> Callable[..., ThemedApp]:
+def themed_app() -> MakeThemedApp:
     """Make an app of widgets: `themed_app(widget, ...)`."""
 
     def make(*widgets: Widget) -> ThemedApp:
@@ -111,9 +126,9 @@ def themed_app() -> Callable[..., ThemedApp]:
 
 
 @pytest.fixture(params=NASTY, ids=[f"nasty{number}" for number in range(len(NASTY))])
-def nasty(request: pytest.FixtureRequest) -> Any:
+def nasty(request: pytest.FixtureRequest) -> str:
     """A string that does harm when it is taken for anything but text."""
-    return request.param
+    return str(request.param)
 
 
 CLOCK = 1_785_585_641.0  # 2026-08-01T12:00:41Z
@@ -192,6 +207,11 @@ class Cockpit:
         )
         self.seq = 0
 
+    @property
+    def live(self) -> LiveScreen:
+        assert isinstance(self.app.screen, LiveScreen)
+        return self.app.screen
+
     def commit(self, rows: list[AttemptRow], run: RunRow | None = None) -> None:
         self.seq += 1
         self.app.sink.committed(CommitBatch(self.seq, tuple(rows), run, len(rows)))
@@ -210,7 +230,21 @@ def cockpit(tmp_path: Path) -> Cockpit:
     return Cockpit(tmp_path)
 
 
+@dataclass(frozen=True)
+class Synthetic:
+    """The synthetic run and its rows."""
+
+    run: RunRow
+    clock: float
+
+    def rows(self, count: int = 12) -> list[AttemptRow]:
+        return make_rows(count)
+
+    def at(self, second: float) -> str:
+        return at(second)
+
+
 @pytest.fixture
-def synthetic() -> Any:
+def synthetic() -> Synthetic:
     """The synthetic run and its rows: `synthetic.rows(count)`, `synthetic.run`, `synthetic.at(second)`."""
-    return SimpleNamespace(rows=make_rows, run=RUN, at=at, clock=CLOCK)
+    return Synthetic(RUN, CLOCK)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
-from tests.tui.conftest import text_of
+from tests.tui.conftest import Cockpit, Synthetic, text_of
 
 from pipeloom.engine.engine import Engine
 from pipeloom.pipeline import Pipeline
@@ -88,7 +87,7 @@ def test_a_filter_is_kept_in_the_file_that_a_link_leads_to(tmp_path: Path) -> No
     assert read_settings(real).workers == 3
 
 
-async def test_settings_choose_theme_columns_and_keys(cockpit: Any, synthetic: Any) -> None:
+async def test_settings_choose_theme_columns_and_keys(cockpit: Cockpit, synthetic: Synthetic) -> None:
     app = cockpit.app
     app.settings = Settings(theme="pipeloom-light", columns={"live": ("status", "task")}, keys={"live.cancel": "c"})
     app.set_keymap({"live.cancel": "c"})
@@ -103,7 +102,7 @@ async def test_settings_choose_theme_columns_and_keys(cockpit: Any, synthetic: A
         assert "Cancel this task?" in text_of(app)
 
 
-async def test_what_is_wrong_with_the_settings_is_told_on_the_screen(cockpit: Any) -> None:
+async def test_what_is_wrong_with_the_settings_is_told_on_the_screen(cockpit: Cockpit) -> None:
     cockpit.app.settings = Settings(theme="none", warnings=("settings.toml, line 3: unknown setting",))
     async with cockpit.app.run_test(size=(120, 40), notifications=True) as pilot:
         await pilot.pause()

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.tui.conftest import at_rest, text_of
+from tests.tui.conftest import Cockpit, SnapCompare, Synthetic, at_rest, text_of
+from textual.pilot import Pilot
 
 from pipeloom.engine.executors.base import WorkerInfo
 from pipeloom.status import Status
-from pipeloom.store.rows import AttemptRow
 from pipeloom.store.write.connect import close_writer, open_writer
 from pipeloom.store.write.ledger import Ledger
 from pipeloom.tui.app import PipeloomApp
@@ -32,8 +32,10 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> None:
     time.tzset()
 
 
-def live(cockpit: Any, synthetic: Any, rows: int, *keys: str, at: int | None = None, tab: str | None = None) -> Before:
-    async def before(pilot: Any) -> None:
+def live(
+    cockpit: Cockpit, synthetic: Synthetic, rows: int, *keys: str, at: int | None = None, tab: str | None = None
+) -> Before:
+    async def before(pilot: Pilot[None]) -> None:
         if rows:
             cockpit.commit(synthetic.rows(rows), synthetic.run)
         await cockpit.settle(pilot)
@@ -69,21 +71,23 @@ STATES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("size", [*SIZES, (160, 50)], ids=lambda size: f"{size[0]}x{size[1]}")
 @pytest.mark.parametrize("look", ["dark", "light", "ascii"])
 @pytest.mark.parametrize("state", STATES)
-def test_live(snap_compare: Any, cockpit: Any, synthetic: Any, state: str, look: str, size: tuple[int, int]) -> None:
+def test_live(
+    snap_compare: SnapCompare, cockpit: Cockpit, synthetic: Synthetic, state: str, look: str, size: tuple[int, int]
+) -> None:
     cockpit.app.ascii_only = look == "ascii"
     if look == "light":
         cockpit.app.theme = "pipeloom-light"
     given = STATES[state]
     shown = live(cockpit, synthetic, given["rows"], *given.get("keys", ()), at=given.get("at"), tab=given.get("tab"))
 
-    async def before(pilot: Any) -> None:
+    async def before(pilot: Pilot[None]) -> None:
         await shown(pilot)
         assert look != "ascii" or text_of(pilot.app).isascii()
 
     assert snap_compare(cockpit.app, terminal_size=size, run_before=before)
 
 
-def test_workers(snap_compare: Any, cockpit: Any, synthetic: Any) -> None:
+def test_workers(snap_compare: SnapCompare, cockpit: Cockpit, synthetic: Synthetic) -> None:
     found = [
         WorkerInfo("tcp://10.0.0.7:40313", 1, (1,), 98.4, 412 << 20, 12_053 << 20),
         WorkerInfo("tcp://10.0.0.8:38221", 4, (2, 3, 4, 5), 301.0, 1_602 << 20, 12_053 << 20),
@@ -92,7 +96,7 @@ def test_workers(snap_compare: Any, cockpit: Any, synthetic: Any) -> None:
         WorkerInfo("worker-2", 1, (6,)),
     ]
 
-    async def before(pilot: Any) -> None:
+    async def before(pilot: Pilot[None]) -> None:
         await live(cockpit, synthetic, 12)(pilot)
         await pilot.app.push_screen(WorkersDialog(lambda: found, lambda number: f"seattle-2012-{number:02}"))
         await at_rest(pilot)
@@ -101,7 +105,7 @@ def test_workers(snap_compare: Any, cockpit: Any, synthetic: Any) -> None:
 
 
 @pytest.fixture
-def history_app(tmp_path: Path, synthetic: Any) -> PipeloomApp:
+def history_app(tmp_path: Path, synthetic: Synthetic) -> PipeloomApp:
     """The app over a small file, without a run."""
     path = tmp_path / "etl.db"
     connection = open_writer(path)
@@ -115,10 +119,10 @@ def history_app(tmp_path: Path, synthetic: Any) -> PipeloomApp:
 
 
 def loaded(*keys: str, at: int | None = None, tab: str | None = None) -> Before:
-    async def before(pilot: Any) -> None:
+    async def before(pilot: Pilot[None]) -> None:
         await at_rest(pilot)
         if at is not None:
-            pilot.app.screen.table.move_to_key(at)
+            pilot.app.screen.query_one(VirtualTable).move_to_key(at)
         await pilot.press(*keys)
         if tab:
             pilot.app.screen.query_one(DetailPane).show_tab(tab)
@@ -128,18 +132,18 @@ def loaded(*keys: str, at: int | None = None, tab: str | None = None) -> Before:
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-def test_history(snap_compare: Any, history_app: PipeloomApp, size: tuple[int, int]) -> None:
+def test_history(snap_compare: SnapCompare, history_app: PipeloomApp, size: tuple[int, int]) -> None:
     assert snap_compare(history_app, terminal_size=size, run_before=loaded())
 
 
-def test_history_with_a_log(snap_compare: Any, history_app: PipeloomApp) -> None:
+def test_history_with_a_log(snap_compare: SnapCompare, history_app: PipeloomApp) -> None:
     assert snap_compare(history_app, terminal_size=(120, 40), run_before=loaded("d", at=17, tab="log"))
 
 
-def test_start(snap_compare: Any, tmp_path: Path) -> None:
+def test_start(snap_compare: SnapCompare, tmp_path: Path) -> None:
     assert snap_compare(PipeloomApp(tmp_path / "etl.db"), terminal_size=(80, 24))
 
 
-def test_every_status_has_a_row_in_the_mixed_picture(synthetic: Any) -> None:
-    shown: set[Status] = {row.status for row in synthetic.rows(12) if isinstance(row, AttemptRow)}
+def test_every_status_has_a_row_in_the_mixed_picture(synthetic: Synthetic) -> None:
+    shown: set[Status] = {row.status for row in synthetic.rows(12)}
     assert shown == set(Status) - {Status.INTERRUPTED}

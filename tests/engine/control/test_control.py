@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.engine.conftest import refusals
+from tests.conftest import Own, WaitFor
+from tests.engine.conftest import Bench, Gate, refusals
 
 from pipeloom.engine.commands import CommandResult, EngineLoad, Refusal, RefusalReason
 from pipeloom.engine.control import spool
@@ -34,11 +35,13 @@ from pipeloom.engine.control.request import (
     read_request,
 )
 from pipeloom.engine.control.server import ControlServer
+from pipeloom.engine.engine import Engine
 from pipeloom.errors import ControlError
 from pipeloom.messages import MsgTaskProgress, TaskDef
-from pipeloom.pipeline import Pipeline
+from pipeloom.pipeline import Channel, Pipeline
 from pipeloom.status import Status
 from pipeloom.store.file.owner import OwnerLock
+from pipeloom.store.write.handler_connection import HandlerConnection
 from pipeloom.times import stamp
 
 NOW = datetime(2026, 8, 1, 12, 0, 0, tzinfo=UTC)
@@ -51,7 +54,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def client(bench: Any) -> ControlClient:
+def client(bench: Bench) -> ControlClient:
     """Asks the engine of the bench."""
     return ControlClient(bench.path, 1, clock=bench.clock)
 
@@ -81,7 +84,7 @@ def put(folder: Path, content: object = None, name: str = f"{ID}.request", mode:
     return path
 
 
-def answer(folder: Path, wait_for: Any, request_id: str = ID) -> Reply:
+def answer(folder: Path, wait_for: WaitFor, request_id: str = ID) -> Reply:
     path = folder / f"{request_id}.answer"
     wait_for(path.exists)
     reply = read_reply(request_id, path.read_bytes())
@@ -90,7 +93,7 @@ def answer(folder: Path, wait_for: Any, request_id: str = ID) -> Reply:
 
 
 @pytest.fixture
-def held(bench: Any, gate: Any) -> Any:
+def held(bench: Bench, gate: Gate) -> Engine:
     """An engine of one worker that holds task 1; tasks 2 and 3 wait."""
     engine = bench.engine(lambda task, q: gate.pass_through(), 3, workers=1)
     engine.start()
@@ -108,7 +111,7 @@ def commands(path: Path) -> list[Any]:
 # -- what is asked, done, answered and recorded ------------------------------------------------------------------------
 
 
-def test_a_request_is_carried_out_answered_and_recorded(bench: Any, held: Any, client: ControlClient) -> None:
+def test_a_request_is_carried_out_answered_and_recorded(bench: Bench, held: Engine, client: ControlClient) -> None:
     result = client.cancel([2, 3, 99])
     assert (result.accepted, refusals(result)) == ((2, 3), {99: "it is not an attempt of this run"})
     bench.recorder.wait_for_status("cancelled", 3)
@@ -119,7 +122,7 @@ def test_a_request_is_carried_out_answered_and_recorded(bench: Any, held: Any, c
     assert told == "2 accepted, 1 refused (it is not an attempt of this run)"
 
 
-def test_every_command_reaches_the_engine(bench: Any, held: Any, client: ControlClient) -> None:
+def test_every_command_reaches_the_engine(bench: Bench, held: Engine, client: ControlClient) -> None:
     client.pause()
     assert client.known_load is not None
     assert client.known_load.paused
@@ -134,20 +137,20 @@ def test_every_command_reaches_the_engine(bench: Any, held: Any, client: Control
     assert [row[1] for row in commands(bench.path)] == ["pause", "resume", "set_workers", "abandon", "retry"]
 
 
-def test_what_the_engine_refuses_is_told(held: Any, client: ControlClient) -> None:
+def test_what_the_engine_refuses_is_told(held: Engine, client: ControlClient) -> None:
     with pytest.raises(ControlError, match="workers must be a whole number"):
         client.set_workers(5_000)
     assert held.load().workers == 1
 
 
-def test_a_request_for_another_run_is_refused(held: Any, bench: Any) -> None:
+def test_a_request_for_another_run_is_refused(held: Engine, bench: Bench) -> None:
     with pytest.raises(ControlError, match="Run 7 is over; run 1 is under way"):
         ControlClient(bench.path, 7, clock=bench.clock).cancel([2])
     assert held.summary().run_id == 1
 
 
 def test_the_same_request_again_gets_the_same_answer_and_is_not_carried_out_again(
-    bench: Any, held: Any, client: ControlClient
+    bench: Bench, held: Engine, client: ControlClient
 ) -> None:
     bench.recorder.wait_for_status("running")
     client.cancel([2])
@@ -161,7 +164,9 @@ def test_the_same_request_again_gets_the_same_answer_and_is_not_carried_out_agai
     assert bench.rows("SELECT count(*) FROM task_runs WHERE task_id = 2") == [(2,)]
 
 
-def test_a_request_that_has_expired_is_not_carried_out(bench: Any, held: Any, folder: Path, wait_for: Any) -> None:
+def test_a_request_that_has_expired_is_not_carried_out(
+    bench: Bench, held: Engine, folder: Path, wait_for: WaitFor
+) -> None:
     put(folder, request(attempts=[[2, 2]], expires_at=stamp(NOW)))
     assert answer(folder, wait_for).refusal == "The request has expired."
     held.close(0.0)
@@ -169,15 +174,15 @@ def test_a_request_that_has_expired_is_not_carried_out(bench: Any, held: Any, fo
     assert commands(bench.path)[0][4] == "refused: The request has expired."
 
 
-def test_without_a_store_the_commands_are_recorded_in_memory_alone(bench: Any, gate: Any) -> None:
+def test_without_a_store_the_commands_are_recorded_in_memory_alone(bench: Bench, gate: Gate) -> None:
     found: list[Any] = []
     pipeline = Pipeline("bench", [], print)
 
     @pipeline.handler(TaskDef)  # any type will do for a message
-    def look(conn: Any, _msg: TaskDef) -> None:
+    def look(conn: HandlerConnection, _msg: TaskDef) -> None:
         found.extend(conn.execute("SELECT command FROM commands").fetchall())
 
-    def work(task: Any, q: Any) -> None:
+    def work(task: TaskDef, q: Channel) -> None:
         if task.task_id == 1:
             gate.pass_through()
         q.put(TaskDef(0, "look"))
@@ -196,10 +201,10 @@ def test_without_a_store_the_commands_are_recorded_in_memory_alone(bench: Any, g
     assert bench.rows("SELECT name FROM sqlite_schema") == []
 
 
-def test_what_a_worker_does_meanwhile_does_not_hold_a_request_up(bench: Any) -> None:
+def test_what_a_worker_does_meanwhile_does_not_hold_a_request_up(bench: Bench) -> None:
     stop = threading.Event()
 
-    def busy(task: Any, q: Any) -> None:
+    def busy(task: TaskDef, q: Channel) -> None:
         step = 0
         while not stop.is_set():
             step += 1
@@ -288,7 +293,9 @@ def test_request_and_reply_arrive_as_they_were_sent() -> None:
 # -- what else may lie in the spool ------------------------------------------------------------------------------------
 
 
-def test_garbage_is_refused_and_harms_nothing(held: Any, client: ControlClient, folder: Path, wait_for: Any) -> None:
+def test_garbage_is_refused_and_harms_nothing(
+    held: Engine, client: ControlClient, folder: Path, wait_for: WaitFor
+) -> None:
     put(folder, b"\0garbage")
     assert answer(folder, wait_for).refusal == "It is no JSON."
     assert client.cancel([2]).accepted == (2,)
@@ -326,7 +333,7 @@ def plant_shared(folder: Path, name: str) -> None:
     "plant", [plant_symlink, plant_hard_link, plant_directory, plant_pipe, plant_large, plant_shared]
 )
 def test_what_is_not_ours_is_removed_unread(
-    bench: Any, held: Any, folder: Path, wait_for: Any, plant: Callable[[Path, str], None]
+    bench: Bench, held: Engine, folder: Path, wait_for: WaitFor, plant: Callable[[Path, str], None]
 ) -> None:
     plant(folder, f"{ID}.request")
     wait_for(lambda: not os.path.lexists(folder / f"{ID}.request"))
@@ -339,7 +346,7 @@ def test_what_is_not_ours_is_removed_unread(
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "6f1a1a54.request", f"{ID}.request.json", f"{ID.upper()}.request"])
-def test_what_has_no_place_in_the_spool_is_removed(held: Any, folder: Path, wait_for: Any, name: str) -> None:
+def test_what_has_no_place_in_the_spool_is_removed(held: Engine, folder: Path, wait_for: WaitFor, name: str) -> None:
     put(folder, name=name)
     wait_for(lambda: not (folder / name).exists())
 
@@ -358,7 +365,7 @@ def test_files_of_another_user_are_not_believed(tmp_path: Path, monkeypatch: pyt
         pass
 
 
-def test_the_spool_is_private(held: Any, client: ControlClient, folder: Path, wait_for: Any) -> None:
+def test_the_spool_is_private(held: Engine, client: ControlClient, folder: Path, wait_for: WaitFor) -> None:
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     put(folder)
     path = folder / f"{ID}.answer"
@@ -366,7 +373,7 @@ def test_the_spool_is_private(held: Any, client: ControlClient, folder: Path, wa
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_what_was_asked_of_a_dead_owner_is_not_carried_out_for_the_next(bench: Any, folder: Path, gate: Any) -> None:
+def test_what_was_asked_of_a_dead_owner_is_not_carried_out_for_the_next(bench: Bench, folder: Path, gate: Gate) -> None:
     folder.mkdir(mode=0o700)
     put(folder, request(attempts=[[2, 2]]))
     put(folder, b"x", f".{uuid.uuid4().hex}")
@@ -382,7 +389,7 @@ def test_what_was_asked_of_a_dead_owner_is_not_carried_out_for_the_next(bench: A
 
 
 @pytest.mark.parametrize("what", ["link", "file", "shared"])
-def test_a_run_goes_on_without_control_where_the_spool_is_not_its_own(bench: Any, folder: Path, what: str) -> None:
+def test_a_run_goes_on_without_control_where_the_spool_is_not_its_own(bench: Bench, folder: Path, what: str) -> None:
     if what == "link":
         (folder.parent / "elsewhere").mkdir(mode=0o700)
         (folder.parent / "elsewhere" / "precious").touch()
@@ -398,7 +405,9 @@ def test_a_run_goes_on_without_control_where_the_spool_is_not_its_own(bench: Any
     assert what != "link" or (folder / "precious").exists()
 
 
-def test_a_spool_that_was_removed_is_made_again(held: Any, client: ControlClient, folder: Path, wait_for: Any) -> None:
+def test_a_spool_that_was_removed_is_made_again(
+    held: Engine, client: ControlClient, folder: Path, wait_for: WaitFor
+) -> None:
     folder.rmdir()
     wait_for(folder.exists)
     assert client.cancel([2]).accepted == (2,)
@@ -407,7 +416,7 @@ def test_a_spool_that_was_removed_is_made_again(held: Any, client: ControlClient
 # -- beginning and end -------------------------------------------------------------------------------------------------
 
 
-def test_thread_and_spool_go_with_the_run(bench: Any, folder: Path) -> None:
+def test_thread_and_spool_go_with_the_run(bench: Bench, folder: Path) -> None:
     engine = bench.engine(lambda task, q: None)
     engine.start()
     assert folder.is_dir()
@@ -418,7 +427,7 @@ def test_thread_and_spool_go_with_the_run(bench: Any, folder: Path) -> None:
 
 
 def test_an_idle_desk_looks_at_nothing_but_the_directory(
-    held: Any, client: ControlClient, monkeypatch: pytest.MonkeyPatch, wait_for: Any
+    held: Engine, client: ControlClient, monkeypatch: pytest.MonkeyPatch, wait_for: WaitFor
 ) -> None:
     client.load()
     looks: list[int] = []
@@ -431,7 +440,7 @@ def test_an_idle_desk_looks_at_nothing_but_the_directory(
 
     monkeypatch.setattr(spool, "entries", list_entries)
 
-    def counted(path: Any, **options: Any) -> os.stat_result:
+    def counted(path: str | Path, **options: Any) -> os.stat_result:
         looks.append(str(path).endswith(".control"))
         return there(path, **options)
 
@@ -444,7 +453,7 @@ def test_an_idle_desk_looks_at_nothing_but_the_directory(
 
 
 def test_the_last_answer_can_be_fetched_before_the_spool_goes(
-    held: Any, folder: Path, wait_for: Any, monkeypatch: pytest.MonkeyPatch
+    held: Engine, folder: Path, wait_for: WaitFor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeloom.engine.control.server._FETCH_S", 20.0)
     put(folder)
@@ -458,7 +467,7 @@ def test_the_last_answer_can_be_fetched_before_the_spool_goes(
     assert not folder.exists()
 
 
-def test_what_is_still_asked_when_the_run_is_closed_is_refused(bench: Any, gate: Any, tmp_path: Path) -> None:
+def test_what_is_still_asked_when_the_run_is_closed_is_refused(bench: Bench, gate: Gate, tmp_path: Path) -> None:
     engine = bench.engine(lambda task, q: gate.pass_through(), 1)
     engine.start()
     gate.await_arrival()
@@ -507,7 +516,7 @@ def test_who_gives_up_waits_no_longer(deaf: Path, folder: Path) -> None:
         client.pause()
 
 
-def test_a_run_that_ends_before_it_answers_is_told_of(deaf: Path, folder: Path, wait_for: Any) -> None:
+def test_a_run_that_ends_before_it_answers_is_told_of(deaf: Path, folder: Path, wait_for: WaitFor) -> None:
     spool.make_spool(folder)
     told: list[str] = []
 
@@ -527,7 +536,7 @@ def test_a_run_that_ends_before_it_answers_is_told_of(deaf: Path, folder: Path, 
 # -- from one process to another ---------------------------------------------------------------------------------------
 
 
-def test_a_run_of_another_process_is_controlled(tmp_path: Path, own: Any) -> None:
+def test_a_run_of_another_process_is_controlled(tmp_path: Path, own: Own) -> None:
     owner = own(4)
     client = ControlClient(tmp_path / "etl.db", 1)
     assert client.cancel([3, 4]).accepted == (3, 4)
@@ -540,7 +549,7 @@ def test_a_run_of_another_process_is_controlled(tmp_path: Path, own: Any) -> Non
 
 
 @pytest.mark.kill
-def test_an_owner_that_dies_leaves_nothing_that_the_next_would_do(tmp_path: Path, own: Any, folder: Path) -> None:
+def test_an_owner_that_dies_leaves_nothing_that_the_next_would_do(tmp_path: Path, own: Own, folder: Path) -> None:
     owner = own(2)
     owner.kill()
     put(folder, request(attempts=[[1, 9]], expires_at=stamp(datetime.now(UTC) + timedelta(seconds=30))))

@@ -12,17 +12,21 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from distributed import Client
+from tests.conftest import WaitFor
+from tests.engine.conftest import Bench, Gate
 
 from pipeloom import run_pipeline
-from pipeloom.engine.attempt import Attempt, OutcomeKind
+from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.executors.dask import membership as dask_roster
+from pipeloom.engine.executors.dask.cluster import Cluster
 from pipeloom.engine.executors.dask.executor import DaskExecutor
 from pipeloom.engine.executors.dask.in_flight import Pace
 from pipeloom.engine.executors.dask.outbox import BATCH_BYTES, Outbox
@@ -31,7 +35,7 @@ from pipeloom.engine.options import EngineOptions
 from pipeloom.errors import UsageError
 from pipeloom.loader import Source, import_file
 from pipeloom.messages import TaskDef
-from pipeloom.pipeline import Pipeline, RetryPolicy
+from pipeloom.pipeline import Channel, Pipeline, RetryPolicy, WorkerFn
 from pipeloom.status import Exit
 
 jobs: Any = import_file(str(Path(__file__).parents[1] / "jobs.py"))
@@ -64,7 +68,7 @@ class Commands:
             "worker", "--host", "127.0.0.1", "--nthreads", "1", "--no-dashboard", "--scheduler-file", self._file
         )
 
-    def address(self, wait_for: Any) -> str:
+    def address(self, wait_for: WaitFor) -> str:
         import json
 
         wait_for(self._file.exists, 30)
@@ -76,7 +80,7 @@ class Commands:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait(20)
 
-    def _start(self, *command: Any) -> None:
+    def _start(self, *command: object) -> None:
         with (self._folder / f"dask-{len(self.processes)}.log").open("wb") as log:
             self.processes.append(
                 subprocess.Popen(
@@ -104,7 +108,10 @@ class Waiting:
 
     def __init__(self) -> None:
         self.at: dict[int, list[float]] = {}
-        self.ends: dict[int, Any] = {}
+        self.ends: dict[int, Outcome] = {}
+
+    def has_heard(self, attempt_id: int, messages: int) -> bool:
+        return len(self.at.get(attempt_id, ())) >= messages
 
     def started(self, attempt_id: int, worker: str) -> None:
         self.at.setdefault(attempt_id, [])
@@ -112,7 +119,7 @@ class Waiting:
     def message(self, attempt_id: int, msg: Any) -> None:
         self.at[attempt_id].append(time.time() - msg.value)
 
-    def ended(self, attempt_id: int, outcome: Any) -> None:
+    def ended(self, attempt_id: int, outcome: Outcome) -> None:
         self.ends[attempt_id] = outcome
 
     def broken(self, error: BaseException) -> None:
@@ -125,7 +132,11 @@ class Waiting:
         pass
 
 
-def pipeline_at(address: str, job: Any, tasks: int = 1, **more: Any) -> Pipeline:
+def is_gone(pid: int) -> bool:
+    return not Path(f"/proc/{pid}").exists()
+
+
+def pipeline_at(address: str, job: WorkerFn, tasks: int = 1, **more: Any) -> Pipeline:
     made = Pipeline(
         "dask", [TaskDef(n, "a") for n in range(1, tasks + 1)], job, executor="dask", address=address, **more
     )
@@ -136,7 +147,7 @@ def pipeline_at(address: str, job: Any, tasks: int = 1, **more: Any) -> Pipeline
 
 @pytest.mark.kill
 def test_a_cluster_of_their_own_commands_loses_a_worker_and_then_its_scheduler(
-    commands: Commands, bench: Any, wait_for: Any
+    commands: Commands, bench: Bench, wait_for: WaitFor
 ) -> None:
     """Dask would run the lost attempt again by itself: it is the history that must tell of it, by a next attempt."""
     address = commands.address(wait_for)
@@ -213,14 +224,14 @@ def test_who_listens_and_says_nothing_is_not_waited_for(tmp_path: Path) -> None:
             run_pipeline(tmp_path / "etl.db", [TaskDef(1, "a")], worker_fn=jobs.nothing, address=address)
 
 
-def test_the_address_of_a_worker_is_told_to_be_one(tmp_path: Path, cluster: Any) -> None:
+def test_the_address_of_a_worker_is_told_to_be_one(tmp_path: Path, cluster: Cluster) -> None:
     nannies = [one["nanny"] for one in cluster.info().values()]
     for address, who in ((next(iter(cluster.info())), "worker"), (nannies[0], "nanny")):
         with pytest.raises(UsageError, match=f"a Dask {who} listens there"):
             run_pipeline(tmp_path / "etl.db", [TaskDef(1, "a")], worker_fn=jobs.nothing, address=address)
 
 
-def test_a_cluster_that_wants_certificates_gets_them_from_dasks_own_configuration(bench: Any, tmp_path: Path) -> None:
+def test_a_cluster_that_wants_certificates_gets_them_from_dasks_own_configuration(bench: Bench, tmp_path: Path) -> None:
     import dask
     from distributed import LocalCluster
     from distributed.security import Security
@@ -259,7 +270,7 @@ def test_a_worker_function_that_cannot_travel_is_refused_before_anything_starts(
 
     lock = threading.Lock()
 
-    def work(task: Any, q: Any) -> None:
+    def work(task: TaskDef, q: Channel) -> None:
         with lock:
             pass
 
@@ -291,7 +302,7 @@ def test_dask_is_loaded_by_nobody_who_does_not_ask_for_it(tmp_path: Path) -> Non
     assert not {"dask", "distributed", "cloudpickle", "tornado"} & set(done.stdout.split())
 
 
-def test_a_cluster_of_our_own_grows_keeps_to_this_machine_and_leaves_nothing(bench: Any, wait_for: Any) -> None:
+def test_a_cluster_of_our_own_grows_keeps_to_this_machine_and_leaves_nothing(bench: Bench, wait_for: WaitFor) -> None:
     handlers = logging.getLogger("distributed").handlers
     pipeline = pipeline_at("", jobs.wait, 3, workers=1)
     pipeline.address = None
@@ -313,7 +324,7 @@ def test_a_cluster_of_our_own_grows_keeps_to_this_machine_and_leaves_nothing(ben
     bench.recorder.wait_for_status("error", bench.rows("SELECT task_id FROM notes WHERE value=?", pid)[0][0])
     engine.close(1.0)
     for number in (pid, other):
-        wait_for(lambda number=number: not Path(f"/proc/{number}").exists())
+        wait_for(partial(is_gone, number))
     assert logging.getLogger("distributed").handlers == handlers
 
 
@@ -421,16 +432,18 @@ def listening_elsewhere(pid: int) -> list[str]:
     return [line[1] for line in found if line[3] == "0A" and line[9] in inodes and not line[1].startswith("0100007F:")]
 
 
-def test_messages_arrive_while_the_task_runs_and_a_cancel_gets_there_at_once(cluster: Any, wait_for: Any) -> None:
+def test_messages_arrive_while_the_task_runs_and_a_cancel_gets_there_at_once(
+    cluster: Cluster, wait_for: WaitFor
+) -> None:
     executor, reports = DaskExecutor(2, cluster.address), Waiting()
     executor.start(reports)
     stops = []
     for number in range(1, 6):
         executor.submit(Attempt(number, 1, TaskDef(number, "a"), jobs.tick, frozenset({jobs.Note})))
-        wait_for(lambda number=number: len(reports.at.get(number, ())) >= 20)
+        wait_for(partial(reports.has_heard, number, 20))
         asked = time.monotonic()
         executor.cancel([number])
-        wait_for(lambda number=number: number in reports.ends)
+        wait_for(partial(reports.ends.__contains__, number))
         stops.append(time.monotonic() - asked)
         assert reports.ends[number].kind is OutcomeKind.CANCELLED
     executor.shutdown(1.0)
@@ -532,7 +545,7 @@ async def test_an_outbox_without_a_scheduler_takes_nothing_more() -> None:
     assert outbox.add(("message", 1, 1), 10, lambda: False) is None
 
 
-def test_a_run_whose_size_nobody_has_named_takes_all_of_the_cluster(bench: Any, cluster: Any) -> None:
+def test_a_run_whose_size_nobody_has_named_takes_all_of_the_cluster(bench: Bench, cluster: Cluster) -> None:
     engine: Engine = bench.engine(jobs.nothing, 3, pipeline=pipeline_at(cluster.address, jobs.nothing, 3))
     engine.start()
     assert engine.load().workers == 2
@@ -543,7 +556,7 @@ def test_a_run_whose_size_nobody_has_named_takes_all_of_the_cluster(bench: Any, 
 
 
 def test_what_is_done_is_not_run_again_when_its_worker_dies_before_the_program_has_heard_of_it(
-    cluster: Any, tmp_path: Path, gate: Any, wait_for: Any
+    cluster: Cluster, tmp_path: Path, gate: Gate, wait_for: WaitFor
 ) -> None:
     class Busy(Waiting):
         def started(self, attempt_id: int, worker: str) -> None:
@@ -582,12 +595,12 @@ def left_at(client: Client) -> tuple[list[str], list[str]]:
     return found
 
 
-def test_a_scheduler_keeps_nothing_of_a_run_that_is_over(tmp_path: Path, cluster: Any) -> None:
+def test_a_scheduler_keeps_nothing_of_a_run_that_is_over(tmp_path: Path, cluster: Cluster) -> None:
     run_pipeline(tmp_path / "etl.db", [TaskDef(1, "a")], worker_fn=jobs.nothing, address=cluster.address)
     assert left_at(cluster.client) == ([], [])
 
 
-def test_a_scheduler_keeps_nothing_of_a_program_that_was_killed(commands: Commands, wait_for: Any) -> None:
+def test_a_scheduler_keeps_nothing_of_a_program_that_was_killed(commands: Commands, wait_for: WaitFor) -> None:
     """Workers that come later would get ready for it for ever."""
     address = commands.address(wait_for)
     code = f"""
@@ -607,7 +620,9 @@ os.kill(os.getpid(), signal.SIGKILL)
         wait_for(lambda: left_at(client) == ([], []), 10)
 
 
-def test_a_worker_that_is_gone_already_is_ended_without_a_word(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_is_gone_already_is_ended_without_a_word(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(dask_roster, "_INSIST_S", 0.0)
     roster = dask_roster.Roster("run", cluster, None, print)  # type: ignore[arg-type]
     before = set(threading.enumerate())

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import WaitFor
 
 from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
 from pipeloom.engine.executors import ExecutorName, make_executor
@@ -48,7 +49,7 @@ class Log:
     def started(self, attempt_id: int, worker: str) -> None:
         self._note(attempt_id, "started", worker)
 
-    def message(self, attempt_id: int, msg: Any) -> None:
+    def message(self, attempt_id: int, msg: object) -> None:
         assert self.hold.wait(PATIENCE_S)
         self.answer(attempt_id)
         self._note(attempt_id, "message", msg)
@@ -66,7 +67,7 @@ class Log:
     def lost(self, reason: str) -> None:
         self.errors.append(RuntimeError(reason))
 
-    def _note(self, attempt_id: int, what: str, value: Any) -> None:
+    def _note(self, attempt_id: int, what: str, value: object) -> None:
         with self.changed:
             self.events.append((attempt_id, what, value))
             self.changed.notify_all()
@@ -217,7 +218,7 @@ def test_a_slow_writer_holds_the_worker_back_and_cancel_gets_through(rig: Rig) -
     assert values == list(range(len(values)))
 
 
-def test_memory_is_bounded_while_the_writer_stands_still(rig: Rig, tmp_path: Path, wait_for: Any) -> None:
+def test_memory_is_bounded_while_the_writer_stands_still(rig: Rig, tmp_path: Path, wait_for: WaitFor) -> None:
     rig.log.hold.clear()
     rig.submit(1, jobs.count_bytes, path=str(tmp_path / "taken"))
     rig.log.wait_for(lambda: rig.log.of(1, "started"))
@@ -273,7 +274,7 @@ def test_an_idle_executor_shuts_down_at_once_and_twice(rig: Rig) -> None:
     assert rig.executor.shutdown(0.0) == 0
 
 
-def test_shutting_down_leaves_a_deaf_thread_and_kills_a_deaf_process(rig: Rig, wait_for: Any) -> None:
+def test_shutting_down_leaves_a_deaf_thread_and_kills_a_deaf_process(rig: Rig, wait_for: WaitFor) -> None:
     rig.submit(1, jobs.deaf)
     pid = rig.log.first_value(1)
     assert rig.executor.shutdown(0.0) == (0 if rig.hard else 1)
@@ -420,7 +421,7 @@ def run_script(folder: Path, executor: str, guard: str) -> subprocess.CompletedP
 
 @pytest.mark.kill
 @pytest.mark.parametrize("executor", ["process", "dask"])
-def test_worker_processes_do_not_outlive_the_program(tmp_path: Path, wait_for: Any, executor: str) -> None:
+def test_worker_processes_do_not_outlive_the_program(tmp_path: Path, wait_for: WaitFor, executor: str) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         "import sys, time\nfrom pathlib import Path\nfrom pipeloom import TaskDef, run_pipeline\n"

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import WaitFor
+from tests.engine.conftest import Bench
 
 from pipeloom.engine.run.run import KILL_AFTER_S
 from pipeloom.loader import import_file
@@ -30,7 +32,7 @@ def pipeline(request: pytest.FixtureRequest) -> Pipeline:
     return made
 
 
-def test_rows_messages_and_the_executors_name_are_kept(bench: Any, pipeline: Pipeline) -> None:
+def test_rows_messages_and_the_executors_name_are_kept(bench: Bench, pipeline: Pipeline) -> None:
     bench.run(jobs.count, [TaskDef(n, "a", params={"messages": 50}) for n in range(4)], pipeline=pipeline)
     assert bench.rows("SELECT status, count(*) FROM task_runs GROUP BY 1") == [("done", 4)]
     assert bench.rows("SELECT count(*), count(DISTINCT value) FROM notes") == [(200, 50)]
@@ -39,7 +41,7 @@ def test_rows_messages_and_the_executors_name_are_kept(bench: Any, pipeline: Pip
     assert bench.rows("SELECT DISTINCT worker GLOB ? FROM task_runs", place) == [(1,)]
 
 
-def test_a_lost_worker_is_an_error_that_the_policy_may_forgive(bench: Any, pipeline: Pipeline) -> None:
+def test_a_lost_worker_is_an_error_that_the_policy_may_forgive(bench: Bench, pipeline: Pipeline) -> None:
     pipeline.retry = RetryPolicy(retries=1, backoff=0)
     bench.run(jobs.die_once, 1, pipeline=pipeline)
     assert bench.rows("SELECT attempt, status, error_type FROM task_runs") == [
@@ -48,7 +50,9 @@ def test_a_lost_worker_is_an_error_that_the_policy_may_forgive(bench: Any, pipel
     ]
 
 
-def test_abandoning_a_worker_process_kills_it_and_frees_its_slot(bench: Any, pipeline: Pipeline, wait_for: Any) -> None:
+def test_abandoning_a_worker_process_kills_it_and_frees_its_slot(
+    bench: Bench, pipeline: Pipeline, wait_for: WaitFor
+) -> None:
     engine = bench.engine(jobs.deaf, pipeline=pipeline)
     engine.start()
     row = bench.recorder.wait_for_status("running")
@@ -64,7 +68,7 @@ def test_abandoning_a_worker_process_kills_it_and_frees_its_slot(bench: Any, pip
     wait_for(lambda: is_gone(bench.rows("SELECT value FROM notes")[0][0]))
 
 
-def test_a_process_that_does_not_stop_at_its_time_limit_is_killed(bench: Any, pipeline: Pipeline) -> None:
+def test_a_process_that_does_not_stop_at_its_time_limit_is_killed(bench: Bench, pipeline: Pipeline) -> None:
     engine = bench.engine(jobs.deaf, [TaskDef(1, "deaf", timeout=30)], pipeline=pipeline)
     engine.start()
     bench.recorder.wait_until(lambda: bench.rows("SELECT value FROM notes"))
@@ -77,7 +81,7 @@ def test_a_process_that_does_not_stop_at_its_time_limit_is_killed(bench: Any, pi
     ]
 
 
-def test_closing_kills_what_does_not_stop_within_the_grace(bench: Any, pipeline: Pipeline, wait_for: Any) -> None:
+def test_closing_kills_what_does_not_stop_within_the_grace(bench: Bench, pipeline: Pipeline, wait_for: WaitFor) -> None:
     engine = bench.engine(jobs.deaf, 2, pipeline=pipeline)
     engine.start()
     bench.recorder.wait_until(lambda: len(bench.rows("SELECT value FROM notes")) == 2)
@@ -95,7 +99,7 @@ def is_gone(pid: str) -> bool:
     return False
 
 
-def test_what_cannot_be_sent_is_a_clear_error_on_its_attempt(bench: Any, pipeline: Pipeline) -> None:
+def test_what_cannot_be_sent_is_a_clear_error_on_its_attempt(bench: Bench, pipeline: Pipeline) -> None:
     tasks = [TaskDef(1, "bad", params={"load": jobs.Unpicklable()}), TaskDef(2, "good")]
     bench.run(jobs.nothing, tasks, pipeline=pipeline)
     place = {"process": "worker process", "dask": "Dask worker"}[pipeline.executor or ""]

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
 
 import pytest
-from tests.engine.conftest import Recorder, refusals
+from tests.engine.conftest import Bench, Gate, Recorder, refusals
 
+from pipeloom.engine.attempt import Outcome
+from pipeloom.engine.commands import CommandResult
 from pipeloom.engine.run.executor_events import ExecutorEvents
 from pipeloom.engine.writer.sink import CommitBatch
 from pipeloom.errors import FileBusyError
 from pipeloom.messages import MsgTaskFinished, MsgTaskProgress, TaskDef
-from pipeloom.pipeline import Pipeline, RetryPolicy
+from pipeloom.pipeline import Channel, Pipeline, RetryPolicy
 
 
-def first(result: Any) -> int:
+def first(result: CommandResult) -> int:
     return int(result.accepted[0])
 
 
-def test_cancelling_a_queued_task_ends_it_at_once_and_it_never_runs(bench: Any, gate: Any) -> None:
+def test_cancelling_a_queued_task_ends_it_at_once_and_it_never_runs(bench: Bench, gate: Gate) -> None:
     ran: list[int] = []
 
-    def worker(task: TaskDef, q: Any) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         ran.append(task.task_id)  # type: ignore[arg-type]
         gate.pass_through()
 
@@ -38,9 +39,9 @@ def test_cancelling_a_queued_task_ends_it_at_once_and_it_never_runs(bench: Any, 
 
 
 def test_c6_a_running_task_is_cancelling_first_and_cancelled_when_its_next_put_has_raised(
-    bench: Any, gate: Any
+    bench: Bench, gate: Gate
 ) -> None:
-    def worker(task: TaskDef, q: Any) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         gate.pass_through()
         try:
             q.put(MsgTaskProgress(task.task_id, 1, 2))
@@ -58,8 +59,8 @@ def test_c6_a_running_task_is_cancelling_first_and_cancelled_when_its_next_put_h
     assert bench.recorder.states()[-3:] == ["running", "cancelling", "cancelled"]
 
 
-def test_work_that_was_finished_when_cancel_came_is_done(bench: Any, gate: Any) -> None:
-    def worker(task: TaskDef, q: Any) -> None:
+def test_work_that_was_finished_when_cancel_came_is_done(bench: Bench, gate: Gate) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         gate.pass_through()
         q.put(MsgTaskFinished(task.task_id, "done", "2026-08-01T12:00:00Z", "all loaded"))
 
@@ -72,8 +73,8 @@ def test_work_that_was_finished_when_cancel_came_is_done(bench: Any, gate: Any) 
     assert bench.rows("SELECT status, message FROM task_runs") == [("done", "all loaded")]
 
 
-def test_a_sleeping_task_wakes_up_when_it_is_cancelled(bench: Any, gate: Any) -> None:
-    def worker(task: TaskDef, q: Any) -> None:
+def test_a_sleeping_task_wakes_up_when_it_is_cancelled(bench: Bench, gate: Gate) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         gate.pass_through()
         q.sleep(1000)
 
@@ -86,11 +87,11 @@ def test_a_sleeping_task_wakes_up_when_it_is_cancelled(bench: Any, gate: Any) ->
     assert bench.one("status") == "cancelled"
 
 
-def test_on_cancel_is_called_once_from_another_thread(bench: Any, gate: Any) -> None:
+def test_on_cancel_is_called_once_from_another_thread(bench: Bench, gate: Gate) -> None:
     called: list[str] = []
     released = threading.Event()
 
-    def worker(task: TaskDef, q: Any) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         def stop() -> None:
             called.append(threading.current_thread().name)
             released.set()
@@ -109,7 +110,7 @@ def test_on_cancel_is_called_once_from_another_thread(bench: Any, gate: Any) -> 
     assert called == ["pipeloom-cancel-1"]
 
 
-def test_c7_cancel_is_idempotent_and_says_why_it_refuses(bench: Any) -> None:
+def test_c7_cancel_is_idempotent_and_says_why_it_refuses(bench: Bench) -> None:
     engine = bench.run(lambda task, q: None)
     assert refusals(engine.cancel([1, 99])) == {
         1: "it has ended already: done",
@@ -117,7 +118,7 @@ def test_c7_cancel_is_idempotent_and_says_why_it_refuses(bench: Any) -> None:
     }
 
 
-def test_a_worker_blocked_by_a_full_queue_wakes_up_when_it_is_cancelled(bench: Any, gate: Any) -> None:
+def test_a_worker_blocked_by_a_full_queue_wakes_up_when_it_is_cancelled(bench: Bench, gate: Gate) -> None:
     """The handler holds the writer, so the queue stays full until the end of the test."""
 
     class Hold:
@@ -127,7 +128,7 @@ def test_a_worker_blocked_by_a_full_queue_wakes_up_when_it_is_cancelled(bench: A
     pipeline.handler(Hold)(lambda conn, msg: gate.pass_through())
     filled = threading.Event()
 
-    def worker(task: TaskDef, q: Any) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         if task.task_id == 1:
             q.put(Hold())
             return
@@ -153,8 +154,8 @@ def test_a_worker_blocked_by_a_full_queue_wakes_up_when_it_is_cancelled(bench: A
     assert bench.rows() == [(1, 1, "done"), (2, 1, "cancelled")]
 
 
-def test_a_retry_is_a_new_row_and_the_failed_one_keeps_its_error(bench: Any) -> None:
-    def worker(task: TaskDef, q: Any) -> None:
+def test_a_retry_is_a_new_row_and_the_failed_one_keeps_its_error(bench: Bench) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         if q.attempt == 1:
             q.put(MsgTaskProgress(task.task_id, 1, 2, "half"))
             raise KeyError("temp_max")
@@ -172,8 +173,8 @@ def test_a_retry_is_a_new_row_and_the_failed_one_keeps_its_error(bench: Any) -> 
     assert bench.rows("SELECT status FROM pipeline_runs") == [("done",)]
 
 
-def test_a_retry_while_the_end_of_the_run_is_being_written_opens_the_run_again(bench: Any, gate: Any) -> None:
-    def worker(task: TaskDef, q: Any) -> None:
+def test_a_retry_while_the_end_of_the_run_is_being_written_opens_the_run_again(bench: Bench, gate: Gate) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         if q.attempt == 2:
             gate.pass_through()
 
@@ -195,8 +196,8 @@ def test_a_retry_while_the_end_of_the_run_is_being_written_opens_the_run_again(b
     assert bench.rows("SELECT status, finished_at IS NOT NULL FROM pipeline_runs") == [("done", 1)]
 
 
-def test_c8_a_retry_twice_in_a_row_makes_one_attempt(bench: Any, gate: Any) -> None:
-    def worker(task: TaskDef, q: Any) -> None:
+def test_c8_a_retry_twice_in_a_row_makes_one_attempt(bench: Bench, gate: Gate) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         if q.attempt == 2:
             gate.pass_through()
         raise ValueError
@@ -213,8 +214,8 @@ def test_c8_a_retry_twice_in_a_row_makes_one_attempt(bench: Any, gate: Any) -> N
     assert len(bench.rows()) == 2
 
 
-def test_errors_are_retried_as_the_policy_says_with_their_due_time_stored(bench: Any) -> None:
-    def worker(task: TaskDef, q: Any) -> None:
+def test_errors_are_retried_as_the_policy_says_with_their_due_time_stored(bench: Bench) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         if q.attempt < 3:
             raise OSError("flaky")
 
@@ -232,8 +233,8 @@ def test_errors_are_retried_as_the_policy_says_with_their_due_time_stored(bench:
     ]
 
 
-def test_waiting_for_a_retry_frees_the_slot(bench: Any) -> None:
-    def worker(task: TaskDef, q: Any) -> None:
+def test_waiting_for_a_retry_frees_the_slot(bench: Bench) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         if task.task_id == 1 and q.attempt == 1:
             raise OSError
 
@@ -246,16 +247,16 @@ def test_waiting_for_a_retry_frees_the_slot(bench: Any) -> None:
     assert engine.wait(20)
 
 
-def test_only_errors_that_the_policy_names_are_retried(bench: Any) -> None:
-    def worker(task: TaskDef, q: Any) -> None:
+def test_only_errors_that_the_policy_names_are_retried(bench: Bench) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         raise KeyError if task.task_id == 1 else OSError
 
     bench.run(worker, 2, retry=RetryPolicy(retries=1, backoff=0, retry_on=("OSError",)))
     assert bench.rows() == [(1, 1, "error"), (2, 1, "error"), (2, 2, "error")]
 
 
-def test_cancelled_work_is_never_retried_by_itself(bench: Any, gate: Any) -> None:
-    def worker(task: TaskDef, q: Any) -> None:
+def test_cancelled_work_is_never_retried_by_itself(bench: Bench, gate: Gate) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         gate.pass_through()
         q.raise_if_cancelled()
 
@@ -268,8 +269,8 @@ def test_cancelled_work_is_never_retried_by_itself(bench: Any, gate: Any) -> Non
     assert bench.rows() == [(1, 1, "cancelled")]
 
 
-def test_a_time_limit_stops_the_task_as_a_timeout_error(bench: Any, gate: Any) -> None:
-    def worker(task: TaskDef, q: Any) -> None:
+def test_a_time_limit_stops_the_task_as_a_timeout_error(bench: Bench, gate: Gate) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         gate.pass_through()
         q.sleep(1000)
 
@@ -287,8 +288,8 @@ def test_a_time_limit_stops_the_task_as_a_timeout_error(bench: Any, gate: Any) -
     ]
 
 
-def test_pause_stops_dispatch_only(bench: Any, gate: Any) -> None:
-    def worker(task: TaskDef, q: Any) -> None:
+def test_pause_stops_dispatch_only(bench: Bench, gate: Gate) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         gate.pass_through()
 
     engine = bench.engine(worker, 3, workers=1)
@@ -302,8 +303,8 @@ def test_pause_stops_dispatch_only(bench: Any, gate: Any) -> None:
     assert engine.wait(20)
 
 
-def test_lowering_the_workers_interrupts_nothing(bench: Any, gate: Any) -> None:
-    def worker(task: TaskDef, q: Any) -> None:
+def test_lowering_the_workers_interrupts_nothing(bench: Bench, gate: Gate) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         gate.pass_through()
 
     engine = bench.engine(worker, 8, workers=6)
@@ -316,8 +317,8 @@ def test_lowering_the_workers_interrupts_nothing(bench: Any, gate: Any) -> None:
     assert engine.summary().counts == {"done": 8}
 
 
-def test_closing_interrupts_what_waits_and_what_runs(bench: Any, gate: Any) -> None:
-    def worker(task: TaskDef, q: Any) -> None:
+def test_closing_interrupts_what_waits_and_what_runs(bench: Bench, gate: Gate) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         gate.pass_through()
         q.sleep(1000)
 
@@ -331,7 +332,7 @@ def test_closing_interrupts_what_waits_and_what_runs(bench: Any, gate: Any) -> N
     engine.close()
 
 
-def test_a_worker_that_never_comes_back_does_not_hold_up_closing(bench: Any, gate: Any) -> None:
+def test_a_worker_that_never_comes_back_does_not_hold_up_closing(bench: Bench, gate: Gate) -> None:
     engine = bench.engine(lambda task, q: gate.pass_through())
     engine.start()
     gate.await_arrival()
@@ -341,7 +342,7 @@ def test_a_worker_that_never_comes_back_does_not_hold_up_closing(bench: Any, gat
     ]
 
 
-def test_c6_an_abandoned_worker_keeps_its_slot_until_it_comes_back(bench: Any, gate: Any) -> None:
+def test_c6_an_abandoned_worker_keeps_its_slot_until_it_comes_back(bench: Bench, gate: Gate) -> None:
     engine = bench.engine(lambda task, q: gate.pass_through() if task.task_id == 1 else None, 2, workers=1)
     engine.start()
     gate.await_arrival()
@@ -356,7 +357,7 @@ def test_c6_an_abandoned_worker_keeps_its_slot_until_it_comes_back(bench: Any, g
     assert engine.load().lost == 0
 
 
-def test_f1_a_second_engine_on_the_same_file_is_refused_and_told_who_owns_it(bench: Any, gate: Any) -> None:
+def test_f1_a_second_engine_on_the_same_file_is_refused_and_told_who_owns_it(bench: Bench, gate: Gate) -> None:
     engine = bench.engine(lambda task, q: gate.pass_through())
     engine.start()
     with pytest.raises(FileBusyError, match=r"in use by pipeloom process \d+"):
@@ -369,12 +370,12 @@ def test_f1_a_second_engine_on_the_same_file_is_refused_and_told_who_owns_it(ben
 
 
 def test_b9_a_bug_in_the_engines_own_threads_ends_the_run_and_is_told(
-    bench: Any, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = bench.engine(lambda task, q: None, 3)
     bug = TypeError("a bug of ours")
 
-    def fail(events: ExecutorEvents, attempt_id: int, outcome: Any) -> None:
+    def fail(events: ExecutorEvents, attempt_id: int, outcome: Outcome) -> None:
         raise bug
 
     monkeypatch.setattr(ExecutorEvents, "ended", fail)

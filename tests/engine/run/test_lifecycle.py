@@ -9,37 +9,38 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.engine.conftest import Bench, Gate
 
 from pipeloom.engine.engine import Engine
 from pipeloom.errors import MessageError, TaskCancelled, UsageError
 from pipeloom.messages import MsgTaskFinished, MsgTaskLog, MsgTaskProgress, MsgTaskStarted, TaskDef
-from pipeloom.pipeline import Pipeline
+from pipeloom.pipeline import Channel, Pipeline
 
 
-def test_a_worker_that_says_nothing_is_started_and_done(bench: Any) -> None:
+def test_a_worker_that_says_nothing_is_started_and_done(bench: Bench) -> None:
     bench.run(lambda task, q: None)
     assert bench.rows(
         "SELECT status, progress, started_at IS NOT NULL, finished_at IS NOT NULL, worker FROM task_runs"
     ) == [("done", 1.0, 1, 1, "worker-1")]
 
 
-def test_task_id_0_is_as_good_as_any_other(bench: Any) -> None:
+def test_task_id_0_is_as_good_as_any_other(bench: Bench) -> None:
     bench.run(lambda task, q: q.put(MsgTaskProgress(0, 1, 1)), [TaskDef(0, "zero")])
     assert bench.rows() == [(0, 1, "done")]
 
 
-def test_text_ids_are_kept_as_text(bench: Any) -> None:
+def test_text_ids_are_kept_as_text(bench: Bench) -> None:
     bench.run(lambda task, q: None, [TaskDef("1", "text"), TaskDef(1, "number")])
     assert bench.rows("SELECT task_id FROM task_runs ORDER BY id") == [("1",), (1,)]
 
 
-def test_any_object_with_an_id_and_a_name_is_a_task(bench: Any) -> None:
+def test_any_object_with_an_id_and_a_name_is_a_task(bench: Bench) -> None:
     bench.run(lambda task, q: None, [SimpleNamespace(task_id=7, name="seven")])
     assert bench.one("name", 7) == "seven"
 
 
-def test_c1_an_exception_becomes_an_error_with_type_message_and_the_users_traceback(bench: Any) -> None:
-    def load_month(task: TaskDef, q: Any) -> None:
+def test_c1_an_exception_becomes_an_error_with_type_message_and_the_users_traceback(bench: Bench) -> None:
+    def load_month(task: TaskDef, q: Channel) -> None:
         q.put(MsgTaskProgress(task.task_id, 1, 4, "extracted"))
         raise KeyError("temp_max")
 
@@ -55,8 +56,8 @@ def test_c1_an_exception_becomes_an_error_with_type_message_and_the_users_traceb
 @pytest.mark.parametrize(
     "error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit(), MemoryError(), BaseException("x")]
 )
-def test_c2_no_exception_of_a_worker_takes_its_thread_along(bench: Any, error: BaseException) -> None:
-    def worker(task: TaskDef, q: Any) -> None:
+def test_c2_no_exception_of_a_worker_takes_its_thread_along(bench: Bench, error: BaseException) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         if task.task_id == 1:
             raise error
 
@@ -65,22 +66,22 @@ def test_c2_no_exception_of_a_worker_takes_its_thread_along(bench: Any, error: B
     assert bench.one("error_type") == type(error).__name__
 
 
-def test_c3_an_exception_that_cannot_be_printed_still_ends_its_attempt(bench: Any) -> None:
+def test_c3_an_exception_that_cannot_be_printed_still_ends_its_attempt(bench: Bench) -> None:
     class BrokenError(Exception):
         def __str__(self) -> str:
             raise RuntimeError("no text")
 
         __repr__ = __str__
 
-    def worker(task: TaskDef, q: Any) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         raise BrokenError
 
     bench.run(worker)
     assert bench.rows("SELECT status, error_type FROM task_runs") == [("error", "BrokenError")]
 
 
-def test_c3_a_very_long_chain_of_causes_still_ends_its_attempt(bench: Any) -> None:
-    def worker(task: TaskDef, q: Any) -> None:
+def test_c3_a_very_long_chain_of_causes_still_ends_its_attempt(bench: Bench) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         error: Exception = ValueError("root")
         for _ in range(5000):
             link = ValueError("link")
@@ -91,8 +92,8 @@ def test_c3_a_very_long_chain_of_causes_still_ends_its_attempt(bench: Any) -> No
     assert bench.one("status") == "error"
 
 
-def test_the_worker_is_believed_when_it_says_how_it_ended(bench: Any) -> None:
-    def worker(task: TaskDef, q: Any) -> None:
+def test_the_worker_is_believed_when_it_says_how_it_ended(bench: Bench) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         status = {1: "done", 2: "error", 3: "cancelled"}[int(task.task_id)]
         q.put(MsgTaskFinished(task.task_id, status, "2026-08-01T10:00:00+02:00", message="so it is", result={"n": 3}))
 
@@ -103,8 +104,8 @@ def test_the_worker_is_believed_when_it_says_how_it_ended(bench: Any) -> None:
     assert json.loads(bench.one("result")) == {"n": 3}
 
 
-def test_c4_what_comes_after_finished_is_ignored_and_counted(bench: Any) -> None:
-    def worker(task: TaskDef, q: Any) -> None:
+def test_c4_what_comes_after_finished_is_ignored_and_counted(bench: Bench) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         q.put(MsgTaskFinished(task.task_id, "done", datetime.now(UTC).isoformat(), message="first"))
         q.put(MsgTaskProgress(task.task_id, 1, 4, "late"))
         q.put(MsgTaskFinished(task.task_id, "error", datetime.now(UTC).isoformat(), message="second"))
@@ -114,10 +115,10 @@ def test_c4_what_comes_after_finished_is_ignored_and_counted(bench: Any) -> None
     assert engine.summary().late == 2
 
 
-def test_c4_what_a_leaked_thread_publishes_after_the_end_changes_nothing(bench: Any, gate: Any) -> None:
+def test_c4_what_a_leaked_thread_publishes_after_the_end_changes_nothing(bench: Bench, gate: Gate) -> None:
     channels: list[Any] = []
 
-    def worker(task: TaskDef, q: Any) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         channels.append(q)
         if task.task_id == 2:
             gate.pass_through()
@@ -141,7 +142,7 @@ def test_c4_what_a_leaked_thread_publishes_after_the_end_changes_nothing(bench: 
         (17, None),
     ],
 )
-def test_d8_a_valid_start_time_is_kept_and_an_invalid_one_replaced(bench: Any, given: Any, kept: str | None) -> None:
+def test_d8_a_valid_start_time_is_kept_and_an_invalid_one_replaced(bench: Bench, given: Any, kept: str | None) -> None:
     bench.run(lambda task, q: q.put(MsgTaskStarted(task.task_id, task.name, given)))
     assert bench.one("started_at") == (kept or "2026-08-01T12:00:00.000000+00:00")
 
@@ -149,7 +150,7 @@ def test_d8_a_valid_start_time_is_kept_and_an_invalid_one_replaced(bench: Any, g
 class Sly(float):
     """A number that harms whoever counts with it."""
 
-    def __truediv__(self, other: Any) -> Any:
+    def __truediv__(self, other: object) -> Any:
         raise RuntimeError("boom")
 
 
@@ -160,8 +161,8 @@ class SlyText(str):
         raise RuntimeError("boom")
 
 
-def test_d4_texts_and_numbers_with_ideas_of_their_own_reach_the_writer_as_plain_ones(bench: Any) -> None:
-    def worker(task: TaskDef, q: Any) -> None:
+def test_d4_texts_and_numbers_with_ideas_of_their_own_reach_the_writer_as_plain_ones(bench: Bench) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         q.put(MsgTaskStarted(task.task_id, SlyText("x"), SlyText("2026-08-01T12:00:00Z")))
         q.put(MsgTaskProgress(task.task_id, Sly(1), Sly(2), SlyText("half")))
         q.put(MsgTaskLog(task.task_id, SlyText("line"), SlyText("info")))
@@ -194,9 +195,9 @@ def test_d4_texts_and_numbers_with_ideas_of_their_own_reach_the_writer_as_plain_
     ],
 )
 def test_d1_every_number_makes_a_progress_between_0_and_1_or_none(
-    bench: Any, gate: Any, step: Any, total: Any, progress: float | None
+    bench: Bench, gate: Gate, step: Any, total: Any, progress: float | None
 ) -> None:
-    def worker(task: TaskDef, q: Any) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         q.put(MsgTaskProgress(task.task_id, step, total, "there"))
         gate.pass_through()
 
@@ -227,10 +228,10 @@ def test_d1_every_number_makes_a_progress_between_0_and_1_or_none(
     ],
     ids=range(11),
 )
-def test_c5_a_message_that_cannot_be_kept_is_an_error_of_its_own_attempt_alone(bench: Any, message: Any) -> None:
+def test_c5_a_message_that_cannot_be_kept_is_an_error_of_its_own_attempt_alone(bench: Bench, message: Any) -> None:
     raised: list[MessageError] = []
 
-    def worker(task: TaskDef, q: Any) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         if task.task_id == 1:
             try:
                 q.put(message)
@@ -247,18 +248,18 @@ def test_c5_a_message_that_cannot_be_kept_is_an_error_of_its_own_attempt_alone(b
 
 
 @pytest.mark.parametrize("result", [float("nan"), object(), [1, {2: 3}], 10**5000, "\udcff\0"], ids=list("abcde"))
-def test_d5_a_result_that_json_cannot_hold_does_not_change_how_the_attempt_ended(bench: Any, result: Any) -> None:
+def test_d5_a_result_that_json_cannot_hold_does_not_change_how_the_attempt_ended(bench: Bench, result: Any) -> None:
     bench.run(lambda task, q: q.put(MsgTaskFinished(task.task_id, "done", "", result=result)))
     assert bench.one("status") == "done"
 
 
-def test_d2_lone_surrogates_and_nul_are_kept_in_readable_form(bench: Any) -> None:
+def test_d2_lone_surrogates_and_nul_are_kept_in_readable_form(bench: Bench) -> None:
     bench.run(lambda task, q: q.put(MsgTaskProgress(task.task_id, 1, 1, "a\udcff\0b")), [TaskDef(1, "n\udcff\0")])
     assert bench.rows("SELECT message, name FROM task_runs") == [("a\\udcff␀b", "n\\udcff␀")]
 
 
-def test_progress_that_was_shown_never_goes_back(bench: Any, gate: Any) -> None:
-    def worker(task: TaskDef, q: Any) -> None:
+def test_progress_that_was_shown_never_goes_back(bench: Bench, gate: Gate) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         q.put(MsgTaskProgress(task.task_id, 3, 4, "far"))
         gate.pass_through()
         q.put(MsgTaskProgress(task.task_id, 1, 4, "back"))
@@ -274,20 +275,20 @@ def test_progress_that_was_shown_never_goes_back(bench: Any, gate: Any) -> None:
     assert bench.rows("SELECT progress, step FROM task_runs") == [(0.75, 1.0)]
 
 
-def test_log_lines_are_kept_with_their_level(bench: Any) -> None:
+def test_log_lines_are_kept_with_their_level(bench: Bench) -> None:
     bench.run(lambda task, q: q.put(MsgTaskLog(task.task_id, "row 14: empty", "warning")))
     assert bench.rows("SELECT level, text FROM task_logs") == [("WARNING", "row 14: empty")]
 
 
-def test_a_task_that_cancels_itself_is_cancelled(bench: Any) -> None:
-    def worker(task: TaskDef, q: Any) -> None:
+def test_a_task_that_cancels_itself_is_cancelled(bench: Bench) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         raise TaskCancelled
 
     bench.run(worker)
     assert bench.one("status") == "cancelled"
 
 
-def test_params_are_kept_as_json(bench: Any) -> None:
+def test_params_are_kept_as_json(bench: Bench) -> None:
     bench.run(lambda task, q: None, [TaskDef(1, "a", params={"month": "2012-05", "path": bench.path.parent})])
     assert json.loads(bench.one("params"))["month"] == "2012-05"
 
@@ -303,7 +304,7 @@ def test_params_are_kept_as_json(bench: Any) -> None:
         (17, "must be a list"),
     ],
 )
-def test_misuse_is_refused_before_anything_is_written(bench: Any, tasks: Any, words: str) -> None:
+def test_misuse_is_refused_before_anything_is_written(bench: Bench, tasks: Any, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         Engine(bench.path, Pipeline("p", tasks, print))
     assert not list(bench.path.parent.iterdir())
@@ -312,25 +313,25 @@ def test_misuse_is_refused_before_anything_is_written(bench: Any, tasks: Any, wo
 @pytest.mark.parametrize(
     "options", [{"workers": 0}, {"workers": True}, {"durability": "none"}, {"timeout": -1}, {"grace_s": -1}]
 )
-def test_options_that_cannot_be_are_refused(bench: Any, options: dict[str, Any]) -> None:
+def test_options_that_cannot_be_are_refused(bench: Bench, options: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         bench.engine(lambda task, q: None, **options)
 
 
-def test_an_async_worker_is_refused_because_nothing_of_it_would_run(bench: Any) -> None:
-    async def worker(task: TaskDef, q: Any) -> None: ...
+def test_an_async_worker_is_refused_because_nothing_of_it_would_run(bench: Bench) -> None:
+    async def worker(task: TaskDef, q: Channel) -> None: ...
 
     with pytest.raises(UsageError, match="plain function"):
         bench.engine(worker)
 
 
-def test_a_run_without_tasks_ends_at_once(bench: Any) -> None:
+def test_a_run_without_tasks_ends_at_once(bench: Bench) -> None:
     engine = bench.run(lambda task, q: None, [])
     assert engine.summary().counts == {}
     assert bench.rows("SELECT status FROM pipeline_runs") == [("done",)]
 
 
-def test_a_subclass_of_a_lifecycle_message_counts_as_that_message(bench: Any) -> None:
+def test_a_subclass_of_a_lifecycle_message_counts_as_that_message(bench: Bench) -> None:
     class MsgRead(MsgTaskProgress):
         pass
 

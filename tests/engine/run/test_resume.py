@@ -4,31 +4,32 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
+
+from tests.engine.conftest import Bench, Gate
 
 from pipeloom.engine.run.resume import FAILED, NOT_DONE, Resume
 from pipeloom.errors import TaskCancelled
 from pipeloom.messages import TaskDef
-from pipeloom.pipeline import RetryPolicy
+from pipeloom.pipeline import Channel, RetryPolicy
 from pipeloom.status import FINAL
 
 
-def mixed(task: TaskDef, q: Any) -> None:
+def mixed(task: TaskDef, q: Channel) -> None:
     if task.name == "task-2":
         raise KeyError("temp_max")
     if task.name == "task-3":
         raise TaskCancelled
 
 
-def fine(task: TaskDef, q: Any) -> None:
+def fine(task: TaskDef, q: Channel) -> None:
     pass
 
 
-def ran(bench: Any, run_id: int) -> list[int]:
+def ran(bench: Bench, run_id: int) -> list[int]:
     return [row[0] for row in bench.rows("SELECT task_id FROM task_runs WHERE run_id=? ORDER BY id", run_id)]
 
 
-def test_a_resumed_run_runs_only_what_is_not_done_and_names_its_parent(bench: Any) -> None:
+def test_a_resumed_run_runs_only_what_is_not_done_and_names_its_parent(bench: Bench) -> None:
     bench.run(mixed, 4)
     engine = bench.run(fine, 5, resume=Resume())
     assert ran(bench, 2) == [2, 3, 5]  # task 5 is new
@@ -36,13 +37,13 @@ def test_a_resumed_run_runs_only_what_is_not_done_and_names_its_parent(bench: An
     assert engine.summary().parent_run_id == 1
 
 
-def test_what_was_cancelled_may_stay_so(bench: Any) -> None:
+def test_what_was_cancelled_may_stay_so(bench: Bench) -> None:
     bench.run(mixed, 4)
     bench.run(fine, 4, resume=Resume(statuses=FAILED))
     assert ran(bench, 2) == [2]
 
 
-def test_what_a_parent_has_done_is_not_done_again(bench: Any) -> None:
+def test_what_a_parent_has_done_is_not_done_again(bench: Bench) -> None:
     bench.run(mixed, 4)
     bench.run(lambda task, q: mixed(task, q) if task.task_id == 3 else None, 4, resume=Resume())
     assert ran(bench, 2) == [2, 3]
@@ -50,7 +51,7 @@ def test_what_a_parent_has_done_is_not_done_again(bench: Any) -> None:
     assert ran(bench, 3) == [3]
 
 
-def test_when_all_is_done_nothing_runs_and_the_run_says_so(bench: Any) -> None:
+def test_when_all_is_done_nothing_runs_and_the_run_says_so(bench: Bench) -> None:
     bench.run(fine, 2)
     engine = bench.run(fine, 2, resume=Resume())
     assert ran(bench, 2) == []
@@ -58,7 +59,7 @@ def test_when_all_is_done_nothing_runs_and_the_run_says_so(bench: Any) -> None:
     assert bench.rows("SELECT status FROM pipeline_runs") == [("done",), ("done",)]
 
 
-def test_without_an_earlier_run_of_this_pipeline_everything_runs(bench: Any) -> None:
+def test_without_an_earlier_run_of_this_pipeline_everything_runs(bench: Bench) -> None:
     bench.run(fine, 2, resume=Resume())
     assert ran(bench, 1) == [1, 2]
     other = bench.engine(fine, 2, resume=Resume())
@@ -68,7 +69,7 @@ def test_without_an_earlier_run_of_this_pipeline_everything_runs(bench: Any) -> 
     assert ran(bench, 2) == [1, 2]
 
 
-def test_tasks_of_any_earlier_run_can_be_run_again_by_name(bench: Any) -> None:
+def test_tasks_of_any_earlier_run_can_be_run_again_by_name(bench: Bench) -> None:
     bench.run(fine, 3)
     bench.run(fine, 3)
     bench.run(fine, 3, resume=Resume(run_id=1, task_ids=frozenset({2}), statuses=FINAL))
@@ -76,7 +77,7 @@ def test_tasks_of_any_earlier_run_can_be_run_again_by_name(bench: Any) -> None:
     assert bench.rows("SELECT parent_run_id FROM pipeline_runs WHERE id=3") == [(1,)]
 
 
-def test_what_is_left_is_counted_before_anything_is_asked(bench: Any) -> None:
+def test_what_is_left_is_counted_before_anything_is_asked(bench: Bench) -> None:
     bench.run(mixed, 4)
     engine = bench.engine(fine, 4)
     earlier = engine.earlier()
@@ -84,8 +85,8 @@ def test_what_is_left_is_counted_before_anything_is_asked(bench: Any) -> None:
     assert [earlier.count(engine.tasks, statuses) for statuses in (NOT_DONE, FAILED)] == [2, 1]
 
 
-def test_the_due_time_of_a_retry_survives_the_end_of_the_program(bench: Any) -> None:
-    def fail(task: TaskDef, q: Any) -> None:
+def test_the_due_time_of_a_retry_survives_the_end_of_the_program(bench: Bench) -> None:
+    def fail(task: TaskDef, q: Channel) -> None:
         raise ValueError(q.attempt)
 
     retry = RetryPolicy(retries=3, backoff=60, jitter=0)
@@ -108,8 +109,8 @@ def test_the_due_time_of_a_retry_survives_the_end_of_the_program(bench: Any) -> 
     assert bench.rows("SELECT attempt, status FROM task_runs WHERE run_id=2") == [(2, "done")]
 
 
-def test_a_retry_that_fell_due_meanwhile_runs_at_once(bench: Any) -> None:
-    def fail_first(task: TaskDef, q: Any) -> None:
+def test_a_retry_that_fell_due_meanwhile_runs_at_once(bench: Bench) -> None:
+    def fail_first(task: TaskDef, q: Channel) -> None:
         if q.attempt == 1:
             raise ValueError
 
@@ -123,8 +124,8 @@ def test_a_retry_that_fell_due_meanwhile_runs_at_once(bench: Any) -> None:
     assert bench.rows("SELECT attempt, status FROM task_runs WHERE run_id=2") == [(2, "done")]
 
 
-def test_giving_up_a_retry_says_so(bench: Any) -> None:
-    def fail(task: TaskDef, q: Any) -> None:
+def test_giving_up_a_retry_says_so(bench: Bench) -> None:
+    def fail(task: TaskDef, q: Channel) -> None:
         raise ValueError
 
     engine = bench.engine(fail, 1, retry=RetryPolicy(retries=3, backoff=60))
@@ -137,10 +138,10 @@ def test_giving_up_a_retry_says_so(bench: Any) -> None:
     ]
 
 
-def test_a_run_whose_program_was_killed_is_resumed_from_its_rows(bench: Any, gate: Any, tmp_path: Path) -> None:
+def test_a_run_whose_program_was_killed_is_resumed_from_its_rows(bench: Bench, gate: Gate, tmp_path: Path) -> None:
     """A copy of the file, taken while a task runs, is what a killed program leaves behind."""
 
-    def worker(task: TaskDef, q: Any) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         if task.task_id == 2:
             gate.pass_through()
 

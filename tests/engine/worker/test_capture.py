@@ -9,19 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.engine.conftest import Bench, Gate
 
 from pipeloom.engine.worker.capture import capture
 from pipeloom.engine.writer.log_retention import HEAD, TAIL, log_changes
 from pipeloom.loader import import_file
 from pipeloom.messages import MsgTaskFinished, MsgTaskLog, TaskDef
-from pipeloom.pipeline import Pipeline
+from pipeloom.pipeline import Channel, Pipeline
 
 jobs: Any = import_file(str(Path(__file__).parents[1] / "jobs.py"))
 
 
 @pytest.mark.filterwarnings("always")
 @pytest.mark.parametrize("executor", ["thread", "process"])
-def test_what_a_worker_says_is_in_the_log_of_its_attempt(bench: Any, executor: str) -> None:
+def test_what_a_worker_says_is_in_the_log_of_its_attempt(bench: Bench, executor: str) -> None:
     root, level = logging.getLogger(), logging.getLogger().level
     root.setLevel(logging.INFO)
     try:
@@ -42,8 +43,8 @@ def test_what_a_worker_says_is_in_the_log_of_its_attempt(bench: Any, executor: s
         assert texts[3:] == [f"printed {task_id}", "half a line"]
 
 
-def test_a_handler_that_prints_does_not_double_the_record(bench: Any) -> None:
-    def worker(task: TaskDef, q: Any) -> None:
+def test_a_handler_that_prints_does_not_double_the_record(bench: Bench) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         handler = logging.StreamHandler(sys.stderr)
         logging.getLogger("loud").addHandler(handler)
         logging.getLogger("loud").warning("once")
@@ -53,7 +54,7 @@ def test_a_handler_that_prints_does_not_double_the_record(bench: Any) -> None:
     assert bench.rows("SELECT level, text FROM task_logs") == [("WARNING", "once")]
 
 
-def test_what_others_say_stays_theirs_and_everything_is_put_back(bench: Any, gate: Any) -> None:
+def test_what_others_say_stays_theirs_and_everything_is_put_back(bench: Bench, gate: Gate) -> None:
     import warnings
 
     before = (sys.stdout, sys.stderr, warnings.showwarning, list(logging.getLogger().handlers))
@@ -80,8 +81,8 @@ def test_what_is_printed_still_reaches_its_stream(monkeypatch: pytest.MonkeyPatc
     assert (sys.stdout, stream.getvalue()) == (stream, "seen\n")
 
 
-def test_lines_after_the_workers_own_verdict_are_kept_and_a_print_never_cancels(bench: Any, gate: Any) -> None:
-    def worker(task: TaskDef, q: Any) -> None:
+def test_lines_after_the_workers_own_verdict_are_kept_and_a_print_never_cancels(bench: Bench, gate: Gate) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         q.put(MsgTaskFinished(task.task_id, "done", "2026-08-01T12:00:00Z"))
         gate.pass_through()
         print("after cancel was asked for")
@@ -98,10 +99,10 @@ def test_lines_after_the_workers_own_verdict_are_kept_and_a_print_never_cancels(
     assert engine.summary().late == 0
 
 
-def test_a_long_log_keeps_its_head_and_its_tail_and_the_gap_counts_the_rest(bench: Any) -> None:
+def test_a_long_log_keeps_its_head_and_its_tail_and_the_gap_counts_the_rest(bench: Bench) -> None:
     total = 5_000
 
-    def worker(task: TaskDef, q: Any) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         for number in range(1, total + 1):
             q.put(MsgTaskLog(task.task_id, f"line {number}"))
 

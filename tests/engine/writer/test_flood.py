@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.engine.conftest import Bench, Gate
 
 from pipeloom.engine.run.executor_events import ExecutorEvents
 from pipeloom.engine.worker.validation import weight
 from pipeloom.engine.writer.inbox import CAPACITY_BYTES, Inbox
 from pipeloom.errors import WriterFailedError
 from pipeloom.messages import MsgTaskProgress, TaskDef
-from pipeloom.pipeline import Pipeline
+from pipeloom.pipeline import Channel, Pipeline
 
 MIB = 1 << 20
 
@@ -62,8 +63,8 @@ def flooding() -> Pipeline:
     ["x" * 10 * MIB, b"x" * 10 * MIB, ["x" * 1000] * 10_000, dict.fromkeys(range(10_000), "x" * 1000)],
     ids=["text", "bytes", "list", "dict"],
 )
-def test_c12_a_message_that_is_too_large_is_refused_in_the_workers_own_call(bench: Any, rows: Any) -> None:
-    def worker(task: TaskDef, q: Any) -> None:
+def test_c12_a_message_that_is_too_large_is_refused_in_the_workers_own_call(bench: Bench, rows: Any) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         q.put(Rows(["small"]))
         q.put(Rows(rows))
 
@@ -73,7 +74,7 @@ def test_c12_a_message_that_is_too_large_is_refused_in_the_workers_own_call(benc
     assert bench.rows("SELECT size FROM loaded") == [(1,)]
 
 
-def test_c12_many_large_messages_are_held_back_by_their_bytes(bench: Any, gate: Any) -> None:
+def test_c12_many_large_messages_are_held_back_by_their_bytes(bench: Bench, gate: Gate) -> None:
     pipeline, put = flooding(), 0
 
     class Hold:
@@ -81,7 +82,7 @@ def test_c12_many_large_messages_are_held_back_by_their_bytes(bench: Any, gate: 
 
     pipeline.handler(Hold)(lambda conn, msg: gate.pass_through())
 
-    def worker(task: TaskDef, q: Any) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         nonlocal put
         q.put(Hold())
         gate.await_arrival()
@@ -143,12 +144,12 @@ def test_anything_can_be_weighed(value: Any) -> None:
 
 
 @pytest.mark.parametrize("how", ["close", "lost"])
-def test_who_waits_for_room_is_let_go_when_the_run_is_stopped(bench: Any, gate: Any, how: str) -> None:
+def test_who_waits_for_room_is_let_go_when_the_run_is_stopped(bench: Bench, gate: Gate, how: str) -> None:
     """A remote worker that has stopped would else be taken for one that does not, and be killed."""
     pipeline, listening, let_go = Pipeline("flood", [], print), threading.Event(), threading.Event()
     pipeline.handler(Rows)(lambda conn, msg: gate.pass_through())
 
-    def worker(task: TaskDef, q: Any) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         assert listening.wait(20)
         try:
             while True:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.engine.conftest import Bench, Gate
 
-from pipeloom.messages import MsgTaskProgress
+from pipeloom.messages import MsgTaskProgress, TaskDef
+from pipeloom.pipeline import Channel
 
 
 def replace(path: Path) -> None:
@@ -30,9 +31,9 @@ def replace(path: Path) -> None:
     ids=["deleted", "moved", "replaced", "linked", "emptied"],
 )
 def test_e19_e20_e22_a_file_that_is_another_one_is_never_acknowledged(
-    bench: Any, gate: Any, harm: Callable[[Path], object], words: str
+    bench: Bench, gate: Gate, harm: Callable[[Path], object], words: str
 ) -> None:
-    def worker(task: Any, q: Any) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         gate.pass_through()
         q.put(MsgTaskProgress(task.task_id, 1, 2, "after the harm"))
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
+from tests.engine.conftest import Bench, Gate
 
 from pipeloom.messages import TaskDef
-from pipeloom.pipeline import Pipeline
+from pipeloom.pipeline import Channel, Pipeline
+from pipeloom.store.write.handler_connection import HandlerConnection
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,14 @@ class FailingCommits(sqlite3.Connection):
         return super().execute(sql, *values)
 
 
+class FailCommits(Protocol):
+    """Makes the next commits fail."""
+
+    def __call__(self, *commits: str) -> None: ...
+
+
 @pytest.fixture
-def fail_commits(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def fail_commits(monkeypatch: pytest.MonkeyPatch) -> FailCommits:
     monkeypatch.setattr(
         "pipeloom.store.write.connect.sqlite3.connect", partial(sqlite3.connect, factory=FailingCommits)
     )
@@ -65,7 +73,7 @@ def loading() -> Pipeline:
     pipeline.schema(lambda conn: conn.execute("CREATE TABLE loaded (number REFERENCES known)"))
 
     @pipeline.handler(Loaded)
-    def load(conn: Any, msg: Loaded) -> None:
+    def load(conn: HandlerConnection, msg: Loaded) -> None:
         with pytest.raises(sqlite3.IntegrityError):
             conn.execute("INSERT INTO loaded VALUES (?)", (msg.number + 100,))
         conn.execute("INSERT INTO loaded VALUES (?)", (msg.number,))
@@ -75,9 +83,9 @@ def loading() -> Pipeline:
 
 @pytest.mark.parametrize("failures", [["written"], ["lost"], ["lost", "written"], ["written", "", "lost", "lost"]])
 def test_e8_a_commit_that_failed_is_neither_lost_nor_done_twice(
-    bench: Any, gate: Any, loading: Pipeline, fail_commits: Any, failures: list[str]
+    bench: Bench, gate: Gate, loading: Pipeline, fail_commits: FailCommits, failures: list[str]
 ) -> None:
-    def worker(task: TaskDef, q: Any) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         gate.pass_through()
         for number in range(5):
             q.put(Loaded(number))
@@ -98,9 +106,9 @@ def test_e8_a_commit_that_failed_is_neither_lost_nor_done_twice(
 
 
 def test_e8_without_tables_of_ours_in_the_file_it_cannot_tell_and_that_is_said(
-    bench: Any, gate: Any, loading: Pipeline, fail_commits: Any
+    bench: Bench, gate: Gate, loading: Pipeline, fail_commits: FailCommits
 ) -> None:
-    def worker(task: TaskDef, q: Any) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         gate.pass_through()
         q.put(Loaded(1))
 
@@ -117,9 +125,9 @@ def test_e8_without_tables_of_ours_in_the_file_it_cannot_tell_and_that_is_said(
 
 
 def test_e8_a_disk_that_is_gone_is_asked_again_until_the_program_is_closed(
-    bench: Any, gate: Any, loading: Pipeline, fail_commits: Any
+    bench: Bench, gate: Gate, loading: Pipeline, fail_commits: FailCommits
 ) -> None:
-    def worker(task: TaskDef, q: Any) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         gate.pass_through()
         q.put(Loaded(1))
 
@@ -136,7 +144,7 @@ def test_e8_a_disk_that_is_gone_is_asked_again_until_the_program_is_closed(
 
 
 def test_e8_a_disk_that_fails_before_the_run_is_in_the_file_starts_nothing(
-    bench: Any, loading: Pipeline, fail_commits: Any
+    bench: Bench, loading: Pipeline, fail_commits: FailCommits
 ) -> None:
     from pipeloom.errors import StoreError
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from tests.engine.conftest import Bench, Gate
 
+from pipeloom.engine.engine import Engine
+from pipeloom.engine.writer.sink import CommitBatch
 from pipeloom.errors import TaskCancelled, UsageError, WriterFailedError
 from pipeloom.messages import MsgTaskProgress, TaskDef
-from pipeloom.pipeline import Pipeline
+from pipeloom.pipeline import Channel, Handler, Pipeline
+from pipeloom.store.write.handler_connection import HandlerConnection, SchemaConnection
 
 
 @dataclass(frozen=True)
@@ -25,16 +30,16 @@ class MsgSpecialRow(MsgRow):
     pass
 
 
-def rows_pipeline(handler: Any = None) -> Pipeline:
+def rows_pipeline(handler: Handler | None = None) -> Pipeline:
     pipeline = Pipeline("rows", [], print)
 
     @pipeline.schema
-    def create_rows(conn: Any) -> None:
+    def create_rows(conn: SchemaConnection) -> None:
         conn.executescript(
             "CREATE TABLE IF NOT EXISTS rows (key TEXT PRIMARY KEY); CREATE TABLE IF NOT EXISTS other (x);"
         )
 
-    def insert(conn: Any, msg: MsgRow) -> None:
+    def insert(conn: HandlerConnection, msg: MsgRow) -> None:
         conn.execute("INSERT INTO rows VALUES (?)", (msg.key,))
         conn.commit()
 
@@ -42,8 +47,8 @@ def rows_pipeline(handler: Any = None) -> Pipeline:
     return pipeline
 
 
-def test_a_handler_persists_messages_of_its_type_and_of_subclasses(bench: Any) -> None:
-    def worker(task: TaskDef, q: Any) -> None:
+def test_a_handler_persists_messages_of_its_type_and_of_subclasses(bench: Bench) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         q.put(MsgRow("a"))
         q.put(MsgSpecialRow("b"))
 
@@ -53,8 +58,8 @@ def test_a_handler_persists_messages_of_its_type_and_of_subclasses(bench: Any) -
     assert bench.rows("SELECT key FROM rows") == [("a",), ("b",)]
 
 
-def test_e1_a_handler_that_raises_fails_its_attempt_and_nothing_else(bench: Any) -> None:
-    def worker(task: TaskDef, q: Any) -> None:
+def test_e1_a_handler_that_raises_fails_its_attempt_and_nothing_else(bench: Bench) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         q.put(MsgRow(f"before-{task.task_id}"))
         q.put(MsgRow("the same"))
 
@@ -69,8 +74,8 @@ def test_e1_a_handler_that_raises_fails_its_attempt_and_nothing_else(bench: Any)
     assert "in insert" in bench.one("error", 2)
 
 
-def test_a_failed_handler_stops_its_worker(bench: Any) -> None:
-    def worker(task: TaskDef, q: Any) -> None:
+def test_a_failed_handler_stops_its_worker(bench: Bench) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         q.put(MsgRow("x"))
         q.put(MsgRow("x"))
         q.sleep(1000)
@@ -100,7 +105,7 @@ def test_a_failed_handler_stops_its_worker(bench: Any) -> None:
         "CREATE VIEW task_logs AS SELECT 1",
     ],
 )
-def test_e2_e4_a_handler_cannot_reach_the_transaction_or_our_tables(bench: Any, sql: str) -> None:
+def test_e2_e4_a_handler_cannot_reach_the_transaction_or_our_tables(bench: Bench, sql: str) -> None:
     pipeline = rows_pipeline(
         lambda conn, msg: (conn.execute("INSERT INTO rows VALUES (?)", (msg.key,)), conn.execute(sql))
     )
@@ -111,11 +116,11 @@ def test_e2_e4_a_handler_cannot_reach_the_transaction_or_our_tables(bench: Any, 
     assert bench.rows("SELECT key FROM rows") == []
 
 
-def test_e4_a_trigger_cannot_reach_our_tables_either(bench: Any) -> None:
+def test_e4_a_trigger_cannot_reach_our_tables_either(bench: Bench) -> None:
     pipeline = rows_pipeline()
 
     @pipeline.schema
-    def add_trigger(conn: Any) -> None:
+    def add_trigger(conn: HandlerConnection) -> None:
         conn.execute("CREATE TRIGGER t AFTER INSERT ON rows BEGIN DELETE FROM task_runs; END")
 
     engine = bench.engine(lambda task, q: q.put(MsgRow("x")), pipeline=pipeline)
@@ -125,8 +130,8 @@ def test_e4_a_trigger_cannot_reach_our_tables_either(bench: Any) -> None:
 
 
 @pytest.mark.parametrize("how", ["INSERT OR ROLLBACK INTO rows VALUES ('same')", "INSERT INTO other VALUES (1)"])
-def test_e3_a_statement_that_rolls_the_transaction_back_takes_no_other_message_along(bench: Any, how: str) -> None:
-    def handle(conn: Any, msg: MsgRow) -> None:
+def test_e3_a_statement_that_rolls_the_transaction_back_takes_no_other_message_along(bench: Bench, how: str) -> None:
+    def handle(conn: HandlerConnection, msg: MsgRow) -> None:
         conn.execute(
             how if msg.key == "poison" else "INSERT INTO rows VALUES (?)", () if msg.key == "poison" else (msg.key,)
         )
@@ -134,11 +139,11 @@ def test_e3_a_statement_that_rolls_the_transaction_back_takes_no_other_message_a
     pipeline = rows_pipeline(handle)
 
     @pipeline.schema
-    def add_trigger(conn: Any) -> None:
+    def add_trigger(conn: HandlerConnection) -> None:
         conn.execute("CREATE TRIGGER t AFTER INSERT ON other BEGIN SELECT RAISE(ROLLBACK, 'no'); END")
         conn.execute("INSERT INTO rows VALUES ('same')")
 
-    def worker(task: TaskDef, q: Any) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         q.put(MsgRow("poison" if task.task_id == 2 else f"good-{task.task_id}"))
 
     engine = bench.engine(worker, 3, pipeline=pipeline, workers=1)
@@ -148,7 +153,7 @@ def test_e3_a_statement_that_rolls_the_transaction_back_takes_no_other_message_a
     assert bench.rows("SELECT key FROM rows ORDER BY key") == [("good-1",), ("good-3",), ("same",)]
 
 
-def test_e5_c17_a_handlers_connection_is_dead_after_the_handler(bench: Any) -> None:
+def test_e5_c17_a_handlers_connection_is_dead_after_the_handler(bench: Bench) -> None:
     kept: list[Any] = []
     engine = bench.engine(
         lambda task, q: q.put(MsgRow("x")), pipeline=rows_pipeline(lambda conn, msg: kept.append(conn))
@@ -159,14 +164,14 @@ def test_e5_c17_a_handlers_connection_is_dead_after_the_handler(bench: Any) -> N
         kept[0].execute("SELECT 1")
 
 
-def test_a_message_without_a_handler_is_an_error_that_says_what_to_do(bench: Any) -> None:
+def test_a_message_without_a_handler_is_an_error_that_says_what_to_do(bench: Bench) -> None:
     bench.run(lambda task, q: q.put(MsgRow("x")))
     assert bench.one("message") == (
         "MessageError: Nobody handles MsgRow: register a handler for it with @pipeline.handler(MsgRow)."
     )
 
 
-def test_a_schema_helper_that_fails_stops_the_run_before_it_starts(bench: Any) -> None:
+def test_a_schema_helper_that_fails_stops_the_run_before_it_starts(bench: Bench) -> None:
     pipeline = rows_pipeline()
     pipeline.schema(lambda conn: conn.execute("CREATE TABLE ("))
     with pytest.raises(UsageError, match=r"Schema helper .* failed: OperationalError"):
@@ -174,7 +179,7 @@ def test_a_schema_helper_that_fails_stops_the_run_before_it_starts(bench: Any) -
     assert bench.rows("SELECT * FROM pipeline_runs") == []
 
 
-def test_nobody_is_told_of_a_change_before_it_is_committed(bench: Any, gate: Any) -> None:
+def test_nobody_is_told_of_a_change_before_it_is_committed(bench: Bench, gate: Gate) -> None:
     """The handler holds the transaction open; what the transaction changed is told only afterwards."""
     engine = bench.engine(
         lambda task, q: (q.put(MsgTaskProgress(task.task_id, 1, 2, "half")), q.put(MsgRow("x"))),
@@ -191,7 +196,7 @@ def test_nobody_is_told_of_a_change_before_it_is_committed(bench: Any, gate: Any
 
 
 def test_e9_a_file_locked_by_another_program_delays_the_batch_and_loses_nothing(
-    bench: Any, monkeypatch: pytest.MonkeyPatch, gate: Any
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, gate: Gate
 ) -> None:
     monkeypatch.setattr("pipeloom.store.write.connect.BUSY_TIMEOUT_S", 0.0)
     engine = bench.engine(lambda task, q: gate.pass_through())
@@ -202,7 +207,7 @@ def test_e9_a_file_locked_by_another_program_delays_the_batch_and_loses_nothing(
     other.execute("BEGIN IMMEDIATE")
     gate.open()
     bench.recorder.wait_until(lambda: bench.recorder.waiting)
-    assert "locked" in bench.recorder.waiting[0]
+    assert "locked" in str(bench.recorder.waiting[0])
     other.execute("ROLLBACK")
     other.close()
     assert engine.wait(20)
@@ -210,15 +215,20 @@ def test_e9_a_file_locked_by_another_program_delays_the_batch_and_loses_nothing(
     assert bench.rows() == [(1, 1, "done")]
 
 
+OnConnection = Callable[[sqlite3.Connection], object]
+
+
 class OnWriter:
     """A sink that uses the writer's own connection, on the writer's thread."""
 
-    def __init__(self, engine: Any, *, first: Any = None, waiting: Any = None) -> None:
+    def __init__(
+        self, engine: Engine, *, first: OnConnection | None = None, waiting: OnConnection | None = None
+    ) -> None:
         self._engine = engine
         self._first = first
         self._waiting = waiting
 
-    def committed(self, batch: Any) -> None:
+    def committed(self, batch: CommitBatch) -> None:
         if batch.seq == 1 and self._first:
             self._first(self._engine._parts.writer._ledger._connection)
 
@@ -229,12 +239,12 @@ class OnWriter:
     def writer_failed(self, error: BaseException) -> None: ...
 
 
-def test_e7_a_full_disk_keeps_the_batch_and_replays_it_when_there_is_room(bench: Any, gate: Any) -> None:
+def test_e7_a_full_disk_keeps_the_batch_and_replays_it_when_there_is_room(bench: Bench, gate: Gate) -> None:
     def no_room(connection: sqlite3.Connection) -> None:
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
         connection.execute(f"PRAGMA max_page_count={pages}").fetchall()
 
-    def worker(task: TaskDef, q: Any) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         gate.pass_through()
         q.put(MsgRow("y" * 200_000))
 
@@ -251,12 +261,14 @@ def test_e7_a_full_disk_keeps_the_batch_and_replays_it_when_there_is_room(bench:
     assert bench.rows("SELECT status, length(key) FROM task_runs, rows") == [("done", 200_000)]
 
 
-def test_p5_what_a_full_disk_kept_from_being_saved_is_counted_when_the_program_is_closed(bench: Any, gate: Any) -> None:
+def test_p5_what_a_full_disk_kept_from_being_saved_is_counted_when_the_program_is_closed(
+    bench: Bench, gate: Gate
+) -> None:
     def no_room(connection: sqlite3.Connection) -> None:
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
         connection.execute(f"PRAGMA max_page_count={pages}").fetchall()
 
-    def worker(task: TaskDef, q: Any) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         gate.pass_through()
         q.put(MsgRow("y" * 200_000))
 
@@ -272,10 +284,10 @@ def test_p5_what_a_full_disk_kept_from_being_saved_is_counted_when_the_program_i
     assert bench.recorder.failures
 
 
-def test_c10_a_dead_writer_makes_every_put_raise_and_is_reported(bench: Any, gate: Any) -> None:
+def test_c10_a_dead_writer_makes_every_put_raise_and_is_reported(bench: Bench, gate: Gate) -> None:
     raised: list[BaseException] = []
 
-    def worker(task: TaskDef, q: Any) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
         gate.pass_through()
         try:
             while True:
@@ -297,7 +309,7 @@ def test_c10_a_dead_writer_makes_every_put_raise_and_is_reported(bench: Any, gat
     assert engine.summary().unsaved > 0
 
 
-def test_p7_a_sink_that_raises_harms_neither_the_writer_nor_the_other_sinks(bench: Any) -> None:
+def test_p7_a_sink_that_raises_harms_neither_the_writer_nor_the_other_sinks(bench: Bench) -> None:
     def fail(connection: sqlite3.Connection) -> None:
         raise RuntimeError("a bug of the screen")
 
@@ -308,7 +320,7 @@ def test_p7_a_sink_that_raises_harms_neither_the_writer_nor_the_other_sinks(benc
     assert bench.recorder.states()[-1] == "done"
 
 
-def test_without_task_status_the_file_holds_the_users_tables_alone_and_the_sinks_are_told(bench: Any) -> None:
+def test_without_task_status_the_file_holds_the_users_tables_alone_and_the_sinks_are_told(bench: Bench) -> None:
     engine = bench.engine(lambda task, q: q.put(MsgRow("a")), pipeline=rows_pipeline(), store_task_status=False)
     engine.start()
     assert engine.wait(20)
@@ -321,7 +333,7 @@ def test_without_task_status_the_file_holds_the_users_tables_alone_and_the_sinks
 
 @pytest.mark.parametrize(("durability", "level"), [("full", 2), ("normal", 1)])
 @pytest.mark.parametrize(("wal", "mode"), [(True, "wal"), (False, "delete")])
-def test_the_options_set_the_pragmas(bench: Any, durability: str, level: int, wal: bool, mode: str) -> None:
+def test_the_options_set_the_pragmas(bench: Bench, durability: str, level: int, wal: bool, mode: str) -> None:
     seen: list[Any] = []
     pipeline = Pipeline("p", [], print)
     engine = bench.engine(lambda task, q: None, pipeline=pipeline, durability=durability, wal=wal)
@@ -335,7 +347,7 @@ def test_the_options_set_the_pragmas(bench: Any, durability: str, level: int, wa
     assert seen == [level, mode]
 
 
-def test_e18_a_clean_end_leaves_one_complete_file(bench: Any) -> None:
+def test_e18_a_clean_end_leaves_one_complete_file(bench: Bench) -> None:
     bench.run(lambda task, q: None, 50)
     assert sorted(path.name for path in bench.path.parent.iterdir()) == ["etl.db", "etl.db.lock"]
     assert bench.path.stat().st_mode & 0o777 == 0o600
@@ -368,7 +380,7 @@ engine.wait()
 
 
 @pytest.mark.kill
-def test_what_a_killed_process_left_open_is_interrupted_when_the_file_is_opened_again(bench: Any) -> None:
+def test_what_a_killed_process_left_open_is_interrupted_when_the_file_is_opened_again(bench: Bench) -> None:
     process = subprocess.Popen([sys.executable, "-c", KILLED, str(bench.path)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     seen = set()

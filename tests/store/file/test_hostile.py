@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.store.conftest import MakeFile, MakeSqlite
 
 from pipeloom.cli.common import run as run_program
 from pipeloom.cli.run import program
@@ -209,7 +210,9 @@ COMMANDS = [
 ]  # fmt: skip
 
 
-def commanded(path: Path, arguments: list[str], capfd: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str, str]:
+def commanded(
+    path: Path, arguments: list[str], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> tuple[int, str, str]:
     monkeypatch.setattr(sys, "argv", ["pipeloom", arguments[0], str(path), *arguments[1:]])
     with pytest.raises(SystemExit) as left:
         run_program(program)
@@ -234,7 +237,7 @@ def untouched(path: Path, seconds: int = 60) -> Iterator[None]:
 
 
 @pytest.fixture(params=HOSTILE)
-def hostile(request: Any, tmp_path: Path) -> Path:
+def hostile(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A file made to do harm, in a folder of its own."""
     path = tmp_path / "hostile" / "etl.db"
     path.parent.mkdir()
@@ -253,7 +256,7 @@ def test_a_hostile_file_is_read_or_refused_and_stays_as_it_is(hostile: Path) -> 
 
 
 def test_commands_show_a_hostile_file_or_refuse_it_in_one_sentence(
-    hostile: Path, capfd: Any, monkeypatch: pytest.MonkeyPatch
+    hostile: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with untouched(hostile):
         for arguments in COMMANDS:
@@ -283,11 +286,11 @@ def test_commands_show_a_hostile_file_or_refuse_it_in_one_sentence(
         ("a name that is computed", FileKind.CONFLICT),
     ],
 )
-def test_what_is_shown_and_what_is_refused(make_sqlite: Any, name: str, kind: FileKind) -> None:
+def test_what_is_shown_and_what_is_refused(make_sqlite: MakeSqlite, name: str, kind: FileKind) -> None:
     assert inspect(make_sqlite(HOSTILE[name])) is kind
 
 
-def test_what_is_shown_is_what_can_be_shown(make_sqlite: Any) -> None:
+def test_what_is_shown_is_what_can_be_shown(make_sqlite: MakeSqlite) -> None:
     with History(make_sqlite(HOSTILE["texts of 10 MB"])) as history:
         (row,) = history.page()
         assert (len(row.name), len(row.message), row.error) == (500, 500, None)
@@ -299,7 +302,9 @@ def test_what_is_shown_is_what_can_be_shown(make_sqlite: Any) -> None:
         assert history.logs(1) == []
 
 
-def test_the_source_of_a_run_is_never_run(tmp_path: Path, capfd: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_source_of_a_run_is_never_run(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "hostile"
     folder.mkdir()
     script = folder / "etl.py"
@@ -329,7 +334,7 @@ def test_the_source_of_a_run_is_never_run(tmp_path: Path, capfd: Any, monkeypatc
     "change", ["DROP INDEX {}", "DROP INDEX {0}; CREATE INDEX {0} ON task_runs (message) WHERE id < 0"]
 )
 @pytest.mark.parametrize("index", ["task_runs_status", "task_runs_started", "task_runs_duration", "task_runs_failure"])
-def test_a_file_whose_indexes_were_changed_is_read_all_the_same(make_file: Any, index: str, change: str) -> None:
+def test_a_file_whose_indexes_were_changed_is_read_all_the_same(make_file: MakeFile, index: str, change: str) -> None:
     rows = [AttemptRow(n, 1, n, 1, f"t{n}", Status.ERROR, duration_s=1.0, fingerprint="abc") for n in range(1, 20)]
     path = make_file(rows, sql=change.format(index).split(";"))
     with History(path) as history:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sqlite3
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.store.conftest import MakeFile, MakeSqlite
 
 from pipeloom.errors import StoreError
 from pipeloom.store.file.kind import FileKind, inspect, open_reader
@@ -18,7 +18,7 @@ LEGACY = """CREATE TABLE task_runs (id INTEGER PRIMARY KEY, name TEXT, status TE
 started_at TEXT, finished_at TEXT, result TEXT)"""
 
 
-def test_a_file_of_ours_is_known_as_such(make_file: Any) -> None:
+def test_a_file_of_ours_is_known_as_such(make_file: MakeFile) -> None:
     assert inspect(make_file()) is FileKind.OURS
 
 
@@ -37,7 +37,9 @@ def test_what_is_missing_or_empty_is_told_apart(tmp_path: Path) -> None:
         ("CREATE TABLE t (x); CREATE VIEW task_runs AS SELECT * FROM t", FileKind.CONFLICT),
     ],
 )
-def test_e13_other_files_are_recognised_and_left_as_they_are(make_sqlite: Any, script: str, kind: FileKind) -> None:
+def test_e13_other_files_are_recognised_and_left_as_they_are(
+    make_sqlite: MakeSqlite, script: str, kind: FileKind
+) -> None:
     path = make_sqlite(script)
     before = (path.stat().st_mtime_ns, path.stat().st_size)
     assert inspect(path) is kind
@@ -45,7 +47,7 @@ def test_e13_other_files_are_recognised_and_left_as_they_are(make_sqlite: Any, s
     assert [entry.name for entry in path.parent.iterdir()] == ["other.db"]
 
 
-def test_e14_a_newer_schema_is_never_written_to(make_file: Any) -> None:
+def test_e14_a_newer_schema_is_never_written_to(make_file: MakeFile) -> None:
     path = make_file(sql=["PRAGMA user_version=99"])
     assert inspect(path) is FileKind.NEWER
     with pytest.raises(StoreError, match="newer pipeloom"):
@@ -66,7 +68,9 @@ def test_e14_a_newer_schema_is_never_written_to(make_file: Any) -> None:
         ("DROP TABLE task_runs", FileKind.CONFLICT),
     ],
 )
-def test_e13_a_file_of_ours_that_was_tampered_with_is_not_written_to(make_file: Any, sql: str, kind: FileKind) -> None:
+def test_e13_a_file_of_ours_that_was_tampered_with_is_not_written_to(
+    make_file: MakeFile, sql: str, kind: FileKind
+) -> None:
     path = make_file(sql=[sql])
     assert inspect(path) is kind
     with pytest.raises(StoreError, match="choose another file"):
@@ -90,7 +94,7 @@ def test_e12_what_cannot_be_a_database_is_refused_in_one_sentence(tmp_path: Path
             inspect(path, write=True)
 
 
-def test_e22_a_file_with_two_names_is_not_written_to(make_file: Any) -> None:
+def test_e22_a_file_with_two_names_is_not_written_to(make_file: MakeFile) -> None:
     path = make_file()
     os.link(path, path.with_name("other.db"))
     with pytest.raises(StoreError, match="hard links"):
@@ -98,7 +102,7 @@ def test_e22_a_file_with_two_names_is_not_written_to(make_file: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["a?mode=memory.db", "a#b.db", "a%20b.db", "with space.db", "-x.db", "ü.db"])
-def test_e27_any_file_name_means_that_file(make_file: Any, name: str) -> None:
+def test_e27_any_file_name_means_that_file(make_file: MakeFile, name: str) -> None:
     path = make_file(name=name)
     assert path.stat().st_size > 0
     assert inspect(path) is FileKind.OURS
@@ -109,20 +113,20 @@ def test_e27_any_file_name_means_that_file(make_file: Any, name: str) -> None:
     ["INSERT INTO task_logs VALUES (1,1,'','','')", "UPDATE task_runs SET name=''", "DELETE FROM task_runs", "DROP TABLE task_runs",
      "CREATE TABLE x (y)", "CREATE INDEX i ON task_runs (name)", "REINDEX"],
 )  # fmt: skip
-def test_e26_a_reader_can_neither_write_nor_checkpoint(make_file: Any, sql: str) -> None:
+def test_e26_a_reader_can_neither_write_nor_checkpoint(make_file: MakeFile, sql: str) -> None:
     connection = open_reader(make_file())
     with pytest.raises(sqlite3.OperationalError, match=r"readonly|read-only|query_only"):
         connection.execute(sql)
     connection.close()
 
 
-def test_a_file_of_another_program_is_not_taken_over(make_sqlite: Any) -> None:
+def test_a_file_of_another_program_is_not_taken_over(make_sqlite: MakeSqlite) -> None:
     path = make_sqlite("CREATE TABLE t (x); PRAGMA application_id=1234")
     with pytest.raises(StoreError, match="another program"):
         open_writer(path)
 
 
-def test_a_users_own_file_gets_our_tables_beside_its_own(make_sqlite: Any) -> None:
+def test_a_users_own_file_gets_our_tables_beside_its_own(make_sqlite: MakeSqlite) -> None:
     path = make_sqlite("CREATE TABLE users (x); INSERT INTO users VALUES (1)")
     open_writer(path).close()
     assert inspect(path) is FileKind.OURS
@@ -131,14 +135,14 @@ def test_a_users_own_file_gets_our_tables_beside_its_own(make_sqlite: Any) -> No
     connection.close()
 
 
-def test_tables_that_only_look_like_ours_are_not_taken_for_ours(make_sqlite: Any) -> None:
+def test_tables_that_only_look_like_ours_are_not_taken_for_ours(make_sqlite: MakeSqlite) -> None:
     names = ("pipeline_runs", "task_runs", "task_logs")
     script = "".join(f"CREATE TABLE {name} (id TEXT, name TEXT);" for name in names)
     path = make_sqlite(f"{script} PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version=2")
     assert inspect(path) is FileKind.CONFLICT
 
 
-def test_looking_at_a_closed_file_leaves_nothing_behind(make_file: Any) -> None:
+def test_looking_at_a_closed_file_leaves_nothing_behind(make_file: MakeFile) -> None:
     path = make_file()
     before = path.read_bytes()
     assert inspect(path, write=True) is FileKind.OURS
@@ -146,7 +150,7 @@ def test_looking_at_a_closed_file_leaves_nothing_behind(make_file: Any) -> None:
     assert path.read_bytes() == before
 
 
-def test_e16_committed_rows_in_a_left_over_wal_are_seen_through_a_link_too(make_file: Any, tmp_path: Path) -> None:
+def test_e16_committed_rows_in_a_left_over_wal_are_seen_through_a_link_too(make_file: MakeFile, tmp_path: Path) -> None:
     path = make_file()
     writer = open_writer(path)
     writer.execute("INSERT INTO task_logs VALUES (1, 1, '', '', 'new')")

@@ -6,6 +6,8 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+from tests.store.conftest import MakeFile
+
 from pipeloom.status import RunStatus, Status
 from pipeloom.store.read.charts import ATTEMPTS, run_days, task_points
 from pipeloom.store.read.history import History
@@ -21,7 +23,7 @@ def row(number: int, name: str = "load", **changes: Any) -> AttemptRow:
     return AttemptRow(number, number, 1, 1, name, Status.DONE, duration_s=number / 10)._replace(**changes)
 
 
-def test_the_last_attempts_of_a_task_come_oldest_first(make_file: Any) -> None:
+def test_the_last_attempts_of_a_task_come_oldest_first(make_file: MakeFile) -> None:
     rows = [row(n, "load" if n % 2 else "other") for n in range(1, 2 * ATTEMPTS + 100)]
     with History(make_file(rows)) as history:
         found = task_points(history, "load")
@@ -68,6 +70,6 @@ def test_days_are_those_of_the_zone_and_idle_ones_are_there(tmp_path: Path) -> N
         assert [(day.date.day, sum(day.runs.values())) for day in east] == [(1, 1), (2, 2), (3, 0), (4, 1)]
 
 
-def test_a_file_without_runs_has_no_days(make_file: Any) -> None:
+def test_a_file_without_runs_has_no_days(make_file: MakeFile) -> None:
     with History(make_file([])) as history:
         assert run_days(history) == []

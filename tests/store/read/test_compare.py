@@ -151,10 +151,12 @@ tasks = st.dictionaries(
     st.integers(1, 9), st.tuples(st.sampled_from(list(Status)), st.none() | st.floats(0, 100)), max_size=9
 )
 
+Side = dict[Any, tuple[Status, Any]]
+
 
 @settings(max_examples=40)
 @given(was=tasks, now=tasks)
-def test_every_task_of_either_run_is_told_once_and_by_the_rules(was: Any, now: Any) -> None:
+def test_every_task_of_either_run_is_told_once_and_by_the_rules(was: Side, now: Side) -> None:
     with tempfile.TemporaryDirectory() as folder:
         rows = [row(run, task, *value) for run, side in ((1, was), (2, now)) for task, value in side.items()]
         found = compared(write(Path(folder) / "etl.db", ["etl"] * 2, rows), 1, 2)

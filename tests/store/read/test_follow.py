@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.store.conftest import MakeSqlite
 
 from pipeloom.status import FINAL, TRANSITIONS, RunStatus, Status
 from pipeloom.store.read.follow import CHUNK, FollowedRun, has_run, newest_run, running_run
@@ -34,7 +35,7 @@ class Counting(History):
 class Owner:
     """Writes to the file as a writer does, and follows it as a viewer."""
 
-    def __init__(self, path: Path, clock: Any = lambda: 0.0) -> None:
+    def __init__(self, path: Path, clock: Callable[[], float] = lambda: 0.0) -> None:
         self.connection = open_writer(path, durability="normal")
         self.ledger = Ledger(self.connection)
         self.ledger.begin()
@@ -246,7 +247,7 @@ def test_the_run_that_is_under_way_and_the_newest_one(owner: Owner, db_path: Pat
     assert not has_run(tmp_path / "missing.db")
 
 
-def test_values_of_the_wrong_type_become_none(make_sqlite: Any, tmp_path: Path) -> None:
+def test_values_of_the_wrong_type_become_none(make_sqlite: MakeSqlite, tmp_path: Path) -> None:
     path = tmp_path / "etl.db"
     close_writer(open_writer(path))
     connection = sqlite3.connect(path)

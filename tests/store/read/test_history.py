@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.store.conftest import MakeFile, MakeSqlite
 
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.options import EngineOptions
 from pipeloom.errors import StoreError
 from pipeloom.filters import parse
 from pipeloom.messages import TaskDef
-from pipeloom.pipeline import Pipeline
+from pipeloom.pipeline import Channel, Pipeline
 from pipeloom.status import Status
 from pipeloom.store.read import paging
 from pipeloom.store.read.history import History, walk
@@ -103,7 +104,7 @@ def test_a_jump_into_a_filtered_order_lands_where_reading_to_there_does(
 
 @pytest.mark.parametrize(("column", "index"), [("name", "name"), ("started_at", "started"), ("duration_s", "duration")])
 def test_what_a_jump_leaps_over_is_read_from_an_index_alone(
-    make_file: Any, monkeypatch: pytest.MonkeyPatch, column: str, index: str
+    make_file: MakeFile, monkeypatch: pytest.MonkeyPatch, column: str, index: str
 ) -> None:
     monkeypatch.setattr(paging, "_FEW_BY_STATUS", 0)
     with History(make_file([row(n) for n in range(1, 30)])) as history:
@@ -121,7 +122,7 @@ def test_what_a_jump_leaps_over_is_read_from_an_index_alone(
     assert any(f"USING COVERING INDEX task_runs_{index}" in line for line in plan), plan
 
 
-def test_the_newest_page_comes_first_and_leaves_the_heavy_columns_out(make_file: Any) -> None:
+def test_the_newest_page_comes_first_and_leaves_the_heavy_columns_out(make_file: MakeFile) -> None:
     path = make_file(row(n, message="m" * 2000, error="e" * 100_000, params="{}") for n in range(1, 300))
     with History(path) as history:
         page = history.page()
@@ -133,20 +134,20 @@ def test_the_newest_page_comes_first_and_leaves_the_heavy_columns_out(make_file:
         assert history.attempt(300) is None
 
 
-def test_filters_apply_to_pages_and_counts(make_file: Any) -> None:
+def test_filters_apply_to_pages_and_counts(make_file: MakeFile) -> None:
     path = make_file(row(n, status=Status.ERROR if n % 10 == 0 else Status.DONE) for n in range(1, 101))
     with History(path) as history:
         where = parse("status:error task-3")
         assert (history.count(where), [entry.id for entry in history.page(where)]) == (1, [30])
 
 
-def test_attempts_of_a_task_come_oldest_first(make_file: Any) -> None:
+def test_attempts_of_a_task_come_oldest_first(make_file: MakeFile) -> None:
     path = make_file([AttemptRow(n, 1, "x", n, "x", Status.ERROR) for n in (1, 2, 3)])
     with History(path) as history:
         assert [entry.attempt for entry in history.attempts_of(1, "x")] == [1, 2, 3]
 
 
-def test_d10_values_of_the_wrong_kind_are_shown_as_well_as_can_be(make_file: Any) -> None:
+def test_d10_values_of_the_wrong_kind_are_shown_as_well_as_can_be(make_file: MakeFile) -> None:
     path = make_file(
         [row(1)],
         sql=[
@@ -166,7 +167,7 @@ def test_d10_values_of_the_wrong_kind_are_shown_as_well_as_can_be(make_file: Any
         ("PRAGMA user_version=3; CREATE TABLE task_runs (x)", "not one"),
     ],
 )
-def test_what_is_not_ours_is_refused_with_a_sentence(make_sqlite: Any, script: str, words: str) -> None:
+def test_what_is_not_ours_is_refused_with_a_sentence(make_sqlite: MakeSqlite, script: str, words: str) -> None:
     with pytest.raises(StoreError, match=words):
         History(make_sqlite(script))
 
@@ -176,7 +177,7 @@ def test_a_missing_file_is_refused_with_a_sentence(tmp_path: Path) -> None:
         History(tmp_path / "no.db")
 
 
-def test_f7_data_version_changes_when_another_connection_commits(make_file: Any) -> None:
+def test_f7_data_version_changes_when_another_connection_commits(make_file: MakeFile) -> None:
     path = make_file([row(1)])
     with History(path) as history:
         before = history.data_version()
@@ -187,14 +188,14 @@ def test_f7_data_version_changes_when_another_connection_commits(make_file: Any)
         connection.close()
 
 
-def test_long_texts_in_any_column_are_cut_on_a_page(make_file: Any) -> None:
+def test_long_texts_in_any_column_are_cut_on_a_page(make_file: MakeFile) -> None:
     long = "x" * 1_000_000
     path = make_file([row(1, name=long, worker=long, error_type=long, started_at=long)])
     with History(path) as history:
         assert sum(len(value) for value in history.page()[0] if isinstance(value, str)) < 3_000
 
 
-def test_numbers_and_texts_that_sqlite_cannot_take_are_refused_with_a_sentence(make_file: Any) -> None:
+def test_numbers_and_texts_that_sqlite_cannot_take_are_refused_with_a_sentence(make_file: MakeFile) -> None:
     with History(make_file([row(1)])) as history:
         for call in (
             lambda: history.attempt(2**63),
@@ -222,6 +223,6 @@ def test_the_past_of_a_task_is_what_it_took_when_it_was_done_before(tmp_path: Pa
         assert history.pasts("other", 3, [1]) == {}
 
 
-def _odd(task: TaskDef, _q: Any) -> None:
+def _odd(task: TaskDef, _q: Channel) -> None:
     if task.task_id == 2:
         raise ValueError("two")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.store.conftest import MakeFile, MakeSqlite
 
 from pipeloom.cli.cockpit import _browse
 from pipeloom.cli.common import HangupChoice
@@ -163,7 +164,7 @@ def dump(path: Path) -> list[str]:
 
 
 @pytest.fixture(params=SCRIPTS)
-def older(request: Any, make_sqlite: Any) -> Path:
+def older(request: pytest.FixtureRequest, make_sqlite: MakeSqlite) -> Path:
     """A file of each earlier kind."""
     path: Path = make_sqlite(SCRIPTS[request.param], name="etl.db")
     assert inspect(path) is KINDS[request.param]
@@ -171,14 +172,14 @@ def older(request: Any, make_sqlite: Any) -> Path:
 
 
 @pytest.fixture
-def version_1(make_sqlite: Any) -> Path:
+def version_1(make_sqlite: MakeSqlite) -> Path:
     """A file of schema 1."""
     path: Path = make_sqlite(VERSION_1 + ROWS_1, name="etl.db")
     return path
 
 
 @pytest.fixture
-def legacy(make_sqlite: Any) -> Path:
+def legacy(make_sqlite: MakeSqlite) -> Path:
     """A file of pipeloom 0.0.7."""
     path: Path = make_sqlite(VERSION_0_0_7, name="etl.db")
     return path
@@ -216,7 +217,7 @@ def test_an_older_file_has_the_indexes_of_a_new_one_afterwards(older: Path, tmp_
     assert select(older, indexes) == select(tmp_path / "new.db", indexes)
 
 
-def test_a_file_of_schema_1_without_rows_needs_no_copy(make_sqlite: Any) -> None:
+def test_a_file_of_schema_1_without_rows_needs_no_copy(make_sqlite: MakeSqlite) -> None:
     path = make_sqlite(VERSION_1)
     close_writer(open_writer(path))
     assert (inspect(path), backups(path)) == (FileKind.OURS, [])
@@ -287,7 +288,7 @@ class Interrupted(sqlite3.Connection):
 
 @pytest.mark.parametrize("which", SCRIPTS)
 def test_e15_a_statement_that_fails_leaves_the_file_old_or_new(
-    make_sqlite: Any, monkeypatch: pytest.MonkeyPatch, which: str
+    make_sqlite: MakeSqlite, monkeypatch: pytest.MonkeyPatch, which: str
 ) -> None:
     failed = 0
     for statement in range(1, 100):
@@ -368,7 +369,7 @@ def test_a_copy_that_cannot_be_made_stops_it(older: Path, monkeypatch: pytest.Mo
     assert dump(older) == before
 
 
-def test_a_users_table_called_commands_is_told_and_kept(make_sqlite: Any) -> None:
+def test_a_users_table_called_commands_is_told_and_kept(make_sqlite: MakeSqlite) -> None:
     path = make_sqlite(VERSION_1 + ROWS_1 + "CREATE TABLE commands (mine TEXT); INSERT INTO commands VALUES ('a');")
     before = dump(path)
     with pytest.raises(StoreError, match="has a table named commands"):
@@ -419,7 +420,7 @@ print("left:", sorted(os.listdir(path.parent)))
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 @pytest.mark.parametrize("which", SCRIPTS)
 def test_e16_where_nothing_may_be_written_a_file_of_schema_1_is_read_and_an_older_one_refused(
-    make_sqlite: Any, which: str
+    make_sqlite: MakeSqlite, which: str
 ) -> None:
     folder = Path("/tmp") / f"pipeloom-older-{os.getpid()}"
     folder.mkdir()
@@ -485,7 +486,7 @@ def test_a_file_that_somebody_owns_is_left_as_it_is(older: Path) -> None:
         ("DROP TABLE commands", FileKind.ALTERED),
     ],
 )
-def test_e14_a_newer_or_altered_file_is_read_and_never_written(make_file: Any, sql: str, kind: FileKind) -> None:
+def test_e14_a_newer_or_altered_file_is_read_and_never_written(make_file: MakeFile, sql: str, kind: FileKind) -> None:
     path = make_file([AttemptRow(n, 1, n, 1, f"t-{n}", Status.DONE) for n in (1, 2, 3)], sql=[sql])
     before = dump(path)
     assert recover(path) == 0

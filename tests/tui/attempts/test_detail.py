@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.tui.conftest import Cockpit, MakeThemedApp, Synthetic, text_of
 from textual.containers import ScrollableContainer
 
 from pipeloom.status import Status
@@ -58,7 +59,7 @@ def test_the_users_frames_stand_out_of_a_traceback() -> None:
     assert styles["KeyError: 'temp'"] == "$status-error"
 
 
-async def test_the_log_is_followed_searched_cut_by_level_and_wrapped_by_key(themed_app: Any) -> None:
+async def test_the_log_is_followed_searched_cut_by_level_and_wrapped_by_key(themed_app: MakeThemedApp) -> None:
     pane = DetailPane()
     app = themed_app(pane)
     async with app.run_test(size=(80, 20), notifications=True) as pilot:
@@ -71,25 +72,27 @@ async def test_the_log_is_followed_searched_cut_by_level_and_wrapped_by_key(them
         assert scroll.is_vertical_scroll_end
         await pilot.press("slash", *"line 50", "enter")
         await pilot.pause()
-        assert "line 50" in app.screen_text().split("\n")[3]
+        assert "line 50" in text_of(app).split("\n")[3]
         await pilot.press("n")
-        assert "line 50" in app.screen_text().split("\n")[3]
+        assert "line 50" in text_of(app).split("\n")[3]
         await pilot.press("w")
         await pilot.pause()
         assert scroll.virtual_size.height == 200
         await pilot.press("slash", *"line 1", "enter", "n", "n")
         await pilot.pause()
-        assert "line 11 " in app.screen_text().split("\n")[3]
+        assert "line 11 " in text_of(app).split("\n")[3]
         await pilot.press("N")
         await pilot.pause()
-        assert "line 10 " in app.screen_text().split("\n")[3]
+        assert "line 10 " in text_of(app).split("\n")[3]
         await pilot.press("L", "L", "L")
         await pilot.pause()
         assert scroll.virtual_size.height == 50
 
 
 @pytest.mark.parametrize("follows", [True, False])
-async def test_the_end_of_a_growing_log_is_kept_in_sight_unless_told_not_to(themed_app: Any, follows: bool) -> None:
+async def test_the_end_of_a_growing_log_is_kept_in_sight_unless_told_not_to(
+    themed_app: MakeThemedApp, follows: bool
+) -> None:
     pane = DetailPane()
     async with themed_app(pane).run_test(size=(80, 20)) as pilot:
         scroll = pane.query_one(ScrollableContainer)
@@ -104,7 +107,7 @@ async def test_the_end_of_a_growing_log_is_kept_in_sight_unless_told_not_to(them
         assert scroll.is_vertical_scroll_end is follows
 
 
-async def test_whoever_turns_to_the_log_of_a_running_task_sees_its_end(themed_app: Any) -> None:
+async def test_whoever_turns_to_the_log_of_a_running_task_sees_its_end(themed_app: MakeThemedApp) -> None:
     pane = DetailPane()
     async with themed_app(pane).run_test(size=(80, 20)) as pilot:
         scroll = pane.query_one(ScrollableContainer)
@@ -116,11 +119,12 @@ async def test_whoever_turns_to_the_log_of_a_running_task_sees_its_end(themed_ap
             assert (scroll.scroll_y > 0) is at_end
 
 
-async def test_the_row_or_its_detail_is_copied(cockpit: Any, synthetic: Any, tmp_path: Path) -> None:
+async def test_the_row_or_its_detail_is_copied(cockpit: Cockpit, synthetic: Synthetic, tmp_path: Path) -> None:
     async with cockpit.app.run_test(size=(120, 40)) as pilot:
         cockpit.commit(synthetic.rows(), synthetic.run)
         await cockpit.settle(pilot)
-        row = cockpit.app.screen.table.cursor_row
+        row = cockpit.live.table.cursor_row
+        assert row is not None
         await pilot.press("y")
         assert cockpit.app.clipboard.startswith(f"{row.task_id}\t{row.name}\t{row.status}")
         await pilot.press("d", "y")

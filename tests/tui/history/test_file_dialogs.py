@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.tui.conftest import until
+from tests.tui.conftest import MakeThemedApp, SnapCompare, Synthetic, until
+from textual.app import App
 from textual.binding import Binding
+from textual.pilot import Pilot
 from textual.widgets import Button, Input, Static
 
 from pipeloom.export.attempts import ExportPlan, Format
@@ -28,7 +30,6 @@ from pipeloom.tui.history.prune_dialog import PruneDialog, prune_attempts
 from pipeloom.tui.widgets.dialogs import ConfirmDialog
 
 OLD = "2020-01-01T12:00:00.000000+00:00"
-ThemedApp = Callable[..., Any]
 SIZES = [(80, 24), (120, 40)]
 
 
@@ -63,7 +64,11 @@ def contents(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def note(app: Any) -> str:
+def can_remove(app: App[None]) -> bool:
+    return not app.screen.query_one("#prune-remove", Button).disabled
+
+
+def note(app: App[None]) -> str:
     return str(app.screen.query_one(".dialog--note", Static).content)
 
 
@@ -80,7 +85,7 @@ def note(app: Any) -> str:
     ],
 )
 async def test_the_ending_follows_the_format(
-    themed_app: ThemedApp, tmp_path: Path, keys: list[str], ending: str, format_: Format
+    themed_app: MakeThemedApp, tmp_path: Path, keys: list[str], ending: str, format_: Format
 ) -> None:
     answers: list[ExportPlan | None] = []
     async with themed_app(Static("below")).run_test() as pilot:
@@ -95,7 +100,7 @@ async def test_the_ending_follows_the_format(
     assert answers == [ExportPlan(format_, tmp_path / f"out{ending}")]
 
 
-async def test_the_clipboard_takes_no_path(themed_app: ThemedApp, tmp_path: Path) -> None:
+async def test_the_clipboard_takes_no_path(themed_app: MakeThemedApp, tmp_path: Path) -> None:
     answers: list[ExportPlan | None] = []
     async with themed_app(Static("below")).run_test() as pilot:
         await pilot.app.push_screen(ExportDialog(tmp_path / "etl.db", "Export", tmp_path / "out.csv"), answers.append)
@@ -119,7 +124,7 @@ async def test_the_clipboard_takes_no_path(themed_app: ThemedApp, tmp_path: Path
     ],
 )
 async def test_a_path_that_cannot_be_written_is_told_and_asked_for_again(
-    themed_app: ThemedApp, db: Path, monkeypatch: pytest.MonkeyPatch, path: str, words: str
+    themed_app: MakeThemedApp, db: Path, monkeypatch: pytest.MonkeyPatch, path: str, words: str
 ) -> None:
     monkeypatch.chdir(db.parent)
     answers: list[ExportPlan | None] = []
@@ -138,7 +143,7 @@ async def test_a_path_that_cannot_be_written_is_told_and_asked_for_again(
 
 @pytest.mark.parametrize(("keys", "replaced"), [(["enter"], False), (["escape"], False), (["right", "enter"], True)])
 async def test_a_file_that_is_there_is_only_replaced_after_a_second_question(
-    themed_app: ThemedApp, tmp_path: Path, keys: list[str], replaced: bool
+    themed_app: MakeThemedApp, tmp_path: Path, keys: list[str], replaced: bool
 ) -> None:
     target = tmp_path / "out.csv"
     target.write_text("mine")
@@ -155,7 +160,7 @@ async def test_a_file_that_is_there_is_only_replaced_after_a_second_question(
     assert answers == ([ExportPlan(Format.CSV, target, overwrite=True)] if replaced else [])
 
 
-async def test_titles_and_paths_are_text(themed_app: ThemedApp, tmp_path: Path, nasty: str) -> None:
+async def test_titles_and_paths_are_text(themed_app: MakeThemedApp, tmp_path: Path, nasty: str) -> None:
     async with themed_app(Static("below")).run_test(notifications=True) as pilot:
         await pilot.app.push_screen(ExportDialog(tmp_path / "etl.db", nasty, Path("out.csv")))
         await pilot.pause()
@@ -165,7 +170,7 @@ async def test_titles_and_paths_are_text(themed_app: ThemedApp, tmp_path: Path, 
         assert pilot.app.is_running
 
 
-async def test_what_passes_is_written_and_told(db: Path, synthetic: Any) -> None:
+async def test_what_passes_is_written_and_told(db: Path, synthetic: Synthetic) -> None:
     app = PipeloomApp(db, clock=lambda: synthetic.clock)
     target = suggested(db, synthetic.clock)
     async with app.run_test(notifications=True) as pilot:
@@ -184,7 +189,7 @@ async def test_what_passes_is_written_and_told(db: Path, synthetic: Any) -> None
         assert app.clipboard.count("\n") == 122
 
 
-async def test_a_case_file_is_written_beside_the_database(db: Path, synthetic: Any) -> None:
+async def test_a_case_file_is_written_beside_the_database(db: Path, synthetic: Synthetic) -> None:
     app = PipeloomApp(db, clock=lambda: synthetic.clock)
     row = AttemptRow(7, 1, 7, 1, "task-7", Status.ERROR)
     target = suggested(db, synthetic.clock, "md", "-case-7")
@@ -199,19 +204,18 @@ async def test_a_case_file_is_written_beside_the_database(db: Path, synthetic: A
 # -- retention -----------------------------------------------------------------------------------------------------
 
 
-async def test_the_dry_run_follows_the_fields_and_changes_nothing(themed_app: ThemedApp, db: Path) -> None:
+async def test_the_dry_run_follows_the_fields_and_changes_nothing(themed_app: MakeThemedApp, db: Path) -> None:
     before = contents(db)
     async with themed_app(Static("below")).run_test() as pilot:
         await pilot.app.push_screen(PruneDialog(db))
         await pilot.pause()
-        remove = pilot.app.screen.query_one("#prune-remove", Button)
-        assert remove.disabled
+        assert not can_remove(pilot.app)
         await pilot.press("2")
         await until(pilot, lambda: "40 attempts, 1 run" in note(pilot.app))
-        assert not remove.disabled
+        assert can_remove(pilot.app)
         await pilot.press("backspace", "9")
         await until(pilot, lambda: "Nothing would go" in note(pilot.app))
-        assert remove.disabled
+        assert not can_remove(pilot.app)
         await pilot.press("backspace", "0")
         await until(pilot, lambda: "--keep-last 1 or more" in note(pilot.app))
         await pilot.press("backspace", "tab", "1", "0")
@@ -222,7 +226,9 @@ async def test_the_dry_run_follows_the_fields_and_changes_nothing(themed_app: Th
 
 
 @pytest.mark.parametrize("keys", [["enter"], ["escape"], ["right", "left", "enter"]])
-async def test_nothing_goes_unless_the_other_button_is_chosen(themed_app: ThemedApp, db: Path, keys: list[str]) -> None:
+async def test_nothing_goes_unless_the_other_button_is_chosen(
+    themed_app: MakeThemedApp, db: Path, keys: list[str]
+) -> None:
     async with themed_app(Static("below")).run_test() as pilot:
         await pilot.app.push_screen(PruneDialog(db))
         await pilot.press("1")
@@ -254,7 +260,7 @@ async def test_what_the_policy_lets_go_is_removed_and_told(db: Path) -> None:
 
 
 async def test_it_says_how_far_it_is_and_stops_after_a_commit(
-    themed_app: ThemedApp, db: Path, monkeypatch: pytest.MonkeyPatch
+    themed_app: MakeThemedApp, db: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pruning, "AT_ONCE", 10)
     arrived, go = threading.Event(), threading.Event()
@@ -287,7 +293,7 @@ async def test_it_says_how_far_it_is_and_stops_after_a_commit(
     assert ids(db) == list(range(21, 121))
 
 
-async def test_a_file_that_is_in_use_is_told_by_its_owner(themed_app: ThemedApp, db: Path) -> None:
+async def test_a_file_that_is_in_use_is_told_by_its_owner(themed_app: MakeThemedApp, db: Path) -> None:
     lock = OwnerLock(db)
     lock.acquire(OLD)
     async with themed_app(Static("below")).run_test() as pilot:
@@ -317,7 +323,7 @@ def test_every_key_has_a_tooltip_and_a_dotted_id() -> None:
 
 
 def shown(*keys: str, until_note: str = "", dialog: Callable[[], Any]) -> Callable[[Any], Awaitable[None]]:
-    async def before(pilot: Any) -> None:
+    async def before(pilot: Pilot[None]) -> None:
         await pilot.app.push_screen(dialog())
         await pilot.pause()
         for key in keys:
@@ -339,7 +345,7 @@ EXPORTS: dict[str, tuple[str, ...]] = {
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 @pytest.mark.parametrize("state", EXPORTS)
-def test_export(snap_compare: Any, themed_app: ThemedApp, state: str, size: tuple[int, int]) -> None:
+def test_export(snap_compare: SnapCompare, themed_app: MakeThemedApp, state: str, size: tuple[int, int]) -> None:
     def dialog() -> ExportDialog:
         target = Path("/no-such-folder/etl-20260801-120041.csv")
         return ExportDialog(Path("/no-such-folder/etl.db"), "Export 1,234 attempts: status:error", target)
@@ -359,7 +365,9 @@ PRUNES: dict[str, tuple[tuple[str, ...], str]] = {
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 @pytest.mark.parametrize("state", PRUNES)
-def test_prune(snap_compare: Any, themed_app: ThemedApp, db: Path, state: str, size: tuple[int, int]) -> None:
+def test_prune(
+    snap_compare: SnapCompare, themed_app: MakeThemedApp, db: Path, state: str, size: tuple[int, int]
+) -> None:
     keys, words = PRUNES[state]
     before = shown(*keys, until_note=words, dialog=lambda: PruneDialog(db, parse("status:done")))
     assert snap_compare(themed_app(Static("below")), terminal_size=size, run_before=before)
@@ -367,7 +375,7 @@ def test_prune(snap_compare: Any, themed_app: ThemedApp, db: Path, state: str, s
 
 @pytest.mark.parametrize("name", ["export", "prune"])
 def test_the_buttons_are_there_in_a_small_terminal(
-    snap_compare: Any, themed_app: ThemedApp, db: Path, name: str
+    snap_compare: SnapCompare, themed_app: MakeThemedApp, db: Path, name: str
 ) -> None:
     def dialog() -> Any:
         return ExportDialog(db, "Export", Path("/no-such-folder/etl.csv")) if name == "export" else PruneDialog(db)

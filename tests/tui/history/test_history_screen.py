@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.tui.conftest import text_of
+from textual.pilot import Pilot
 
 from pipeloom.filters import parse
 from pipeloom.status import Status
@@ -46,7 +46,7 @@ def make(path: Path, count: int) -> Path:
     return path
 
 
-async def until(app: Any, pilot: Any, words: str) -> None:
+async def until(app: PipeloomApp, pilot: Pilot[None], words: str) -> None:
     for _ in range(400):
         if words in text_of(app):
             return

@@ -7,16 +7,16 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 from platformdirs import user_state_path
 from tests.tui.conftest import text_of
+from textual.pilot import Pilot
 
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.options import EngineOptions
 from pipeloom.messages import TaskDef
-from pipeloom.pipeline import Pipeline
+from pipeloom.pipeline import Channel, Pipeline
 from pipeloom.status import Status
 from pipeloom.store.read.history import History
 from pipeloom.store.read.paging import NEWEST, Sort
@@ -33,7 +33,7 @@ TASKS = [TaskDef(number, f"page-{number}") for number in range(6)]
 def run(path: Path, failing: Callable[[int], bool], name: str = "pages") -> None:
     """Run six tasks, of which some fail in one of two ways."""
 
-    def work(task: TaskDef, _q: Any) -> None:
+    def work(task: TaskDef, _q: Channel) -> None:
         if failing(int(task.task_id)):
             raise KeyError(f"temp_{task.task_id}") if int(task.task_id) < 4 else ValueError("too hot")
 
@@ -61,7 +61,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return user_state_path("pipeloom")
 
 
-async def until(app: Any, pilot: Any, *words: str, gone: str | None = None) -> None:
+async def until(app: PipeloomApp, pilot: Pilot[None], *words: str, gone: str | None = None) -> None:
     for _ in range(400):
         text = text_of(app)
         if all(word in text for word in words) and (gone is None or gone not in text):
@@ -70,7 +70,7 @@ async def until(app: Any, pilot: Any, *words: str, gone: str | None = None) -> N
     raise AssertionError(f"{words!r} did not appear in\n{text_of(app)}")
 
 
-async def told(app: Any, pilot: Any, words: str) -> None:
+async def told(app: PipeloomApp, pilot: Pilot[None], words: str) -> None:
     for _ in range(400):
         if any(words in toast.message for toast in app._notifications):
             return
@@ -78,7 +78,7 @@ async def told(app: Any, pilot: Any, words: str) -> None:
     raise AssertionError(f"{words!r} was not told: {[toast.message for toast in app._notifications]}")
 
 
-async def at_rest(app: PipeloomApp, pilot: Any) -> None:
+async def at_rest(app: PipeloomApp, pilot: Pilot[None]) -> None:
     """Wait until what the history shows has been read."""
     for _ in range(400):
         await pilot.pause()
@@ -217,7 +217,7 @@ async def test_a_filter_is_not_kept_under_the_name_of_a_usual_one_nor_in_a_file_
 def opened(file: Path, *, fails: bool = False) -> PipeloomApp:
     """The app with the pipeline that made the file loaded, and nothing started."""
 
-    def work(_task: TaskDef, _q: Any) -> None:
+    def work(_task: TaskDef, _q: Channel) -> None:
         if fails:
             raise KeyError("again")
 
@@ -369,7 +369,7 @@ def motley(tmp_path: Path) -> Path:
     path = tmp_path / "etl.db"
     tasks = [TaskDef(number, f"page-{number}" if number else 'the "first" page') for number in range(20)]
 
-    def work(task: TaskDef, _q: Any) -> None:
+    def work(task: TaskDef, _q: Channel) -> None:
         raise type(f"Error{task.task_id}", (Exception,), {})("wrong")
 
     engine = Engine(path, Pipeline("pages", tasks, work), EngineOptions(workers=1))

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.tui.conftest import text_of, until
+from tests.tui.conftest import Cockpit, Synthetic, text_of, until
 from textual.actions import parse
 from textual.binding import Binding
 from textual.containers import ScrollableContainer
+from textual.dom import DOMNode
 from textual.events import Paste
 from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import Button, Input
 
 from pipeloom.engine.commands import Refusal, RefusalReason
@@ -21,17 +24,19 @@ from pipeloom.engine.engine import Engine
 from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.writer.sink import CommitBatch
 from pipeloom.messages import TaskDef
-from pipeloom.pipeline import Pipeline
+from pipeloom.pipeline import Channel, Pipeline
 from pipeloom.status import RunStatus, Status
 from pipeloom.text import clean
 from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.attempts.detail import DetailPane
+from pipeloom.tui.history.screen import HistoryScreen
+from pipeloom.tui.live.screen import LiveScreen
 from pipeloom.tui.palette import ActionCommands
 from pipeloom.tui.table.virtual_table import VirtualTable
 from pipeloom.tui.widgets.dialogs import ConfirmDialog
 
 
-async def test_the_screen_shows_what_was_committed(cockpit: Any, synthetic: Any) -> None:
+async def test_the_screen_shows_what_was_committed(cockpit: Cockpit, synthetic: Synthetic) -> None:
     async with cockpit.app.run_test(size=(120, 40), notifications=True) as pilot:
         cockpit.commit(synthetic.rows(), synthetic.run)
         await cockpit.settle(pilot)
@@ -49,7 +54,7 @@ async def test_the_screen_shows_what_was_committed(cockpit: Any, synthetic: Any)
 
 
 async def test_while_keys_are_pressed_the_header_waits_and_nothing_is_laid_out_anew(
-    cockpit: Any, synthetic: Any, monkeypatch: pytest.MonkeyPatch
+    cockpit: Cockpit, synthetic: Synthetic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with cockpit.app.run_test(size=(120, 40)) as pilot:
         rows = synthetic.rows()
@@ -71,7 +76,7 @@ async def test_while_keys_are_pressed_the_header_waits_and_nothing_is_laid_out_a
 
 
 async def test_what_is_due_while_keys_are_pressed_is_shown_right_after_the_next_one(
-    cockpit: Any, synthetic: Any
+    cockpit: Cockpit, synthetic: Synthetic
 ) -> None:
     async with cockpit.app.run_test(size=(120, 40)) as pilot:
         rows = synthetic.rows()
@@ -81,20 +86,25 @@ async def test_what_is_due_while_keys_are_pressed_is_shown_right_after_the_next_
         await pilot.press("j")
         queued = next(row for row in rows if row.status is Status.QUEUED)
 
-        def status() -> Any:
-            return cockpit.app.board.row(queued.task_id).status
+        def status() -> Status:
+            row = cockpit.app.board.row(queued.task_id)
+            assert row is not None
+            return row.status
 
         cockpit.commit([queued._replace(status=Status.CANCELLED)])
         await pilot.press("j")
         await pilot.pause()
         assert status() is Status.QUEUED, "it is not due yet"
+        assert cockpit.app._fetching is not None
         cockpit.app._fetching.pause()  # what would show it if no key came
         cockpit.monotonic += 1.7
         await pilot.press("j")
         await until(pilot, lambda: status() is Status.CANCELLED)
 
 
-async def test_what_comes_of_a_key_when_nothing_else_happens_is_shown_at_once(cockpit: Any, synthetic: Any) -> None:
+async def test_what_comes_of_a_key_when_nothing_else_happens_is_shown_at_once(
+    cockpit: Cockpit, synthetic: Synthetic
+) -> None:
     async with cockpit.app.run_test(size=(120, 40)) as pilot:
         rows = synthetic.rows()
         cockpit.commit(rows, synthetic.run)
@@ -103,21 +113,25 @@ async def test_what_comes_of_a_key_when_nothing_else_happens_is_shown_at_once(co
         await pilot.press("j")
         cockpit.commit([rows[-1]._replace(message="as asked")])
         await pilot.pause()
-        assert cockpit.app.board.row(rows[-1].task_id).message == "as asked"
+        row = cockpit.app.board.row(rows[-1].task_id)
+        assert row is not None
+        assert row.message == "as asked"
 
 
 async def test_keys_that_come_faster_than_they_are_handled_reach_what_the_first_of_them_opens(
-    cockpit: Any, synthetic: Any
+    cockpit: Cockpit, synthetic: Synthetic
 ) -> None:
     async with cockpit.app.run_test(size=(120, 40)) as pilot:
         cockpit.commit(synthetic.rows(), synthetic.run)
         await cockpit.settle(pilot)
         for key in ("slash", *"done"):
             cockpit.app.simulate_key(key)
-        await until(pilot, lambda: cockpit.app.screen.filter_bar.text == "done")
+        await until(pilot, lambda: cockpit.live.filter_bar.text == "done")
 
 
-async def test_c6_c9_a_task_that_does_not_respond_or_gets_nowhere_is_told(cockpit: Any, synthetic: Any) -> None:
+async def test_c6_c9_a_task_that_does_not_respond_or_gets_nowhere_is_told(
+    cockpit: Cockpit, synthetic: Synthetic
+) -> None:
     async with cockpit.app.run_test(size=(120, 40)) as pilot:
         rows = {row.status: row for row in synthetic.rows()}
         moving = rows[Status.RUNNING]._replace(step=1.0, message="at work")
@@ -136,7 +150,9 @@ async def test_c6_c9_a_task_that_does_not_respond_or_gets_nowhere_is_told(cockpi
         assert shown.count("at work") == 2
 
 
-async def test_a_click_on_a_count_shows_those_tasks_and_a_second_one_all(cockpit: Any, synthetic: Any) -> None:
+async def test_a_click_on_a_count_shows_those_tasks_and_a_second_one_all(
+    cockpit: Cockpit, synthetic: Synthetic
+) -> None:
     async with cockpit.app.run_test(size=(120, 40)) as pilot:
         cockpit.commit(synthetic.rows(), synthetic.run)
         await cockpit.settle(pilot)
@@ -151,7 +167,7 @@ async def test_a_click_on_a_count_shows_those_tasks_and_a_second_one_all(cockpit
 
 @pytest.mark.parametrize(("minutes", "rings"), [(0, False), (2, True)])
 async def test_the_end_of_a_long_run_is_announced_once(
-    cockpit: Any, synthetic: Any, monkeypatch: pytest.MonkeyPatch, minutes: int, rings: bool
+    cockpit: Cockpit, synthetic: Synthetic, monkeypatch: pytest.MonkeyPatch, minutes: int, rings: bool
 ) -> None:
     said: list[str] = []
     async with cockpit.app.run_test(size=(120, 40)) as pilot:
@@ -183,7 +199,9 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
-async def test_hostile_names_and_messages_are_shown_as_text_everywhere(cockpit: Any, synthetic: Any, name: str) -> None:
+async def test_hostile_names_and_messages_are_shown_as_text_everywhere(
+    cockpit: Cockpit, synthetic: Synthetic, name: str
+) -> None:
     rows = [
         row._replace(name=name, message=name, error=name, error_type=name[:100], result=name, params=name, worker=name)
         for row in synthetic.rows(5)
@@ -207,7 +225,7 @@ async def test_hostile_names_and_messages_are_shown_as_text_everywhere(cockpit: 
 
 
 async def test_the_dialog_names_the_row_that_was_under_the_cursor_and_its_focus_is_on_the_safe_button(
-    cockpit: Any, synthetic: Any
+    cockpit: Cockpit, synthetic: Synthetic
 ) -> None:
     async with cockpit.app.run_test(size=(120, 40)) as pilot:
         rows = synthetic.rows()
@@ -228,13 +246,13 @@ async def test_the_dialog_names_the_row_that_was_under_the_cursor_and_its_focus_
 
 
 async def test_marks_on_what_is_not_there_any_more_are_left_out_and_those_that_have_ended_are_named_so(
-    cockpit: Any, synthetic: Any
+    cockpit: Cockpit, synthetic: Synthetic
 ) -> None:
     async with cockpit.app.run_test(size=(120, 40), notifications=True) as pilot:
         rows = synthetic.rows()
         cockpit.commit(rows, synthetic.run)
         await cockpit.settle(pilot)
-        cockpit.app.screen.table.mark([1, 2, 99])
+        cockpit.live.table.mark([1, 2, 99])
         cockpit.commit([rows[0]._replace(status=Status.DONE)])
         await cockpit.settle(pilot)
         await pilot.press("x")
@@ -251,17 +269,17 @@ async def test_marks_on_what_is_not_there_any_more_are_left_out_and_those_that_h
         assert "34 cancelled, 1 already done, 1 refused: it is not an" in " ".join(text_of(cockpit.app).split())
 
 
-async def test_rows_are_marked_one_by_one_with_shift(cockpit: Any, synthetic: Any) -> None:
+async def test_rows_are_marked_one_by_one_with_shift(cockpit: Cockpit, synthetic: Synthetic) -> None:
     async with cockpit.app.run_test(size=(120, 40)) as pilot:
         cockpit.commit(synthetic.rows(), synthetic.run)
         await cockpit.settle(pilot)
         await pilot.press("shift+down", "shift+down", "shift+up")
-        table = cockpit.app.screen.table
+        table = cockpit.live.table
         assert table.marked == {1, 2, 7}
         assert table.cursor_key == 2
 
 
-async def test_keys_that_do_not_work_on_this_row_are_not_offered(cockpit: Any, synthetic: Any) -> None:
+async def test_keys_that_do_not_work_on_this_row_are_not_offered(cockpit: Cockpit, synthetic: Synthetic) -> None:
     async with cockpit.app.run_test(size=(120, 40)) as pilot:
         cockpit.commit(synthetic.rows(), synthetic.run)
         await cockpit.settle(pilot)
@@ -273,7 +291,7 @@ async def test_keys_that_do_not_work_on_this_row_are_not_offered(cockpit: Any, s
             assert (enabled & {"x", "r"}) == {offered}, key
 
 
-async def test_filtering_is_live_and_a_mistake_is_told_with_its_column(cockpit: Any, synthetic: Any) -> None:
+async def test_filtering_is_live_and_a_mistake_is_told_with_its_column(cockpit: Cockpit, synthetic: Synthetic) -> None:
     async with cockpit.app.run_test(size=(120, 40)) as pilot:
         cockpit.commit(synthetic.rows(), synthetic.run)
         await cockpit.settle(pilot)
@@ -290,20 +308,24 @@ async def test_filtering_is_live_and_a_mistake_is_told_with_its_column(cockpit: 
         assert cockpit.app.screen.query_one(Input).value == ""
 
 
-async def test_what_is_too_long_for_a_filter_is_not_taken_and_that_is_told(cockpit: Any, synthetic: Any) -> None:
+async def test_what_is_too_long_for_a_filter_is_not_taken_and_that_is_told(
+    cockpit: Cockpit, synthetic: Synthetic
+) -> None:
     async with cockpit.app.run_test(size=(120, 40)) as pilot:
         cockpit.commit(synthetic.rows(), synthetic.run)
         await cockpit.settle(pilot)
         await pilot.press("slash", "a")
-        cockpit.app.focused.post_message(Paste("b" * 200))
+        field = cockpit.app.screen.query_one(Input)
+        assert cockpit.app.focused is field
+        field.post_message(Paste("b" * 200))
         await until(pilot, lambda: "A filter has at most 200 characters." in text_of(cockpit.app))
-        assert cockpit.app.focused.value == "a"
+        assert field.value == "a"
         await pilot.press("b")
         await until(pilot, lambda: "at most" not in text_of(cockpit.app))
-        assert cockpit.app.focused.value == "ab"
+        assert field.value == "ab"
 
 
-async def test_fields_and_values_are_completed_by_tab(cockpit: Any, synthetic: Any) -> None:
+async def test_fields_and_values_are_completed_by_tab(cockpit: Cockpit, synthetic: Synthetic) -> None:
     async with cockpit.app.run_test(size=(120, 40)) as pilot:
         cockpit.commit(synthetic.rows(), synthetic.run)
         await cockpit.settle(pilot)
@@ -317,10 +339,10 @@ async def test_fields_and_values_are_completed_by_tab(cockpit: Any, synthetic: A
         assert Status.DONE not in {row.status for row in cockpit.app.board.shown()}
         await pilot.press("tab")
         await cockpit.settle(pilot)
-        assert cockpit.app.focused is cockpit.app.screen.table
+        assert cockpit.app.focused is cockpit.live.table
 
 
-async def test_the_detail_follows_the_cursor_and_keeps_its_tab(cockpit: Any, synthetic: Any) -> None:
+async def test_the_detail_follows_the_cursor_and_keeps_its_tab(cockpit: Cockpit, synthetic: Synthetic) -> None:
     async with cockpit.app.run_test(size=(120, 40)) as pilot:
         cockpit.commit(synthetic.rows(), synthetic.run)
         await cockpit.settle(pilot)
@@ -335,7 +357,7 @@ async def test_the_detail_follows_the_cursor_and_keeps_its_tab(cockpit: Any, syn
         assert "No error." in text_of(cockpit.app)
 
 
-async def test_every_key_has_a_tooltip_an_id_and_a_place_in_the_palette(cockpit: Any, synthetic: Any) -> None:
+async def test_every_key_has_a_tooltip_an_id_and_a_place_in_the_palette(cockpit: Cockpit, synthetic: Synthetic) -> None:
     async with cockpit.app.run_test(size=(120, 40)) as pilot:
         cockpit.commit(synthetic.rows(), synthetic.run)
         await cockpit.settle(pilot)
@@ -343,6 +365,7 @@ async def test_every_key_has_a_tooltip_an_id_and_a_place_in_the_palette(cockpit:
             cockpit.app.switch_mode(mode)
             await pilot.pause()
             screen = cockpit.app.screen
+            assert isinstance(screen, LiveScreen | HistoryScreen)
             screen.action_log()
             await pilot.pause()
             for focused in (
@@ -367,7 +390,7 @@ async def test_every_key_has_a_tooltip_an_id_and_a_place_in_the_palette(cockpit:
                             assert (binding.action, node) in palette, binding
 
 
-def hidden(node: Any, binding: Binding, focused: Any) -> bool:
+def hidden(node: DOMNode, binding: Binding, focused: Widget) -> bool:
     """Tell whether the focused widget takes the key before the node: in a field, letters are text."""
     if isinstance(focused, Input):
         return node is not focused and (binding.key in ("left", "right") or not binding.key.startswith(("ctrl", "f5")))
@@ -386,7 +409,7 @@ class Gated:
         self.go = threading.Event()
         self.pipeline = Pipeline("gated", [TaskDef(n, f"task-{n}") for n in range(1, tasks + 1)], self.work)
 
-    def work(self, task: TaskDef, q: Any) -> None:
+    def work(self, task: TaskDef, q: Channel) -> None:
         while not self.go.wait(0.01):
             q.raise_if_cancelled()
         if task.task_id == 1 and q.attempt == 1:
@@ -452,7 +475,7 @@ async def test_the_workers_and_what_they_run_are_shown_until_they_are_closed(tmp
         await until(pilot, lambda: "worker-1" not in text_of(app))
 
 
-async def test_without_a_run_there_are_no_workers_to_show(cockpit: Any) -> None:
+async def test_without_a_run_there_are_no_workers_to_show(cockpit: Cockpit) -> None:
     async with cockpit.app.run_test(size=(120, 40), notifications=True) as pilot:
         await pilot.press("W")
         await until(pilot, lambda: "There are no workers: nothing runs." in text_of(cockpit.app))
@@ -499,22 +522,26 @@ async def test_an_engine_that_cannot_start_ends_the_app_with_its_error(tmp_path:
     assert "cannot be read as an SQLite database" in str(app.start_error)
 
 
-async def test_rows_that_wait_to_be_fetched_survive_news_about_the_writer(cockpit: Any, synthetic: Any) -> None:
+async def test_rows_that_wait_to_be_fetched_survive_news_about_the_writer(
+    cockpit: Cockpit, synthetic: Synthetic
+) -> None:
     async with cockpit.app.run_test(size=(120, 40)) as pilot:
         rows = synthetic.rows()
         cockpit.commit(rows, synthetic.run)
         await cockpit.settle(pilot)
         sink = cockpit.app.sink
-        for tell, news in ((sink.writer_waiting, None), (sink.writer_failed, OSError())):
+        for tell in (partial(sink.writer_waiting, None), partial(sink.writer_failed, OSError())):
             cockpit.app.sink.mailbox.put(CommitBatch(99, (rows[0]._replace(status=Status.DONE),)))
-            tell(news)
+            tell()
             await pilot.pause()
-            assert cockpit.app.board.row(1).status is Status.DONE
+            row = cockpit.app.board.row(1)
+            assert row is not None
+            assert row.status is Status.DONE
             cockpit.commit(rows[:1])
             await cockpit.settle(pilot)
 
 
-async def test_e11_a_write_ahead_log_that_cannot_shrink_is_told(cockpit: Any, synthetic: Any) -> None:
+async def test_e11_a_write_ahead_log_that_cannot_shrink_is_told(cockpit: Cockpit, synthetic: Synthetic) -> None:
     async with cockpit.app.run_test(size=(160, 40)) as pilot:
         cockpit.app.sink.committed(CommitBatch(1, tuple(synthetic.rows()), synthetic.run, wal_bytes=80 << 20))
         await cockpit.settle(pilot)
@@ -524,7 +551,7 @@ async def test_e11_a_write_ahead_log_that_cannot_shrink_is_told(cockpit: Any, sy
         assert "write-ahead log" not in text_of(cockpit.app)
 
 
-async def test_trouble_with_the_file_is_shown_as_long_as_it_lasts(cockpit: Any, synthetic: Any) -> None:
+async def test_trouble_with_the_file_is_shown_as_long_as_it_lasts(cockpit: Cockpit, synthetic: Synthetic) -> None:
     async with cockpit.app.run_test(size=(120, 40)) as pilot:
         cockpit.commit(synthetic.rows(), synthetic.run)
         cockpit.app.sink.writer_waiting("database is locked")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
+from tests.tui.conftest import Cockpit, Synthetic
 
 from pipeloom.status import Status
 from pipeloom.store.rows import AttemptRow
@@ -68,11 +67,11 @@ def test_rows_are_put_in_order_now_and_then_but_never_under_the_users_hands() ->
     assert not Sorting().is_due(1000.0, 0.0)
 
 
-async def test_s_asks_and_the_rows_follow_the_choice(cockpit: Any, synthetic: Any) -> None:
+async def test_s_asks_and_the_rows_follow_the_choice(cockpit: Cockpit, synthetic: Synthetic) -> None:
     async with cockpit.app.run_test(size=(120, 40)) as pilot:
         cockpit.commit(synthetic.rows(), synthetic.run)
         await cockpit.settle(pilot)
-        before = cockpit.app.screen.table.cursor_key
+        before = cockpit.live.table.cursor_key
         await pilot.press("s", "down", "down", "down", "enter")
         await cockpit.settle(pilot)
         names = [row.name for row in cockpit.app.board.shown()]
@@ -80,17 +79,17 @@ async def test_s_asks_and_the_rows_follow_the_choice(cockpit: Any, synthetic: An
         await pilot.press("S")
         await cockpit.settle(pilot)
         assert [row.name for row in cockpit.app.board.shown()] == sorted(names, reverse=True)
-        assert cockpit.app.screen.table.cursor_key in (before, cockpit.app.board.shown()[0].task_id)
+        assert cockpit.live.table.cursor_key in (before, cockpit.app.board.shown()[0].task_id)
         await pilot.press("s", "escape")
         await cockpit.settle(pilot)
         assert [row.name for row in cockpit.app.board.shown()] == sorted(names, reverse=True)
 
 
-async def test_a_click_on_a_label_sorts_by_it(cockpit: Any, synthetic: Any) -> None:
+async def test_a_click_on_a_label_sorts_by_it(cockpit: Cockpit, synthetic: Synthetic) -> None:
     async with cockpit.app.run_test(size=(120, 40)) as pilot:
         cockpit.commit(synthetic.rows(), synthetic.run)
         await cockpit.settle(pilot)
-        table = cockpit.app.screen.table
+        table = cockpit.live.table
         await pilot.click(table, offset=(12, 0))
         await cockpit.settle(pilot)
         names = [row.name for row in cockpit.app.board.shown()]
@@ -99,5 +98,5 @@ async def test_a_click_on_a_label_sorts_by_it(cockpit: Any, synthetic: Any) -> N
         await cockpit.settle(pilot)
         assert cockpit.app.board.shown()[-1].name == "aaa"
         cockpit.monotonic += 5
-        cockpit.app.screen._tick()
+        cockpit.live._tick()
         assert cockpit.app.board.shown()[0].name == "aaa"

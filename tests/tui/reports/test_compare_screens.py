@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.tui.conftest import at_rest, text_of
+from textual.screen import Screen
 
 from pipeloom.status import RunStatus, Status
 from pipeloom.store.rows import AttemptRow, RunRow
@@ -97,7 +98,7 @@ async def test_a_task_leads_to_its_two_attempts_and_escape_back(path: Path) -> N
 @pytest.mark.parametrize(
     "screen", [lambda path: CompareRunsScreen(path, 1, 9), lambda path: CompareAttemptsScreen(path, 101, 9)]
 )
-async def test_what_is_not_in_the_file_is_told(path: Path, screen: Any) -> None:
+async def test_what_is_not_in_the_file_is_told(path: Path, screen: Callable[[Path], Screen[None]]) -> None:
     app = PipeloomApp(path)
     async with app.run_test(size=(80, 24)) as pilot:
         app.push_screen(screen(path))

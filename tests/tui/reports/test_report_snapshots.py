@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.tui.conftest import at_rest, text_of
+from tests.tui.conftest import SnapCompare, at_rest, text_of
+from textual.pilot import Pilot
 
 from pipeloom.status import RunStatus, Status
 from pipeloom.store.rows import AttemptRow, RunRow
@@ -122,7 +123,7 @@ def cockpit(path: Path, look: str) -> PipeloomApp:
 
 
 def showing(screen: PictureScreen[Any, Any], *keys: str) -> Callable[[Any], Awaitable[None]]:
-    async def before(pilot: Any) -> None:
+    async def before(pilot: Pilot[None]) -> None:
         pilot.app.push_screen(screen)
         await at_rest(pilot)
         await pilot.press(*keys)
@@ -136,10 +137,10 @@ LOOKS = [*(("dark", size) for size in SIZES), ("light", (120, 40)), ("ascii", (8
 
 @pytest.mark.parametrize(("look", "size"), LOOKS, ids=[f"{look}-{size[0]}x{size[1]}" for look, size in LOOKS])
 @pytest.mark.parametrize("name", SCREENS)
-def test_full(snap_compare: Any, full: Path, name: str, look: str, size: tuple[int, int]) -> None:
+def test_full(snap_compare: SnapCompare, full: Path, name: str, look: str, size: tuple[int, int]) -> None:
     shown = showing(SCREENS[name](full))
 
-    async def before(pilot: Any) -> None:
+    async def before(pilot: Pilot[None]) -> None:
         await shown(pilot)
         assert look != "ascii" or text_of(pilot.app).isascii()
 
@@ -148,7 +149,7 @@ def test_full(snap_compare: Any, full: Path, name: str, look: str, size: tuple[i
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 @pytest.mark.parametrize("name", SCREENS)
-def test_empty(snap_compare: Any, empty: Path, name: str, size: tuple[int, int]) -> None:
+def test_empty(snap_compare: SnapCompare, empty: Path, name: str, size: tuple[int, int]) -> None:
     assert snap_compare(cockpit(empty, "dark"), terminal_size=size, run_before=showing(SCREENS[name](empty)))
 
 
@@ -164,7 +165,7 @@ HISTORY: dict[str, tuple[str, ...]] = {
 
 
 def history(*keys: str) -> Callable[[Any], Awaitable[None]]:
-    async def before(pilot: Any) -> None:
+    async def before(pilot: Pilot[None]) -> None:
         await at_rest(pilot)
         for pressed in keys:
             await pilot.press(pressed)
@@ -173,7 +174,7 @@ def history(*keys: str) -> Callable[[Any], Awaitable[None]]:
     return before
 
 
-async def list_read(pilot: Any) -> None:
+async def list_read(pilot: Pilot[None]) -> None:
     """Wait until nothing is being read any more, whatever else waits."""
     for _ in range(500):
         await pilot.pause()
@@ -186,22 +187,22 @@ async def list_read(pilot: Any) -> None:
 
 @pytest.mark.parametrize(("look", "size"), LOOKS, ids=[f"{look}-{size[0]}x{size[1]}" for look, size in LOOKS])
 @pytest.mark.parametrize("state", HISTORY)
-def test_history(snap_compare: Any, full: Path, state: str, look: str, size: tuple[int, int]) -> None:
+def test_history(snap_compare: SnapCompare, full: Path, state: str, look: str, size: tuple[int, int]) -> None:
     assert snap_compare(cockpit(full, look), terminal_size=size, run_before=history(*HISTORY[state]))
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 @pytest.mark.parametrize("state", ["attempts", "tasks", "failures", "runs"])
-def test_empty_history(snap_compare: Any, empty: Path, state: str, size: tuple[int, int]) -> None:
+def test_empty_history(snap_compare: SnapCompare, empty: Path, state: str, size: tuple[int, int]) -> None:
     assert snap_compare(cockpit(empty, "dark"), terminal_size=size, run_before=history(*HISTORY[state]))
 
 
-def test_timeline_close_up(snap_compare: Any, full: Path) -> None:
+def test_timeline_close_up(snap_compare: SnapCompare, full: Path) -> None:
     before = showing(TimelineScreen(full, RUNS), "home", "right", "plus", "plus", "down")
     assert snap_compare(cockpit(full, "dark"), terminal_size=(120, 40), run_before=before)
 
 
-def test_compare_runs_with_one_kind(snap_compare: Any, full: Path) -> None:
+def test_compare_runs_with_one_kind(snap_compare: SnapCompare, full: Path) -> None:
     before = showing(CompareRunsScreen(full, RUNS - 1, RUNS), "f", "f", "f")
     assert snap_compare(cockpit(full, "dark"), terminal_size=(80, 24), run_before=before)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.tui.conftest import at_rest, text_of
+from tests.tui.conftest import MakeThemedApp, at_rest, text_of
 from textual import events
+from textual.pilot import Pilot
 
 from pipeloom.status import RunStatus, Status
 from pipeloom.store.read.timeline import Block, Lane, Timeline
@@ -59,7 +59,7 @@ def path(tmp_path: Path) -> Path:
     return make(tmp_path / "etl.db", ROWS)
 
 
-async def opened(pilot: Any, screen: TimelineScreen) -> list[int | None]:
+async def opened(pilot: Pilot[None], screen: TimelineScreen) -> list[int | None]:
     """Push the screen and wait until it shows something; what it answers is put into the list."""
     answers: list[int | None] = []
     pilot.app.push_screen(screen, answers.append)
@@ -67,7 +67,7 @@ async def opened(pilot: Any, screen: TimelineScreen) -> list[int | None]:
     return answers
 
 
-def name(app: Any) -> str:
+def name(app: PipeloomApp) -> str:
     block = app.screen.query_one(TimelineLanes).block
     assert block is not None
     return str(block.name)
@@ -260,7 +260,7 @@ def test_a_block_that_is_gone_to_is_seen(view: View, start: float, took: float) 
     assert -1 <= seen.x(block.start_s) <= max(1, seen.width)
 
 
-async def test_many_lanes_scroll_and_nasty_names_are_shown_as_text(themed_app: Any, nasty: str) -> None:
+async def test_many_lanes_scroll_and_nasty_names_are_shown_as_text(themed_app: MakeThemedApp, nasty: str) -> None:
     lanes = [Lane(f"{nasty[:50]}{n}", [Block(n, n, nasty, 1, Status.DONE, 0, 5)]) for n in range(30)]
     widget = TimelineLanes()
     async with themed_app(widget).run_test(size=(80, 12)) as pilot:
@@ -271,4 +271,4 @@ async def test_many_lanes_scroll_and_nasty_names_are_shown_as_text(themed_app: A
         await pilot.pause()
         assert widget.lane is lanes[29]
         assert widget.scroll_offset.y > 0
-        assert "\x1b" not in pilot.app.screen_text()
+        assert "\x1b" not in text_of(pilot.app)

@@ -8,9 +8,9 @@ import sqlite3
 import threading
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.conftest import Own, WaitFor
 from tests.tui.conftest import text_of, until
 
 from pipeloom.status import RunStatus, Status
@@ -37,7 +37,7 @@ def offered(app: PipeloomApp) -> set[str]:
     return {active.binding.action for active in app.screen.active_bindings.values() if active.enabled}
 
 
-async def test_a_run_of_another_process_is_shown_live_to_its_end(tmp_path: Path, own: Any) -> None:
+async def test_a_run_of_another_process_is_shown_live_to_its_end(tmp_path: Path, own: Own) -> None:
     owner = own(5)
     app = PipeloomApp(tmp_path / "etl.db")
     async with app.run_test(size=(120, 40)) as pilot:
@@ -54,7 +54,7 @@ async def test_a_run_of_another_process_is_shown_live_to_its_end(tmp_path: Path,
         await until(pilot, lambda: "VIEWER" not in text_of(app))
 
 
-async def test_log_error_and_params_of_a_task_of_another_process_are_shown(tmp_path: Path, own: Any) -> None:
+async def test_log_error_and_params_of_a_task_of_another_process_are_shown(tmp_path: Path, own: Own) -> None:
     owner = own(2)
     owner.tell("fail-1", "go-1")
     app = PipeloomApp(tmp_path / "etl.db")
@@ -68,7 +68,7 @@ async def test_log_error_and_params_of_a_task_of_another_process_are_shown(tmp_p
             await until(pilot, partial(shows, app, words))
 
 
-async def test_a_viewer_is_not_offered_what_changes_a_run(tmp_path: Path, own: Any) -> None:
+async def test_a_viewer_is_not_offered_what_changes_a_run(tmp_path: Path, own: Own) -> None:
     own(3)
     app = PipeloomApp(tmp_path / "etl.db")
     async with app.run_test(size=(120, 40)) as pilot:
@@ -84,7 +84,7 @@ async def test_a_viewer_is_not_offered_what_changes_a_run(tmp_path: Path, own: A
         assert app.current_mode == "live"
 
 
-async def test_the_next_run_is_followed_when_it_begins(tmp_path: Path, own: Any) -> None:
+async def test_the_next_run_is_followed_when_it_begins(tmp_path: Path, own: Own) -> None:
     first = own(3)
     app = PipeloomApp(tmp_path / "etl.db")
     async with app.run_test(size=(120, 40)) as pilot:
@@ -100,7 +100,7 @@ async def test_the_next_run_is_followed_when_it_begins(tmp_path: Path, own: Any)
         await until(pilot, lambda: counts(app) == {"done": 4})
 
 
-async def test_who_reads_the_history_is_told_of_the_run_that_begins_and_stays(tmp_path: Path, own: Any) -> None:
+async def test_who_reads_the_history_is_told_of_the_run_that_begins_and_stays(tmp_path: Path, own: Own) -> None:
     first = own(1)
     first.tell("go")
     first.close()
@@ -118,7 +118,7 @@ async def test_who_reads_the_history_is_told_of_the_run_that_begins_and_stays(tm
 
 
 @pytest.mark.kill
-async def test_a_run_whose_owner_is_killed_is_shown_as_interrupted(tmp_path: Path, own: Any) -> None:
+async def test_a_run_whose_owner_is_killed_is_shown_as_interrupted(tmp_path: Path, own: Own) -> None:
     owner = own(4)
     app = PipeloomApp(tmp_path / "etl.db")
     async with app.run_test(size=(120, 40)) as pilot:
@@ -129,7 +129,7 @@ async def test_a_run_whose_owner_is_killed_is_shown_as_interrupted(tmp_path: Pat
 
 
 @pytest.mark.kill
-async def test_a_read_only_viewer_says_that_the_owner_is_gone_and_changes_nothing(tmp_path: Path, own: Any) -> None:
+async def test_a_read_only_viewer_says_that_the_owner_is_gone_and_changes_nothing(tmp_path: Path, own: Own) -> None:
     owner = own(4)
     app = PipeloomApp(tmp_path / "etl.db", read_only=True)
     async with app.run_test(size=(120, 40)) as pilot:
@@ -142,7 +142,7 @@ async def test_a_read_only_viewer_says_that_the_owner_is_gone_and_changes_nothin
     connection.close()
 
 
-async def test_two_viewers_see_the_same(tmp_path: Path, own: Any) -> None:
+async def test_two_viewers_see_the_same(tmp_path: Path, own: Own) -> None:
     owner = own(40)
     one, other = (PipeloomApp(tmp_path / "etl.db") for _ in range(2))
     async with one.run_test(size=(120, 40)) as first, other.run_test(size=(120, 40)) as second:
@@ -154,7 +154,7 @@ async def test_two_viewers_see_the_same(tmp_path: Path, own: Any) -> None:
         assert one.board.shown() == other.board.shown()
 
 
-async def test_an_app_that_leaves_lets_its_threads_end(tmp_path: Path, own: Any, wait_for: Any) -> None:
+async def test_an_app_that_leaves_lets_its_threads_end(tmp_path: Path, own: Own, wait_for: WaitFor) -> None:
     own(1)
     app = PipeloomApp(tmp_path / "etl.db")
     async with app.run_test() as pilot:
@@ -162,7 +162,7 @@ async def test_an_app_that_leaves_lets_its_threads_end(tmp_path: Path, own: Any,
     wait_for(lambda: not {"pipeloom-follower", "pipeloom-watcher"} & {thread.name for thread in threading.enumerate()})
 
 
-async def test_a_file_that_nobody_runs_on_opens_its_history(tmp_path: Path, own: Any) -> None:
+async def test_a_file_that_nobody_runs_on_opens_its_history(tmp_path: Path, own: Own) -> None:
     owner = own(1)
     owner.tell("go")
     owner.close()
@@ -173,7 +173,7 @@ async def test_a_file_that_nobody_runs_on_opens_its_history(tmp_path: Path, own:
         assert app.board.counts[Status.DONE] == 0
 
 
-async def test_with_control_the_keys_act_on_the_run_of_the_other_process(tmp_path: Path, own: Any) -> None:
+async def test_with_control_the_keys_act_on_the_run_of_the_other_process(tmp_path: Path, own: Own) -> None:
     owner = own(6)
     app = PipeloomApp(tmp_path / "etl.db", control=True)
     async with app.run_test(size=(120, 40)) as pilot:
@@ -197,7 +197,7 @@ async def test_with_control_the_keys_act_on_the_run_of_the_other_process(tmp_pat
         await until(pilot, partial(stands, app, done=6))
 
 
-async def test_what_does_not_stop_in_the_other_process_can_be_abandoned(tmp_path: Path, own: Any) -> None:
+async def test_what_does_not_stop_in_the_other_process_can_be_abandoned(tmp_path: Path, own: Own) -> None:
     own(2, "stubborn")
     app = PipeloomApp(tmp_path / "etl.db", control=True)
     async with app.run_test(size=(120, 40)) as pilot:
@@ -210,7 +210,7 @@ async def test_what_does_not_stop_in_the_other_process_can_be_abandoned(tmp_path
             await until(pilot, partial(stands, app, running=1, **{state: 1}))
 
 
-async def test_control_without_an_owner_says_that_there_is_nothing_to_control(tmp_path: Path, own: Any) -> None:
+async def test_control_without_an_owner_says_that_there_is_nothing_to_control(tmp_path: Path, own: Own) -> None:
     owner = own(1)
     owner.tell("go")
     owner.close()
@@ -220,7 +220,7 @@ async def test_control_without_an_owner_says_that_there_is_nothing_to_control(tm
 
 
 @pytest.mark.kill
-async def test_a_key_that_comes_too_late_says_that_nobody_runs(tmp_path: Path, own: Any) -> None:
+async def test_a_key_that_comes_too_late_says_that_nobody_runs(tmp_path: Path, own: Own) -> None:
     owner = own(2)
     app = PipeloomApp(tmp_path / "etl.db", control=True)
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
@@ -230,7 +230,7 @@ async def test_a_key_that_comes_too_late_says_that_nobody_runs(tmp_path: Path, o
         await until(pilot, partial(shows, app, "No process runs a pipeline"))
 
 
-async def test_who_only_reads_controls_nothing_whatever_else_is_given(tmp_path: Path, own: Any) -> None:
+async def test_who_only_reads_controls_nothing_whatever_else_is_given(tmp_path: Path, own: Own) -> None:
     own(2)
     app = PipeloomApp(tmp_path / "etl.db", control=True, read_only=True)
     async with app.run_test(size=(120, 40)) as pilot:
@@ -238,7 +238,7 @@ async def test_who_only_reads_controls_nothing_whatever_else_is_given(tmp_path: 
         assert not offered(app) & CHANGING
 
 
-async def test_the_screen_goes_on_while_the_other_process_does_not_answer(tmp_path: Path, own: Any) -> None:
+async def test_the_screen_goes_on_while_the_other_process_does_not_answer(tmp_path: Path, own: Own) -> None:
     owner = own(2)
     app = PipeloomApp(tmp_path / "etl.db", control=True)
     async with app.run_test(size=(120, 40)) as pilot:

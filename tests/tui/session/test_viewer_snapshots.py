@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.tui.conftest import SnapCompare, Synthetic
+from textual.pilot import Pilot
 
 from pipeloom.status import RunStatus
 from pipeloom.store.write.connect import close_writer, open_writer
@@ -15,7 +16,7 @@ from pipeloom.tui.session import file_monitor, follower, remote_run
 
 
 @pytest.fixture
-def viewer(tmp_path: Path, synthetic: Any, monkeypatch: pytest.MonkeyPatch) -> PipeloomApp:
+def viewer(tmp_path: Path, synthetic: Synthetic, monkeypatch: pytest.MonkeyPatch) -> PipeloomApp:
     """A viewer of a file that process 812 owns."""
     for module in (remote_run, follower, file_monitor):
         monkeypatch.setattr(module, "other_owner", lambda _path: "pipeloom process 812 on hal")
@@ -31,8 +32,8 @@ def viewer(tmp_path: Path, synthetic: Any, monkeypatch: pytest.MonkeyPatch) -> P
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=lambda size: f"{size[0]}x{size[1]}")
-def test_viewer(snap_compare: Any, viewer: PipeloomApp, size: tuple[int, int]) -> None:
-    async def before(pilot: Any) -> None:
+def test_viewer(snap_compare: SnapCompare, viewer: PipeloomApp, size: tuple[int, int]) -> None:
+    async def before(pilot: Pilot[None]) -> None:
         for _ in range(500):
             await pilot.pause(0.01)
             if viewer.board.total() == 12 and viewer.board.run is not None:

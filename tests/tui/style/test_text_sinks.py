@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from rich.cells import cell_len
+from tests.tui.conftest import MakeThemedApp, text_of
 from textual.widgets import Button, Label, OptionList, Static, TabbedContent, TabPane
 
 from pipeloom.status import RunStatus, Status
@@ -16,7 +17,6 @@ from pipeloom.tui.table.columns import Column
 from pipeloom.tui.table.virtual_table import VirtualTable
 from pipeloom.tui.widgets.header import HeaderState, RunHeader
 
-ThemedApp = Callable[..., Any]
 SHOWN = 20
 
 
@@ -88,19 +88,19 @@ def header(text: str) -> RunHeader:
 SINKS: tuple[Callable[[str], Any], ...] = (static, label, button, titled, options, tabs, table, header)
 
 
-async def test_a1_a2_every_sink_shows_it_as_text(themed_app: ThemedApp, nasty: str) -> None:
+async def test_a1_a2_every_sink_shows_it_as_text(themed_app: MakeThemedApp, nasty: str) -> None:
     widgets = [sink(nasty) for sink in SINKS]
     for widget in widgets:
         widget.styles.height = 5
     async with themed_app(*widgets).run_test(size=(120, 45), notifications=True) as pilot:
         await pilot.pause()
-        screen = pilot.app.screen_text().split("\n")
+        screen = text_of(pilot.app).split("\n")
         for widget in widgets:
             region = widget.region
             assert shown_of(nasty) in "\n".join(screen[region.y : region.bottom]), type(widget).__name__
 
 
-async def test_a1_a_toast_and_a_tooltip_show_it_as_text(themed_app: ThemedApp, nasty: str) -> None:
+async def test_a1_a_toast_and_a_tooltip_show_it_as_text(themed_app: MakeThemedApp, nasty: str) -> None:
     widget = Static("inside")
     widget.tooltip = content(nasty)
     async with themed_app(widget).run_test(size=(120, 40), notifications=True, tooltips=True) as pilot:
@@ -108,25 +108,25 @@ async def test_a1_a_toast_and_a_tooltip_show_it_as_text(themed_app: ThemedApp, n
         pilot.app.notify(clean(nasty), title=clean(nasty), markup=False)
         await pilot.pause()
         await pilot.pause(0.05)
-        assert pilot.app.screen_text().count(shown_of(nasty).split()[0]) >= 3
+        assert text_of(pilot.app).count(shown_of(nasty).split()[0]) >= 3
 
 
-async def test_a3_a5_lines_are_kept_and_nothing_can_be_clicked(themed_app: ThemedApp) -> None:
+async def test_a3_a5_lines_are_kept_and_nothing_can_be_clicked(themed_app: MakeThemedApp) -> None:
     text = "one\r\n\ttwo [@click=app.bell]x[/]\n\x1b[31mthree"
     app = themed_app(Static(lines(text)))
     async with app.run_test(size=(80, 12), notifications=True) as pilot:
         await pilot.pause()
-        shown = [line.rstrip() for line in app.screen_text().split("\n")[:3]]
+        shown = [line.rstrip() for line in text_of(app).split("\n")[:3]]
         assert shown == ["one", "    two [@click=app.bell]x[/]", "␛[31mthree"]
         assert not any(
             style.meta for style in (app.screen.get_style_at(x, 1) for x in range(40)) if "@click" in style.meta
         )
 
 
-async def test_a8_every_line_of_a_table_is_as_wide_as_the_table(themed_app: ThemedApp, nasty: str) -> None:
+async def test_a8_every_line_of_a_table_is_as_wide_as_the_table(themed_app: MakeThemedApp, nasty: str) -> None:
     async with themed_app(table(nasty)).run_test(size=(60, 5)) as pilot:
         await pilot.pause()
-        assert {cell_len(line) for line in pilot.app.screen_text().split("\n")} == {60}
+        assert {cell_len(line) for line in text_of(pilot.app).split("\n")} == {60}
 
 
 def test_the_first_line_of_an_error_fits_a_cell() -> None:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.tui.conftest import MakeThemedApp
 from textual.color import Color
-from textual.theme import BUILTIN_THEMES
+from textual.theme import BUILTIN_THEMES, Theme
 
 import pipeloom
 from pipeloom.status import Status
 from pipeloom.tui.style.theme import DARK, LIGHT, SHEETS, THEMES, css_paths, variable_defaults
 from pipeloom.tui.widgets.header import RunHeader
-
-ThemedApp = Callable[..., Any]
 
 
 def test_the_style_sheets_of_the_checkout_are_found() -> None:
@@ -40,7 +37,7 @@ def test_every_status_has_a_colour_in_every_theme() -> None:
 
 
 @pytest.mark.parametrize("theme", [DARK, LIGHT], ids=["dark", "light"])
-def test_what_must_be_read_stands_out_from_every_surface(theme: Any) -> None:
+def test_what_must_be_read_stands_out_from_every_surface(theme: Theme) -> None:
     surfaces = [Color.parse(color) for color in (theme.background, theme.surface, theme.variables["line-cursor"])]
     read = [theme.foreground, *(value for name, value in theme.variables.items() if name.startswith("status-"))]
     for color in map(Color.parse, [*read, theme.variables["muted"]]):
@@ -50,7 +47,7 @@ def test_what_must_be_read_stands_out_from_every_surface(theme: Any) -> None:
 
 
 @pytest.mark.parametrize("name", [*BUILTIN_THEMES, "pipeloom-dark", "pipeloom-light"])
-async def test_the_style_sheets_work_with_every_theme(themed_app: ThemedApp, name: str) -> None:
+async def test_the_style_sheets_work_with_every_theme(themed_app: MakeThemedApp, name: str) -> None:
     app = themed_app(RunHeader())
     app.theme = name
     async with app.run_test() as pilot:

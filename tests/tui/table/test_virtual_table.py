@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.text import Text
+from tests.tui.conftest import MakeThemedApp, text_of
+from textual.app import App
 from textual.message import Message
 from textual.strip import Strip
 
@@ -79,24 +80,21 @@ class Drawn:
         return Text(str(row.id))
 
 
-ThemedApp = Callable[..., Any]
-
-
 def make(rows: int | list[Item | None]) -> tuple[VirtualTable[Item], Items, Drawn]:
     source = Items([Item(number) for number in range(rows)] if isinstance(rows, int) else rows)
     drawn = Drawn()
     return VirtualTable(source, drawn.columns), source, drawn
 
 
-def line_of_cursor(app: Any) -> int:
-    return next(y for y, line in enumerate(app.screen_text().split("\n")) if line.startswith("▌"))
+def line_of_cursor(app: App[None]) -> int:
+    return next(y for y, line in enumerate(text_of(app).split("\n")) if line.startswith("▌"))
 
 
-def cursor_shown(app: Any) -> int:
-    return int(app.screen_text().split("\n")[line_of_cursor(app)][1 : GUTTER + 6].replace("•", ""))
+def cursor_shown(app: App[None]) -> int:
+    return int(text_of(app).split("\n")[line_of_cursor(app)][1 : GUTTER + 6].replace("•", ""))
 
 
-async def test_a_million_rows_cost_only_the_lines_on_the_screen(themed_app: ThemedApp) -> None:
+async def test_a_million_rows_cost_only_the_lines_on_the_screen(themed_app: MakeThemedApp) -> None:
     source, drawn = Million(), Drawn()
     table = VirtualTable(source, drawn.columns)
     async with themed_app(table).run_test(size=(60, 20)) as pilot:
@@ -113,7 +111,7 @@ async def test_a_million_rows_cost_only_the_lines_on_the_screen(themed_app: Them
         assert len(drawn.ids) <= 20
 
 
-async def test_a_refresh_draws_only_the_rows_that_changed(themed_app: ThemedApp) -> None:
+async def test_a_refresh_draws_only_the_rows_that_changed(themed_app: MakeThemedApp) -> None:
     table, source, drawn = make(100)
     async with themed_app(table).run_test(size=(60, 20)) as pilot:
         await pilot.pause()
@@ -123,10 +121,10 @@ async def test_a_refresh_draws_only_the_rows_that_changed(themed_app: ThemedApp)
         table.refresh_rows()
         await pilot.pause()
         assert drawn.ids == [3]
-        assert "changed" in pilot.app.screen_text()
+        assert "changed" in text_of(pilot.app)
 
 
-async def test_nothing_is_drawn_when_nothing_changed(themed_app: ThemedApp) -> None:
+async def test_nothing_is_drawn_when_nothing_changed(themed_app: MakeThemedApp) -> None:
     table, source, drawn = make(100)
     async with themed_app(table).run_test(size=(60, 20)) as pilot:
         await pilot.pause()
@@ -138,7 +136,7 @@ async def test_nothing_is_drawn_when_nothing_changed(themed_app: ThemedApp) -> N
         assert len(source.windows) == 2, "the cursor's row and the visible rows are looked at, and nothing is painted"
 
 
-async def test_it_can_be_filled_before_it_is_on_the_screen(themed_app: ThemedApp) -> None:
+async def test_it_can_be_filled_before_it_is_on_the_screen(themed_app: MakeThemedApp) -> None:
     table, source, drawn = make(3)
     source.rows.append(Item(3))
     table.refresh_rows()
@@ -148,11 +146,11 @@ async def test_it_can_be_filled_before_it_is_on_the_screen(themed_app: ThemedApp
     async with themed_app(table).run_test(size=(60, 20)) as pilot:
         await pilot.pause()
         assert table.row_count == 4
-        assert "Name" not in pilot.app.screen_text()
+        assert "Name" not in text_of(pilot.app)
 
 
 async def test_rows_that_keep_their_line_while_others_go_above_them_are_not_drawn_again(
-    themed_app: ThemedApp, monkeypatch: pytest.MonkeyPatch
+    themed_app: MakeThemedApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table, source, _drawn = make(100)
     asked: list[int] = []
@@ -175,7 +173,7 @@ async def test_rows_that_keep_their_line_while_others_go_above_them_are_not_draw
         assert asked == []
 
 
-async def test_news_that_come_between_a_scroll_and_its_paint_do_not_undo_it(themed_app: ThemedApp) -> None:
+async def test_news_that_come_between_a_scroll_and_its_paint_do_not_undo_it(themed_app: MakeThemedApp) -> None:
     table, _source, _drawn = make(100)
     async with themed_app(table).run_test(size=(60, 20)) as pilot:
         await pilot.pause()
@@ -186,7 +184,7 @@ async def test_news_that_come_between_a_scroll_and_its_paint_do_not_undo_it(them
         assert table.visible_range[0] == 30
 
 
-async def test_the_cursor_costs_two_lines_per_move(themed_app: ThemedApp) -> None:
+async def test_the_cursor_costs_two_lines_per_move(themed_app: MakeThemedApp) -> None:
     table, _source, drawn = make(100)
     async with themed_app(table).run_test(size=(60, 20)) as pilot:
         await pilot.pause()
@@ -195,7 +193,7 @@ async def test_the_cursor_costs_two_lines_per_move(themed_app: ThemedApp) -> Non
         assert sorted(drawn.ids) == [0, 1]
 
 
-async def test_the_cursor_stays_on_its_row_and_its_line_when_rows_come_above_it(themed_app: ThemedApp) -> None:
+async def test_the_cursor_stays_on_its_row_and_its_line_when_rows_come_above_it(themed_app: MakeThemedApp) -> None:
     table, source, _drawn = make(100)
     async with themed_app(table).run_test(size=(60, 20)) as pilot:
         await pilot.pause()
@@ -214,21 +212,21 @@ async def test_the_cursor_stays_on_its_row_and_its_line_when_rows_come_above_it(
         assert line_of_cursor(pilot.app) == before
 
 
-async def test_what_is_read_stays_when_the_cursor_is_out_of_sight(themed_app: ThemedApp) -> None:
+async def test_what_is_read_stays_when_the_cursor_is_out_of_sight(themed_app: MakeThemedApp) -> None:
     table, source, _drawn = make(200)
     async with themed_app(table).run_test(size=(60, 20)) as pilot:
         await pilot.pause()
         table.scroll_to(y=100, animate=False)
         await pilot.pause()
-        top = pilot.app.screen_text().split("\n")[1]
+        top = text_of(pilot.app).split("\n")[1]
         source.rows[:0] = [Item(1000)]
         table.refresh_rows()
         await pilot.pause()
-        assert pilot.app.screen_text().split("\n")[1] == top
+        assert text_of(pilot.app).split("\n")[1] == top
         assert table.cursor_key == 0
 
 
-async def test_the_cursor_takes_the_next_row_when_its_own_is_gone(themed_app: ThemedApp) -> None:
+async def test_the_cursor_takes_the_next_row_when_its_own_is_gone(themed_app: MakeThemedApp) -> None:
     table, source, _drawn = make(10)
     async with themed_app(table).run_test(size=(60, 20)) as pilot:
         await pilot.press("down", "down")
@@ -243,10 +241,10 @@ async def test_the_cursor_takes_the_next_row_when_its_own_is_gone(themed_app: Th
         table.refresh_rows()
         await pilot.pause()
         assert (table.cursor_key, table.cursor_row, table.cursor_index) == (None, None, 0)
-        assert "Nothing here yet." in pilot.app.screen_text()
+        assert "Nothing here yet." in text_of(pilot.app)
 
 
-async def test_marks_follow_their_rows(themed_app: ThemedApp) -> None:
+async def test_marks_follow_their_rows(themed_app: MakeThemedApp) -> None:
     table, source, _drawn = make(10)
     async with themed_app(table).run_test(size=(60, 20)) as pilot:
         await pilot.press("down")
@@ -254,7 +252,7 @@ async def test_marks_follow_their_rows(themed_app: ThemedApp) -> None:
         source.rows.reverse()
         table.refresh_rows()
         await pilot.pause()
-        assert [line.split()[:2] for line in pilot.app.screen_text().split("\n") if "•" in line] == [["▌•", "1"]]
+        assert [line.split()[:2] for line in text_of(pilot.app).split("\n") if "•" in line] == [["▌•", "1"]]
         table.move_cursor(5)
         table.mark_range()
         assert table.marked == {1, 2, 3, 4}
@@ -262,14 +260,14 @@ async def test_marks_follow_their_rows(themed_app: ThemedApp) -> None:
         assert table.marked == {1, 3, 4}
         table.clear_marks()
         await pilot.pause()
-        assert "•" not in pilot.app.screen_text()
+        assert "•" not in text_of(pilot.app)
 
 
-async def test_a_row_that_is_not_loaded_is_a_placeholder_until_it_is(themed_app: ThemedApp) -> None:
+async def test_a_row_that_is_not_loaded_is_a_placeholder_until_it_is(themed_app: MakeThemedApp) -> None:
     table, source, _drawn = make([None, None, Item(2)])
     async with themed_app(table).run_test(size=(60, 20)) as pilot:
         await pilot.pause()
-        assert pilot.app.screen_text().count("···") == 4
+        assert text_of(pilot.app).count("···") == 4
         before = table.cursor_key
         assert before is None
         await pilot.press("enter")
@@ -280,7 +278,7 @@ async def test_a_row_that_is_not_loaded_is_a_placeholder_until_it_is(themed_app:
         assert cursor_shown(pilot.app) == 7
 
 
-async def test_it_tells_what_is_highlighted_chosen_and_clicked(themed_app: ThemedApp) -> None:
+async def test_it_tells_what_is_highlighted_chosen_and_clicked(themed_app: MakeThemedApp) -> None:
     table, _source, _drawn = make(10)
     kinds = (VirtualTable.Highlighted, VirtualTable.Chosen, VirtualTable.HeaderClicked, VirtualTable.MarksChanged)
     told: list[Message] = []
@@ -310,27 +308,27 @@ async def test_it_tells_what_is_highlighted_chosen_and_clicked(themed_app: Theme
     ]
 
 
-async def test_the_header_stays_while_the_rows_scroll(themed_app: ThemedApp) -> None:
+async def test_the_header_stays_while_the_rows_scroll(themed_app: MakeThemedApp) -> None:
     table, _source, _drawn = make(100)
     async with themed_app(table).run_test(size=(60, 20)) as pilot:
         table.show_sort("id", descending=True)
         await pilot.press("end")
-        assert "ID ↓" in pilot.app.screen_text().split("\n")[0]
+        assert "ID ↓" in text_of(pilot.app).split("\n")[0]
 
 
-async def test_a_narrow_table_scrolls_sideways_header_and_all(themed_app: ThemedApp) -> None:
+async def test_a_narrow_table_scrolls_sideways_header_and_all(themed_app: MakeThemedApp) -> None:
     columns = [Column[Item](str(n), f"head{n}", lambda row, _c: Text(f"cell{row.id}"), width=12) for n in range(8)]
     table = VirtualTable(Items([Item(number) for number in range(5)]), columns)
     async with themed_app(table).run_test(size=(40, 12)) as pilot:
         await pilot.pause()
-        assert "head7" not in pilot.app.screen_text()
+        assert "head7" not in text_of(pilot.app)
         table.scroll_to(x=1000, animate=False)
         await pilot.pause()
-        header, first = pilot.app.screen_text().split("\n")[:2]
+        header, first = text_of(pilot.app).split("\n")[:2]
         assert header.index("head7") == first.rindex("cell0")
 
 
-async def test_a_tick_redraws_only_rows_that_read_the_clock(themed_app: ThemedApp) -> None:
+async def test_a_tick_redraws_only_rows_that_read_the_clock(themed_app: MakeThemedApp) -> None:
     source, drawn = Items([Item(number) for number in range(10)]), Drawn()
     table = VirtualTable(source, drawn.columns, is_live=lambda row: row.id in (2, 4))
     async with themed_app(table).run_test(size=(60, 20)) as pilot:
@@ -344,7 +342,7 @@ async def test_a_tick_redraws_only_rows_that_read_the_clock(themed_app: ThemedAp
         assert drawn.ids == [2, 4]
 
 
-async def test_a_change_of_theme_draws_all_anew(themed_app: ThemedApp) -> None:
+async def test_a_change_of_theme_draws_all_anew(themed_app: MakeThemedApp) -> None:
     table, _source, drawn = make(5)
     async with themed_app(table).run_test(size=(60, 20)) as pilot:
         await pilot.pause()
@@ -355,7 +353,7 @@ async def test_a_change_of_theme_draws_all_anew(themed_app: ThemedApp) -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 5), (5, 20), (60, 1), (300, 100)])
-async def test_a14_it_survives_any_size(themed_app: ThemedApp, size: tuple[int, int]) -> None:
+async def test_a14_it_survives_any_size(themed_app: MakeThemedApp, size: tuple[int, int]) -> None:
     table, _source, _drawn = make(50)
     async with themed_app(table).run_test(size=size) as pilot:
         await pilot.press("down", "end", "pageup", "enter")
@@ -381,7 +379,7 @@ STEPS = st.lists(
 class Model:
     """Plays the steps on a table, and knows where the cursor must be."""
 
-    def __init__(self, app: Any, table: VirtualTable[Item], source: Items) -> None:
+    def __init__(self, app: App[None], table: VirtualTable[Item], source: Items) -> None:
         self.app, self.table, self.source = app, table, source
         self.fresh = 1000
         self.at_top = True
@@ -421,7 +419,7 @@ class Model:
         """What is on the screen is what the source holds there."""
         rows, table = self.source.rows, self.table
         first, last = table.visible_range
-        shown = self.app.screen_text().split("\n")[1:]
+        shown = text_of(self.app).split("\n")[1:]
         for line, row in zip(shown, rows[first:last], strict=False):
             assert row is not None
             assert line[GUTTER : GUTTER + 20].split() == [str(row.id), row.name]
@@ -432,7 +430,7 @@ class Model:
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 async def test_a12_cursor_and_screen_are_right_after_any_changes(
-    themed_app: ThemedApp, steps: list[tuple[str, int, int]]
+    themed_app: MakeThemedApp, steps: list[tuple[str, int, int]]
 ) -> None:
     table, source, _drawn = make(40)
     app = themed_app(table)

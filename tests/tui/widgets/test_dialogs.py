@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
+from tests.tui.conftest import MakeThemedApp, text_of
 from textual.binding import Binding
 from textual.content import Content
 from textual.widgets import Button, Static
 
 from pipeloom.tui.widgets.dialogs import ConfirmDialog, HelpDialog, HelpRow, HelpSection, help_sections
-
-ThemedApp = Callable[..., Any]
 
 
 @pytest.mark.parametrize(
@@ -29,7 +25,7 @@ ThemedApp = Callable[..., Any]
         (["x", "X", "space"], None),
     ],
 )
-async def test_only_the_other_button_means_yes(themed_app: ThemedApp, keys: list[str], answer: bool | None) -> None:
+async def test_only_the_other_button_means_yes(themed_app: MakeThemedApp, keys: list[str], answer: bool | None) -> None:
     answers: list[bool | None] = []
     async with themed_app(Static("below")).run_test(notifications=True) as pilot:
         await pilot.app.push_screen(ConfirmDialog("Cancel a?", Content("It runs."), "Cancel task"), answers.append)
@@ -39,35 +35,37 @@ async def test_only_the_other_button_means_yes(themed_app: ThemedApp, keys: list
         assert answers == ([] if answer is None else [answer])
 
 
-async def test_the_focus_starts_on_the_safe_button_and_the_target_is_named(themed_app: ThemedApp, nasty: str) -> None:
+async def test_the_focus_starts_on_the_safe_button_and_the_target_is_named(
+    themed_app: MakeThemedApp, nasty: str
+) -> None:
     async with themed_app(Static("below")).run_test(notifications=True, size=(80, 24)) as pilot:
         await pilot.app.push_screen(ConfirmDialog(f"Cancel<{nasty}", nasty, "Cancel task"))
         await pilot.pause()
         focused = pilot.app.focused
         assert isinstance(focused, Button)
         assert str(focused.label) == "Keep running"
-        text = pilot.app.screen_text()
+        text = text_of(pilot.app)
         assert "Cancel<" in text
         assert "Keep running" in text
 
 
-async def test_it_fits_a_small_terminal(themed_app: ThemedApp) -> None:
+async def test_it_fits_a_small_terminal(themed_app: MakeThemedApp) -> None:
     async with themed_app(Static("below")).run_test(size=(40, 12)) as pilot:
         await pilot.app.push_screen(ConfirmDialog("Cancel seattle-daily-2012-05?", "It is running.", "Cancel task"))
         await pilot.pause()
-        text = pilot.app.screen_text()
+        text = text_of(pilot.app)
         assert "Keep running" in text
         assert "Cancel task" in text
 
 
-async def test_help_shows_keys_labels_and_sentences(themed_app: ThemedApp) -> None:
+async def test_help_shows_keys_labels_and_sentences(themed_app: MakeThemedApp) -> None:
     section = HelpSection(
         "Live", (HelpRow("x", "Cancel", "Ask the task to stop."), HelpRow("[", "[/]", "[@click=app.quit]x[/]"))
     )
     async with themed_app(Static("below")).run_test(notifications=True, size=(100, 30)) as pilot:
         await pilot.app.push_screen(HelpDialog([section]))
         await pilot.pause()
-        text = pilot.app.screen_text()
+        text = text_of(pilot.app)
         for shown in ("Live", "x  Cancel  Ask the task to stop.", "[  [/]     [@click=app.quit]x[/]"):
             assert shown in text
         await pilot.press("escape")
@@ -75,7 +73,7 @@ async def test_help_shows_keys_labels_and_sentences(themed_app: ThemedApp) -> No
         assert not isinstance(pilot.app.screen, HelpDialog)
 
 
-async def test_help_is_made_from_the_bindings_that_work_here(themed_app: ThemedApp) -> None:
+async def test_help_is_made_from_the_bindings_that_work_here(themed_app: MakeThemedApp) -> None:
     app = themed_app(Static("below"))
     app._bindings.bind("x", "a")
     app._bindings.key_to_bindings["x"] = [Binding("x", "bell", "Cancel", tooltip="Ask the task to stop.")]
