@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -178,7 +179,10 @@ def test_a_cluster_of_their_own_commands_loses_a_worker_and_then_its_scheduler(
     assert engine.retry([1]).accepted == ()
 
 
-def test_an_address_that_nobody_answers_at_is_one_sentence_and_leaves_no_file(tmp_path: Path) -> None:
+def test_an_address_that_nobody_answers_at_is_one_sentence_and_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeloom.engine.executors.dask.cluster.CONNECT_S", 0.2)
     with pytest.raises(
         UsageError, match=r"^There is no Dask scheduler to talk to at 'tcp://127\.0\.0\.1:9': [^.].*\.$"
     ):
@@ -188,23 +192,29 @@ def test_an_address_that_nobody_answers_at_is_one_sentence_and_leaves_no_file(tm
 
 def test_the_programs_say_so_too_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "p.py").write_text("from pipeloom import *\npipeline = Pipeline('p', [TaskDef(1, 'a')], print)\n")
-    for arguments, words in (
+    refused = [
         (["--address", "tcp://127.0.0.1:9"], "There is no Dask scheduler to talk to at 'tcp://127.0.0.1:9': "),
         (["--address", "tcp://127.0.0.1"], "There is no Dask scheduler to talk to at 'tcp://127.0.0.1': missing port"),
         (["--address", "tcp://127.0.0.1:9", "--executor", "thread"], "address goes with executor="),
-    ):
-        done = subprocess.run(
-            [sys.executable, "-m", "pipeloom", "run", "etl.db", "p.py", *arguments],
+    ]
+
+    def run(name: str, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "pipeloom", "run", name, "p.py", *arguments],
             cwd=tmp_path,
             capture_output=True,
             text=True,
             timeout=60,
             check=False,
         )
+
+    with ThreadPoolExecutor(len(refused)) as side_by_side:
+        ended = list(side_by_side.map(run, ("a.db", "b.db", "c.db"), [arguments for arguments, _ in refused]))
+    for done, (_, words) in zip(ended, refused, strict=True):
         assert (done.returncode, done.stdout) == (Exit.USAGE, "")
         assert done.stderr.startswith(f"pipeloom: {words}")
         assert done.stderr.count("\n") == 1
-    assert not (tmp_path / "etl.db").exists()
+    assert not list(tmp_path.glob("*.db"))
 
 
 @pytest.mark.parametrize(
@@ -216,8 +226,9 @@ def test_what_is_no_address_is_told_so(tmp_path: Path, address: str) -> None:
         run_pipeline(tmp_path / "etl.db", [TaskDef(1, "a")], worker_fn=jobs.nothing, address=address)
 
 
-def test_who_listens_and_says_nothing_is_not_waited_for(tmp_path: Path) -> None:
+def test_who_listens_and_says_nothing_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Dask waits for the handshake without end."""
+    monkeypatch.setattr("pipeloom.engine.executors.dask.cluster.CONNECT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         address = f"tcp://127.0.0.1:{mute.getsockname()[1]}"
         with pytest.raises(UsageError, match="does not answer as Dask does"):
@@ -432,6 +443,7 @@ def listening_elsewhere(pid: int) -> list[str]:
     return [line[1] for line in found if line[3] == "0A" and line[9] in inodes and not line[1].startswith("0100007F:")]
 
 
+@pytest.mark.alone
 def test_messages_arrive_while_the_task_runs_and_a_cancel_gets_there_at_once(
     cluster: Cluster, wait_for: WaitFor
 ) -> None:
