@@ -58,6 +58,7 @@ def test_b3_b4_a_terminal_that_is_gone_stops_the_run(
     assert rows("SELECT status, message FROM task_runs") == [("interrupted", "stopped by SIGHUP")]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("program", "detached"), [("tui_main", False), ("tui_main", True), ("run_main", False)], ids=str
 )
