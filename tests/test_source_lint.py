@@ -41,7 +41,6 @@ MAY_OPEN = {
     "tui/style/theme.py",
     "console/logging.py",
     "loader.py",
-    "engine/executors/memory.py",
 }
 """Modules that open files, none of them a database: closing one drops every lock that SQLite holds on it."""
 LAZY_BEGIN = re.compile(r"\s*BEGIN\s*(DEFERRED|TRANSACTION|/|;|$)", re.IGNORECASE)

@@ -1,4 +1,4 @@
-"""What somebody needs who brings an executor of their own: see `docs/executors.md`."""
+"""The names to write an executor of your own with: see `docs/executors.md`."""
 
 from __future__ import annotations
 

@@ -310,7 +310,7 @@ def test_dask_is_loaded_by_nobody_who_does_not_ask_for_it(tmp_path: Path) -> Non
         "print(*{name.split('.')[0] for name in sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert not {"dask", "distributed", "cloudpickle", "tornado"} & set(done.stdout.split())
+    assert not {"dask", "distributed", "cloudpickle", "tornado", "psutil"} & set(done.stdout.split())
 
 
 def test_a_cluster_of_our_own_grows_keeps_to_this_machine_and_leaves_nothing(bench: Bench, wait_for: WaitFor) -> None:

@@ -308,6 +308,17 @@ def test_only_what_has_processes_can_kill(rig: Rig) -> None:
 # -- processes ---------------------------------------------------------------------------------------------------------
 
 
+def test_the_memory_of_a_worker_process_is_known() -> None:
+    rig = Rig("process", slots=1)
+    rig.submit(1, jobs.wait)
+    pid = rig.log.first_value(1)
+    (worker,) = rig.executor.workers()
+    assert worker.name == f"worker-1/{pid}"
+    assert (worker.memory or 0) > 1_000_000
+    rig.executor.cancel([1])
+    assert rig.executor.shutdown(PATIENCE_S) == 0
+
+
 @pytest.mark.parametrize(("how", "words"), [("kill", "SIGKILL"), ("segfault", "SIGSEGV"), ("exit", "exit code 7")])
 def test_a_worker_process_that_dies_ends_its_own_attempt_only(processes: Rig, how: str, words: str) -> None:
     processes.submit(2, jobs.wait)

@@ -1,4 +1,4 @@
-"""Where attempts run: one protocol, several backends."""
+"""Where attempts run: one protocol, three backends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeloom.pipeline import Pipeline
 
 ExecutorName = Literal["thread", "process", "dask"]
 ExecutorChoice = ExecutorName | Executor | Callable[[int], Executor]
-"""A name, an executor of the user's own for one run, or what makes one of so many slots."""
+"""A name, an executor of the user's for one run, or a function that makes one with a number of slots."""
 EXECUTORS: tuple[str, ...] = get_args(ExecutorName)
 
 
@@ -31,7 +31,7 @@ def check_executor(name: ExecutorChoice, pipeline: Pipeline) -> None:
 
 
 def make_executor(name: ExecutorChoice, slots: int | None, address: str | None = None) -> Executor:
-    """Return an executor with `slots` slots; None is for the cluster at `address` to say."""
+    """Return an executor with `slots` slots; None: as many as the cluster at `address` has."""
     if name == "dask":
         from pipeloom.engine.executors.dask.executor import DaskExecutor
 

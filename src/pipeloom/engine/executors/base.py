@@ -1,10 +1,10 @@
-"""The executor protocol. The engine above it never knows which backend runs an attempt.
+"""The executor protocol. The engine does not know which backend runs an attempt.
 
-Invariants, each a test of the conformance suite:
+Invariants, each tested by the conformance suite:
 
 * exactly one `ended` per accepted attempt, and nothing of that attempt after it;
 * messages of one attempt arrive in the order of their `put`, without gaps; `started` precedes the first;
-* whatever a worker raises ends its attempt and nothing else;
+* an exception of any kind in a worker ends its attempt and nothing else;
 * `submit`, `cancel` and `kill` never block; `shutdown` returns within about `timeout_s` + 2 seconds.
 """
 
@@ -19,17 +19,18 @@ from pipeloom.engine.attempt import Attempt, Outcome
 
 @dataclass(frozen=True, slots=True)
 class WorkerInfo:
-    """One worker, as far as its executor knows; None is what it does not know."""
+    """What an executor knows of one worker; None where it does not know."""
 
     name: str
     slots: int
     attempts: tuple[int, ...] = ()
-    """Ids of the attempts that it runs."""
+    """Ids of the attempts that run on it."""
     cpu: float | None = None
-    """Per cent of one processor."""
+    """Percent of one processor."""
     memory: int | None = None
-    """Bytes."""
+    """Resident bytes."""
     memory_limit: int | None = None
+    """Bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,68 +38,76 @@ class Capabilities:
     """What a backend can do."""
 
     remote: bool = False
+    """Workers are in other processes."""
     multi_host: bool = False
+    """Workers may be on other machines."""
     hard_kill: bool = False
+    """`kill` can end an attempt."""
     isolated_crash: bool = False
+    """A worker that crashes ends its own attempt only."""
 
 
 class Reports(Protocol):
-    """Where an executor reports to: implemented by the engine, called from executor threads. All may block."""
+    """What an executor reports to the engine, from threads of its own. Every call may block."""
 
-    def started(self, attempt_id: int, worker: str) -> None: ...  # noqa: D102
+    def started(self, attempt_id: int, worker: str) -> None:
+        """Report that the attempt runs on `worker`."""
+
     def message(self, attempt_id: int, msg: Any) -> None:
-        """Hand over a message; raises `WriterFailedError` when nothing more can be saved."""
+        """Report a message; raises `WriterFailedError` when nothing more can be saved."""
 
-    def ended(self, attempt_id: int, outcome: Outcome) -> None: ...  # noqa: D102
+    def ended(self, attempt_id: int, outcome: Outcome) -> None:
+        """Report the end of the attempt."""
+
     def broken(self, error: BaseException) -> None:
-        """Take note that the executor itself has failed: a bug, and nothing it holds can be relied on."""
+        """Report a bug in the executor: its state can no longer be trusted."""
 
     def slots_changed(self) -> None:
-        """Take note that the executor has other `slots`, or wants another number of attempts, than before."""
+        """Report that `slots` or `window` changed."""
 
     def lost(self, reason: str) -> None:
-        """Take note that nothing can be run any more; `ended` follows for every attempt that the executor holds."""
+        """Report that no attempt can run any more; `ended` follows for every attempt that the executor holds."""
 
 
 class Executor(Protocol):
-    """Runs attempts. Thread-safe. What a subclass leaves out is as poor as it can be."""
+    """Runs attempts. Thread-safe. The methods with a body here are optional: their defaults know and do nothing."""
 
     name: str
-    """What `pipeline_runs.executor` says."""
+    """Value of the column `pipeline_runs.executor`."""
     caps: Capabilities = Capabilities()
 
     @property
     def slots(self) -> int:
-        """Attempts that it runs at the same time; may change, and may be 0."""
+        """Attempts that run at the same time; may change, and may be 0."""
 
     @property
     def window(self) -> int:
-        """Attempts that it wants to hold: those that it runs, and those that wait there so that no slot has to."""
+        """Attempts that the executor wants to hold: those that run, and those that wait so that no slot is idle."""
         return self.slots
 
     def start(self, reports: Reports) -> None:
-        """Get ready; may block, never called on a UI thread."""
+        """Get ready; may block, is never called on a UI thread."""
 
     def submit(self, attempt: Attempt) -> None:
-        """Take an attempt; what cannot be run comes back through `ended` as REJECTED."""
+        """Take an attempt; one that cannot run ends as REJECTED."""
 
     def set_slots(self, slots: int) -> None:
-        """Change the number of slots; running attempts are left alone."""
+        """Change the number of slots; running attempts go on."""
 
     def cancel(self, attempt_ids: Iterable[int]) -> None:
-        """Ask attempts to stop; idempotent; unknown ids are ignored."""
+        """Ask attempts to stop; idempotent, ignores unknown ids."""
 
-    def kill(self, attempt_id: int) -> bool:  # noqa: ARG002 - whichever it is
-        """End an attempt by force; False: this backend cannot."""
+    def kill(self, attempt_id: int) -> bool:  # noqa: ARG002 - for the backends that can
+        """End an attempt by force; False when this backend cannot."""
         return False
 
     def workers(self) -> list[WorkerInfo]:
-        """Return what is known of each worker; may block for a moment."""
+        """Return what is known of each worker; may block briefly."""
         return []
 
-    def stack(self, attempt_id: int) -> str | None:  # noqa: ARG002 - whichever it is
-        """Return where the attempt's code is just now, as a traceback; None when it does not run or nobody can tell."""
+    def stack(self, attempt_id: int) -> str | None:  # noqa: ARG002 - for the backends that can
+        """Return where the attempt's code is now, as a traceback; None when it does not run or cannot be seen."""
         return None
 
     def shutdown(self, timeout_s: float) -> int:
-        """Stop and return the number of workers that would not; idempotent."""
+        """Stop, and return the number of workers that did not stop; idempotent."""

@@ -9,25 +9,45 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
-from pipeloom.engine.executors.base import Capabilities
-from pipeloom.engine.executors.slots import SlotExecutor
+from pipeloom.engine.executors.base import Capabilities, Executor, Reports, WorkerInfo
+from pipeloom.engine.executors.slots import SlotPool
 from pipeloom.engine.worker.channel import WorkerChannel
 from pipeloom.engine.worker.runner import run_worker
 
 _RUNNER: Final = run_worker.__code__.co_filename
-"""The module below which the user's frames begin."""
+"""The file of the innermost frame that is ours: the user's frames follow it."""
 
 
-class ThreadExecutor(SlotExecutor):
+class ThreadExecutor(Executor):
     """Runs each attempt in a thread of this process."""
 
     name = "thread"
     caps = Capabilities()
 
     def __init__(self, slots: int) -> None:
-        super().__init__(slots)
+        self._pool = SlotPool(slots, self._run)
+        self._reports: Reports
         self._channels: dict[int, WorkerChannel] = {}
         self._thread_ids: dict[int, int] = {}
+
+    @property
+    def slots(self) -> int:
+        """Attempts that may run at the same time."""
+        return self._pool.slots
+
+    @property
+    def window(self) -> int:
+        """The slots: a thread takes its next attempt as soon as one has ended."""
+        return self._pool.slots
+
+    def start(self, reports: Reports) -> None:
+        """Keep where to report; the threads start with the attempts."""
+        self._reports = reports
+        self._pool.start(reports)
+
+    def set_slots(self, slots: int) -> None:
+        """Change the number of slots."""
+        self._pool.slots = slots
 
     def submit(self, attempt: Attempt) -> None:
         """Hand the attempt to a thread."""
@@ -36,7 +56,7 @@ class ThreadExecutor(SlotExecutor):
             self._reports.message(attempt_id, msg)
 
         self._channels[attempt.id] = WorkerChannel(attempt, send)
-        super().submit(attempt)
+        self._pool.submit(attempt)
 
     def cancel(self, attempt_ids: Iterable[int]) -> None:
         """Ask attempts to stop."""
@@ -45,9 +65,9 @@ class ThreadExecutor(SlotExecutor):
             if channel is not None:
                 channel.cancel()
 
-    def kill(self, attempt_id: int) -> bool:  # noqa: ARG002 - a thread cannot be killed, whichever it is
-        """Return False: nothing can end a thread by force."""
-        return False
+    def workers(self) -> list[WorkerInfo]:
+        """Return each thread that has been started."""
+        return [WorkerInfo(worker, 1, attempts) for worker, attempts in self._pool.running().items()]
 
     def stack(self, attempt_id: int) -> str | None:
         """Return where the attempt's thread is in the user's code."""
@@ -57,6 +77,10 @@ class ThreadExecutor(SlotExecutor):
         frames = traceback.extract_stack(frame)
         ours = [place for place, entry in enumerate(frames) if entry.filename == _RUNNER]
         return "".join(traceback.format_list(frames[ours[0] + 1 :])) if ours else None
+
+    def shutdown(self, timeout_s: float) -> int:
+        """End idle threads and wait for the others; return how many are still busy."""
+        return self._pool.shutdown(timeout_s)
 
     def _run(self, attempt: Attempt, worker: str) -> Outcome:
         channel = self._channels[attempt.id]

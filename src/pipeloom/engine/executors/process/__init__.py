@@ -1,1 +1,1 @@
-"""Attempts in worker processes."""
+"""Attempts in worker processes of this machine."""

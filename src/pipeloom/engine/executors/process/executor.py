@@ -1,6 +1,6 @@
-"""Attempts in worker processes: for work that computes, and for work that may take its process down.
+"""Attempts in worker processes: for work that computes, and for work that may crash its process.
 
-One pipe per worker, because a process that is killed while it holds a shared queue's lock stalls all the others
+One pipe per worker: a process that is killed while it holds the lock of a shared queue stalls all the others
 (python/cpython#88304), and `ProcessPoolExecutor` fails every task when one worker dies.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -16,18 +17,17 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Final
 
 from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
-from pipeloom.engine.executors.base import Capabilities, WorkerInfo
-from pipeloom.engine.executors.memory import memory_of
+from pipeloom.engine.executors.base import Capabilities, Executor, Reports, WorkerInfo
 from pipeloom.engine.executors.process.wire import CANCEL, ENDED, RUN, STARTED, STOP, packed, unpacked
 from pipeloom.engine.executors.process.worker import serve
-from pipeloom.engine.executors.slots import SlotExecutor
+from pipeloom.engine.executors.slots import SlotPool
 from pipeloom.errors import TaskCancelled, UsageError, WriterFailedError
 from pipeloom.loader import loaded_files
 from pipeloom.pipeline import Pipeline
 from pipeloom.text import clean, first_line
 
-_STARTS: Final = 3
-"""Worker processes that may die before they take up an attempt, until it is given back."""
+_MAX_STARTS: Final = 3
+"""Worker processes that may die before they start an attempt; after that the attempt ends."""
 _JOIN_S: Final = 1.0
 _METHODS: Final = multiprocessing.get_all_start_methods()
 _CONTEXT: ForkServerContext | SpawnContext = (
@@ -36,7 +36,7 @@ _CONTEXT: ForkServerContext | SpawnContext = (
 
 
 def check_sendable(pipeline: Pipeline) -> None:
-    """Raise `UsageError` when the worker function or a message type cannot get into another process at all."""
+    """Raise `UsageError` when the worker function or a message type cannot be pickled."""
     for what, value in (("worker_fn", pipeline.worker_fn), ("a message type", frozenset(pipeline.handlers))):
         try:
             packed(RUN, value)
@@ -46,8 +46,8 @@ def check_sendable(pipeline: Pipeline) -> None:
             ) from error
 
 
-class _Worker:
-    """A worker process and our end of its pipe."""
+class _WorkerProcess:
+    """A worker process and the program's end of its pipe."""
 
     def __init__(self, name: str) -> None:
         self.connection: Connection
@@ -61,97 +61,131 @@ class _Worker:
             theirs.close()
 
     def kill(self) -> None:
-        """End the process by force; our end of the pipe then reads its end."""
+        """End the process by force; the reader of the pipe then gets an `EOFError`."""
         self.process.kill()
 
-    def bury(self) -> str:
-        """Clear the process away and return how it ended."""
+    def reap(self) -> str:
+        """Wait for the end of the process, and return how it ended."""
         self.connection.close()
         self.process.join(_JOIN_S)
-        if self.process.is_alive():  # it has closed its end of the pipe, so nobody will ever hear of it again
+        if self.process.is_alive():  # it has closed its end of the pipe: nothing more can come from it
             self.process.kill()
             self.process.join()
         code = self.process.exitcode or 0
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"has ended with exit code {code}"
         return f"worker process {self.process.pid} {how}"
 
+    def memory(self) -> int | None:
+        """Return the resident memory in bytes; None once the process has ended."""
+        import psutil
 
-class _Job:
-    """An attempt on its way through a worker process. Guarded by the executor's lock."""
+        try:
+            return int(psutil.Process(self.process.pid).memory_info().rss)
+        except psutil.Error:
+            return None
+
+
+class _SubmittedAttempt:
+    """The state of an attempt that a worker process runs or will run. Guarded by the executor's lock."""
 
     def __init__(self, attempt: Attempt) -> None:
         self.attempt = attempt
         self.cancelled = False
         self.killed = False
-        self.worker: _Worker | None = None
-        """Set once the attempt has been sent: from then on a request to stop goes the same way."""
-        self.trouble: Outcome | None = None
-        """Why the attempt fails whatever its worker says."""
+        self.worker: _WorkerProcess | None = None
+        """The process that the attempt has been sent to: a request to stop goes there too."""
+        self.failure: Outcome | None = None
+        """Ends the attempt in place of its worker's outcome."""
 
 
-class ProcessExecutor(SlotExecutor):
+class ProcessExecutor(Executor):
     """Runs each attempt in a worker process. A process is started when it is needed, and again when it has died."""
 
     name = "process"
     caps = Capabilities(remote=True, hard_kill=True, isolated_crash=True)
 
     def __init__(self, slots: int) -> None:
-        super().__init__(slots)
+        self._pool = SlotPool(slots, self._run, self._stop_worker)
+        self._reports: Reports
+        self._lock = threading.Lock()
+        self._submitted: dict[int, _SubmittedAttempt] = {}
+        self._workers: dict[str, _WorkerProcess] = {}
         _CONTEXT.set_forkserver_preload([serve.__module__])
-        self._jobs: dict[int, _Job] = {}
-        self._workers: dict[str, _Worker] = {}
+
+    @property
+    def slots(self) -> int:
+        """Attempts that may run at the same time."""
+        return self._pool.slots
+
+    @property
+    def window(self) -> int:
+        """The slots: a process gets its next attempt as soon as one has ended."""
+        return self._pool.slots
+
+    def start(self, reports: Reports) -> None:
+        """Keep where to report; the processes start with the attempts."""
+        self._reports = reports
+        self._pool.start(reports)
+
+    def set_slots(self, slots: int) -> None:
+        """Change the number of slots."""
+        self._pool.slots = slots
 
     def submit(self, attempt: Attempt) -> None:
         """Hand the attempt to the thread of a worker process."""
-        self._jobs[attempt.id] = _Job(attempt)
-        super().submit(attempt)
+        self._submitted[attempt.id] = _SubmittedAttempt(attempt)
+        self._pool.submit(attempt)
 
     def cancel(self, attempt_ids: Iterable[int]) -> None:
         """Ask attempts to stop."""
         for attempt_id in attempt_ids:
-            job = self._jobs.get(attempt_id)
-            if job is not None:
-                self._cancel(job)
+            submitted = self._submitted.get(attempt_id)
+            if submitted is not None:
+                self._cancel(submitted)
 
     def kill(self, attempt_id: int) -> bool:
-        """End the attempt by ending its process; True, unless it has ended already."""
-        job = self._jobs.get(attempt_id)
-        if job is None:
+        """End the attempt by ending its process; False when it has ended already."""
+        submitted = self._submitted.get(attempt_id)
+        if submitted is None:
             return False
         with self._lock:
-            job.cancelled = job.killed = True
-            if job.worker is not None:
-                job.worker.kill()
+            submitted.cancelled = submitted.killed = True
+            if submitted.worker is not None:
+                submitted.worker.kill()
         return True
 
+    def workers(self) -> list[WorkerInfo]:
+        """Return each worker process, with its memory."""
+        return [self._info(worker, attempts) for worker, attempts in self._pool.running().items()]
+
     def shutdown(self, timeout_s: float) -> int:
-        """Let idle processes end, wait for the others, then kill them."""
-        busy = super().shutdown(timeout_s)
+        """End idle processes, wait for the others, then kill them."""
+        busy = self._pool.shutdown(timeout_s)
         if busy:
             with self._lock:
                 for worker in list(self._workers.values()):
                     worker.kill()
-            busy = super().shutdown(_JOIN_S)
+            busy = self._pool.shutdown(_JOIN_S)
         return busy
 
-    def _info(self, worker: str, attempts: tuple[int, ...]) -> WorkerInfo:
-        process = self._workers.get(worker)
-        if process is None:
-            return WorkerInfo(worker, 1, attempts)
-        return WorkerInfo(f"{worker}/{process.process.pid}", 1, attempts, memory=memory_of(process.process.pid))
+    def _info(self, name: str, attempts: tuple[int, ...]) -> WorkerInfo:
+        worker = self._workers.get(name)
+        if worker is None:
+            return WorkerInfo(name, 1, attempts)
+        return WorkerInfo(f"{name}/{worker.process.pid}", 1, attempts, memory=worker.memory())
 
-    def _run(self, attempt: Attempt, worker: str) -> Outcome:
-        job = self._jobs[attempt.id]
+    def _run(self, attempt: Attempt, name: str) -> Outcome:
+        submitted = self._submitted[attempt.id]
         try:
             frame = packed(RUN, attempt)
         except Exception as error:  # noqa: BLE001 - pickling runs the user's code
             return _failed(OutcomeKind.REJECTED, "the task cannot be sent to a worker process", error)
         else:
-            for _ in range(_STARTS):
-                if job.cancelled:
+            for _ in range(_MAX_STARTS):
+                if submitted.cancelled:
                     return Outcome(OutcomeKind.CANCELLED, started=False)
                 try:
-                    outcome = self._converse(job, frame, worker)
+                    outcome = self._run_in_process(submitted, frame, name)
                 except OSError as error:
                     how = f"no worker process could be started: {first_line(error)}"
                     return Outcome(OutcomeKind.LOST, error=how, retryable=True, started=False)
@@ -160,73 +194,75 @@ class ProcessExecutor(SlotExecutor):
             how = "its worker processes end before they take it up; a script needs `if __name__ == '__main__':`"
             return Outcome(OutcomeKind.LOST, error=how, started=False)
         finally:
-            del self._jobs[attempt.id]
+            del self._submitted[attempt.id]
 
-    def _converse(self, job: _Job, frame: bytes, name: str) -> Outcome | None:
-        """Have the attempt run; None when its process has ended before the user's code was called.
+    def _run_in_process(self, submitted: _SubmittedAttempt, frame: bytes, name: str) -> Outcome | None:
+        """Send the attempt to the process `name` and report what comes back, up to its outcome.
 
-        Raises `OSError` when there is no process and none can be started.
+        Returns None when the process ended before it called the user's code. Raises `OSError` when there is no process
+        and none can be started.
         """
         worker = self._workers.get(name)
         if worker is None:
-            worker = self._workers[name] = _Worker(name)
+            worker = self._workers[name] = _WorkerProcess(name)
         started = False
         try:
             worker.connection.send_bytes(frame)
             with self._lock:
-                job.worker = worker
-                if job.killed:
+                submitted.worker = worker
+                if submitted.killed:
                     worker.kill()
-                elif job.cancelled:
-                    worker.connection.send_bytes(packed(CANCEL, job.attempt.id))
+                elif submitted.cancelled:
+                    worker.connection.send_bytes(packed(CANCEL, submitted.attempt.id))
             while True:
                 frame = worker.connection.recv_bytes()
                 if frame.startswith(STARTED):
                     started = True
-                    self._reports.started(job.attempt.id, f"{name}/{unpacked(frame)}")
+                    self._reports.started(submitted.attempt.id, f"{name}/{unpacked(frame)}")
                 elif frame.startswith(ENDED):
-                    return job.trouble or unpacked(frame)
+                    return submitted.failure or unpacked(frame)
                 else:
-                    self._deliver(job, frame)
+                    self._deliver(submitted, frame)
         except (EOFError, OSError):
-            how = worker.bury()
+            how = worker.reap()
             del self._workers[name]
             return Outcome(OutcomeKind.LOST, error=how, retryable=True) if started else None
         finally:
             with self._lock:
-                job.worker = None
+                submitted.worker = None
 
-    def _deliver(self, job: _Job, frame: bytes) -> None:
-        """Pass a message on; what cannot be passed on stops the worker, and what it still says is drained."""
-        if job.trouble is not None:
+    def _deliver(self, submitted: _SubmittedAttempt, frame: bytes) -> None:
+        """Report a message. One that cannot be unpickled fails the attempt, and its later messages are dropped."""
+        if submitted.failure is not None:
             return
         try:
             entry: Any = unpacked(frame)
         except Exception as error:  # noqa: BLE001 - unpickling runs the user's code
-            job.trouble = _failed(OutcomeKind.ERROR, "a message cannot be taken from its worker process", error)
-            self._cancel(job)
+            submitted.failure = _failed(OutcomeKind.ERROR, "a message cannot be taken from its worker process", error)
+            self._cancel(submitted)
             return
-        with suppress(TaskCancelled):  # the engine has given the message up: the worker is being stopped
+        with suppress(TaskCancelled):  # the engine has dropped the message, and is stopping the worker
             try:
-                self._reports.message(job.attempt.id, entry)
+                self._reports.message(submitted.attempt.id, entry)
             except WriterFailedError:
-                self._cancel(job)
+                self._cancel(submitted)
 
-    def _cancel(self, job: _Job) -> None:
+    def _cancel(self, submitted: _SubmittedAttempt) -> None:
         with self._lock:
-            if not job.cancelled:
-                job.cancelled = True
-                if job.worker is not None:
-                    with suppress(OSError):  # it has died: its end is on the way
-                        job.worker.connection.send_bytes(packed(CANCEL, job.attempt.id))
+            if not submitted.cancelled:
+                submitted.cancelled = True
+                if submitted.worker is not None:
+                    with suppress(OSError):  # the process has died: the reader of its pipe ends the attempt
+                        submitted.worker.connection.send_bytes(packed(CANCEL, submitted.attempt.id))
 
-    def _retire(self, worker: str) -> None:
-        mine = self._workers.pop(worker, None)
-        if mine is not None:
+    def _stop_worker(self, name: str) -> None:
+        """End the process `name`, which is idle."""
+        worker = self._workers.pop(name, None)
+        if worker is not None:
             with suppress(OSError):
-                mine.connection.send_bytes(STOP)
-            mine.process.join(_JOIN_S)
-            mine.bury()
+                worker.connection.send_bytes(STOP)
+            worker.process.join(_JOIN_S)
+            worker.reap()
 
 
 def _failed(kind: OutcomeKind, what: str, error: BaseException) -> Outcome:

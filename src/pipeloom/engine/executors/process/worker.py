@@ -1,4 +1,4 @@
-"""The inside of a worker process: runs one attempt at a time and listens for the request to stop."""
+"""What runs in a worker process: one attempt at a time, and a thread that takes requests to stop."""
 
 from __future__ import annotations
 
@@ -21,38 +21,40 @@ from pipeloom.loader import import_file
 from pipeloom.text import first_line
 
 ORPHAN_GRACE_S: Final = 2.0
-"""How long a task may take to stop when the program that wanted its result is gone."""
+"""Seconds that a task has to stop when the program has died."""
 
 _NICENESS: Final = 10
-"""All workers wait for the program that writes what they publish, and its user for its screen: it goes first."""
+"""The program has priority: all workers wait for it to write their messages, and its user for its screen."""
 
 
 def serve(connection: Connection, files: Sequence[str]) -> None:
-    """Run attempts until told to stop; `files` are the paths of the modules that were loaded by path."""
-    # Ctrl+C, a closed terminal and a service manager reach the whole group; what becomes of the tasks is the program's
-    # decision. A handler, because SIG_IGN would be inherited by what a task starts: `Popen.terminate` must work there.
+    """Run attempts until told to stop; `files` are the paths of modules that were loaded by path."""
+    # Ctrl+C, a closed terminal and a service manager signal the whole process group; the program decides what happens
+    # to the tasks. A handler, because a task's child processes would inherit SIG_IGN: `Popen.terminate` must end them.
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
     os.nice(_NICENESS)
-    # What is printed is in the log; on a terminal it would only get in the way of the program's own bars.
+    # Prints go to the attempt's log; on a terminal they would break the program's progress display.
     capture.start(echo=sys.stdout is not None and not sys.stdout.isatty())
     _Worker(connection, files).run()
 
 
 class _Worker:
+    """Runs attempts on the main thread, and takes frames from the program on a second one."""
+
     def __init__(self, connection: Connection, files: Sequence[str]) -> None:
         self._connection = connection
         self._files = files
-        """Still to be imported: at the first attempt, which then says what went wrong."""
+        """Still to be imported, at the first attempt: an error then ends that attempt."""
         self._sending = threading.Lock()
         self._attempts: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._channel: WorkerChannel | None = None
         self._stopping: int | None = None
-        """The attempt that was last asked to stop."""
+        """Id of the attempt that was last asked to stop."""
 
     def run(self) -> None:
-        """Run what the listener passes on."""
+        """Run the attempts that arrive, until STOP or the end of the pipe."""
         threading.Thread(target=self._listen, name="pipeloom-control", daemon=True).start()
         while (frame := self._attempts.get()) is not None:
             self._send(packed(ENDED, self._run(frame)))
@@ -95,7 +97,7 @@ class _Worker:
         self._send(frame)
 
     def _send(self, frame: bytes) -> None:
-        """Send, waiting for as long as the writer is behind; a task may publish from several threads."""
+        """Send a frame; blocks while the writer is behind. A task may publish from several threads."""
         with self._sending:
             self._connection.send_bytes(frame)
 
@@ -111,7 +113,7 @@ class _Worker:
                     self._attempts.put(None)
                     return
         except (EOFError, OSError):
-            self._orphaned()
+            self._stop_orphaned()
 
     def _cancel(self, attempt_id: int) -> None:
         with self._lock:
@@ -119,8 +121,8 @@ class _Worker:
             if self._channel is not None and self._channel.attempt_id == attempt_id:
                 self._channel.cancel()
 
-    def _orphaned(self) -> None:
-        """Ask the task to stop, and leave without waiting for it: there is nobody to report to."""
+    def _stop_orphaned(self) -> None:
+        """Ask the task to stop, and exit after `ORPHAN_GRACE_S`: the program has died."""
         with self._lock:
             if self._channel is not None:
                 self._channel.cancel()
