@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,12 +25,12 @@ from tests.engine.conftest import Bench, Gate
 from pipeloom import run_pipeline
 from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
 from pipeloom.engine.engine import Engine
-from pipeloom.engine.executors.dask import membership as dask_roster
+from pipeloom.engine.executors.dask import control
+from pipeloom.engine.executors.dask.attempts import Lookahead
 from pipeloom.engine.executors.dask.cluster import Cluster
 from pipeloom.engine.executors.dask.executor import DaskExecutor
-from pipeloom.engine.executors.dask.in_flight import Pace
-from pipeloom.engine.executors.dask.outbox import BATCH_BYTES, Outbox
 from pipeloom.engine.executors.dask.serialization import packed, unpacked
+from pipeloom.engine.executors.dask.worker.outbox import BATCH_BYTES, Outbox
 from pipeloom.engine.options import EngineOptions
 from pipeloom.errors import UsageError
 from pipeloom.loader import Source, import_file
@@ -376,14 +375,14 @@ if __name__ == "__main__":
 
 def test_dasks_loggers_are_silent_while_a_run_goes_on_and_what_they_say_is_in_our_log() -> None:
     code = (
-        "import distributed, logging\nfrom pipeloom.engine.executors.dask.log_routing import silence\n"
+        "import distributed, logging\nfrom pipeloom.engine.executors.dask.log_routing import quiet_loggers\n"
         "names = ('distributed', 'distributed.client', 'distributed.scheduler', 'tornado.application', 'bokeh')\n"
         "ours, kept = logging.getLogger('pipeloom.dask'), []\n"
         "ours.setLevel(logging.DEBUG)\nours.propagate = False\nours.addHandler(logging.NullHandler())\n"
         "ours.addFilter(lambda record: kept.append(record) or True)\n"
-        "silence.start()\nsilence.start()\nsilence.stop()\n"
+        "quiet_loggers.start()\nquiet_loggers.start()\nquiet_loggers.stop()\n"
         "for name in names:\n    logging.getLogger(name).critical('noise of %s', name)\n"
-        "silence.stop()\nlogging.getLogger('distributed').critical('back')\nprint(len(kept))"
+        "quiet_loggers.stop()\nlogging.getLogger('distributed').critical('back')\nprint(len(kept))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert (done.stdout, done.stderr.count("\n"), "back" in done.stderr) == ("5\n", 1, True), done.stderr
@@ -464,14 +463,14 @@ def test_messages_arrive_while_the_task_runs_and_a_cancel_gets_there_at_once(
 
 
 def test_what_waits_at_a_cluster_follows_from_how_long_tasks_take() -> None:
-    pace = Pace()
-    assert pace.ahead == 0
+    lookahead = Lookahead()
+    assert lookahead.per_slot == 0
     for _ in range(20):
-        pace.note(0.001)
-    assert pace.ahead > 0
+        lookahead.add(0.001)
+    assert lookahead.per_slot > 0
     for _ in range(20):
-        pace.note(5)
-    assert pace.ahead == 0
+        lookahead.add(5)
+    assert lookahead.per_slot == 0
 
 
 def test_a_file_that_the_worker_does_not_have_travels_as_its_text(tmp_path: Path) -> None:
@@ -635,12 +634,11 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_a_worker_that_is_gone_already_is_ended_without_a_word(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dask_roster, "_INSIST_S", 0.0)
-    roster = dask_roster.Roster("run", cluster, None, print)  # type: ignore[arg-type]
+    monkeypatch.setattr(control, "_RESTART_AFTER_S", 0.0)
     before = set(threading.enumerate())
     failed: list[object] = []
     monkeypatch.setattr(threading, "excepthook", failed.append)
-    roster.kill("key", SimpleNamespace(address="tcp://127.0.0.1:9"), lambda: False)  # type: ignore[arg-type]
+    control.WorkerControl("run", cluster).kill("key", "tcp://127.0.0.1:9", lambda: False)
     for timer in set(threading.enumerate()) - before:
         timer.join(20)
     assert failed == []

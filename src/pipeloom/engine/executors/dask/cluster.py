@@ -1,4 +1,4 @@
-"""The way to a Dask cluster: one of our own that is closed with the run, or somebody's, by its address."""
+"""The connection to a Dask cluster: an existing one by its address, or one that is started for the run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from distributed import Client, LocalCluster, Status
 from distributed.comm import connect, parse_address
 from distributed.security import Security
 
-from pipeloom.engine.executors.dask.log_routing import hush, silence
+from pipeloom.engine.executors.dask.log_routing import quiet_loggers, quiet_loop_errors
 from pipeloom.errors import UsageError
 from pipeloom.text import first_line
 
@@ -26,61 +26,61 @@ CLOSE_S: Final = 3.0
 
 
 class Cluster:
-    """A client, and the cluster behind it if it is our own."""
+    """A client, and the cluster itself if it was started for the run."""
 
     def __init__(self, address: str | None, workers: int) -> None:
         """Start a cluster of `workers` processes on this machine, or connect to the one at `address`.
 
         Raises `UsageError` when that cannot be done.
         """
-        silence.start()
+        quiet_loggers.start()
         self._local: LocalCluster | None = None
         self.pids: set[int] = set()
-        """Processes of our own cluster's workers."""
+        """Worker processes of a cluster that was started for the run."""
         try:
             self.client = self._start(workers) if address is None else _connect(address)
         except BaseException:
             self._close_local()
-            silence.stop()
+            quiet_loggers.stop()
             raise
-        hush(self.client.loop.asyncio_loop)
+        quiet_loop_errors(self.client.loop.asyncio_loop)
         self.address: str = self.client.scheduler.address
 
     @property
     def is_ours(self) -> bool:
-        """Whether the cluster was started by us, and ends with us."""
+        """Whether the cluster was started for the run, and ends with it."""
         return self._local is not None
 
     @property
     def is_reachable(self) -> bool:
-        """Whether there is a scheduler to talk to."""
+        """Whether the client is connected to a scheduler."""
         return bool(self.client.status == "running")
 
     def scale(self, workers: int) -> None:
-        """Have at least so many workers, if the cluster is our own."""
+        """Start workers up to this number, if the cluster was started for the run."""
         if self._local is not None and workers > len(self._local.worker_spec):
             self._local.scale(workers)
 
     def info(self) -> dict[str, dict[str, Any]]:
-        """Return what the scheduler knows of its workers, by address; blocks for a round trip."""
+        """Return what the scheduler knows of its workers, by address; blocks for one round trip."""
         found: dict[str, dict[str, Any]] = self.client.scheduler_info(n_workers=-1)["workers"]
         return found
 
     def close(self) -> None:
-        """Hang up, and end our own cluster; takes no longer than some seconds, whatever has become of it."""
+        """Close the client, and a cluster that was started for the run; takes `2 * CLOSE_S` at most."""
         closing = threading.Thread(target=self._close, name="pipeloom-dask-close", daemon=True)
         closing.start()
         closing.join(CLOSE_S)
-        self.client.status = "closed"  # else the garbage collector would close it, and wait for a loop that has ended
+        self.client.status = "closed"  # else the garbage collector closes it, and waits for a loop that has ended
         for pid in self.pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         closing.join(CLOSE_S)
         if self._local is None or self._local.status is Status.closed:
-            silence.stop()  # else it would have its say about the processes that were ended, now or later
+            quiet_loggers.stop()  # else Dask logs the end of the killed processes, now or later
 
     def _start(self, workers: int) -> Client:
-        # One failure: an attempt whose worker died is ours to run again, never the scheduler's.
+        # When a worker dies, the engine retries its attempts, never the scheduler.
         settings = {"distributed.scheduler.allowed-failures": 0}
         try:
             with dask.config.set(settings):
@@ -111,7 +111,7 @@ class Cluster:
 
 def _connect(address: str) -> Client:
     try:
-        _knock(address)
+        _check_address(address)
         client = Client(address, set_as_default=False, timeout=CONNECT_S, name="pipeloom")
     except (OSError, ValueError, TypeError, RuntimeError, TimeoutError) as error:
         why = _reason(error).rstrip(".")
@@ -124,11 +124,11 @@ def _connect(address: str) -> Client:
     return client
 
 
-def _knock(address: str) -> None:
-    """Raise for what is no address, and when nobody answers there as Dask does.
+def _check_address(address: str) -> None:
+    """Raise when the address is malformed, and when no Dask scheduler answers there.
 
-    A client that cannot even try would be closed by the garbage collector later, on whatever thread that is then; and
-    it would wait without end for one who listens and says nothing.
+    A client with a malformed address would be closed later by the garbage collector, on any thread; and it waits
+    without a time limit for a server that accepts the connection but does not answer.
     """
     scheme, place = parse_address(address)
     if not place:
@@ -137,7 +137,7 @@ def _knock(address: str) -> None:
     if scheme == "tls" and not arguments.get("ssl_context"):
         raise ValueError("Dask's configuration names no certificates (distributed.comm.tls)")
 
-    async def knock() -> None:
+    async def identify() -> None:
         async with asyncio.timeout(CONNECT_S + 1):
             comm = await connect(address, timeout=CONNECT_S, **arguments)
             try:
@@ -148,17 +148,17 @@ def _knock(address: str) -> None:
         if who in ("Worker", "Nanny"):
             raise ValueError(f"a Dask {who.lower()} listens there; the scheduler has an address of its own")
 
-    with ThreadPoolExecutor(1) as elsewhere:  # this thread may have a loop that runs, as in a notebook
+    with ThreadPoolExecutor(1) as pool:  # this thread may have a running loop, as in a notebook
         try:
-            elsewhere.submit(asyncio.run, knock()).result()
+            pool.submit(asyncio.run, identify()).result()
         except TimeoutError as error:
             raise OSError("who listens there does not answer as Dask does") from error
 
 
 def _reason(error: BaseException) -> str:
-    """Return the words of the first cause that has any."""
-    first = "" if error.__cause__ is None else _reason(error.__cause__)
-    return first or (first_line(error) if str(error) else "")
+    """Return the text of the innermost cause that has one."""
+    inner = "" if error.__cause__ is None else _reason(error.__cause__)
+    return inner or (first_line(error) if str(error) else "")
 
 
 def _check_versions(client: Client) -> None:
@@ -169,7 +169,7 @@ def _check_versions(client: Client) -> None:
     for place, one in places.items():
         if (theirs := _versions(one)) != mine:
             raise UsageError(
-                f"The Dask {place} has {_told(theirs)}, but this program is {_told(mine)}: install the same there."
+                f"The Dask {place} has {_named(theirs)}, but this program is {_named(mine)}: install the same there."
             )
 
 
@@ -178,6 +178,6 @@ def _versions(found: dict[str, Any]) -> tuple[str, str | None]:
     return python, found["packages"].get("pipeloom")
 
 
-def _told(versions: tuple[str, str | None]) -> str:
+def _named(versions: tuple[str, str | None]) -> str:
     python, pipeloom = versions
     return f"Python {python} with {f'pipeloom {pipeloom}' if pipeloom else 'no pipeloom'}"

@@ -1,4 +1,4 @@
-"""Keeps what Dask and its event loops have to say from the screen, here and on workers of our own."""
+"""Keeps the logs of Dask and its event loops off the terminal, in the program and on workers that it has started."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import threading
 from typing import Any, Final
 
 LOGGERS: Final = ("distributed", "distributed.client", "bokeh", "tornado", "tornado.application")
-"""Each of these writes to stderr by a handler of its own, as Dask sets them up."""
+"""Dask gives each of these a handler that writes to stderr."""
 
 _log = logging.getLogger("pipeloom.dask")
 
 
-class _Quiet(logging.Handler):
-    """Sends what Dask logs to the log `pipeloom.dask`, where it is a detail: the run tells what it means for tasks."""
+class _DebugHandler(logging.Handler):
+    """Logs Dask's records to `pipeloom.dask` at level DEBUG: the run reports what they mean for tasks."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Pass a record on."""
+        """Log a record."""
         if _log.isEnabledFor(logging.DEBUG):
             _log.debug("%s: %s", record.name, record.getMessage())
 
 
-class Silence:
-    """Keeps Dask's loggers from the screen, for as long as somebody needs that."""
+class QuietLoggers:
+    """Replaces the handlers of Dask's loggers while it has users."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -31,17 +31,17 @@ class Silence:
         self._before: dict[str, list[logging.Handler]] = {}
 
     def start(self) -> None:
-        """Take the loggers' own handlers away."""
+        """Add a user; the first one replaces the handlers."""
         with self._lock:
             self._users += 1
             if self._users == 1:
                 for name in LOGGERS:
                     logger = logging.getLogger(name)
                     self._before[name] = logger.handlers
-                    logger.handlers = [_Quiet()]
+                    logger.handlers = [_DebugHandler()]
 
     def stop(self) -> None:
-        """Give them back, when nobody needs the silence any more."""
+        """Remove a user; the last one restores the handlers."""
         with self._lock:
             self._users -= 1
             if self._users == 0:
@@ -49,16 +49,16 @@ class Silence:
                     logging.getLogger(name).handlers = handlers
 
 
-silence: Final = Silence()
+quiet_loggers: Final = QuietLoggers()
 
 
-def hush(loop: asyncio.AbstractEventLoop) -> None:
-    """Have a loop of Dask's own keep its complaints to itself.
+def quiet_loop_errors(loop: asyncio.AbstractEventLoop) -> None:
+    """Log the unhandled errors of a loop of Dask's at level DEBUG.
 
-    Dask leaves futures behind when a loop ends, and asyncio tells of the errors in them whenever they are collected.
+    Dask leaves futures behind when a loop ends, and asyncio logs their errors when they are garbage-collected.
     """
 
-    def complain(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    def log_error(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         _log.debug("%s: %r", context["message"], context.get("exception"))
 
-    loop.set_exception_handler(complain)
+    loop.set_exception_handler(log_error)

@@ -1,9 +1,9 @@
-"""How code and values get to Dask's workers and back: by cloudpickle, because a script's own classes must travel too.
+"""Pickles code and values for Dask's workers, with cloudpickle: a script's own classes must get there too.
 
-cloudpickle sends what is defined in `__main__` by value, and knows such a class again when an instance comes back.
-Modules that were loaded from a path have no name that another process could import: they travel as their source.
+cloudpickle sends what is defined in `__main__` by value, and recognizes such a class when an instance comes back.
+Modules that were loaded from a path have no name that another process could import: their source is sent.
 
-Both ends are this program: nothing is ever unpickled that came from a file.
+Both ends are this program: nothing from a file is unpickled.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from pipeloom.pipeline import Pipeline, WorkerFn
 from pipeloom.text import first_line
 
 PLAIN: Final = frozenset({MsgTaskProgress, MsgTaskStarted, Finish, Logged})
-"""Entries that hold builtins alone and never change: they need no pickle of their own."""
+"""Immutable entries that hold builtins only: they need no cloudpickle."""
 
 
 Code = tuple[WorkerFn, frozenset[type], tuple[type[BaseException] | str, ...]]
-"""Worker function, message types and what is worth a retry: what all attempts of a run have in common."""
+"""What all attempts of a run have in common: worker function, message types and `retry_on`."""
 
 _tokens: WeakKeyDictionary[type, str] = WeakKeyDictionary()
 _types: WeakValueDictionary[str, type] = WeakValueDictionary()
-"""Message types that both ends know: a message then names its class, which would else travel with each of them."""
+"""Message types that both ends know: a message then holds a token in place of its pickled class."""
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
@@ -45,44 +45,44 @@ def _type_of(token: str) -> type:
 
 
 def packed(value: Any) -> bytes:
-    """Return the pickle; raises whatever pickling `value` raises."""
+    """Return the pickle; raises any error of pickling `value`."""
     buffer = io.BytesIO()
     _Pickler(buffer, pickle.HIGHEST_PROTOCOL).dump(value)
     return buffer.getvalue()
 
 
 def packed_code(code: Code) -> bytes:
-    """Return the pickle, and know its message types from now on; raises whatever pickling raises."""
+    """Return the pickle, and register its message types; raises any error of pickling."""
     tokens = {_tokens.get(kind) or uuid.uuid4().hex: kind for kind in code[1]}
     data: bytes = cloudpickle.dumps((code, tokens), pickle.HIGHEST_PROTOCOL)
-    _know(tokens)
+    _register(tokens)
     return data
 
 
 def unpacked_code(data: bytes) -> Code:
-    """Return the code, and know its message types from now on; raises whatever unpickling raises."""
+    """Return the code, and register its message types; raises any error of unpickling."""
     code, tokens = unpacked(data)
-    _know(tokens)
+    _register(tokens)
     return cast("Code", code)
 
 
-def _know(tokens: dict[str, type]) -> None:
+def _register(tokens: dict[str, type]) -> None:
     for token, kind in tokens.items():
         _tokens[kind], _types[token] = token, kind
 
 
 def plainly_packed(value: Any) -> bytes:
-    """Return the pickle of what holds builtins and our own records alone: much faster."""
+    """Return the pickle of a value that holds builtins and our own records only: much faster."""
     return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
 
 
 def unpacked(data: bytes) -> Any:
-    """Return the value; raises whatever unpickling it raises."""
-    return pickle.loads(data)  # noqa: S301 - see above
+    """Return the value; raises any error of unpickling it."""
+    return pickle.loads(data)  # noqa: S301 - our own bytes
 
 
 def check_sendable(pipeline: Pipeline) -> None:
-    """Raise `UsageError` when the worker function or a message type cannot get into another process at all."""
+    """Raise `UsageError` when the worker function or a message type cannot be pickled."""
     for what, value in (("worker_fn", pipeline.worker_fn), ("a message type", frozenset(pipeline.handlers))):
         try:
             cloudpickle.dumps(value)

@@ -1,43 +1,42 @@
-"""The program's end of what one Dask worker has to say: a thread that takes batches off the worker's queue."""
+"""The program's end of one Dask worker's records: a thread that takes batches off the worker's queue."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Final
 
 from distributed import Client, Queue
 
-from pipeloom.engine.executors.dask.outbox import Record
 from pipeloom.engine.executors.dask.serialization import unpacked
-from pipeloom.engine.executors.dask.worker import QUEUED_BATCHES, abolish
+from pipeloom.engine.executors.dask.wire import QUEUED_BATCHES, ReadyWorker, Record, delete_queue
 
-_FENCE: Final = b""
-"""Put into the queue of a worker that is gone: what it had still said comes out before."""
-
-
-class Taker(Protocol):
-    """Who is told, on the stream's thread."""
-
-    def take(self, stream: Stream, record: Record) -> None: ...  # noqa: D102
-    def stream_ended(self, stream: Stream, failure: BaseException | None) -> None:
-        """Take note that nothing more comes; a failure means that the scheduler cannot be reached."""
+_END: Final = b""
+"""Put into the queue of a worker that is gone: its last batches come out before."""
 
 
-class Stream:
-    """One worker of the cluster, from its hello to the last that it has said."""
+class WorkerStream:
+    """One worker of the cluster, from its announcement to its last record."""
 
-    def __init__(self, client: Client, hello: dict[str, Any], taker: Taker) -> None:
-        self.address: str = hello["address"]
-        self.slots: int = hello["threads"]
-        self.pid: int = hello["pid"]
-        self.can_kill: bool = hello["nanny"] and self.slots == 1
-        """Whether its process can be ended without harm to other attempts, and is started again then."""
-        self.when_ended: list[Callable[[], None]] = []
-        """What waits for the last that the worker has said."""
+    def __init__(
+        self,
+        client: Client,
+        ready: ReadyWorker,
+        take: Callable[[WorkerStream, Record], object],
+        ended: Callable[[WorkerStream, BaseException | None], object],
+    ) -> None:
+        """Start the thread, which calls `take` with each record, then `ended` with the error that it ended with."""
+        self.address = ready.address
+        self.slots = ready.threads
+        self.pid = ready.pid
+        self.queue = ready.queue
+        self.can_kill = ready.nanny and ready.threads == 1
+        """Whether its process can be killed without harm to other attempts, and is started again then."""
+        self.when_ended: list[Callable[[], object]] = []
+        """Calls that wait for the last record of the worker."""
         self._client = client
-        self.queue: str = hello["queue"]
-        self._taker = taker
+        self._take = take
+        self._ended = ended
         self._thread = threading.Thread(target=self._read, name=f"pipeloom-dask-{self.name}", daemon=True)
         self._thread.start()
 
@@ -47,19 +46,19 @@ class Stream:
         return self.address.rpartition("://")[2]
 
     def end(self) -> None:
-        """End, once all that the worker has said is taken; does not block."""
-        self._client.loop.add_callback(self._put_fence)
+        """End the thread once it has taken all batches; does not block."""
+        self._client.loop.add_callback(self._put_end)
 
     def join(self, timeout_s: float) -> None:
-        """Wait for the end."""
+        """Wait for the end of the thread."""
         if self._thread is not threading.current_thread():
             self._thread.join(timeout_s)
 
-    async def _put_fence(self) -> None:
+    async def _put_end(self) -> None:
         try:
-            await self._client.scheduler.queue_put(name=self.queue, data=_FENCE, timeout=None)
+            await self._client.scheduler.queue_put(name=self.queue, data=_END, timeout=None)
         except (OSError, KeyError, RuntimeError):
-            return  # the scheduler is gone, and the reader has heard of that by itself
+            return  # the scheduler is gone, which also ends the thread
 
     def _read(self) -> None:
         failure: BaseException | None = None
@@ -67,8 +66,8 @@ class Stream:
             queue = Queue(self.queue, client=self._client, maxsize=QUEUED_BATCHES)
             while batch := queue.get():
                 for record in unpacked(batch):
-                    self._taker.take(self, record)
-            abolish(queue)
-        except BaseException as error:  # noqa: BLE001 - told below
+                    self._take(self, record)
+            delete_queue(queue)
+        except BaseException as error:  # noqa: BLE001 - passed on below
             failure = error
-        self._taker.stream_ended(self, failure)
+        self._ended(self, failure)

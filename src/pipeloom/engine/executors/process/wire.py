@@ -29,4 +29,4 @@ def packed(kind: bytes, value: Any) -> bytes:
 
 def unpacked(frame: bytes) -> Any:
     """Return the value of a frame; raises any error of unpickling it."""
-    return pickle.loads(memoryview(frame)[1:])  # noqa: S301 - see above
+    return pickle.loads(memoryview(frame)[1:])  # noqa: S301 - our own bytes

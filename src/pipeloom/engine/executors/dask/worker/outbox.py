@@ -1,25 +1,23 @@
-"""What the attempts of a Dask worker have to say, on its way to the scheduler: in order, in batches, within bounds."""
+"""Records of the attempts on a Dask worker, on their way to the scheduler: in order, in batches, within bounds."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
 from pipeloom.engine.executors.dask.serialization import plainly_packed
+from pipeloom.engine.executors.dask.wire import Record
 
 BATCH_BYTES: Final = 1 << 16
-_BOUND_BYTES: Final = 2 * BATCH_BYTES
-
-Record = tuple[str, int, Any]
-"""Kind, attempt id, and what there is to say."""
+_MAX_BYTES: Final = 2 * BATCH_BYTES
 
 
 class Outbox:
-    """Takes records from the workers' threads and hands them to `put`, a coroutine function, on the loop of the worker.
+    """Takes records from the threads of a worker and passes batches to the coroutine `put`, on the worker's loop.
 
-    `put` returns when the scheduler has taken the batch: a reader that is slow makes it wait, and so all who `add`.
+    `put` returns when the scheduler has taken the batch: a slow reader holds it up, and so each thread that adds.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, put: Callable[[bytes], Awaitable[object]]) -> None:
@@ -33,15 +31,15 @@ class Outbox:
         self._sent = 0
         self._sending = False
         self.failed = False
-        """Whether the scheduler is gone: nobody will ever hear of anything."""
+        """Whether the scheduler is gone: no record can be sent any more."""
 
     def add(self, record: Record, size: int, given_up: Callable[[], bool] | None = None) -> int | None:
         """Take a record of about `size` bytes and return its number; waits for room, unless `given_up` is None.
 
-        Returns None when there was no room and `given_up()` came to be true, and when the scheduler is gone.
+        Returns None when `given_up()` became true before there was room, and when the scheduler is gone.
         """
         with self._changed:
-            while given_up is not None and self._bytes >= _BOUND_BYTES and not self.failed:
+            while given_up is not None and self._bytes >= _MAX_BYTES and not self.failed:
                 if given_up():
                     return None
                 self._changed.wait()
@@ -57,13 +55,16 @@ class Outbox:
             return self._added
 
     def await_sent(self, number: int, given_up: Callable[[], bool]) -> bool:
-        """Wait until the scheduler has the record with this number; False when that will not be, or is given up."""
+        """Wait until the scheduler has the record with this number.
+
+        Returns False when `given_up()` became true before, and when the scheduler is gone.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._sent >= number or self.failed or given_up())
             return self._sent >= number
 
     def wake(self) -> None:
-        """Let those who wait look again whether they have been given up."""
+        """Have waiting threads call `given_up` again."""
         with self._changed:
             self._changed.notify_all()
 
@@ -71,10 +72,10 @@ class Outbox:
         self._task = self._loop.create_task(self._send())
 
     async def _send(self) -> None:
-        while batch := self._next():
+        while batch := self._next_batch():
             try:
                 await self._put(plainly_packed(batch))
-            except Exception:  # noqa: BLE001 - whatever it is, the scheduler cannot be reached any more
+            except Exception:  # noqa: BLE001 - after any error the scheduler cannot be reached any more
                 with self._changed:
                     self.failed = True
                     self._changed.notify_all()
@@ -83,7 +84,7 @@ class Outbox:
                 self._sent += len(batch)
                 self._changed.notify_all()
 
-    def _next(self) -> list[Record]:
+    def _next_batch(self) -> list[Record]:
         """Take the next batch out; an empty one ends the sending."""
         with self._changed:
             count = size = 0
