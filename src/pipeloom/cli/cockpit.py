@@ -154,11 +154,11 @@ def _browse(db: Path | None, on_hangup: HangupChoice, *, read_only: bool, **look
     path = _file(db, demo=False)
     if not has_terminal():
         raise UsageError(f"pipeloom-tui needs a terminal. To run without one: pipeloom run {path} PIPELINE")
-    from pipeloom.store.file.kind import FileKind, inspect
+    from pipeloom.store.file.kind import FileKind, file_kind
     from pipeloom.store.maintenance.recovery import recover
     from pipeloom.store.read.history import History
 
-    if inspect(path) is not FileKind.MISSING:
+    if file_kind(path) is not FileKind.MISSING:
         if not read_only:
             recover(path)
         History(path).close()

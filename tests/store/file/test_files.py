@@ -16,7 +16,7 @@ from tests.store.conftest import MakeFile, MakeSqlite
 from pipeloom.errors import FileBusyError, StoreError
 from pipeloom.status import Status
 from pipeloom.store.file.filesystem import filesystem_of
-from pipeloom.store.file.kind import FileKind, inspect
+from pipeloom.store.file.kind import FileKind, file_kind
 from pipeloom.store.file.owner import OwnerLock, is_owned, lock_path
 from pipeloom.store.rows import AttemptRow
 from pipeloom.store.write.connect import close_writer, open_writer
@@ -53,7 +53,7 @@ def test_e15_a_file_is_set_up_wholly_or_not_at_all(
             connection.close()
             assert tables == 0
     close_writer(open_writer(path))
-    assert inspect(path) is FileKind.OURS
+    assert file_kind(path) is FileKind.OURS
 
 
 # The tests may run as root, who may write anywhere: a child that is nobody has to try.
@@ -122,7 +122,7 @@ def test_e21_a_users_file_is_not_refused_for_what_is_in_its_tables(make_sqlite: 
     connection.close()
     for file in (path, other):
         close_writer(open_writer(file))
-        assert inspect(file) is FileKind.OURS
+        assert file_kind(file) is FileKind.OURS
 
 
 MOUNTS = """\

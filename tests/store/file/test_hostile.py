@@ -23,7 +23,7 @@ from pipeloom.export.attempts import Format, text_of, whole_rows
 from pipeloom.export.casefile import case_file
 from pipeloom.filters import Filter, parse
 from pipeloom.status import RunStatus, Status
-from pipeloom.store.file.kind import FileKind, inspect
+from pipeloom.store.file.kind import FileKind, file_kind
 from pipeloom.store.maintenance.prune import Policy, plan, prune
 from pipeloom.store.maintenance.recovery import recover
 from pipeloom.store.read.figures import counts_of_runs, open_tasks, runs_with, tasks_of_run

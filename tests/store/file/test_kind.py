@@ -10,7 +10,7 @@ import pytest
 from tests.store.conftest import MakeFile, MakeSqlite
 
 from pipeloom.errors import StoreError
-from pipeloom.store.file.kind import FileKind, inspect, open_reader
+from pipeloom.store.file.kind import FileKind, file_kind, open_reader
 from pipeloom.store.schema import APPLICATION_ID
 from pipeloom.store.write.connect import check_writable, open_writer
 
@@ -23,9 +23,9 @@ def test_a_file_of_ours_is_known_as_such(make_file: MakeFile) -> None:
 
 
 def test_what_is_missing_or_empty_is_told_apart(tmp_path: Path) -> None:
-    assert inspect(tmp_path / "new.db") is FileKind.MISSING
+    assert file_kind(tmp_path / "new.db") is FileKind.MISSING
     (tmp_path / "empty.db").touch()
-    assert inspect(tmp_path / "empty.db") is FileKind.EMPTY
+    assert file_kind(tmp_path / "empty.db") is FileKind.EMPTY
 
 
 @pytest.mark.parametrize(
@@ -42,14 +42,14 @@ def test_e13_other_files_are_recognised_and_left_as_they_are(
 ) -> None:
     path = make_sqlite(script)
     before = (path.stat().st_mtime_ns, path.stat().st_size)
-    assert inspect(path) is kind
+    assert file_kind(path) is kind
     assert (path.stat().st_mtime_ns, path.stat().st_size) == before
     assert [entry.name for entry in path.parent.iterdir()] == ["other.db"]
 
 
 def test_e14_a_newer_schema_is_never_written_to(make_file: MakeFile) -> None:
     path = make_file(sql=["PRAGMA user_version=99"])
-    assert inspect(path) is FileKind.NEWER
+    assert file_kind(path) is FileKind.NEWER
     with pytest.raises(StoreError, match="newer pipeloom"):
         check_writable(path)
 
@@ -72,7 +72,7 @@ def test_e13_a_file_of_ours_that_was_tampered_with_is_not_written_to(
     make_file: MakeFile, sql: str, kind: FileKind
 ) -> None:
     path = make_file(sql=[sql])
-    assert inspect(path) is kind
+    assert file_kind(path) is kind
     with pytest.raises(StoreError, match="choose another file"):
         open_writer(path)
 
@@ -91,21 +91,21 @@ def test_e12_what_cannot_be_a_database_is_refused_in_one_sentence(tmp_path: Path
     }
     for path, words in cases.items():
         with pytest.raises(StoreError, match=words):
-            inspect(path, write=True)
+            file_kind(path, write=True)
 
 
 def test_e22_a_file_with_two_names_is_not_written_to(make_file: MakeFile) -> None:
     path = make_file()
     os.link(path, path.with_name("other.db"))
     with pytest.raises(StoreError, match="hard links"):
-        inspect(path, write=True)
+        file_kind(path, write=True)
 
 
 @pytest.mark.parametrize("name", ["a?mode=memory.db", "a#b.db", "a%20b.db", "with space.db", "-x.db", "ü.db"])
 def test_e27_any_file_name_means_that_file(make_file: MakeFile, name: str) -> None:
     path = make_file(name=name)
     assert path.stat().st_size > 0
-    assert inspect(path) is FileKind.OURS
+    assert file_kind(path) is FileKind.OURS
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_a_file_of_another_program_is_not_taken_over(make_sqlite: MakeSqlite) ->
 def test_a_users_own_file_gets_our_tables_beside_its_own(make_sqlite: MakeSqlite) -> None:
     path = make_sqlite("CREATE TABLE users (x); INSERT INTO users VALUES (1)")
     open_writer(path).close()
-    assert inspect(path) is FileKind.OURS
+    assert file_kind(path) is FileKind.OURS
     connection = open_reader(path)
     assert connection.execute("SELECT x FROM users").fetchall() == [(1,)]
     connection.close()
@@ -139,13 +139,13 @@ def test_tables_that_only_look_like_ours_are_not_taken_for_ours(make_sqlite: Mak
     names = ("pipeline_runs", "task_runs", "task_logs")
     script = "".join(f"CREATE TABLE {name} (id TEXT, name TEXT);" for name in names)
     path = make_sqlite(f"{script} PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version=2")
-    assert inspect(path) is FileKind.CONFLICT
+    assert file_kind(path) is FileKind.CONFLICT
 
 
 def test_looking_at_a_closed_file_leaves_nothing_behind(make_file: MakeFile) -> None:
     path = make_file()
     before = path.read_bytes()
-    assert inspect(path, write=True) is FileKind.OURS
+    assert file_kind(path, write=True) is FileKind.OURS
     assert [entry.name for entry in path.parent.iterdir()] == ["etl.db"]
     assert path.read_bytes() == before
 

@@ -20,7 +20,7 @@ from pipeloom.errors import FileBusyError, StoreError
 from pipeloom.filters import parse
 from pipeloom.fingerprints import fingerprint
 from pipeloom.status import RunStatus, Status
-from pipeloom.store.file.kind import FileKind, inspect
+from pipeloom.store.file.kind import FileKind, file_kind
 from pipeloom.store.file.owner import OwnerLock, lock_path, owner_name
 from pipeloom.store.maintenance.recovery import recover
 from pipeloom.store.read.history import History, walk
@@ -167,7 +167,7 @@ def dump(path: Path) -> list[str]:
 def older(request: pytest.FixtureRequest, make_sqlite: MakeSqlite) -> Path:
     """A file of each earlier kind."""
     path: Path = make_sqlite(SCRIPTS[request.param], name="etl.db")
-    assert inspect(path) is KINDS[request.param]
+    assert file_kind(path) is KINDS[request.param]
     return path
 
 
@@ -188,7 +188,7 @@ def legacy(make_sqlite: MakeSqlite) -> Path:
 def test_an_older_file_is_copied_for_its_owner_alone_before_it_is_changed(older: Path) -> None:
     before = dump(older)
     close_writer(open_writer(older))
-    assert inspect(older) is FileKind.OURS
+    assert file_kind(older) is FileKind.OURS
     (copy,) = backups(older)
     assert copy.stat().st_mode & 0o777 == 0o600
     assert dump(copy) == before
@@ -220,7 +220,7 @@ def test_an_older_file_has_the_indexes_of_a_new_one_afterwards(older: Path, tmp_
 def test_a_file_of_schema_1_without_rows_needs_no_copy(make_sqlite: MakeSqlite) -> None:
     path = make_sqlite(VERSION_1)
     close_writer(open_writer(path))
-    assert (inspect(path), backups(path)) == (FileKind.OURS, [])
+    assert (file_kind(path), backups(path)) == (FileKind.OURS, [])
 
 
 def test_a_file_of_0_0_7_becomes_the_first_attempts_of_one_run(legacy: Path) -> None:
@@ -303,9 +303,9 @@ def test_e15_a_statement_that_fails_leaves_the_file_old_or_new(
                 open_writer(path).close()
             except (StoreError, sqlite3.Error):
                 failed += 1
-                assert (inspect(path), dump(path)) == (KINDS[which], before)
+                assert (file_kind(path), dump(path)) == (KINDS[which], before)
             else:
-                assert inspect(path) is FileKind.OURS
+                assert file_kind(path) is FileKind.OURS
                 if Interrupted.left > 0:
                     break  # it does not come to that statement any more
     assert failed >= 15
@@ -335,7 +335,7 @@ while True:
         connect.open_writer(path).close()
         os._exit(0)
     _, status = os.waitpid(child, 0)
-    print(connect.inspect(path).name, flush=True)
+    print(connect.file_kind(path).name, flush=True)
     if status == 0:
         break
     assert os.waitstatus_to_exitcode(status) == 9
@@ -344,7 +344,7 @@ while True:
 
 @pytest.mark.kill
 def test_e15_a_program_that_is_killed_at_any_statement_leaves_the_file_old_or_new(older: Path) -> None:
-    kind = inspect(older).name
+    kind = file_kind(older).name
     done = subprocess.run(
         [sys.executable, "-c", KILLED, str(older)], capture_output=True, text=True, timeout=100, check=False
     )
@@ -446,7 +446,7 @@ def test_e16_where_nothing_may_be_written_a_file_of_schema_1_is_read_and_an_olde
 def test_an_older_file_is_brought_up_to_date_when_it_is_opened(older: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[FileKind] = []
     monkeypatch.setattr("pipeloom.cli.cockpit.has_terminal", lambda: True)
-    monkeypatch.setattr("pipeloom.cli.cockpit._show", lambda path, *rest, **options: shown.append(inspect(path)))
+    monkeypatch.setattr("pipeloom.cli.cockpit._show", lambda path, *rest, **options: shown.append(file_kind(path)))
     _browse(older, HangupChoice.STOP, read_only=False, control=False)
     assert (shown, len(backups(older))) == ([FileKind.OURS], 1)
 
@@ -462,7 +462,7 @@ def test_what_a_dead_owner_left_open_in_an_older_file_is_closed(version_1: Path)
 
 
 def test_a_file_that_somebody_owns_is_left_as_it_is(older: Path) -> None:
-    before, kind = dump(older), inspect(older)
+    before, kind = dump(older), file_kind(older)
     lock = OwnerLock(older)
     lock.acquire(NOW)
     try:

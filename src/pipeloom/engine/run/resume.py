@@ -11,7 +11,7 @@ from typing import Final
 from pipeloom.engine.run.attempts import TaskStart
 from pipeloom.messages import TaskId, TaskLike
 from pipeloom.status import Status
-from pipeloom.store.file.kind import WRITABLE, inspect
+from pipeloom.store.file.kind import WRITABLE, file_kind
 from pipeloom.store.read.history import History
 from pipeloom.store.rows import RunRow, TaskStanding
 from pipeloom.times import valid_stamp
@@ -63,7 +63,7 @@ class Earlier:
 
 def earlier_run(path: Path, pipeline: str, run_id: int | None = None) -> Earlier | None:
     """Return the last run of the pipeline in the file (or run `run_id`); None when there is none."""
-    if inspect(path) not in WRITABLE:
+    if file_kind(path) not in WRITABLE:
         return None
     with History(path) as history:
         run = history.last_run(pipeline) if run_id is None else history.run(run_id)

@@ -68,7 +68,7 @@ WRITABLE: Final = frozenset({FileKind.OURS, FileKind.OLDER})
 """What of ours can be written."""
 
 
-def inspect(path: Path, *, write: bool = False) -> FileKind:
+def file_kind(path: Path, *, write: bool = False) -> FileKind:
     """Return what `path` is; raises `StoreError` when it cannot be a database at all. Changes nothing."""
     status = _stat(path)
     if status is None:
@@ -88,7 +88,7 @@ def inspect(path: Path, *, write: bool = False) -> FileKind:
 def why_only_read(path: Path) -> str:
     """Return why a file that can be browsed must not be written to; "" when it may be."""
     try:
-        kind = inspect(path)
+        kind = file_kind(path)
     except StoreError:
         return ""  # whoever reads it says so
     match kind:

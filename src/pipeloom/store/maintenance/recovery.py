@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 
 from pipeloom.errors import StoreError
-from pipeloom.store.file.kind import WRITABLE, FileKind, inspect
+from pipeloom.store.file.kind import WRITABLE, FileKind, file_kind
 from pipeloom.store.file.owner import OwnerLock
 from pipeloom.store.read.history import History
 from pipeloom.store.write.connect import check_writable, close_writer, open_writer
@@ -21,7 +21,7 @@ def recover(path: Path) -> int:
     not be written to: an older file is then read as it is. One of pipeloom 0.0.x cannot be, so that for it the reason
     is raised as a `StoreError`. Starts nothing.
     """
-    kind = inspect(path)
+    kind = file_kind(path)
     if kind is FileKind.LEGACY:
         return _as_owner(path)
     if kind not in WRITABLE:

@@ -13,7 +13,7 @@ from pipeloom.errors import StoreError
 from pipeloom.filters import Filter
 from pipeloom.messages import TaskId
 from pipeloom.status import FINAL, Status
-from pipeloom.store.file.kind import READABLE, WRITABLE, FileKind, inspect, open_reader
+from pipeloom.store.file.kind import READABLE, WRITABLE, FileKind, file_kind, open_reader
 from pipeloom.store.read import columns
 from pipeloom.store.read.paging import NEWEST, Key, Pages, Sort, Wanted, key_of
 from pipeloom.store.read.values import TEXT_LIMIT, attempt_number, attempt_row, optional_text, run_row, text
@@ -29,7 +29,7 @@ class History:
     """One read-only connection to a file. Open one in each thread that reads; `interrupt` may come from any thread."""
 
     def __init__(self, path: Path) -> None:
-        kind = inspect(path)
+        kind = file_kind(path)
         if kind not in READABLE:
             raise StoreError(_refusal(path, kind))
         self.path = path

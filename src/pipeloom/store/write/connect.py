@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from pipeloom.errors import StoreError
 from pipeloom.store.file.filesystem import NETWORK_FILESYSTEMS, filesystem_of
-from pipeloom.store.file.kind import FileKind, inspect
+from pipeloom.store.file.kind import FileKind, file_kind
 from pipeloom.store.schema import (
     OUR_TABLES,
     create_in_memory,
@@ -80,7 +80,7 @@ def close_writer(connection: sqlite3.Connection) -> None:
 
 def check_writable(path: Path, *, store: bool = True) -> FileKind:
     """Return what `path` is; raises `StoreError` when pipeloom must not write to it. Changes nothing."""
-    kind = inspect(path, write=True)
+    kind = file_kind(path, write=True)
     if kind is FileKind.NEWER:
         raise StoreError(f"{path} was written by a newer pipeloom: upgrade pipeloom to write to it.")
     if store and kind in (FileKind.CONFLICT, FileKind.ALTERED):
