@@ -160,10 +160,10 @@ def test_e6_a_handler_that_takes_too_long_fails_its_message_alone(
             q.put(Endless())
 
     engine = bench.engine(worker, 2, pipeline=pipeline)
-    from pipeloom.store.write.handler_connection import Guard
+    from pipeloom.store.write.handler_connection import HandlerAuthorizer
 
-    quick = Guard.handler
-    monkeypatch.setattr(Guard, "handler", lambda self: quick(self, 0.05))
+    quick = HandlerAuthorizer.handler
+    monkeypatch.setattr(HandlerAuthorizer, "handler", lambda self: quick(self, 0.05))
     engine.start()
     assert engine.wait(20)
     assert isinstance(errors[0], HandlerAccessError | sqlite3.OperationalError)

@@ -27,7 +27,7 @@ from pipeloom.status import FINAL
 from pipeloom.store.file.identity import FileIdentity
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.store.write.connect import close_writer, damaged, is_damage, is_outcome_unknown, is_storage_trouble
-from pipeloom.store.write.handler_connection import Guard
+from pipeloom.store.write.handler_connection import HandlerAuthorizer
 from pipeloom.store.write.ledger import Ledger
 from pipeloom.text import clean
 from pipeloom.times import stamp
@@ -135,7 +135,7 @@ class Writer:
 
     def _connect(self) -> None:
         self._connection = self._open_connection()
-        self._guard = Guard(self._connection)
+        self._authorizer = HandlerAuthorizer(self._connection)
         self._ledger = Ledger(self._connection)
 
     def _open(self) -> None:
@@ -162,8 +162,8 @@ class Writer:
     def _call_schema_helper(self, helper: SchemaHelper) -> None:
         name = getattr(helper, "__name__", repr(helper))
         try:
-            with self._guard.schema() as facade:
-                helper(facade)
+            with self._authorizer.schema() as connection:
+                helper(connection)
             if self._ledger.in_transaction:
                 self._ledger.commit()
         except Exception as error:
@@ -305,8 +305,8 @@ class Writer:
         """Call the handler of a domain message inside a savepoint; a failure undoes this message alone."""
         self._ledger.savepoint()
         try:
-            with self._guard.handler() as facade:
-                self._handler_of(type(msg))(facade, msg)
+            with self._authorizer.handler() as connection:
+                self._handler_of(type(msg))(connection, msg)
         except BaseException as error:
             rejection = Rejection(type(msg).__name__, error, _user_traceback(error))
             if self._ledger.in_transaction:

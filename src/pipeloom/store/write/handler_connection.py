@@ -1,6 +1,6 @@
-"""What user code sees of the writer's connection: enough to persist its messages, nothing that could break ours.
+"""The connections that user code gets: enough to persist its messages, nothing that could break our tables.
 
-The guard protects against mistakes, not against malice: a handler is the user's own code in the user's own process.
+They protect against mistakes, not against malice: a handler is the user's own code in the user's own process.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pipeloom.errors import PipeloomError
 from pipeloom.store.schema import OUR_TABLES
 
 HANDLER_BUDGET_S: Final = 5.0
-"""How long one statement of a handler may hold up the writer."""
+"""Seconds after which a statement of a handler is stopped."""
 
 _STEPS_BETWEEN_CHECKS: Final = 20_000
 _READS: Final = frozenset(
@@ -33,11 +33,11 @@ class HandlerAccessError(PipeloomError):
     """User code asked the connection for something that only the writer may do."""
 
 
-class Guard:
-    """The authorizer of the writer's connection; it only bites while user code runs.
+class HandlerAuthorizer:
+    """Lends the writer's connection to user code, and limits it to what user code may do meanwhile.
 
-    The authorizer is asked when a statement is compiled, and compiled statements are cached by their text. The
-    writer's own statements therefore all carry a comment that user code has no reason to write.
+    SQLite asks when it compiles a statement, and compiled statements are cached by their text. So each of the writer's
+    own statements carries a comment that user code has no reason to write.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -49,25 +49,25 @@ class Guard:
 
     @contextmanager
     def handler(self, budget_s: float = HANDLER_BUDGET_S) -> Iterator[HandlerConnection]:
-        """Lend the connection to a handler."""
-        facade = HandlerConnection(self._connection)
+        """Lend the connection to a handler, whose statements may take `budget_s` seconds in all."""
+        lent = HandlerConnection(self._connection)
         self._mode, self._deadline = "handler", time.monotonic() + budget_s
         try:
-            yield facade
+            yield lent
         finally:
             self._mode = None
-            facade._end()
+            lent._end()
 
     @contextmanager
     def schema(self) -> Iterator[SchemaConnection]:
         """Lend the connection to a schema helper."""
-        facade = SchemaConnection(self._connection)
+        lent = SchemaConnection(self._connection)
         self._mode, self._deadline = "schema", float("inf")
         try:
-            yield facade
+            yield lent
         finally:
             self._mode = None
-            facade._end()
+            lent._end()
 
     def _out_of_time(self) -> bool:
         return self._mode is not None and time.monotonic() > self._deadline
@@ -88,7 +88,7 @@ class Guard:
 
 
 class HandlerConnection:
-    """The `conn` of a handler. It is dead once the handler has returned."""
+    """The `conn` of a handler. It refuses every call once the handler has returned."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection: sqlite3.Connection | None = connection
@@ -132,7 +132,7 @@ class HandlerConnection:
 
 
 class SchemaConnection(HandlerConnection):
-    """The `conn` of a schema helper: outside any transaction, so scripts are welcome."""
+    """The `conn` of a schema helper: outside any transaction, so that it may run scripts."""
 
     def executescript(self, sql: str, /) -> sqlite3.Cursor:
         """Run a script of statements; as `sqlite3.Connection.executescript`."""

@@ -1,4 +1,4 @@
-"""The writer's statements. Each carries a comment: see `pipeloom.store.write.handler_connection.Guard`."""
+"""The writer's statements. Each carries a comment: `HandlerAuthorizer` in `handler_connection` says why."""
 
 from __future__ import annotations
 
