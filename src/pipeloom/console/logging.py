@@ -51,7 +51,6 @@ def setup_logging(verbose: int = 0, log_file: Path | None = None) -> None:
         setattr(handler, _MARK, True)
         root.addHandler(handler)
     root.setLevel(level)
-    logging.getLogger("filelock").setLevel(logging.WARNING)  # says at DEBUG what the engine does anyway
 
 
 def _console_handler() -> logging.Handler:

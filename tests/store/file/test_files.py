@@ -198,6 +198,31 @@ def test_f6_a_process_id_proves_nothing(tmp_path: Path) -> None:
     lock.release()
 
 
+FORKING = """
+import os, sys
+from pathlib import Path
+from pipeloom.store.file.owner import OwnerLock
+OwnerLock(Path(sys.argv[1])).acquire("now")
+if os.fork() == 0:
+    print("child", flush=True)
+    sys.stdin.readline()
+os._exit(0)
+"""
+
+
+@pytest.mark.kill
+def test_a_forked_child_does_not_keep_the_lock_of_an_owner_that_died(db_path: Path) -> None:
+    owner = subprocess.Popen(
+        [sys.executable, "-c", FORKING, str(db_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert owner.stdout is not None
+    assert owner.stdout.readline() == "child\n"
+    owner.wait()
+    assert not is_owned(db_path)
+    assert lock_path(db_path).stat().st_mode & 0o777 == 0o600
+    owner.communicate("go\n")
+
+
 STARTING = """
 import sys
 from pipeloom import Pipeline, TaskDef, run_pipeline

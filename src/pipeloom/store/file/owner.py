@@ -1,21 +1,29 @@
-"""One process writes to a file at a time: an operating-system lock beside it says which."""
+"""One process writes to a file at a time: an operating-system lock on a file beside it says which.
+
+The lock is `fcntl.flock` alone: checking that the locked file is still the one at its path, and closing it in a forked
+child, need the descriptor, which no lock library hands out by a public name.
+"""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import socket
+import time
 from pathlib import Path
 from typing import Any, Final
-
-from filelock import FileLock, Timeout
 
 from pipeloom.errors import FileBusyError, StoreError
 from pipeloom.text import clean
 
-_PROBE_S: Final = 0.5
-"""How long to try for the lock: whoever looks whether there is an owner (`is_owned`) has it for a moment."""
+_TRY_S: Final = 0.5
+"""Seconds for which the lock is tried: `is_owned` of another process has it for a moment."""
+_RETRY_S: Final = 0.05
+_OPEN_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_HELD: Final = frozenset({errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK})
+"""Error numbers of a lock that another process has."""
 
 
 def lock_path(db_path: Path) -> Path:
@@ -31,55 +39,74 @@ class OwnerLock:
         self._db_path = db_path
         self._path = lock_path(db_path)
         self._started_at = ""
-        self._lock = FileLock(str(self._path), timeout=0, mode=0o600, thread_local=False)
+        self._descriptor: int | None = None
 
     def acquire(self, started_at: str) -> None:
-        """Take the lock and note who has it; raises `FileBusyError` naming the owner when somebody else has."""
+        """Take the lock and write down who has it; raises `FileBusyError` naming the owner when another process has."""
         self._started_at = started_at
-        self._take()
         # A forked child would share the lock with us and keep it after our death.
-        os.register_at_fork(after_in_child=self._forget)
+        os.register_at_fork(after_in_child=self._close)
+        self._take()
+
+    def keep(self) -> None:
+        """Take the lock again when its file was removed or replaced; raises `FileBusyError` when another has it now."""
+        if self._descriptor is not None and not self._is_at_path(self._descriptor):
+            self.release()
+            self._take()
+
+    def release(self) -> None:
+        """Give the lock up; the lock file stays, because a lock on a deleted file would keep nobody out."""
+        if self._descriptor is not None:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            self._close()
 
     def _take(self) -> None:
+        deadline = time.monotonic() + _TRY_S
         try:
-            self._lock.acquire(timeout=_PROBE_S, poll_interval=_PROBE_S / 10)
-        except Timeout:
-            raise FileBusyError(f"{self._db_path} is in use by {owner_name(self._db_path)}.") from None
+            while (descriptor := self._locked()) is None:
+                if time.monotonic() > deadline:
+                    raise FileBusyError(f"{self._db_path} is in use by {owner_name(self._db_path)}.")
+                time.sleep(_RETRY_S)
+            owner = {"pid": os.getpid(), "host": socket.gethostname(), "started_at": self._started_at}
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps(owner).encode() + b"\n", 0)
         except OSError as error:
+            self._close()
             raise StoreError(
                 f"Cannot write beside {self._db_path}: {error.strerror}. Choose a folder where you may create files."
             ) from error
-        owner = {"pid": os.getpid(), "host": socket.gethostname(), "started_at": self._started_at}
-        self._path.write_text(json.dumps(owner) + "\n", encoding="utf-8")
 
-    def keep(self) -> None:
-        """Take the lock again when its file was removed or replaced; raises `FileBusyError` when somebody else did."""
-        descriptor = self._lock._context.lock_file_fd
-        if descriptor is None:
-            return
+    def _locked(self) -> int | None:
+        """Return the descriptor of the locked file; None when another process has it, or has just removed the file."""
+        self._descriptor = descriptor = os.open(self._path, _OPEN_FLAGS, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in _HELD:
+                raise
+        else:
+            if self._is_at_path(descriptor):
+                return descriptor
+        self._close()
+        return None
+
+    def _is_at_path(self, descriptor: int) -> bool:
+        """Tell whether the lock file is still the one that its path names."""
         try:
             there, held = os.stat(self._path), os.fstat(descriptor)  # noqa: PTH116 - before each commit
-            if (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino):
-                return
         except OSError:
-            pass  # it is gone
-        self._lock.release(force=True)
-        self._take()
+            return False
+        return (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino)
 
-    def release(self) -> None:
-        """Give the lock up; the lock file stays, so that nobody can lock a deleted one."""
-        self._lock.release()
-
-    def _forget(self) -> None:
-        """Close the inherited descriptor in a forked child; the parent's lock is another reference to the same file."""
-        descriptor = self._lock._context.lock_file_fd
+    def _close(self) -> None:
+        """Close the descriptor. A forked child's is its own: the parent keeps the lock."""
+        descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            self._lock._context.lock_file_fd = None
             os.close(descriptor)
 
 
 def is_owned(db_path: Path) -> bool:
-    """Tell whether a living process owns the file. Asks the kernel: what is written in the lock file proves nothing."""
+    """Tell whether a living process owns the file, as the kernel knows: what the lock file says proves nothing."""
     try:
         descriptor = os.open(lock_path(db_path), os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -94,14 +121,14 @@ def is_owned(db_path: Path) -> bool:
 
 
 def other_owner(db_path: Path) -> str | None:
-    """Return a phrase that names the living process, other than this one, that owns the file, if there is one."""
+    """Return a phrase for the living process that owns the file; None when there is none, or it is this one."""
     if not is_owned(db_path) or owner(db_path).get("pid") == os.getpid():
         return None
     return owner_name(db_path)
 
 
 def owner(db_path: Path) -> dict[str, Any]:
-    """Return what the last owner of the file wrote down: `pid`, `host`, `started_at`; empty when nothing is known."""
+    """Return what the last owner wrote down: `pid`, `host`, `started_at`; empty when nothing is known."""
     try:
         noted = json.loads(lock_path(db_path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -110,7 +137,7 @@ def owner(db_path: Path) -> dict[str, Any]:
 
 
 def owner_name(db_path: Path) -> str:
-    """Return a phrase that names the owner for a person."""
+    """Return a phrase that names the owner to a person."""
     noted = owner(db_path)
     if not noted:
         return "another pipeloom process"
