@@ -41,7 +41,7 @@ from pipeloom.status import FINAL, OPEN, Exit, Status
 from pipeloom.store.file.owner import is_owned
 from pipeloom.store.maintenance.recovery import recover
 from pipeloom.store.read.history import History
-from pipeloom.store.read.latest import LatestAttempt, latest_attempts, run_meant
+from pipeloom.store.read.run_queries import LatestAttempt, latest_attempts, run_named_by
 from pipeloom.text import clean
 
 _AGAIN: Final = FINAL | {Status.RETRYING}
@@ -176,7 +176,7 @@ def _parsed(text: str) -> Filter:
 
 def _choose(command: str, db: Path, where: Filter, statuses: Collection[Status]) -> Chosen:
     with History(db) as history:
-        run_id = run_meant(history, where)
+        run_id = run_named_by(history, where)
         run = None if run_id is None else history.run(run_id)
         if run is None:
             raise UsageError(f"There is no such run in {db}.")

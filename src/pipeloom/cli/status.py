@@ -27,8 +27,8 @@ from pipeloom.cli.output import (
 from pipeloom.filters import Filter
 from pipeloom.status import FINAL, Exit, RunStatus, Status
 from pipeloom.store.file.owner import is_owned, owner, owner_name
-from pipeloom.store.read.figures import Counts, counts_of_runs, open_tasks, runs_with, tasks_of_run
 from pipeloom.store.read.history import History
+from pipeloom.store.read.run_queries import Counts, open_tasks, runs_with, task_counts, tasks_of_run
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.text import clean
 
@@ -53,7 +53,7 @@ def status_command(db: Database, where: FilterText = None, json: Json = False) -
             _say_nothing_ran(db, json=json)
             return
         run, wanted = newest[0], parsed(where)
-        counts = counts_of_runs(history, [run.id], wanted)[run.id]
+        counts = task_counts(history, run.id, wanted)
         failed = tasks_of_run(history, run.id, [Status.ERROR], wanted)
         under_way = open_tasks(history, run.id, wanted)
         alive = run.status is RunStatus.RUNNING and is_owned(db)
@@ -94,8 +94,7 @@ def _runs(history: History, where: Filter, limit: int) -> Iterator[tuple[RunRow,
         page = _page(history, where, below, min(left, _AT_ONCE))
         if not page:
             return
-        counts = counts_of_runs(history, [run.id for run in page], where)
-        yield from ((run, counts[run.id]) for run in page)
+        yield from ((run, task_counts(history, run.id, where)) for run in page)
         below, left = page[-1].id, left - len(page)
 
 

@@ -76,8 +76,8 @@ class LogRow:
     """Its number in the log, from 1; a gap before it is what was left out."""
 
 
-class Past(NamedTuple):
-    """What the attempts of a task took that were done in earlier runs, in seconds."""
+class DurationBaseline(NamedTuple):
+    """How long a task took when it was done in earlier runs, in seconds."""
 
     median_s: float
     low_s: float
@@ -87,9 +87,9 @@ class Past(NamedTuple):
 
 
 class TaskStanding(NamedTuple):
-    """How a task stands after a run: the end of its latest attempt. An attempt that nobody ended was interrupted."""
+    """A task after a run, by its latest attempt. One that had not ended counts as interrupted."""
 
     status: Status
     attempt: int
     due_at: str | None
-    """When the retry was due that the attempt was still waiting for."""
+    """When the attempt was due to start, if it was a retry that still waited."""

@@ -26,9 +26,10 @@ from pipeloom.status import RunStatus, Status
 from pipeloom.store.file.kind import FileKind, file_kind
 from pipeloom.store.maintenance.prune import Policy, plan, prune
 from pipeloom.store.maintenance.recovery import recover
-from pipeloom.store.read.figures import counts_of_runs, open_tasks, runs_with, tasks_of_run
+from pipeloom.store.read.baselines import duration_baselines
 from pipeloom.store.read.history import History, walk
 from pipeloom.store.read.paging import Sort
+from pipeloom.store.read.run_queries import open_tasks, runs_with, task_counts, task_standings, tasks_of_run
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.store.schema import APPLICATION_ID
 from pipeloom.store.write.connect import close_writer, open_writer
@@ -194,10 +195,10 @@ def runs_of(history: History) -> None:
     for run in history.runs(limit=20):
         assert type(run.id) is int
         told(history.run, run.id)
-        told(history.standings, run.id)
+        told(task_standings, history, run.id)
         told(history.last_run, run.pipeline)
-        told(history.pasts, run.pipeline, run.id + 1, [1, "text"])
-        told(counts_of_runs, history, [run.id])
+        told(duration_baselines, history, run.pipeline, run.id + 1, [1, "text"])
+        told(task_counts, history, run.id)
         told(tasks_of_run, history, run.id, list(Status))
         told(open_tasks, history, run.id)
     told(lambda: runs_with(history, parse("status:error"), before=1 << 62, limit=5))

@@ -12,8 +12,9 @@ import pytest
 from tests.store.conftest import MakeSqlite
 
 from pipeloom.status import FINAL, TRANSITIONS, RunStatus, Status
-from pipeloom.store.read.follow import CHUNK, FollowedRun, has_run, newest_run, running_run
+from pipeloom.store.read.follow import CHUNK, FollowedRun
 from pipeloom.store.read.history import History
+from pipeloom.store.read.run_queries import has_run, newest_run, running_run
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.store.write.connect import close_writer, open_writer
 from pipeloom.store.write.ledger import Ledger

@@ -21,9 +21,10 @@ from pipeloom.messages import TaskDef
 from pipeloom.pipeline import Channel, Pipeline
 from pipeloom.status import Status
 from pipeloom.store.read import paging
+from pipeloom.store.read.baselines import duration_baselines
 from pipeloom.store.read.history import History, walk
 from pipeloom.store.read.paging import NEWEST, OLDEST, Sort, key_of
-from pipeloom.store.rows import AttemptRow, Past
+from pipeloom.store.rows import AttemptRow, DurationBaseline
 from pipeloom.store.write.connect import close_writer, open_writer
 from pipeloom.store.write.ledger import Ledger
 
@@ -217,10 +218,10 @@ def test_the_past_of_a_task_is_what_it_took_when_it_was_done_before(tmp_path: Pa
         for run, took in ((1, 2.0), (2, 4.0)):
             connection.execute("UPDATE task_runs SET duration_s=? WHERE run_id=?", (took, run))
     with History(path) as history:
-        assert history.pasts("p", 3, [1, 2, 3]) == {1: Past(2.0, 2.0, 4.0)}
-        assert history.pasts("p", 2, [1]) == {1: Past(2.0, 2.0, 2.0)}
-        assert history.pasts("p", 1, [1]) == {}
-        assert history.pasts("other", 3, [1]) == {}
+        assert duration_baselines(history, "p", 3, [1, 2, 3]) == {1: DurationBaseline(2.0, 2.0, 4.0)}
+        assert duration_baselines(history, "p", 2, [1]) == {1: DurationBaseline(2.0, 2.0, 2.0)}
+        assert duration_baselines(history, "p", 1, [1]) == {}
+        assert duration_baselines(history, "other", 3, [1]) == {}
 
 
 def _odd(task: TaskDef, _q: Channel) -> None:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 
 from pipeloom.status import Status
-from pipeloom.store.rows import AttemptRow, Past
+from pipeloom.store.rows import AttemptRow, DurationBaseline
 from pipeloom.tui.attempts.estimate import estimate
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.widgets.bar import bar
 
 ROW = AttemptRow(1, 1, 1, 1, "load", Status.RUNNING)
-STEADY = Past(100, 95, 105)
-SPREAD = Past(100, 60, 240)
+STEADY = DurationBaseline(100, 95, 105)
+SPREAD = DurationBaseline(100, 60, 240)
 
 
-def left(progress: float | None, elapsed_s: float, past: Past | None) -> str:
+def left(progress: float | None, elapsed_s: float, past: DurationBaseline | None) -> str:
     told = estimate(ROW._replace(progress=progress), elapsed_s, past)
     assert told is not None
     return told.label
@@ -35,7 +35,7 @@ def left(progress: float | None, elapsed_s: float, past: Past | None) -> str:
     ],
 )
 def test_what_is_left_is_told_as_surely_as_it_is_known(
-    progress: float | None, elapsed_s: float, past: Past | None, label: str
+    progress: float | None, elapsed_s: float, past: DurationBaseline | None, label: str
 ) -> None:
     assert left(progress, elapsed_s, past) == label
 

@@ -20,7 +20,7 @@ from pipeloom.pipeline import Channel, Pipeline
 from pipeloom.status import Status
 from pipeloom.store.read.history import History
 from pipeloom.store.read.paging import NEWEST, Sort
-from pipeloom.store.read.runs import task_counts
+from pipeloom.store.read.run_queries import task_counts
 from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.history.screen import HistoryScreen
 from pipeloom.tui.settings import read_settings, settings_path

@@ -13,6 +13,7 @@ from pipeloom.messages import TaskId, TaskLike
 from pipeloom.status import Status
 from pipeloom.store.file.kind import WRITABLE, file_kind
 from pipeloom.store.read.history import History
+from pipeloom.store.read.run_queries import task_standings
 from pipeloom.store.rows import RunRow, TaskStanding
 from pipeloom.times import valid_stamp
 
@@ -67,7 +68,7 @@ def earlier_run(path: Path, pipeline: str, run_id: int | None = None) -> Earlier
         return None
     with History(path) as history:
         run = history.last_run(pipeline) if run_id is None else history.run(run_id)
-        return None if run is None else Earlier(run, history.standings(run.id))
+        return None if run is None else Earlier(run, task_standings(history, run.id))
 
 
 def first_starts(

@@ -1,4 +1,4 @@
-"""Looks at a file before anything touches it, and opens readers that cannot change it.
+"""The kind of a file, found before anything touches it; and readers that cannot change it.
 
 Nothing here calls plain `open()` on a database: closing such a handle would drop SQLite's locks for the whole process.
 """
@@ -41,18 +41,18 @@ _NOT_FILES: Final = {
 
 
 class FileKind(Enum):
-    """What a path turns out to be."""
+    """What a path leads to."""
 
     MISSING = auto()
     EMPTY = auto()
-    """A file of 0 bytes: as good as new."""
+    """A file of 0 bytes, used like a new one."""
     OURS = auto()
     OLDER = auto()
-    """Ours, of an earlier schema: it is brought up to date before it is written."""
+    """Ours, of an earlier schema: it is migrated before it is written."""
     NEWER = auto()
     """Ours, but of a schema that this version does not know: only for reading."""
     ALTERED = auto()
-    """Ours, but somebody has changed the tables or put triggers on them: only for reading."""
+    """Ours, but with tables that were changed or have triggers: only for reading."""
     LEGACY = auto()
     """Written by pipeloom 0.0.x: a `task_runs` of eight columns."""
     FOREIGN = auto()
@@ -62,27 +62,27 @@ class FileKind(Enum):
 
 
 READABLE: Final = frozenset({FileKind.OURS, FileKind.OLDER, FileKind.NEWER, FileKind.ALTERED})
-"""What can be browsed."""
+"""Kinds that can be browsed."""
 
 WRITABLE: Final = frozenset({FileKind.OURS, FileKind.OLDER})
-"""What of ours can be written."""
+"""Kinds of ours that can be written."""
 
 
 def file_kind(path: Path, *, write: bool = False) -> FileKind:
-    """Return what `path` is; raises `StoreError` when it cannot be a database at all. Changes nothing."""
-    status = _stat(path)
-    if status is None:
+    """Return the kind of the file at `path`; raises `StoreError` when it cannot be a database. Changes nothing."""
+    found = _stat(path)
+    if found is None:
         return FileKind.MISSING
-    kind = _NOT_FILES.get(stat.S_IFMT(status.st_mode))
+    kind = _NOT_FILES.get(stat.S_IFMT(found.st_mode))
     if kind is not None:
         raise StoreError(f"{path} is {kind}, not a database file: name a file, for example {path / 'etl.db'}.")
-    if write and status.st_nlink > 1:
-        raise StoreError(f"{path} has {status.st_nlink} hard links, which SQLite cannot keep apart: copy it first.")
+    if write and found.st_nlink > 1:
+        raise StoreError(f"{path} has {found.st_nlink} hard links, which SQLite cannot keep apart: copy it first.")
     if write and not os.access(path, os.W_OK):
         raise StoreError(f"{path} is read-only: choose a file that you may write to.")
-    if status.st_size == 0:
+    if found.st_size == 0:
         return FileKind.EMPTY
-    return _look(path)
+    return _identified(path)
 
 
 def why_only_read(path: Path) -> str:
@@ -90,7 +90,7 @@ def why_only_read(path: Path) -> str:
     try:
         kind = file_kind(path)
     except StoreError:
-        return ""  # whoever reads it says so
+        return ""  # the reader says so
     match kind:
         case FileKind.NEWER:
             return f"{path.name} was written by a newer pipeloom: it is only read."
@@ -100,20 +100,33 @@ def why_only_read(path: Path) -> str:
             return ""
 
 
-def _look(path: Path) -> FileKind:
-    """Identify the file, if nobody has it open without even the side files that reading a WAL file leaves behind."""
+def why_unreadable(path: Path, kind: FileKind) -> str:
+    """Return why a file of this kind cannot be browsed."""
+    match kind:
+        case FileKind.MISSING:
+            return f"There is no file {path}: give a pipeline to create it."
+        case FileKind.EMPTY:
+            return f"{path} is empty: give a pipeline to fill it."
+        case FileKind.LEGACY:
+            return f"{path} was written by pipeloom 0.0.x: open it once with pipeloom-tui, without --read-only."
+        case _:
+            return f"{path} is an SQLite file, but not one of pipeloom's: give a pipeline to add to it."
+
+
+def _identified(path: Path) -> FileKind:
+    """Return the kind of a file that is not empty. Reading one without a WAL leaves no side files behind."""
     if not _has_wal(path):
         try:
-            return _identified(path, immutable=True)
+            return _read_kind(path, immutable=True)
         except StoreError:
-            pass  # somebody may be changing it just now: look again as an ordinary reader, with locks
-    return _identified(path, immutable=False)
+            pass  # it may be changing just now: read it again with locks
+    return _read_kind(path, immutable=False)
 
 
-def _identified(path: Path, *, immutable: bool) -> FileKind:
+def _read_kind(path: Path, *, immutable: bool) -> FileKind:
     connection = open_reader(path, immutable=immutable)
     try:
-        return _identify(connection)
+        return _kind_of(connection)
     except (sqlite3.Error, UnicodeError) as error:  # the latter over a message that quotes what is broken
         raise StoreError(f"{path} cannot be read as an SQLite database: {error}.") from error
     finally:
@@ -156,7 +169,7 @@ def _stat(path: Path) -> os.stat_result | None:
 
 
 def _reader_uri(path: Path, *, immutable: bool) -> str:
-    """Return the URI of a read-only opening.
+    """Return the URI that opens a file for reading only.
 
     A file in write-ahead mode without its -wal and -shm, in a folder that may not be written to, can only be read as
     immutable; with a -wal it must not be, because the rows in it would be missed.
@@ -175,7 +188,7 @@ def _decode(raw: bytes) -> str:
     return raw.decode("utf-8", "replace")
 
 
-def _identify(connection: sqlite3.Connection) -> FileKind:
+def _kind_of(connection: sqlite3.Connection) -> FileKind:
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     named = connection.execute("SELECT type, lower(name), lower(tbl_name) FROM sqlite_schema").fetchall()
@@ -188,7 +201,7 @@ def _identify(connection: sqlite3.Connection) -> FileKind:
         return FileKind.CONFLICT
     if version > SCHEMA_VERSION:
         return FileKind.NEWER
-    # A trigger on one of our tables, or a view in its place, would let a file change what we write to it.
+    # A trigger on one of our tables, or a view in its place, could change what we write.
     intact = version > 0 and all(kind in ("table", "index") for kind, _, _ in ours)
     if not intact or columns_of(connection) != expected_columns(version):
         return FileKind.ALTERED
@@ -196,19 +209,19 @@ def _identify(connection: sqlite3.Connection) -> FileKind:
 
 
 def _is_readable(connection: sqlite3.Connection) -> bool:
-    """Tell whether runs and attempts are ordinary tables with stored columns that we know; others may stand beside.
+    """Tell whether runs and attempts are ordinary tables that store the columns of schema 1, whatever others they have.
 
-    The id has to be the row's own number: pages go by it, and other values might lead round in a circle.
+    The id has to be the rowid: pages go by it, and with other values they might never end.
     """
-    if not tables_of(connection) >= READ_TABLES or not all(_is_by_number(connection, table) for table in READ_TABLES):
+    if not tables_of(connection) >= READ_TABLES or not all(_has_rowid_id(connection, table) for table in READ_TABLES):
         return False
     sql = "SELECT name FROM pragma_table_xinfo(?) WHERE hidden = 0"
     stored = {table: {name for (name,) in connection.execute(sql, (table,))} for table in READ_TABLES}
     return all(stored[table] >= {name for name, _, _ in expected_columns(1)[table]} for table in READ_TABLES)
 
 
-def _is_by_number(connection: sqlite3.Connection, table: str) -> bool:
-    """Tell whether `id` is another name of the rowid; any other primary key has an index of its own."""
+def _has_rowid_id(connection: sqlite3.Connection, table: str) -> bool:
+    """Tell whether `id` is the rowid; any other primary key has an index of its own."""
     columns = connection.execute("SELECT lower(type), pk FROM pragma_table_xinfo(?) WHERE name = 'id'", (table,))
     indexed = connection.execute("SELECT 1 FROM pragma_index_list(?) WHERE origin = 'pk'", (table,))
     return columns.fetchall() == [("integer", 1)] and not indexed.fetchall()

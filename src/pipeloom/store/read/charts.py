@@ -1,4 +1,4 @@
-"""What the charts draw: the past of a task, and the days of a file. Never more than a bounded part of either."""
+"""The figures of the charts: the attempts of a task, and the runs by day. Both are bounded."""
 
 from __future__ import annotations
 
@@ -30,31 +30,31 @@ class TaskPoint(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """What ran on a day of the user's calendar."""
+    """The runs of a day of the user's calendar, by status."""
 
     date: date
     runs: Mapping[RunStatus, int]
 
 
 def task_points(history: History, name: str) -> list[TaskPoint]:
-    """Return the last 500 attempts of the task `name`, whichever runs they belong to, oldest first."""
+    """Return the last 500 attempts of the task `name` in all runs, oldest first."""
     sql = """
     SELECT id, run_id, attempt, status, substr(started_at, 1, 40), duration_s FROM task_runs
     WHERE name = ? ORDER BY id DESC LIMIT ?
     """
     return [
         TaskPoint(
-            number, int(values.number(run_id) or 0), values.attempt_number(attempt), values.status(status),
+            attempt_id, int(values.number(run_id) or 0), values.attempt_number(attempt), values.status(status),
             values.text(started_at), values.number(duration_s),
         )
-        for number, run_id, attempt, status, started_at, duration_s in reversed(history.rows(sql, [name, ATTEMPTS]))
+        for attempt_id, run_id, attempt, status, started_at, duration_s in reversed(history.rows(sql, [name, ATTEMPTS]))
     ]  # fmt: skip
 
 
 def run_days(history: History, tz: tzinfo | None = None) -> list[Day]:
-    """Return every day from the first to the last of the last 20,000 runs, in the user's zone unless another is given.
+    """Return each day from the first to the last of the last 20,000 runs, at most the last ten years.
 
-    Of a longer time, the last ten years.
+    Days are those of the user's time zone unless `tz` is given.
     """
     sql = "SELECT substr(started_at, 1, 40), status FROM pipeline_runs ORDER BY id DESC LIMIT ?"
     runs: dict[date, Counter[RunStatus]] = {}

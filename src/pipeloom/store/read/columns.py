@@ -1,4 +1,4 @@
-"""The columns of attempts and runs as SQL, cut: a file from elsewhere may lack some, and hold texts of any length."""
+"""The columns of attempts and runs as SQL, texts cut: a file from elsewhere may lack some, or hold very long texts."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pipeloom.store.read.values import OPTIONAL_TEXTS, RUN_COLUMNS, TEXT_LIMIT
 from pipeloom.store.rows import AttemptRow
 
 _EXPORT_TEXT_LIMIT: Final = 1 << 20
-"""No text that pipeloom writes is longer."""
+"""Characters; no text that pipeloom writes is longer."""
 _PAGE_TEXT_LIMIT: Final = 500
 _HEAVY: Final = frozenset({"result", "error", "params"})
-"""Columns that a page leaves out: `History.attempt` reads them for the one row that is looked at."""
+"""Columns that a page leaves out: `History.attempt` reads them for one row."""
 _TEXTS: Final = frozenset({"name", "message", *OPTIONAL_TEXTS})
 
 
@@ -25,6 +25,6 @@ EXPORT: Final = {name: _cut(name, _EXPORT_TEXT_LIMIT) for name in AttemptRow._fi
 RUN: Final = {name: name for name in RUN_COLUMNS}
 
 
-def selected(wanted: dict[str, str], there: set[str]) -> str:
-    """Return the columns as SQL, NULL for those that the file does not have."""
-    return ", ".join(sql if name in there else "NULL" for name, sql in wanted.items())
+def selected(wanted: dict[str, str], stored: set[str]) -> str:
+    """Return the columns as SQL, with NULL for those that the file does not have."""
+    return ", ".join(sql if name in stored else "NULL" for name, sql in wanted.items())

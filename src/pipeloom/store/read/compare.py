@@ -1,4 +1,4 @@
-"""What is different between two runs, and what of that is more than noise."""
+"""What changed between two runs, and which of the differences in time are more than noise."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from pipeloom.messages import TaskId
 from pipeloom.status import Status
 from pipeloom.store.read import values
 from pipeloom.store.read.history import History
+from pipeloom.store.read.run_queries import LATEST_OF_RUN
 from pipeloom.store.rows import RunRow
 
 PAST: Final = 20
-"""Attempts of a task that make its past."""
+"""Earlier attempts of a task from which its noise is computed."""
 _LEAST_PAST: Final = 5
-"""With fewer, nothing is known about its spread."""
+"""Earlier attempts that are needed for that."""
 _PAST_RUNS: Final = 60
+"""Earlier runs that are read at most."""
 _PAST_ROWS: Final = 1_000_000
-"""The past is looked for in so many runs, and in so many attempts, at most."""
+"""Attempts of earlier runs that are read at most."""
 
 _SPREADS: Final = 4.0
 _LEAST_SHARE: Final = 0.02
@@ -30,7 +32,7 @@ _NAME_LIMIT: Final = 500
 
 
 class Change(StrEnum):
-    """What has become of a task, the most urgent first."""
+    """How a task differs between the runs, the most urgent first."""
 
     FAILS = "newly fails"
     PASSES = "newly passes"
@@ -39,7 +41,7 @@ class Change(StrEnum):
     NEW = "new"
     VANISHED = "vanished"
     OTHER = "other end"
-    """Neither run got it done, or one has not ended it, and not in the same way."""
+    """The task has another status, but neither passes nor fails newly."""
     SAME = "same"
 
 
@@ -56,7 +58,7 @@ class TaskOutcome(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TaskChange:
-    """A task in both runs."""
+    """A task in the two runs."""
 
     key: Hashable
     name: str
@@ -64,16 +66,16 @@ class TaskChange:
     was: TaskOutcome | None
     now: TaskOutcome | None
     difference_s: float | None = None
-    """By how much longer it took; None unless both attempts are done."""
+    """Seconds that it took longer in the later run; None unless both attempts are done."""
     noise_s: float | None = None
-    """A difference up to this says nothing; None unless both attempts are done."""
+    """Seconds of difference that say nothing; None unless both attempts are done."""
     past: int = 0
-    """The number of attempts from which the noise is known; 0 when it is only guessed."""
+    """Earlier attempts from which the noise is computed; 0 when it is only guessed."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunSide:
-    """One of the two runs: its row and how its tasks' latest attempts ended."""
+    """One of the two runs: its row, and its number of tasks by the status of their latest attempt."""
 
     run: RunRow
     statuses: Mapping[Status, int]
@@ -95,37 +97,34 @@ class RunComparison:
 
 
 def compare_runs(history: History, left: int, right: int) -> RunComparison | None:
-    """Return what is different between two runs, whichever is named first; None when one of them is not in the file.
+    """Return what changed between two runs, given in any order; None when one of them is not in the file.
 
     Tasks are matched by id, or by name when the runs are of different pipelines (of several with one name the last
-    counts). A task that is done in both runs got slower or faster when its times differ by more than four times the
-    spread of its past: the distance between the quartiles of what its last 20 attempts took that were done before the
-    later run, in runs of the same pipeline. Of tasks whose times differ by chance alone, one or two in a hundred pass
-    for changed. The spread counts as at least 2 % of the median, the noise as at least 0.1 s; a task with fewer than
-    five attempts in its past has changed when its time has doubled or halved.
+    counts). A task that is done in both runs got slower or faster when its times differ by more than four times its
+    spread: the distance between the quartiles of its last 20 done attempts before the later run, in runs of the same
+    pipeline. Of tasks whose times differ by chance alone, one or two in a hundred count as changed. The spread is at
+    least 2 % of the median, the noise at least 0.1 s; a task with fewer than five earlier attempts has changed when
+    its time has doubled or halved.
     """
     before, after = sorted((left, right))
     runs = history.run(before), history.run(after)
     if runs[0] is None or runs[1] is None:
         return None
     by_id = runs[0].pipeline == runs[1].pipeline
-    standings = [_standings(history, number) for number in (before, after)]
-    was, now = ({(row.task_id if by_id else row.name): row for row in rows} for rows in standings)
-    pasts = _pasts(history, runs[1], len(standings[1]))
+    outcomes = [_outcomes(history, number) for number in (before, after)]
+    was, now = ({(row.task_id if by_id else row.name): row for row in rows} for rows in outcomes)
+    pasts = _pasts(history, runs[1], len(outcomes[1]))
     changes = [
         _change(key, was.get(key), now.get(key), pasts) for key in [*now, *(key for key in was if key not in now)]
     ]
     changes.sort(key=_urgency)
-    sides = [
-        RunSide(run, Counter(row.status for row in rows)) for run, rows in zip(runs, standings, strict=True) if run
-    ]
+    sides = [RunSide(run, Counter(row.status for row in rows)) for run, rows in zip(runs, outcomes, strict=True) if run]
     return RunComparison(sides[0], sides[1], tuple(changes), Counter(task.change for task in changes))
 
 
-# SQLite takes the other columns from the row of the max.
-_STANDINGS: Final = f"""
-SELECT max(id), task_id, substr(name, 1, {_NAME_LIMIT}), attempt, status, duration_s FROM task_runs
-WHERE run_id = ? GROUP BY task_id
+_OUTCOMES: Final = f"""
+SELECT id, task_id, substr(name, 1, {_NAME_LIMIT}), attempt, status, duration_s FROM task_runs
+WHERE run_id = ? AND {LATEST_OF_RUN} ORDER BY task_id
 """
 _EARLIER_RUNS: Final = "SELECT id FROM pipeline_runs WHERE pipeline = ? AND id < ? ORDER BY id DESC LIMIT ?"
 _DURATIONS: Final = """
@@ -133,20 +132,20 @@ SELECT task_id, duration_s FROM task_runs WHERE run_id = ? AND status = 'done' A
 """
 
 
-def _standings(history: History, run_id: int) -> list[TaskOutcome]:
+def _outcomes(history: History, run_id: int) -> list[TaskOutcome]:
     return [
         TaskOutcome(
             row, values.task_id(task_id), values.text(name), values.attempt_number(attempt), values.status(status),
             values.number(duration_s),
         )
-        for row, task_id, name, attempt, status, duration_s in history.rows(_STANDINGS, [run_id])
+        for row, task_id, name, attempt, status, duration_s in history.rows(_OUTCOMES, [run_id, run_id])
     ]  # fmt: skip
 
 
 def _pasts(history: History, run: RunRow, tasks: int) -> dict[TaskId, array[float]]:
-    """Return what each task took when it was done before `run`, the newest first.
+    """Return how long each task took when it was done before `run`, the newest first.
 
-    Run by run, which reads whole pages of the file; looking for each task by itself would cost twenty times as much.
+    Reading run by run reads whole pages of the file; reading task by task would cost twenty times as much.
     """
     pasts: dict[TaskId, array[float]] = defaultdict(lambda: array("d"))
     seen = 0
@@ -189,7 +188,7 @@ def _other_end(was: Status, now: Status) -> Change:
 
 
 def noise(past: Sequence[float], was_s: float, now_s: float) -> float:
-    """Return up to which difference two times of a task say nothing, given what the task took before."""
+    """Return the seconds by which two times of a task may differ by chance, given its earlier times."""
     if len(past) < _LEAST_PAST:
         return max(max(was_s, now_s) / 2, _LEAST_NOISE_S)
     ordered = sorted(past)
@@ -201,6 +200,6 @@ _RANKS: Final = {change: place for place, change in enumerate(Change)}
 
 
 def _urgency(task: TaskChange) -> tuple[Any, ...]:
-    """Return where the task stands: by kind, those that fail before those that do not, the largest difference first."""
+    """Return the sort key: by kind, failed tasks before others, the largest difference first."""
     fails = task.now is not None and task.now.status in (Status.ERROR, Status.INTERRUPTED)
     return _RANKS[task.change], not fails, -abs(task.difference_s or 0.0), task.name

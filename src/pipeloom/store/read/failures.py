@@ -1,4 +1,4 @@
-"""The failures of a file, those that are the same one together."""
+"""The failures of a file, grouped by fingerprint."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ MOST_GROUPS: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class FailureGroup:
-    """Attempts that failed in the same way (see `pipeloom.fingerprints`)."""
+    """Attempts that failed in the same way (see `pipeloom.fingerprints`), and their newest error."""
 
     fingerprint: str
     attempts: int
     tasks: int
     runs: int
     last_id: int
-    """The newest of its attempts, whose words stand for all."""
+    """The newest of its attempts, whose error is shown for all."""
     last_run_id: int
     error_type: str
     message: str
@@ -33,10 +33,10 @@ class FailureGroup:
     first_at: str | None
     last_at: str | None
     is_new: bool
-    """Whether no run before the newest of its pipeline had it."""
+    """Whether no run before the newest one of its pipeline had it."""
 
 
-# What the filter leaves is counted; since when there is such a failure is asked of the whole file.
+# The filter decides which attempts count; whether a failure is new is asked of the whole file.
 _GROUPS: Final = """
 SELECT fingerprint, count(*), count(DISTINCT name), count(DISTINCT run_id), max(id) FROM task_runs
 WHERE fingerprint IS NOT NULL AND ({condition}) GROUP BY fingerprint ORDER BY max(id) DESC LIMIT ?
@@ -48,7 +48,7 @@ SELECT max(id) FROM pipeline_runs WHERE pipeline = (SELECT pipeline FROM pipelin
 
 
 def failure_groups(history: History, where: Filter | None = None) -> list[FailureGroup]:
-    """Return the groups of the failures that pass, those that occurred last first."""
+    """Return the groups of the failures that pass, the most recent first."""
     if not history.has_fingerprints:
         return []
     condition, values = (where or Filter()).sql()
@@ -90,6 +90,6 @@ def _group(
 
 
 def _message(row: AttemptRow) -> str:
-    """Return what the error says besides its type."""
+    """Return the error's message without its type."""
     line = first_line(row.message or row.error or "")
     return line.removeprefix(f"{row.error_type}: ") if row.error_type else line

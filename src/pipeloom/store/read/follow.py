@@ -1,4 +1,4 @@
-"""Follows a run that another process writes: look by look, only what has changed since the last one."""
+"""Follows a run that another process writes: each look reads what has changed since the last one."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 from typing import Any, Final
 
-from pipeloom.errors import StoreError
 from pipeloom.status import ACTIVE, FINAL, WAITING, RunStatus, Status
 from pipeloom.store.file.kind import FileKind
 from pipeloom.store.read import values
@@ -19,84 +17,66 @@ from pipeloom.store.read.history import History
 from pipeloom.store.rows import AttemptRow, RunRow
 
 CHUNK: Final = 2_000
-"""New attempts that a look takes at most: a short transaction, and something to show soon."""
+"""New attempts that one look reads at most, so that its transaction is short and the first rows are shown soon."""
 _IDS: Final = 500
+"""Attempts that one statement reads by id."""
 _PROBE: Final = 64
-"""Attempts at the head of the queue that are looked at first: tasks start in about the order in which they wait."""
+"""Attempts at the head of the queue that are read first: tasks start in about the order in which they wait."""
 _SHARE: Final = 20
-"""Of its time, at most one part in so many goes into counting what waits."""
-_MESSAGE_LIMIT: Final = 500
+"""Counting the attempts that wait takes at most one part in so many of the time."""
+_TEXT_LIMIT: Final = 500
 
 _LEFT_OUT: Final = frozenset({"result", "error", "params"})
-"""What may be long is read for the one attempt that is looked at (see `History.attempt`)."""
-_TEXTS: Final = {"name": _MESSAGE_LIMIT, "message": _MESSAGE_LIMIT}
+"""Columns that may be long: `History.attempt` reads them for one row."""
+_TEXTS: Final = frozenset({"name", "message"})
 
 _ACTIVE_SQL: Final = "'running','cancelling'"
 _WAITING_SQL: Final = "'queued','retrying'"
 
 
-def running_run(history: History) -> int | None:
-    """Return the id of the newest run that is under way in the file, if there is one."""
-    return _id(history.rows("SELECT max(id) FROM pipeline_runs WHERE status = 'running'"))
-
-
-def newest_run(history: History) -> int | None:
-    """Return the id of the newest run in the file, if there is one."""
-    return _id(history.rows("SELECT max(id) FROM pipeline_runs"))
-
-
-def has_run(path: Path) -> bool:
-    """Tell whether the file can be read and has a run in it."""
-    try:
-        with History(path) as history:
-            return newest_run(history) is not None
-    except StoreError:
-        return False
-
-
 @dataclass(frozen=True, slots=True)
 class RunChanges:
-    """What one look has found."""
+    """What one look found."""
 
     attempts: tuple[AttemptRow, ...] = ()
-    """The newest state of those that have changed, without what may be long."""
+    """The newest state of those that have changed, without the columns that may be long."""
     run: RunRow | None = None
-    """The run, when more of it has changed than its heartbeat."""
+    """The run, when anything of it but its heartbeat has changed."""
     is_whole: bool = True
-    """Whether that is all: else the next look has more, although nothing has changed meanwhile."""
+    """Whether these are all changes; if not, the next look has more of them."""
     is_stale: bool = False
-    """Whether the file contradicts what was told before, because somebody else has changed it: begin anew."""
+    """Whether the file contradicts earlier looks, as something else has changed it: follow the run from the start."""
 
 
 class FollowedRun:
     """One run, as it was at the last look.
 
-    An attempt that has ended never changes and is not read again. Of those that are open, the few that are active are
-    read each time, and those that wait only when they no longer do: the head of the queue is probed, and counting
-    what waits shows whether any other has left it.
+    An attempt that has ended never changes and is not read again. The few attempts that are active are read each time.
+    Those that wait are read once they no longer do: the head of the queue is probed, and counting the attempts that
+    wait shows whether others have left it.
     """
 
     def __init__(self, history: History, run_id: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._history = history
         self.run_id = run_id
         self._clock = clock
-        first = _id(history.rows("SELECT min(id) FROM task_runs WHERE run_id = ?", [run_id]))
-        self._first = 1 if first is None else first
+        (first,) = history.rows("SELECT min(id) FROM task_runs WHERE run_id = ?", [run_id])[0]
+        self._first = first if isinstance(first, int) else 1
         self._last = self._first - 1
         self._run: RunRow | None = None
         self._open: dict[int, Status] = {}
         self._active: dict[int, AttemptRow] = {}
         self._queue: deque[int] = deque()
-        """Attempts that were queued, longest first; those that are no longer are still in it."""
+        """Attempts in the order in which they were queued; it still has some that no longer are."""
         self._counts: Counter[Status] = Counter()
         """Attempts in each status."""
         self._count_due = float("-inf")
         self._is_checked = False
-        """Whether the run was over at the last look, and its numbers are right."""
+        """Whether the run was over at the last look, and its counts were checked then."""
         self._by_status = " INDEXED BY task_runs_status" if history.kind is FileKind.OURS else ""
 
     def look(self) -> RunChanges:
-        """Return what has changed since the last look, as of one moment."""
+        """Return what has changed since the last look. All queries see the file as of one moment."""
         with self._moment():
             run = self._changed_run()
             found = self._new()
@@ -111,7 +91,7 @@ class FollowedRun:
 
     @contextmanager
     def _moment(self) -> Iterator[None]:
-        """Let every query inside see the file as it is at the first one."""
+        """Let all queries inside see the file as of the first one."""
         self._history.rows("SAVEPOINT pipeloom_look")
         try:
             yield
@@ -119,19 +99,19 @@ class FollowedRun:
             self._history.rows("RELEASE pipeloom_look")
 
     def _changed_run(self) -> RunRow | None:
-        run = read_run(self._history, self.run_id)
+        run = self._history.run(self.run_id)
         if run is None:
             return None
         before, self._run = self._run, run
         return None if before == replace(run, heartbeat_at=before.heartbeat_at if before else None) else run
 
     def _new(self) -> list[AttemptRow]:
-        """Return attempts that were not there before."""
+        """Return attempts that were entered since the last look."""
         sql = f"SELECT {_COLUMNS} FROM task_runs WHERE id > ? AND run_id = ? ORDER BY id LIMIT {CHUNK}"
         return self._take(self._history.rows(sql, [self._last, self.run_id]))
 
     def _moved(self) -> list[AttemptRow]:
-        """Return what is active and has changed, what no longer is, and what has left the head of the queue."""
+        """Return active attempts that have changed, that no longer are active, and that left the head of the queue."""
         sql = (
             f"SELECT {_COLUMNS} FROM task_runs{self._by_status} WHERE status IN ({_ACTIVE_SQL}) AND id BETWEEN ? AND ?"
         )
@@ -141,6 +121,7 @@ class FollowedRun:
         return changed + self._read(before.keys() - self._active.keys()) + self._read(self._left_queue())
 
     def _left_queue(self) -> list[int]:
+        """Take attempts that no longer wait from the head of the queue."""
         left: list[int] = []
         while self._queue:
             front = [self._queue.popleft() for _ in range(min(_PROBE, len(self._queue)))]
@@ -153,7 +134,7 @@ class FollowedRun:
         return left
 
     def _settle(self, rows: dict[int, AttemptRow]) -> tuple[bool, bool]:
-        """Add to `rows` what has left the middle of the queue; returns whether all is known, and if the run is over."""
+        """Add attempts that left the middle of the queue to `rows`; return if all is known, and if the run is over."""
         over = self._run is not None and self._run.status is not RunStatus.RUNNING
         began = self._clock()
         if not over and began < self._count_due:
@@ -170,7 +151,7 @@ class FollowedRun:
         return True, over
 
     def _is_wrong(self) -> bool:
-        """Tell whether the file has other numbers than what was told adds up to."""
+        """Tell whether the counts in the file differ from those of the looks."""
         sql = "SELECT status, count(*) FROM task_runs WHERE run_id = ? GROUP BY status"
         counted = {values.status(status): count for status, count in self._history.rows(sql, [self.run_id])}
         return counted != {status: count for status, count in self._counts.items() if count}
@@ -192,7 +173,7 @@ class FollowedRun:
         return found
 
     def _take(self, found: Iterable[tuple[Any, ...]]) -> list[AttemptRow]:
-        """Note where the attempts stand."""
+        """Note the status of attempts and return their rows."""
         rows = [values.attempt_row(one) for one in found]
         for row in rows:
             before = self._open.pop(row.id, None)
@@ -210,21 +191,11 @@ class FollowedRun:
         return rows
 
 
-def read_run(history: History, run_id: int) -> RunRow | None:
-    """Return the row of a run."""
-    rows = history.rows(f"SELECT {', '.join(values.RUN_COLUMNS)} FROM pipeline_runs WHERE id = ?", [run_id])
-    return values.run_row(rows[0]) if rows else None
-
-
 def _column(name: str) -> str:
     if name in _LEFT_OUT:
         return "NULL"
-    return f"substr({name}, 1, {_TEXTS[name]})" if name in _TEXTS else name
+    return f"substr({name}, 1, {_TEXT_LIMIT})" if name in _TEXTS else name
 
 
 _COLUMNS: Final = ", ".join(_column(name) for name in AttemptRow._fields if name != "fingerprint") + ", NULL"
 _STATUS_OF: Final = "SELECT id, status FROM task_runs WHERE id IN"
-
-
-def _id(rows: list[tuple[Any, ...]]) -> int | None:
-    return rows[0][0] if rows and isinstance(rows[0][0], int) else None

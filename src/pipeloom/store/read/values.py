@@ -1,4 +1,4 @@
-"""Values and rows as a file from anywhere may hold them, made into what they should be."""
+"""Makes rows of what a file holds: a file from elsewhere may have any value in any column."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ OPTIONAL_TEXTS: Final = (
     "queued_at", "due_at", "started_at", "finished_at", "result", "error_type", "error", "params", "worker",
     "fingerprint",
 )  # fmt: skip
-"""Columns of an attempt that hold a text or nothing."""
+"""Columns of an attempt that hold text or NULL."""
 _NUMBERS: Final = ("step", "total", "duration_s")
 _OPTIONAL_RUN_TEXTS: Final = ("source", "host", "process_started_at", "heartbeat_at", "finished_at")
 _RUN_INTEGERS: Final = ("workers", "parent_run_id", "pid")
 
 
 def text(value: Any) -> str:
-    """Return text; "" for none."""
+    """Return a text; "" for NULL."""
     return value if isinstance(value, str) else "" if value is None else str(value)[:TEXT_LIMIT]
 
 
 def optional_text(value: Any) -> str | None:
-    """Return text, or None for none."""
+    """Return a text; None for NULL."""
     return None if value is None else text(value)
 
 
 def number(value: Any) -> float | None:
-    """Return a finite number, or None."""
+    """Return a finite number; None for anything else."""
     return value if isinstance(value, (int, float)) and math.isfinite(value) else None
 
 
 def status(value: Any) -> Status:
-    """Return a status; what is none was interrupted, as far as anybody can know."""
+    """Return a status; `interrupted` for anything else."""
     return Status(value) if value in set(Status) else Status.INTERRUPTED
 
 
@@ -49,12 +49,12 @@ def task_id(value: Any) -> TaskId:
 
 
 def attempt_number(value: Any) -> int:
-    """Return which attempt of its task one is; the first, if that is not to be known."""
+    """Return the number of an attempt among those of its task, from 1; 1 for anything else."""
     return int(number(value) or 1)
 
 
 def attempt_row(values: tuple[Any, ...]) -> AttemptRow:
-    """Return the row of an attempt: a value of the wrong type becomes none, an unknown status `interrupted`."""
+    """Return the row of an attempt: a value of the wrong type becomes None, an unknown status `interrupted`."""
     row = dict(zip(AttemptRow._fields, values, strict=True))
     progress = number(row["progress"])
     checked: dict[str, Any] = {name: optional_text(row[name]) for name in OPTIONAL_TEXTS}
@@ -73,7 +73,7 @@ def attempt_row(values: tuple[Any, ...]) -> AttemptRow:
 
 
 def run_row(values: tuple[Any, ...]) -> RunRow:
-    """Return the row of a run, made of the values of `RUN_COLUMNS` likewise."""
+    """Return the row of a run, from the values of `RUN_COLUMNS`."""
     row = dict(zip(RUN_COLUMNS, values, strict=True))
     checked: dict[str, Any] = {name: optional_text(row[name]) for name in _OPTIONAL_RUN_TEXTS}
     checked |= {name: row[name] if isinstance(row[name], int) else None for name in _RUN_INTEGERS}

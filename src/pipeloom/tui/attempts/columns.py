@@ -8,7 +8,7 @@ from typing import Final
 from rich.text import Text
 
 from pipeloom.status import ACTIVE, FINAL, Status
-from pipeloom.store.rows import AttemptRow, Past
+from pipeloom.store.rows import AttemptRow, DurationBaseline
 from pipeloom.text import clean
 from pipeloom.tui.attempts.estimate import Estimate, estimate
 from pipeloom.tui.style import format as fmt
@@ -39,7 +39,7 @@ def live_columns(
     tries: int,
     silent_s: Callable[[AttemptRow], float],
     grace_s: float = 10.0,
-    past: Callable[[AttemptRow], Past | None] = lambda _row: None,
+    past: Callable[[AttemptRow], DurationBaseline | None] = lambda _row: None,
 ) -> list[Column[AttemptRow]]:
     """Return the columns of the live table; `tries` is how many attempts a task is granted.
 

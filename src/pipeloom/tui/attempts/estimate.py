@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pipeloom.status import Status
-from pipeloom.store.rows import AttemptRow, Past
+from pipeloom.store.rows import AttemptRow, DurationBaseline
 from pipeloom.tui.style import format as fmt
 
 _TELLING: Final = 0.05
@@ -41,7 +41,7 @@ class Estimate:
         return fmt.eta_range(self.low_s, self.high_s)
 
 
-def estimate(row: AttemptRow, elapsed_s: float | None, past: Past | None) -> Estimate | None:
+def estimate(row: AttemptRow, elapsed_s: float | None, past: DurationBaseline | None) -> Estimate | None:
     """Estimate a running task from its own pace and the durations of its past attempts; None when it does not run."""
     if row.status is not Status.RUNNING or elapsed_s is None:
         return None
@@ -56,7 +56,7 @@ def estimate(row: AttemptRow, elapsed_s: float | None, past: Past | None) -> Est
     return _left(low_s, high_s, elapsed_s, past, progress)
 
 
-def _left(low_s: float, high_s: float, elapsed_s: float, past: Past | None, progress: float) -> Estimate:
+def _left(low_s: float, high_s: float, elapsed_s: float, past: DurationBaseline | None, progress: float) -> Estimate:
     """Return the estimate for a duration between `low_s` and `high_s`."""
     if past is None:
         return Estimate(max(0.0, low_s - elapsed_s), max(0.0, high_s - elapsed_s))

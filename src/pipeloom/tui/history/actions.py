@@ -103,7 +103,7 @@ class Looking(TableScreen):
             await self._compare_attempts(marked, row)
 
     async def _compare_runs(self, marked: list[int], run_id: int, pipeline: str) -> None:
-        from pipeloom.store.read.runs import run_before
+        from pipeloom.store.read.run_queries import run_before
         from pipeloom.tui.reports.compare.runs import CompareRunsScreen
 
         pair = await self._pair(

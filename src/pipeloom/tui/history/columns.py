@@ -6,7 +6,7 @@ from rich.text import Text
 
 from pipeloom.status import FINAL, RunStatus, Status
 from pipeloom.store.read.failures import FailureGroup
-from pipeloom.store.read.runs import worst
+from pipeloom.store.read.run_queries import worst_status
 from pipeloom.store.read.tasks import TaskStats
 from pipeloom.text import clean
 from pipeloom.tui.history.queries import RunItem
@@ -74,7 +74,7 @@ def _run_status(item: RunItem) -> Status:
     """Return the worst that happened in the run, by its tasks where they are counted, else by its own row."""
     if item.run is None or item.run.status is RunStatus.RUNNING:
         return Status.RUNNING
-    return worst(item.counts or {}) or Status(item.run.status.value)
+    return worst_status(item.counts or {}) or Status(item.run.status.value)
 
 
 def _run_started(item: RunItem, ctx: RenderContext) -> Text:

@@ -11,7 +11,7 @@ from pipeloom.status import FINAL
 from pipeloom.store.read.failures import FailureGroup, failure_groups
 from pipeloom.store.read.history import History
 from pipeloom.store.read.paging import NEWEST, Sort, key_of
-from pipeloom.store.read.runs import Counts, run_count, runs_after, task_counts
+from pipeloom.store.read.run_queries import Counts, run_count, runs_after, task_counts
 from pipeloom.store.read.tasks import TaskStats, task_names, task_stats
 from pipeloom.store.rows import AttemptRow, RunRow
 
@@ -114,7 +114,7 @@ class RunsQuery:
         if kept is not None and kept[0] == run.finished_at:
             return RunItem(run, kept[1])
         try:
-            counts = task_counts(history, run.id, COUNT_BUDGET_S)
+            counts = task_counts(history, run.id, budget_s=COUNT_BUDGET_S)
         except TimeoutError:
             return RunItem(run)
         if run.finished_at is not None and all(status in FINAL for status in counts):

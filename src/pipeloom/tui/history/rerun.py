@@ -14,7 +14,7 @@ from textual.content import Content
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.run.resume import NOT_DONE, Resume, earlier_run
 from pipeloom.errors import UsageError
-from pipeloom.store.read.targets import Target
+from pipeloom.store.read.selected_tasks import SelectedTask
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.text import content
 from pipeloom.tui.widgets.dialogs import Choice, ChoiceDialog
@@ -31,7 +31,7 @@ class RetryPlan:
     body: Content
 
 
-def plan_targets(engine: Engine, chosen: Sequence[Target], *, leave_done: bool) -> RetryPlan:
+def plan_targets(engine: Engine, chosen: Sequence[SelectedTask], *, leave_done: bool) -> RetryPlan:
     """Return what running the tasks that were chosen again means; with `leave_done` without those done since.
 
     When all have been done since, they are all meant. Raises `UsageError` when the loaded pipeline has none of them.

@@ -14,7 +14,7 @@ from pipeloom.filters import Filter, marked_filter, parse
 from pipeloom.status import FINAL
 from pipeloom.store.read.failures import FailureGroup
 from pipeloom.store.read.history import History
-from pipeloom.store.read.targets import Target, targets, targets_named, targets_of
+from pipeloom.store.read.selected_tasks import SelectedTask, selected_tasks, tasks_named, tasks_of_attempts
 from pipeloom.store.read.tasks import TaskStats
 from pipeloom.store.rows import AttemptRow
 from pipeloom.tui.attempts.table_screen import TableScreen
@@ -24,7 +24,7 @@ from pipeloom.tui.reader import read
 from pipeloom.tui.widgets.dialogs import ConfirmDialog
 from pipeloom.user_state import last_pipeline
 
-Find = Callable[[History], list[Target]]
+Find = Callable[[History], list[SelectedTask]]
 
 
 class Retrying(TableScreen):
@@ -57,20 +57,20 @@ class Retrying(TableScreen):
             case AttemptRow():
                 ids = [key for key in marked if isinstance(key, int)] or [row.id]
                 if not self._retry_here(ids, row):
-                    await self._retry_targets(lambda file: targets_of(file, ids), leave_done=False)
+                    await self._retry_targets(lambda file: tasks_of_attempts(file, ids), leave_done=False)
             case TaskStats():
                 names = [str(key) for key in marked] or [row.name]
-                await self._retry_targets(lambda file: targets_named(file, names), leave_done=False)
+                await self._retry_targets(lambda file: tasks_named(file, names), leave_done=False)
             case FailureGroup():
                 prints = [str(key) for key in marked] or [row.fingerprint]
                 where = Filter((*self.shown.terms, *marked_filter("fail", prints).terms))
-                await self._retry_targets(lambda file: targets(file, where), leave_done=True)
+                await self._retry_targets(lambda file: selected_tasks(file, where), leave_done=True)
 
     @work
     async def action_retry_failed(self) -> None:
         """Run every task in view again that has failed and has not been done since."""
         where = Filter((*self.shown.terms, *parse("status:error,interrupted").terms))
-        await self._retry_targets(lambda file: targets(file, where), leave_done=True)
+        await self._retry_targets(lambda file: selected_tasks(file, where), leave_done=True)
 
     def _retry_here(self, attempt_ids: list[int], row: AttemptRow) -> bool:
         """Run attempts of the run that this program has open again as part of it; False when they are of another."""

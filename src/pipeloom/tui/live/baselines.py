@@ -8,7 +8,8 @@ from typing import Final
 from pipeloom.errors import StoreError
 from pipeloom.messages import TaskId
 from pipeloom.status import Status
-from pipeloom.store.rows import AttemptRow, Past, RunRow
+from pipeloom.store.read.baselines import duration_baselines
+from pipeloom.store.rows import AttemptRow, DurationBaseline, RunRow
 from pipeloom.tui.reader import read
 
 _KEPT: Final = 5_000
@@ -19,10 +20,10 @@ class DurationBaselines:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._known: dict[TaskId, Past | None] = {}
+        self._known: dict[TaskId, DurationBaseline | None] = {}
         self._wanted: set[TaskId] = set()
 
-    def of(self, row: AttemptRow) -> Past | None:
+    def of(self, row: AttemptRow) -> DurationBaseline | None:
         """Return the task's past; None as well while it is not known."""
         if row.status is Status.RUNNING and row.task_id not in self._known:
             self._wanted.add(row.task_id)
@@ -40,6 +41,8 @@ class DurationBaselines:
             self._known.clear()
         self._known.update(dict.fromkeys(wanted))
         try:
-            self._known.update(await read(self._path, lambda file: file.pasts(run.pipeline, run.id, wanted)))
+            self._known.update(
+                await read(self._path, lambda file: duration_baselines(file, run.pipeline, run.id, wanted))
+            )
         except (StoreError, InterruptedError):
             return

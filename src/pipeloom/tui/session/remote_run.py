@@ -19,7 +19,7 @@ from pipeloom.engine.refusal_text import refusal_text
 from pipeloom.errors import PipeloomError
 from pipeloom.store.file.kind import why_only_read
 from pipeloom.store.file.owner import other_owner
-from pipeloom.store.read.follow import has_run
+from pipeloom.store.read.run_queries import has_run
 from pipeloom.tui.session.file_monitor import FileChanged, Watcher
 from pipeloom.tui.session.follower import Follower, RunFollowed
 from pipeloom.tui.session.live_feed import Showing

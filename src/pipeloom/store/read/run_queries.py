@@ -1,0 +1,185 @@
+"""The runs of a file, and the tasks of a run by their latest attempts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from pipeloom.errors import StoreError, UsageError
+from pipeloom.filters import Filter
+from pipeloom.messages import TaskId
+from pipeloom.status import FINAL, OPEN, Status
+from pipeloom.store.read import values
+from pipeloom.store.read.history import History
+from pipeloom.store.rows import AttemptRow, TaskStanding
+
+Counts = dict[Status, int]
+"""Tasks of a run by the status of their latest attempt."""
+
+_WORST: Final = (Status.INTERRUPTED, Status.ERROR, Status.CANCELLED)
+
+
+class LatestAttempt(NamedTuple):
+    """The latest attempt of a task in its run."""
+
+    id: int
+    task_id: TaskId
+    name: str
+    status: Status
+
+
+def latest(among: str) -> str:
+    """Return a subquery for the id of the latest attempt among those that fulfil `among`, a condition on `other`.
+
+    This is the one definition: ids are given in the order of entry, so the latest attempt has the highest.
+    """
+    return f"(SELECT max(other.id) FROM task_runs AS other WHERE {among})"
+
+
+LATEST_OF_RUN: Final = f"id IN {latest('other.run_id = ? GROUP BY other.task_id')}"
+"""Condition on an attempt: the latest of its task in the run that is bound. The fastest for a whole run."""
+_IS_LATEST: Final = f"id = {latest('other.run_id = task_runs.run_id AND other.task_id = task_runs.task_id')}"
+"""The same, asked of each attempt by itself: the fastest where other conditions leave few."""
+
+
+def running_run(history: History) -> int | None:
+    """Return the id of the newest run that has not ended; None when there is none."""
+    return _id(history.rows("SELECT max(id) FROM pipeline_runs WHERE status = 'running'"))
+
+
+def newest_run(history: History) -> int | None:
+    """Return the id of the newest run in the file; None when there is none."""
+    return _id(history.rows("SELECT max(id) FROM pipeline_runs"))
+
+
+def has_run(path: Path) -> bool:
+    """Tell whether the file can be read and has a run in it."""
+    try:
+        with History(path) as history:
+            return newest_run(history) is not None
+    except StoreError:
+        return False
+
+
+def run_before(history: History, run_id: int, pipeline: str) -> int | None:
+    """Return the newest run of the pipeline before `run_id`."""
+    return _id(history.rows("SELECT max(id) FROM pipeline_runs WHERE pipeline = ? AND id < ?", [pipeline, run_id]))
+
+
+def runs_after(history: History, run_id: int) -> int:
+    """Return the number of runs newer than `run_id`."""
+    return int(history.rows("SELECT count(*) FROM pipeline_runs WHERE id > ?", [run_id])[0][0])
+
+
+def run_count(history: History) -> int:
+    """Return the number of runs in the file."""
+    return int(history.rows("SELECT count(*) FROM pipeline_runs")[0][0])
+
+
+def runs_with(history: History, where: Filter, *, before: int, limit: int) -> list[int]:
+    """Return up to `limit` runs with an id below `before` that have attempts that pass, newest first."""
+    condition, bound = where.sql()
+    sql = f"SELECT DISTINCT run_id FROM task_runs WHERE run_id < ? AND ({condition}) ORDER BY run_id DESC LIMIT ?"
+    return [run_id for (run_id,) in history.rows(sql, [before, *bound, limit]) if isinstance(run_id, int)]
+
+
+def run_named_by(history: History, where: Filter) -> int | None:
+    """Return the one run that the filter names, else the newest; None when there is none.
+
+    Raises `UsageError` when what passes the filter is of several runs.
+    """
+    if not any(term.field == "run" and not term.negated for term in where.terms):
+        return newest_run(history)
+    condition, bound = where.sql()
+    found = history.rows(f"SELECT DISTINCT run_id FROM task_runs WHERE {condition} ORDER BY 1 LIMIT 2", bound)
+    if len(found) > 1:
+        raise UsageError("What passes the filter is of several runs: name one of them, for example run:12.")
+    return _id(found)
+
+
+def task_counts(history: History, run_id: int, where: Filter | None = None, *, budget_s: float | None = None) -> Counts:
+    """Return the number of a run's tasks by the status of their latest attempt, of those whose latest attempt passes.
+
+    An unknown status counts as interrupted. Raises `TimeoutError` when it takes longer than `budget_s`.
+    """
+    condition, bound = (where or Filter()).sql()
+    sql = f"SELECT status, count(*) FROM task_runs WHERE {LATEST_OF_RUN} AND ({condition}) GROUP BY status"
+    counted: Counter[Status] = Counter()
+    for word, number in history.rows(sql, [run_id, *bound], budget_s=budget_s):
+        counted[values.status(word)] += number
+    return {status: counted[status] for status in Status if counted[status]}
+
+
+def worst_status(counts: Counts) -> Status | None:
+    """Return the worst end of a task: None without tasks, or while one of them has not ended."""
+    if not counts or any(status not in FINAL for status in counts):
+        return None
+    return next((status for status in _WORST if status in counts), Status.DONE)
+
+
+def tasks_of_run(
+    history: History, run_id: int, statuses: Sequence[Status], where: Filter | None = None, limit: int = 100
+) -> list[AttemptRow]:
+    """Return the latest attempts of a run's tasks that are in one of `statuses`, whole, oldest first."""
+    condition, bound = (where or Filter()).sql()
+    sql = (
+        f"SELECT id FROM task_runs WHERE {LATEST_OF_RUN} AND status IN ({_marks(statuses)}) AND ({condition}) "
+        "ORDER BY id LIMIT ?"
+    )
+    found = history.rows(sql, [run_id, *statuses, *bound, limit])
+    rows = (history.attempt(attempt_id) for (attempt_id,) in found)
+    return [row for row in rows if row is not None]
+
+
+def open_tasks(history: History, run_id: int, where: Filter | None = None) -> list[AttemptRow]:
+    """Return the attempts of a run that have not ended, those that have started first."""
+    found = tasks_of_run(history, run_id, tuple(OPEN), where)
+    return sorted(found, key=lambda row: (row.started_at is None, row.id))
+
+
+def latest_attempts(history: History, run_id: int, where: Filter, statuses: Collection[Status]) -> list[LatestAttempt]:
+    """Return the latest attempts of a run's tasks that pass the filter and are in one of `statuses`, oldest first."""
+    condition, bound = where.sql()
+    wanted: list[Any] = sorted(status.value for status in statuses)
+    rows = history.rows(
+        "SELECT id, task_id, substr(name, 1, 500), status FROM task_runs "
+        f"WHERE run_id = ? AND status IN ({_marks(wanted)}) AND ({condition}) AND {_IS_LATEST} ORDER BY id",
+        [run_id, *wanted, *bound],
+    )
+    return [
+        LatestAttempt(attempt_id, values.task_id(task_id), values.text(name), values.status(word))
+        for attempt_id, task_id, name, word in rows
+    ]
+
+
+_STANDINGS: Final = f"""
+WITH RECURSIVE family(id, generation) AS (
+    VALUES (?, 0)
+    UNION ALL
+    SELECT parent_run_id, generation + 1 FROM pipeline_runs JOIN family USING (id)
+    WHERE parent_run_id < id AND generation < 10000
+)
+SELECT task_id, status, attempt, due_at FROM task_runs
+WHERE id IN {latest("other.run_id IN (SELECT id FROM family) GROUP BY other.task_id")}
+"""
+
+
+def task_standings(history: History, run_id: int) -> dict[TaskId, TaskStanding]:
+    """Return the standing of each task after a run: by its latest attempt in the run and those that it continued."""
+    rows = history.rows(_STANDINGS, [run_id])
+    return {task_id: _standing(word, attempt, due_at) for task_id, word, attempt, due_at in rows}
+
+
+def _standing(word: Any, attempt: Any, due_at: Any) -> TaskStanding:
+    known = Status(word) if word in FINAL else Status.INTERRUPTED
+    return TaskStanding(known, values.attempt_number(attempt), values.optional_text(due_at))
+
+
+def _marks(wanted: Collection[object]) -> str:
+    return ", ".join("?" * len(wanted))
+
+
+def _id(rows: list[tuple[Any, ...]]) -> int | None:
+    return rows[0][0] if rows and isinstance(rows[0][0], int) else None
