@@ -1,10 +1,11 @@
-"""Attempts in any order, page by page: what a page costs must not grow with how deep it lies."""
+"""Attempts in any order, page by page. A deep page costs as much as the first one."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from pipeloom.filters import Filter, status_filter
 from pipeloom.status import Status
@@ -26,7 +27,7 @@ class Sort:
 
 SORTABLE: Final = frozenset({"id", "name", "status", "started_at", "duration_s"})
 _NEVER_NULL: Final = frozenset({"id", "name", "status"})
-"""Sort columns that always have a value, unless somebody else made the tables."""
+"""Sort columns that always have a value in tables that pipeloom made."""
 _INDEXES: Final = {
     "status": "task_runs_status",
     "run": "sqlite_autoindex_task_runs_1",
@@ -37,12 +38,13 @@ _INDEXES: Final = {
 }
 """Field of a filter to the index that finds its rows."""
 _FEW: Final = 60_000
-"""So many rows are sorted faster than they are found by walking through all rows in order."""
+"""Up to so many rows, sorting them is faster than finding them by reading all rows in order."""
 _FEW_BY_STATUS: Final = 5_000
+"""The same for a filter by status alone: the indexes of the orders hold the status too."""
 _FEW_IDS: Final = 200_000
-"""The same for a filter by status alone: the indexes of the orders know the statuses, and ids are sorted soon."""
+"""The same for a filter by status alone in the order of ids, which are sorted quickly."""
 _BUDGET_S: Final = 0.08
-"""What walking through the rows in order may take, before all are looked at and those that pass are sorted."""
+"""Seconds that reading the rows in order may take, before the rows that pass are found and sorted."""
 NEWEST: Final = Sort()
 OLDEST: Final = Sort(descending=False)
 
@@ -54,7 +56,7 @@ class Key:
     value: Any
     id: int
     is_stored: bool = False
-    """Whether the row still has the value, which it may show cut or as another type: then its own is compared with."""
+    """Whether the row still has the value: then the stored one is compared, which `value` may show cut."""
 
 
 def key_of(row: AttemptRow, sort: Sort) -> Key:
@@ -65,7 +67,7 @@ def key_of(row: AttemptRow, sort: Sort) -> Key:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The page that somebody wants (see `History.page`)."""
+    """The page that is asked for (see `History.page`)."""
 
     where: Filter
     sort: Sort
@@ -76,81 +78,103 @@ class Wanted:
     limit: int
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way for SQLite to find the rows of a page."""
+
+    where: Filter
+    by: str = ""
+    """Which index to use, as SQL; "" leaves it to SQLite."""
+    sorts: bool = False
+    """Whether the rows are found in another order, and sorted."""
+    budget_s: float | None = None
+    """Seconds after which the next way is tried."""
+
+
 class Rows(Protocol):
     """Runs a query to its end; raises `TimeoutError` when that takes longer than `budget_s`."""
 
     def __call__(self, sql: str, values: Sequence[Any] = (), *, budget_s: float | None = None) -> list[tuple[Any, ...]]:
-        """Return all rows that there are."""
+        """Return all rows."""
 
 
 class Pages:
-    """Reads pages of a file with `rows`, as `selected` columns."""
+    """Reads pages of a file: runs queries by `rows`, for the columns `selected`."""
 
     def __init__(self, rows: Rows, selected: str, *, has_indexes: bool, is_ours: bool) -> None:
         self._rows = rows
         self._selected = selected
         self._has_indexes = has_indexes
         self._is_ours = is_ours
-        """Whether the tables are of our making, and have a value where we say so."""
+        """Whether pipeloom made the tables, so that they have a value where the schema says so."""
 
     def page(self, wanted: Wanted) -> list[AttemptRow]:
         """Return a page by the way that is likely to be the fastest."""
-        where, sort, after, before = wanted.where, wanted.sort, wanted.after, wanted.before
+        before = wanted.before
         exact = replace(
             wanted,
-            after=self._exact(after, sort),
-            before=self._exact(before, sort) if isinstance(before, Key) else before,
+            after=self._exact(wanted.after, wanted.sort),
+            before=self._exact(before, wanted.sort) if isinstance(before, Key) else before,
         )
+        *limited, last = self._ways(wanted.where, wanted.sort)
+        for way in limited:
+            with suppress(TimeoutError):
+                return self._read(exact, way)
+        return self._read(exact, last)
+
+    def _ways(self, where: Filter, sort: Sort) -> list[Way]:
+        """Return the ways to find the rows, in the order in which they are tried; the last one has no budget."""
+        # An index finds statuses that are named, not those that are excluded.
         statuses = where.statuses()
-        # An index finds statuses that are named, not those that are not to be.
         named = status_filter(statuses) if statuses and self._is_ours else where
-        few = _FEW if statuses is None else _FEW_IDS if sort.column == "id" else _FEW_BY_STATUS
-        index = None if _in_order(named, sort) else self._selective_index(named, few)
-        if index is not None:
-            return self._page(replace(exact, where=named), f" INDEXED BY {index}", sorts=True)
+        if (index := self._index_for(named, sort, only_status=statuses is not None)) is not None:
+            return [Way(named, f" INDEXED BY {index}", sorts=True)]
         if all(term.field in _INDEXES for term in where.terms):
-            # Where each row is looked at in passing, one status that is not to be is told sooner than several that are.
-            return self._page(replace(exact, where=named) if sort.column in ("id", "status") else exact)
+            # Where each row is read in passing, one excluded status is checked faster than several named ones.
+            return [Way(named if sort.column in ("id", "status") else where)]
         if sort.column == "id":
-            # Every row has to be looked at, and the table itself is in order.
-            return self._page(exact, " NOT INDEXED")
-        try:
-            return self._page(exact, budget_s=_BUDGET_S)
-        except TimeoutError:
-            return self._page(exact, sorts=True)
+            # Every row has to be read, and the table itself is in order.
+            return [Way(where, " NOT INDEXED")]
+        return [Way(where, budget_s=_BUDGET_S), Way(where, sorts=True)]
 
-    def _page(
-        self, wanted: Wanted, by: str = "", *, sorts: bool = False, budget_s: float | None = None
-    ) -> list[AttemptRow]:
-        """Return a page: rows with a value of the sort column first, then those without, each part by its index.
+    def _index_for(self, where: Filter, sort: Sort, *, only_status: bool) -> str | None:
+        """Return the index by which the filter leaves so few rows that sorting them is fastest; None without one."""
+        if _in_order(where, sort):
+            return None
+        if not only_status:
+            return self._selective_index(where, _FEW)
+        return self._selective_index(where, _FEW_IDS if sort.column == "id" else _FEW_BY_STATUS)
 
-        `by` tells SQLite which index to use; with `sorts` the rows do not come from it in order.
-        """
+    def _read(self, wanted: Wanted, way: Way) -> list[AttemptRow]:
+        """Return a page: rows with a value of the sort column first, then those without, each part by its index."""
         sort, offset = wanted.sort, wanted.offset
-        condition, bound = wanted.where.sql()
+        condition, bound = way.where.sql()
         if wanted.newest is not None:
             condition, bound = f"({condition}) AND id <= ?", [*bound, wanted.newest]
         backwards = wanted.before is not None
         found: list[tuple[Any, ...]] = []
-        place = wanted.after if wanted.before is None else wanted.before
+        place = wanted.before if backwards else wanted.after
         nullable = sort.column not in _NEVER_NULL or not self._is_ours
-        for part, bounds, order in _parts(sort, place, backwards=backwards, sorts=sorts, nullable=nullable):
+        for part in _parts(sort, place, backwards=backwards, sorts=way.sorts, nullable=nullable):
             left = wanted.limit - len(found)
             if not left:
                 break
-            whole = f"({condition}) AND {part}" if part else condition
-            these = f"FROM task_runs{by} WHERE {whole} ORDER BY {order} LIMIT ? OFFSET ?"
-            if self._is_ours:
-                # The ids first: what a jump leaps over, and what is only sorted, is then read from an index alone.
-                these = f"FROM task_runs WHERE id IN (SELECT id {these}) ORDER BY {order}"
-            rows = self._rows(f"SELECT {self._selected} {these}", [*bound, *bounds, left, offset], budget_s=budget_s)
+            whole, given = f"({condition}) AND {part.condition}" if part.condition else condition, [*bound, *part.bound]
+            rows = self._rows(self._page_sql(whole, part.order, way.by), [*given, left, offset], budget_s=way.budget_s)
             if offset and not rows:
-                offset -= int(self._rows(f"SELECT count(*) FROM task_runs{by} WHERE {whole}", [*bound, *bounds])[0][0])
+                offset -= int(self._rows(f"SELECT count(*) FROM task_runs{way.by} WHERE {whole}", given)[0][0])
             elif rows:
                 offset = 0
             found += rows
         attempts = [values.attempt_row(row) for row in found]
         return attempts[::-1] if backwards else attempts
+
+    def _page_sql(self, condition: str, order: str, by: str) -> str:
+        these = f"FROM task_runs{by} WHERE {condition} ORDER BY {order} LIMIT ? OFFSET ?"
+        if self._is_ours:
+            # The ids first: rows that are skipped, or only sorted, are then read from an index alone.
+            these = f"FROM task_runs WHERE id IN (SELECT id {these}) ORDER BY {order}"
+        return f"SELECT {self._selected} {these}"
 
     def _selective_index(self, where: Filter, few: int) -> str | None:
         """Return the index by which the filter leaves at most `few` rows, if there is one."""
@@ -166,7 +190,7 @@ class Pages:
         return best
 
     def _exact(self, key: Key | None, sort: Sort) -> Key | None:
-        """Return the key such that it is compared by the value that the file has, unless that is another one by now."""
+        """Return the key so that the value in the file is compared, unless that has changed."""
         if key is None or sort.column == "id":
             return key
         sql = f"SELECT {sort.column} IS NULL, {columns.PAGE[sort.column]} FROM task_runs WHERE id = ?"
@@ -176,35 +200,43 @@ class Pages:
         return Key(None, key.id) if found[0][0] else replace(key, is_stored=True)
 
 
+class _Part(NamedTuple):
+    """A part of an order that is one query."""
+
+    condition: str
+    bound: list[Any]
+    order: str
+
+
 def _parts(
-    sort: Sort, key: Key | Literal["end"] | None, *, backwards: bool, sorts: bool, nullable: bool
-) -> Iterator[tuple[str, list[Any], str]]:
-    """Yield condition, values and order of the queries that make a page, one after the other.
+    sort: Sort, place: Key | Literal["end"] | None, *, backwards: bool, sorts: bool, nullable: bool
+) -> Iterator[_Part]:
+    """Yield the parts of a page that starts at `place`, in the order in which they are read.
 
     Rows without a value of the sort column end every order, while SQLite has them at the beginning of an index: they
-    are a part of their own. With `sorts` the order is not to be read from an index.
+    are a part of their own. With `sorts`, SQLite must not read the order from an index.
     """
     descending = sort.descending is not backwards
     direction, sign, plus = ("DESC" if descending else "ASC"), ("<" if descending else ">"), ("+" if sorts else "")
-    by_id, place = f"{plus}id {direction}", key if isinstance(key, Key) else None
-    beyond: tuple[str, list[Any]] = ("", []) if place is None else (f"id {sign} ?", [place.id])
+    by_id, key = f"{plus}id {direction}", place if isinstance(place, Key) else None
+    beyond = _Part("", [], by_id) if key is None else _Part(f"id {sign} ?", [key.id], by_id)
     if sort.column == "id":
-        yield *beyond, by_id
+        yield beyond
         return
     column = f"{plus}{sort.column}"
-    order = f"{column} {direction}, id {direction}"
-    rest = f"{column} IS NULL"
-    if place is None or (place.value is None and not place.is_stored):
-        whole = f"{column} IS NOT NULL" if nullable else ""
-        valued: tuple[str, list[Any], str] = whole, [], order
-        void = " AND ".join(filter(None, (rest, beyond[0]))), beyond[1], by_id
-        parts = [valued, void] if place is None else [void, valued] if backwards else [void]
-        parts = parts[::-1] if place is None and backwards else parts
+    order, is_null = f"{column} {direction}, id {direction}", f"{column} IS NULL"
+    valued = _Part(f"{column} IS NOT NULL" if nullable else "", [], order)
+    void = _Part(f"{is_null} AND {beyond.condition}" if beyond.condition else is_null, beyond.bound, by_id)
+    if key is None:
+        parts = [void, valued] if backwards else [valued, void]
+    elif key.value is None and not key.is_stored:
+        parts = [void, valued] if backwards else [void]
     else:
-        value = f"(SELECT {sort.column} FROM task_runs WHERE id = ?)" if place.is_stored else "?"
-        valued = f"({column}, id) {sign} ({value}, ?)", [place.id if place.is_stored else place.value, place.id], order
-        parts = [valued] if backwards else [valued, (rest, [], by_id)]
-    yield from (part for part in parts if nullable or part[2] == order)
+        value = f"(SELECT {sort.column} FROM task_runs WHERE id = ?)" if key.is_stored else "?"
+        bound = [key.id if key.is_stored else key.value, key.id]
+        following = _Part(f"({column}, id) {sign} ({value}, ?)", bound, order)
+        parts = [following] if backwards else [following, _Part(is_null, [], by_id)]
+    yield from (part for part in parts if nullable or part.order == order)
 
 
 def _shown(column: str, value: Any) -> Any:
@@ -217,7 +249,7 @@ def _shown(column: str, value: Any) -> Any:
 
 
 def _in_order(where: Filter, sort: Sort) -> bool:
-    """Tell whether the index of the statuses finds the rows in this order already, so that nothing is to be sorted."""
+    """Tell whether the index of statuses finds the rows in this order already."""
     if [term.field for term in where.terms] != ["status"]:
         return False
     return sort.column == "status" or (sort.column == "id" and len(where.terms[0].params) == 1)
