@@ -1,0 +1,45 @@
+"""What a term of a filter asks of an attempt, before it becomes SQL or a test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Contains:
+    """One of the columns contains the text, whatever the case of ASCII letters."""
+
+    columns: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """The value of the field is one of `values`."""
+
+    field: str
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """The value of the field keeps all bounds: sign and value of each."""
+
+    field: str
+    bounds: tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HasId:
+    """The attempt has one of these ids, however many there are."""
+
+    ids: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class HasFingerprint:
+    """The attempt failed, and its failure has a fingerprint."""
+
+
+Condition = Contains | OneOf | Within | HasId | HasFingerprint

@@ -1,0 +1,64 @@
+"""A filter as a value: its terms, each as SQL and as a test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pipeloom.filters.conditions import Condition
+from pipeloom.filters.predicate import Row, Test, test_of
+from pipeloom.filters.sql import negation, sql_of
+from pipeloom.status import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One condition, as SQL and as a test."""
+
+    text: str
+    sql: str
+    params: tuple[Any, ...]
+    """The values for the question marks of `sql`."""
+    test: Test
+    negated: bool = False
+    field: str = ""
+    """The field that it is about; "" for words."""
+
+    def holds(self, row: Row) -> bool:
+        """Tell whether the row fulfils the term."""
+        return self.test(row) is not self.negated
+
+
+def term(text: str, condition: Condition, *, negated: bool = False, field: str = "") -> Term:
+    """Return the term that asks for `condition`."""
+    sql, params = sql_of(condition)
+    return Term(text, sql, params, test_of(condition), negated, field)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A list of terms. An empty one lets everything pass and is false."""
+
+    terms: tuple[Term, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.terms)
+
+    def __str__(self) -> str:
+        return " ".join(term.text for term in self.terms)
+
+    def sql(self) -> tuple[str, list[Any]]:
+        """Return a WHERE condition over `task_runs` and the values for its question marks."""
+        # NULL fails a WHERE by itself; around a plain term, coalesce would only hide the indexes.
+        conditions = [negation(term.sql) if term.negated else term.sql for term in self.terms]
+        return " AND ".join(conditions) or "1", [value for term in self.terms for value in term.params]
+
+    def matches(self, row: Row) -> bool:
+        """Tell whether the row passes."""
+        return all(term.holds(row) for term in self.terms)
+
+    def statuses(self) -> list[Status] | None:
+        """Return the statuses that pass; None unless there is a filter, and by status alone."""
+        if not self.terms or any(term.field != "status" for term in self.terms):
+            return None
+        return [status for status in Status if all((status in term.params) is not term.negated for term in self.terms)]

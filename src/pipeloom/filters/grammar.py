@@ -1,0 +1,227 @@
+"""Parses the text of a filter into terms; says where a text cannot be understood."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from pipeloom.errors import UsageError
+from pipeloom.filters.conditions import Condition, Contains, OneOf, Within
+from pipeloom.filters.filter import Filter, Term, term
+from pipeloom.status import Status
+from pipeloom.times import stamp
+
+MAX_LENGTH: Final = 200
+TOO_LONG: Final = f"A filter has at most {MAX_LENGTH} characters."
+
+
+class FilterError(UsageError):
+    """A filter that cannot be understood; `column` (from 0) is where the fault is."""
+
+    def __init__(self, column: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.column = column
+
+
+def parse(text: str, *, now: datetime | None = None) -> Filter:
+    """Return the filter that `text` describes; ages and days are counted from `now` (default: the clock)."""
+    if len(text) > MAX_LENGTH:
+        raise FilterError(MAX_LENGTH, TOO_LONG)
+    if (bad := re.search("[\ud800-\udfff\0]", text)) is not None:
+        raise FilterError(bad.start(), "A filter cannot hold this character.")
+    moment = (now or datetime.now(UTC)).astimezone(UTC)
+    return Filter(tuple(_term(column, word, moment) for column, word in words(text)))
+
+
+def quoted(text: str) -> str:
+    """Return `text` as one quoted value of a filter."""
+    return '"' + text.replace('"', '""') + '"'
+
+
+def completions(text: str, cursor: int) -> list[str]:
+    """Return the texts that may replace the word that ends at `cursor`: fields, or values of its field."""
+    word = text[:cursor].rsplit(" ", 1)[-1].lstrip("-")
+    field, colon, value = word.partition(":")
+    if not colon:
+        return [f"{name}:" for name in _FIELDS if name.startswith(field.lower())]
+    *given, last = value.split(",")
+    values: Sequence[str] = {"status": [*Status], "started": ["today", "yesterday"]}.get(field.lower(), [])
+    return [f"{field}:{','.join([*given, known])}" for known in values if known.startswith(last) and known not in given]
+
+
+def words(text: str) -> Iterator[tuple[int, str]]:
+    """Yield each word with its column; quotes keep blanks together."""
+    for match in re.finditer(r'(?:"[^"]*"|[^\s"])+|"', text):
+        if match.group().count('"') % 2:
+            raise FilterError(
+                match.start() + match.group().rindex('"'), 'A quotation mark is not closed: add the second ".'
+            )
+        yield match.start(), match.group()
+
+
+def _term(column: int, word: str, now: datetime) -> Term:
+    negated = word.startswith("-") and len(word) > 1
+    body = word[1:] if negated else word
+    column += negated
+    field, colon, value = body.partition(":")
+    if not colon or not field.isalpha():
+        field, condition = "", _words(_unquoted(body))
+    else:
+        build = _FIELDS.get(field.lower())
+        if build is None:
+            raise FilterError(
+                column, f"There is no field {field!r}: use one of {', '.join(_FIELDS)}, or put it in quotes."
+            )
+        start = column + len(field) + 1
+        if not value:
+            raise FilterError(start, f"{field}: needs a value.")
+        condition = build(start, _unquoted(value), now)
+        body = f"{field.lower()}:{value}"
+    return term(f"{'-' if negated else ''}{body}", condition, negated=negated, field=field.lower())
+
+
+def _words(text: str) -> Condition:
+    return Contains(("name", "message"), text)
+
+
+_QUOTED: Final = re.compile(r'"((?:[^"]|"")*)"')
+
+
+def _unquoted(word: str) -> str:
+    """Return a word without its quotes: two of them inside a pair stand for one."""
+    return _QUOTED.sub(lambda match: match[1].replace('""', '"'), word)
+
+
+def _status(column: int, value: str, _now: datetime) -> Condition:
+    values = []
+    for part in value.lower().split(","):
+        if part not in set(Status):
+            raise FilterError(column, f"There is no status {part!r}: use {', '.join(Status)}.")
+        values.append(str(part))
+        column += len(part) + 1
+    return OneOf("status", tuple(values))
+
+
+def _run(column: int, value: str, _now: datetime) -> Condition:
+    return OneOf("run", tuple(_integer(column, part) for part in value.split(",")))
+
+
+def _task(_column: int, value: str, _now: datetime) -> Condition:
+    return OneOf("task", tuple(value.split(",")))
+
+
+def _attempt(column: int, value: str, _now: datetime) -> Condition:
+    return Within("attempt", tuple(_bounds(column, value, _integer)))
+
+
+def _duration(column: int, value: str, _now: datetime) -> Condition:
+    return Within("dur", tuple(_bounds(column, value, _seconds)))
+
+
+def _age(column: int, value: str, now: datetime) -> Condition:
+    """Compare instants instead of ages, which turns the comparison round."""
+    turned = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "="}
+
+    def instant(place: int, text: str) -> str:
+        try:
+            return stamp(now - timedelta(seconds=_seconds(place, text)))
+        except OverflowError:
+            raise FilterError(place, f"{text!r} is longer than the calendar.") from None
+
+    return Within("age", tuple((turned[sign], bound) for sign, bound in _bounds(column, value, instant)))
+
+
+def _started(column: int, value: str, now: datetime) -> Condition:
+    bounds: list[tuple[str, Any]] = []
+    for sign, (first, after) in _bounds(column, value, lambda place, text: _span(place, text, now)):
+        match sign:
+            case ">=" | "<":
+                bounds.append((sign, first))
+            case ">":
+                bounds.append((">=", after))
+            case "<=":
+                bounds.append(("<", after))
+            case _:
+                bounds += [(">=", first), ("<", after)]
+    return Within("started", tuple(bounds))
+
+
+def _error(_column: int, value: str, _now: datetime) -> Condition:
+    return Contains(("error_type", "error"), value)
+
+
+def _failure(_column: int, value: str, _now: datetime) -> Condition:
+    return OneOf("fail", tuple(value.lower().split(",")))
+
+
+def _name(_column: int, value: str, _now: datetime) -> Condition:
+    return OneOf("name", (value,))
+
+
+def _worker(_column: int, value: str, _now: datetime) -> Condition:
+    return Contains(("worker",), value)
+
+
+_FIELDS: Final[dict[str, Callable[[int, str, datetime], Condition]]] = {
+    "status": _status,
+    "run": _run,
+    "task": _task,
+    "attempt": _attempt,
+    "dur": _duration,
+    "age": _age,
+    "started": _started,
+    "err": _error,
+    "worker": _worker,
+    "fail": _failure,
+    "name": _name,
+}
+
+_SIGNS: Final = (">=", "<=", ">", "<", "=")
+
+
+def _bounds(column: int, value: str, read: Callable[[int, str], Any]) -> list[tuple[str, Any]]:
+    """Return `>5`, `5`, `1..5`, `1..` or `..5` as signs and bounds."""
+    low, dots, high = value.partition("..")
+    if dots:
+        if not low and not high:
+            raise FilterError(column, "A range needs at least one end: 1..5, 1.. or ..5.")
+        found = [(">=", read(column, low))] if low else []
+        return found + ([("<=", read(column + len(low) + 2, high))] if high else [])
+    sign = next((sign for sign in _SIGNS if value.startswith(sign)), "")
+    return [(sign or "=", read(column + len(sign), value[len(sign) :]))]
+
+
+def _integer(column: int, text: str) -> int:
+    if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
+        raise FilterError(column, f"{text!r} is not a whole number.")
+    return int(text)
+
+
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "": 1.0}
+
+
+def _seconds(column: int, text: str) -> float:
+    parts = re.findall(r"(\d{1,12}(?:\.\d{1,6})?)(ms|[smhdw]|)", text, re.ASCII)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise FilterError(column, f"{text!r} is not a duration: write 90s, 5m, 1h30m or 2d.")
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+
+
+def _span(column: int, text: str, now: datetime) -> tuple[str, str]:
+    """Return the first instant of what `text` names, and the first one after it."""
+    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    try:
+        if text in ("today", "yesterday"):
+            first, length = today - timedelta(days=text == "yesterday"), timedelta(days=1)
+        elif len(text) == 10:
+            first, length = datetime.fromisoformat(text).replace(tzinfo=UTC), timedelta(days=1)
+        else:
+            moment = datetime.fromisoformat(text)
+            first, length = moment if moment.tzinfo else moment.replace(tzinfo=UTC), timedelta(microseconds=1)
+        return stamp(first), stamp(first + length)
+    except (ValueError, OverflowError):
+        raise FilterError(
+            column, f"{text!r} is no date: write 2026-08-01, 2026-08-01T12:30, today or yesterday."
+        ) from None
