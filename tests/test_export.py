@@ -14,8 +14,10 @@ from typing import Any, Protocol
 import pytest
 
 from pipeloom.errors import StoreError, UsageError
-from pipeloom.export.attempts import ExportPlan, Format, export, new_file, text_of, whole_rows
-from pipeloom.export.casefile import case_file, fenced
+from pipeloom.export.attempts import ExportPlan, export, whole_rows
+from pipeloom.export.case_file import case_file, fenced
+from pipeloom.export.formats import Format, text_of
+from pipeloom.export.target_file import new_file
 from pipeloom.filters import Filter, parse
 from pipeloom.messages import TaskId
 from pipeloom.status import Status

@@ -11,8 +11,10 @@ from pipeloom.cli.common import tell
 from pipeloom.cli.output import Database, FilterText, is_terminal, output, parsed, write
 from pipeloom.cli.show import SortBy, sort_of
 from pipeloom.errors import UsageError
-from pipeloom.export.attempts import ExportPlan, Format, export, new_file, text_of, whole_rows
-from pipeloom.export.casefile import case_file
+from pipeloom.export.attempts import ExportPlan, export, whole_rows
+from pipeloom.export.case_file import case_file
+from pipeloom.export.formats import Format, text_of
+from pipeloom.export.target_file import new_file
 from pipeloom.store.read.history import History
 
 

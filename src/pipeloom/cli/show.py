@@ -13,7 +13,8 @@ import typer
 
 from pipeloom.cli.output import Database, Json, duration, is_terminal, output, padded, parsed, stamp, write, write_json
 from pipeloom.errors import UsageError
-from pipeloom.export.attempts import embedded, record, whole_rows
+from pipeloom.export.attempts import whole_rows
+from pipeloom.export.formats import embedded, record
 from pipeloom.store.read.history import History, walk
 from pipeloom.store.read.paging import NEWEST, Sort
 from pipeloom.store.rows import AttemptRow

@@ -1,1 +1,1 @@
-"""Attempts as files: tables (CSV, JSON lines, Markdown) and the case file of one attempt."""
+"""Attempts as text: `attempts` exports many to a file, `case_file` describes one, `formats` has the forms of a row."""

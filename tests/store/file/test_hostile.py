@@ -19,8 +19,9 @@ from tests.store.conftest import MakeFile, MakeSqlite
 from pipeloom.cli.common import run as run_program
 from pipeloom.cli.run import program
 from pipeloom.errors import PipeloomError, StoreError
-from pipeloom.export.attempts import Format, text_of, whole_rows
-from pipeloom.export.casefile import case_file
+from pipeloom.export.attempts import whole_rows
+from pipeloom.export.case_file import case_file
+from pipeloom.export.formats import Format, text_of
 from pipeloom.filters import Filter, parse
 from pipeloom.status import RunStatus, Status
 from pipeloom.store.file.kind import FileKind, file_kind

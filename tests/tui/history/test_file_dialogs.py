@@ -15,7 +15,8 @@ from textual.binding import Binding
 from textual.pilot import Pilot
 from textual.widgets import Button, Input, Static
 
-from pipeloom.export.attempts import ExportPlan, Format
+from pipeloom.export.attempts import ExportPlan
+from pipeloom.export.formats import Format
 from pipeloom.filters import parse
 from pipeloom.status import RunStatus, Status
 from pipeloom.store.file.owner import OwnerLock

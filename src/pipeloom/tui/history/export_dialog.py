@@ -16,8 +16,10 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Input, RadioButton, RadioSet, Static
 
 from pipeloom.errors import PipeloomError
-from pipeloom.export.attempts import CLIPBOARD_LIMIT, ExportPlan, Format, check_target, clipboard_text, export, new_file
-from pipeloom.export.casefile import case_file
+from pipeloom.export.attempts import CLIPBOARD_LIMIT, ExportPlan, clipboard_text, export
+from pipeloom.export.case_file import case_file
+from pipeloom.export.formats import Format
+from pipeloom.export.target_file import check_target, new_file
 from pipeloom.filters import Filter
 from pipeloom.store.read.history import History
 from pipeloom.store.read.paging import NEWEST, Sort

@@ -1,4 +1,4 @@
-"""All there is to know of one attempt, as a Markdown text to be handed to whoever looks into it."""
+"""The case file: everything that is known of one attempt, as a Markdown text to hand to another person."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlite3 import sqlite_version
 from typing import Final
 
 from pipeloom.errors import UsageError
-from pipeloom.export.attempts import plain, table_line
+from pipeloom.export.formats import plain, table_line
 from pipeloom.store.read.history import History
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.text import clean
@@ -50,7 +50,7 @@ def case_file(history: History, attempt_id: int) -> Iterator[str]:
 
 
 def versions() -> dict[str, object]:
-    """Return what runs here; it need not be what ran the attempt."""
+    """Return the versions of this process; another process may have run the attempt."""
     return {
         "pipeloom": version("pipeloom"),
         "Python": platform.python_version(),
@@ -60,7 +60,7 @@ def versions() -> dict[str, object]:
 
 
 def fenced(text: str | None) -> str:
-    """Return `text` as a block of code that nothing in it can end."""
+    """Return `text` as a block of code with a fence that is longer than any in it."""
     if not text:
         return "none\n"
     shown = clean(text, _BLOCK, multiline=True).rstrip("\n")
