@@ -1,4 +1,4 @@
-"""What makes two failures the same: the error's type, its place in the user's code, its message without the details.
+"""Groups failures by a fingerprint of the error's type, its place in the user's code, and its message without details.
 
 The fingerprint leaves out what differs between two occurrences of one bug: numbers, ids, paths and quoted values in the
 message, and the line of the frame, which moves with every edit of the file above it.
@@ -21,7 +21,7 @@ _FOREIGN: Final = re.compile(
 _QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
 _PLACE: Final = re.compile(r"(?:[a-z]+://|[A-Za-z]:\\|~?/)[^\s,;)\]]+")
 _TOKEN: Final = re.compile(r"\b(?=\w*\d)[\w.:+-]+")
-"""Anything with a digit in it: numbers, times, ids in hexadecimal, names with a number."""
+"""Words with a digit: numbers, times, hexadecimal ids, names with a number."""
 _MASK: Final = "…"
 
 
@@ -50,7 +50,7 @@ def frames(error: str) -> list[Frame]:
 
 
 def deepest_frame(error: str) -> Frame | None:
-    """Return where in the user's own code the error came from; without such a frame, the deepest there is."""
+    """Return the deepest frame in the user's own code; without one, the deepest of all."""
     known = frames(error)
     return next((frame for frame in reversed(known) if frame.is_users), known[-1] if known else None)
 
@@ -63,7 +63,7 @@ def masked(message: str) -> str:
 
 
 def fingerprint(error_type: str | None, error: str | None, message: str | None) -> str:
-    """Return twelve hexadecimal digits that are the same for every occurrence of one failure."""
+    """Return twelve hexadecimal digits that are equal for all occurrences of one failure."""
     frame = deepest_frame(error or "")
     place = "" if frame is None else f"{PurePath(frame.path).name} {frame.function}"
     identity = "\n".join((error_type or "", place, masked(first_line(message or error or ""))))

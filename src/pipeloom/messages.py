@@ -1,6 +1,6 @@
 """Tasks, and the lifecycle messages that a worker function publishes about them.
 
-A worker may publish any other object too: a domain message, which the handler registered for its type persists.
+Any other object that a worker publishes is a domain message, which the handler of its type persists.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ TaskId = int | str
 
 
 class TaskLike(Protocol):
-    """What any task must have; `steps`, `params`, `retries` and `timeout` are read when they are there."""
+    """What every task has; `steps`, `params`, `retries` and `timeout` are optional."""
 
     @property
     def task_id(self) -> TaskId: ...  # noqa: D102
@@ -24,16 +24,16 @@ class TaskLike(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TaskDef:
-    """A unit of work. `task_id` is unique in its pipeline; 0 is as good as any other."""
+    """A unit of work. `task_id` is unique in its pipeline; 0 is valid."""
 
     task_id: TaskId
     name: str
     steps: int = 1
     params: Mapping[str, Any] = field(default_factory=dict, kw_only=True, hash=False)
     retries: int | None = field(default=None, kw_only=True)
-    """Automatic retries after an error; None: as the pipeline's `RetryPolicy` says."""
+    """Automatic retries after an error; None for those of the pipeline's `RetryPolicy`."""
     timeout: float | None = field(default=None, kw_only=True)
-    """Seconds that one attempt may run; None: as the pipeline says."""
+    """Seconds that one attempt may run; None for the pipeline's `timeout`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +57,14 @@ class MsgTaskProgress:
 
 @dataclass(frozen=True, slots=True)
 class MsgTaskFinished:
-    """The worker's own verdict: `status` is "done", "error" or "cancelled". What it publishes afterwards is ignored."""
+    """The task has ended: `status` is "done", "error" or "cancelled". Later messages of the worker are ignored."""
 
     task_id: TaskId
     status: str
     finished_at: str
     message: str | None = None
     result: Any = None
-    """Anything that JSON can hold."""
+    """A value that JSON can hold."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a user writes down: the pipeline, its handlers, its schema helpers and its retry policy."""
+"""What a user declares: the pipeline, its handlers, its schema helpers and its retry policy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Connection(Protocol):
 
 
 class SchemaConnection(Connection, Protocol):
-    """What a schema helper may do: as a handler, and whole scripts."""
+    """What a schema helper may do: everything that a handler may, and scripts."""
 
     def executescript(self, sql: str, /) -> Any: ...  # noqa: D102
 
@@ -39,7 +39,7 @@ class Channel(Protocol):
 
     @property
     def attempt(self) -> int:
-        """1 for the first try of this task in this run, 2 for its first retry, and so on."""
+        """1 for the first attempt of this task in this run, 2 for its first retry, and so on."""
 
     def put(self, msg: object, block: bool = True, timeout: float | None = None) -> None:
         """Publish `msg`; blocks while the writer is behind; raises `TaskCancelled` once the task is asked to stop."""
@@ -96,21 +96,20 @@ class RetryPolicy:
 
 @dataclass(slots=True)
 class Pipeline:
-    """Tasks, the worker function that does them, and how what it publishes is kept."""
+    """Tasks, their worker function, and the handlers that persist what it publishes."""
 
     name: str
     tasks: Iterable[TaskLike]
     worker_fn: WorkerFn
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     timeout: float | None = None
-    """Seconds that one attempt of any task may run; None: without limit."""
+    """Seconds that one attempt of any task may run; None for no limit."""
     workers: int | None = None
-    """Workers to start with when the call or the command line names no number."""
+    """Workers to start with, unless the call or the command line gives a number."""
     executor: str | None = None
-    """"thread", "process" or "dask", where the call or the command line does not say: work that computes wants
-    processes."""
+    """"thread", "process" or "dask", unless the call or the command line says: work that computes needs processes."""
     address: str | None = None
-    """With "dask": where the scheduler is, where the call or the command line does not say."""
+    """With "dask": the address of the scheduler, unless the call or the command line says."""
     handlers: dict[type, Handler] = field(default_factory=dict)
     schemas: list[SchemaHelper] = field(default_factory=list)
 
@@ -180,7 +179,7 @@ def task_params(task: object) -> Mapping[str, Any]:
 
 
 def error_matches(error: BaseException, retry_on: tuple[type[BaseException] | str, ...]) -> bool:
-    """Tell whether `error` is of a class that `retry_on` holds or names; a request to stop never is."""
+    """Tell whether `error` is of a class that `retry_on` has or names; a request to stop never is."""
     if isinstance(error, TaskCancelled):
         return False
     names = {cls.__name__ for cls in type(error).__mro__}

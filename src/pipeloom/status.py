@@ -1,4 +1,4 @@
-"""The statuses of an attempt and of a run, the one table of what may follow what, and what it means to the shell."""
+"""The statuses of attempts and runs, the table of allowed transitions, and the exit codes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 
 class Status(StrEnum):
-    """Where an attempt stands. The last four are final: they never change again."""
+    """The status of an attempt. The last four are final: they never change again."""
 
     QUEUED = "queued"
     RETRYING = "retrying"
@@ -21,7 +21,7 @@ class Status(StrEnum):
 
 
 class RunStatus(StrEnum):
-    """Where a run stands; a finished run reports the worst that happened to one of its tasks."""
+    """The status of a run; of one that has ended, the worst end of its tasks."""
 
     RUNNING = "running"
     DONE = "done"
@@ -35,7 +35,7 @@ OPEN: Final = frozenset(Status) - FINAL
 WAITING: Final = frozenset({Status.QUEUED, Status.RETRYING})
 ACTIVE: Final = frozenset({Status.RUNNING, Status.CANCELLING})
 
-# What waits may be asked to stop in the moment between its dispatch and its start, and may end without a start.
+# A waiting attempt may be asked to stop between its dispatch and its start, and may end without a start.
 _LEAVING_WAIT: Final = FINAL - {Status.DONE} | ACTIVE
 TRANSITIONS: Final[dict[Status, frozenset[Status]]] = {
     Status.QUEUED: _LEAVING_WAIT,
@@ -47,12 +47,12 @@ TRANSITIONS: Final[dict[Status, frozenset[Status]]] = {
 
 
 def may_follow(before: Status, after: Status) -> bool:
-    """Tell whether an attempt that is `before` may become `after`."""
+    """Tell whether an attempt may go from status `before` to `after`."""
     return after in TRANSITIONS[before]
 
 
 def run_status(ends: Collection[Status]) -> RunStatus:
-    """Return how a run ended whose tasks ended as `ends`: the worst of them."""
+    """Return the status of a run whose tasks ended as `ends`: the worst of them."""
     for status in (Status.INTERRUPTED, Status.ERROR, Status.CANCELLED):
         if status in ends:
             return RunStatus(status)
@@ -60,7 +60,7 @@ def run_status(ends: Collection[Status]) -> RunStatus:
 
 
 class Exit(IntEnum):
-    """Exit codes; one ended by signal n exits with 128 + n."""
+    """Exit codes; a process that signal n ended exits with 128 + n."""
 
     DONE = 0
     FAILED = 1

@@ -1,4 +1,4 @@
-"""Make text from anywhere safe to show: the one place that knows which characters may reach a terminal.
+"""Makes text from anywhere safe to show: the one place that decides which characters may reach a terminal.
 
 Every string that is not a literal of ours passes through `clean` on its way to a screen, a log or an export.
 Markup is a separate matter: `pipeloom.tui.style.text` wraps the cleaned string so that it is never parsed.
@@ -14,7 +14,7 @@ LIMIT: Final = 500
 
 _MAX_COMBINING: Final = 4
 
-# C0 has pictures of its own (U+2400 plus the code); what has none is shown as U+FFFD.
+# C0 characters have pictures (U+2400 plus the code); others are shown as U+FFFD.
 _PICTURES: Final = {code: chr(0x2400 + code) for code in range(0x20)} | {0x7F: "\u2421"}
 _REFUSED: Final = (
     *range(0x80, 0xA0),  # C1
@@ -38,17 +38,17 @@ _PLAIN: Final = re.compile(r"[ -~]*")
 
 
 def as_text(value: object) -> str:
-    """Return `str(value)`, or a note in its place when the object cannot be printed."""
+    """Return `str(value)`, or a note when that raises."""
     if isinstance(value, str):
         return value
     try:
         return str(value)
-    except Exception:  # noqa: BLE001 - a user's __str__ may raise anything; the note is what a reader can use
+    except Exception:  # noqa: BLE001 - a user's __str__ may raise anything
         return f"<unprintable {type(value).__name__}>"
 
 
 def clean(value: object, limit: int = LIMIT, *, multiline: bool = False) -> str:
-    """Return `value` as text that a terminal can only show, never obey.
+    """Return `value` as text that a terminal shows and never obeys.
 
     Cut to `limit` characters first, so that a 10 MB string costs no more than a short one. Control characters become
     their Unicode pictures; what would reorder, hide or break text becomes U+FFFD. With `multiline`, line feeds stay and
@@ -84,8 +84,8 @@ def storable(text: str, limit: int) -> str:
 
     A longer text keeps its head and its tail; the middle is replaced by a note with the number of characters left out.
     """
-    text = _cut_middle(str.__str__(text), limit)  # a plain string, whatever subclass it was
-    if not text.isascii():  # escapes are longer than what they stand for
+    text = _cut_middle(str.__str__(text), limit)  # a plain string, not a subclass
+    if not text.isascii():  # escapes are longer than their characters
         text = _cut_middle(text.encode("utf-8", "backslashreplace").decode("utf-8"), limit)
     return text.replace("\0", "\u2400") if "\0" in text else text
 

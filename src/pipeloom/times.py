@@ -6,19 +6,19 @@ from datetime import UTC, datetime
 
 
 def stamp(moment: datetime) -> str:
-    """Return `moment`, which knows its zone, in the file's form."""
+    """Return `moment`, which has a time zone, in the file's form."""
     if moment.tzinfo is not UTC:
         moment = moment.astimezone(UTC)
     return moment.isoformat(timespec="microseconds")
 
 
 def now_stamp() -> str:
-    """Return the time now, by the machine's clock."""
+    """Return the time of the machine's clock."""
     return stamp(datetime.now(UTC))
 
 
 def valid_stamp(text: object) -> str | None:
-    """Return a time in the file's form, or None when it is no time or does not say its offset."""
+    """Return a time in the file's form; None when it is no time or has no offset."""
     if not isinstance(text, str):
         return None
     try:

@@ -1,4 +1,4 @@
-"""What is remembered of each database file, in the user's own state directory: how its screens were left, what ran."""
+"""Notes about each database file in the user's state directory: the settings of its screens, its last pipeline."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any, Final
 from platformdirs import user_state_path
 
 _FILES: Final = 200
-"""Database files that are remembered."""
+"""Database files with notes at most; older ones are forgotten."""
 
 
-class Memory:
-    """Texts by name about one database file. Whatever is wrong with the memory's own file, it is as if empty."""
+class UserState:
+    """Texts by name about one database file. A state file that cannot be read counts as empty."""
 
     def __init__(self, db_path: Path, path: Path | None = None, *, name: str = "screens") -> None:
         self._path = path or user_state_path("pipeloom") / f"{name}.json"
@@ -26,19 +26,19 @@ class Memory:
             self._state = mine
 
     def get(self, name: str) -> str:
-        """Return what is remembered under `name`; "" for nothing."""
+        """Return the text under `name`; "" for none."""
         value = self._state.get(name)
         return value if isinstance(value, str) else ""
 
     def put(self, name: str, value: str) -> None:
-        """Remember `value`; "" forgets."""
+        """Keep `value` under `name`; "" removes it."""
         if value:
             self._state[name] = value
         else:
             self._state.pop(name, None)
 
     def save(self) -> None:
-        """Write it, last of all files; a directory that cannot be written to is no reason to complain at the end."""
+        """Write the texts; a directory that cannot be written to is ignored."""
         known = self._read()
         known.pop(self._key, None)
         if self._state:
@@ -59,12 +59,12 @@ class Memory:
 
 
 def remember_pipeline(db_path: Path, spec: str) -> None:
-    """Note that this user ran the pipeline `spec` on the file: what a database says about code is never believed."""
-    memory = Memory(db_path, name="pipelines")
-    memory.put("last", spec)
-    memory.save()
+    """Note that this user ran the pipeline `spec` on the file: a database is never trusted to name code."""
+    state = UserState(db_path, name="pipelines")
+    state.put("last", spec)
+    state.save()
 
 
 def last_pipeline(db_path: Path) -> str:
     """Return the pipeline that this user last ran on the file; "" when none is known."""
-    return Memory(db_path, name="pipelines").get("last")
+    return UserState(db_path, name="pipelines").get("last")

@@ -13,7 +13,7 @@ from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.settings import Settings, read_settings, save_filter
 from pipeloom.tui.table.virtual_table import VirtualTable
 from pipeloom.tui.widgets.filter_bar import FilterBar
-from pipeloom.user_state import Memory
+from pipeloom.user_state import UserState
 
 
 def settings_of(tmp_path: Path, text: str) -> Settings:
@@ -114,7 +114,7 @@ async def test_order_and_filter_are_remembered_for_each_file(tmp_path: Path) -> 
     def app_of(name: str) -> PipeloomApp:
         path = tmp_path / name
         engine = Engine(path, Pipeline("weather", [], print))
-        return PipeloomApp(path, engine, memory=Memory(path, tmp_path / "state" / "screens.json"), start=False)
+        return PipeloomApp(path, engine, memory=UserState(path, tmp_path / "state" / "screens.json"), start=False)
 
     first = app_of("etl.db")
     async with first.run_test(size=(120, 40)) as pilot:
@@ -135,8 +135,8 @@ def test_a_damaged_memory_is_an_empty_one(tmp_path: Path) -> None:
     state = tmp_path / "screens.json"
     for text in ("{", "[]", '{"x": 3}', "\x00"):
         state.write_text(text, encoding="utf-8")
-        memory = Memory(tmp_path / "etl.db", state)
+        memory = UserState(tmp_path / "etl.db", state)
         assert memory.get("live.sort") == ""
         memory.put("live.sort", "task")
         memory.save()
-        assert Memory(tmp_path / "etl.db", state).get("live.sort") == "task"
+        assert UserState(tmp_path / "etl.db", state).get("live.sort") == "task"

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from pipeloom.cli.common import tell
 from pipeloom.cli.output import FilterText, Json, output, parsed, write, write_json
 from pipeloom.console import shared_console
-from pipeloom.store.maintenance.prune import Doomed, Policy, Pruned, plan, prune
+from pipeloom.store.maintenance.prune import Policy, Pruned, PrunePreview, plan, prune
 from pipeloom.text import clean, size
 
 
@@ -87,7 +87,7 @@ def _bar() -> Progress:
     return Progress(*columns, console=shared_console(), transient=True, disable=not shared_console().is_terminal)
 
 
-def _tell_plan(db: Path, doomed: Doomed, *, json: bool) -> None:
+def _tell_plan(db: Path, doomed: PrunePreview, *, json: bool) -> None:
     if json:
         write_json({"db": str(db), "dry_run": True, **_named(asdict(doomed))})
     elif not doomed.attempts:

@@ -1,1 +1,1 @@
-"""All SQL: `file` says what a file is, `read` and `write` use it, `maintenance` cleans it."""
+"""All SQL: `file` tells what a file is, `read` queries it, `write` changes it in a run, `maintenance` otherwise."""

@@ -1,4 +1,4 @@
-"""One attempt and one run, as the file holds them: what writer, screens and history hand to each other."""
+"""Attempts, runs and log lines as the file holds them: the records between writer, screens and history."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pipeloom.status import RunStatus, Status
 class AttemptRow(NamedTuple):
     """A row of `task_runs`. Times are UTC ISO-8601 with microseconds and offset.
 
-    A tuple, because 100,000 of them live at once and each is bound to a statement as it is; `row._replace(...)` is the
-    public way to a changed copy.
+    A tuple, because 100,000 of them are in memory at once and each is bound to a statement as it is; a changed copy is
+    `row._replace(...)`.
     """
 
     id: int
@@ -33,17 +33,17 @@ class AttemptRow(NamedTuple):
     started_at: str | None = None
     finished_at: str | None = None
     duration_s: float | None = None
-    """From the start of the worker to its end, by the monotonic clock."""
+    """Seconds from the start of the worker to its end, by the monotonic clock."""
     result: str | None = None
     """JSON."""
     error_type: str | None = None
     error: str | None = None
-    """The traceback, or what the worker or the engine had to say."""
+    """The traceback, or a text of the worker or the engine."""
     params: str | None = None
     """JSON."""
     worker: str | None = None
     fingerprint: str | None = None
-    """Of an error: the same for every occurrence of one failure (see `pipeloom.fingerprints`)."""
+    """Of an error: equal for all occurrences of one failure (see `pipeloom.fingerprints`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class LogRow:
     level: str
     text: str
     seq: int = 0
-    """Its number in the log, from 1; a gap before it is what was left out."""
+    """Its number in the log, from 1; a gap before it means lines that were left out."""
 
 
 class DurationBaseline(NamedTuple):

@@ -1,4 +1,4 @@
-"""The tables of a pipeloom file, and the numbered steps that lead to them."""
+"""The tables of a pipeloom file, and the numbered migrations that make them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SCHEMA_VERSION: Final = 3
 
 OUR_TABLES: Final = frozenset({"pipeline_runs", "task_runs", "task_logs", "commands"})
 READ_TABLES: Final = frozenset({"pipeline_runs", "task_runs"})
-"""Without these there is nothing to show."""
+"""Tables that a file needs to be browsed."""
 
 LEGACY_COLUMNS: Final = frozenset(
     {"id", "name", "status", "progress", "message", "started_at", "finished_at", "result"}
@@ -75,7 +75,7 @@ CREATE TABLE {{where}}task_logs (
 ) STRICT, WITHOUT ROWID;
 """
 
-# Indexes are kept apart: rows that live in memory only (store_task_status=False) need none of them.
+# Indexes are separate: tables in memory (store_task_status=False) need none of them.
 _INDEXES_1: Final = """
 CREATE INDEX task_runs_status ON task_runs (status, id);
 """
@@ -99,7 +99,7 @@ UPDATE task_runs SET fingerprint = pipeloom_fingerprint(error_type, error, messa
 CREATE INDEX task_runs_failure ON task_runs (fingerprint) WHERE fingerprint IS NOT NULL;
 """
 
-# The orders, with the status: rows that a filter leaves out are passed over without looking at them.
+# One for each order, with the status: rows that a filter leaves out are skipped without reading them.
 _INDEXES_3: Final = """
 DROP INDEX IF EXISTS task_runs_name;
 DROP INDEX IF EXISTS task_runs_started;
@@ -126,7 +126,7 @@ def columns_of(connection: sqlite3.Connection) -> Columns:
 
 @cache
 def expected_columns(version: int = SCHEMA_VERSION) -> Columns:
-    """Return the columns that a file of schema `version` has."""
+    """Return the columns of a file of schema `version`."""
     connection = sqlite3.connect(":memory:")
     try:
         for tables in _TABLES[:version]:
@@ -143,7 +143,7 @@ def indexes_of(connection: sqlite3.Connection) -> set[tuple[str, str | None]]:
 
 @cache
 def expected_indexes() -> frozenset[tuple[str, str | None]]:
-    """Return the indexes that a file of today has."""
+    """Return the indexes of a file of today's schema."""
     connection = sqlite3.connect(":memory:")
     try:
         run_steps(connection, 0)
@@ -153,26 +153,26 @@ def expected_indexes() -> frozenset[tuple[str, str | None]]:
 
 
 def tables_of(connection: sqlite3.Connection) -> set[str]:
-    """Return the names of the file's ordinary tables, in small letters."""
+    """Return the names of the file's ordinary tables, in lower case."""
     listed = connection.execute("SELECT lower(name) FROM pragma_table_list WHERE schema='main' AND type='table'")
     return {name for (name,) in listed.fetchall()}
 
 
 def create_in_memory(connection: sqlite3.Connection) -> None:
-    """Create the tables as TEMP tables: every statement finds them, and nothing of them reaches the file."""
+    """Create the tables as TEMP tables: all statements find them, and none of their rows reaches the file."""
     connection.execute("PRAGMA temp_store=MEMORY")
     for tables in _TABLES:
         connection.executescript(tables.format(where="temp."))
 
 
 def version_of(connection: sqlite3.Connection) -> int:
-    """Return the number of the file's schema; 0 for a file that has none of ours yet."""
+    """Return the number of the file's schema; 0 for a file without our tables."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     return int(version)
 
 
 def has_rows(connection: sqlite3.Connection) -> bool:
-    """Tell whether anything has run in the file."""
+    """Tell whether the file has a run."""
     return connection.execute("SELECT 1 FROM pipeline_runs LIMIT 1").fetchone() is not None
 
 
@@ -193,7 +193,7 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Commit what is done inside, or undo all of it."""
+    """Commit the changes that are made inside, or undo all of them."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -205,7 +205,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def run_steps(connection: sqlite3.Connection, version: int) -> None:
-    """Run the steps after `version` and number the file, inside a transaction of the caller's."""
+    """Run the migrations after `version` and number the file, inside the caller's transaction."""
     connection.create_function("pipeloom_fingerprint", 3, fingerprint, deterministic=True)
     for tables, indexes in zip(_TABLES[version:], _INDEXES[version:], strict=True):
         for statement in (tables.format(where="main.") + indexes).split(";"):

@@ -26,7 +26,7 @@ from pipeloom.tui.style.ascii import AsciiFilter
 from pipeloom.tui.style.glyphs import wants_ascii
 from pipeloom.tui.style.theme import THEMES, css_paths, variable_defaults
 from pipeloom.tui.widgets.dialogs import HelpDialog, help_sections
-from pipeloom.user_state import Memory
+from pipeloom.user_state import UserState
 
 _LARGE_WAL_BYTES: Final = 64 << 20
 
@@ -54,7 +54,7 @@ class PipeloomApp(Running):
         engine: Engine | None = None,
         *,
         settings: Settings | None = None,
-        memory: Memory | None = None,
+        memory: UserState | None = None,
         start: bool = True,
         read_only: bool = False,
         control: bool = False,
@@ -92,7 +92,7 @@ class PipeloomApp(Running):
         ascii_only: bool = False,
     ) -> Self:
         """Return the app with the user's settings, and with what the screens remember of the file."""
-        settings, memory = read_settings(), Memory(db_path)
+        settings, memory = read_settings(), UserState(db_path)
         return cls(
             db_path,
             engine,

@@ -1,1 +1,1 @@
-"""A database file before and while it is used: its kind, owner, identity and file system."""
+"""The database file itself: its kind, owner, identity and file system."""

@@ -1,4 +1,4 @@
-"""What kind of file system a path is on. A write-ahead log needs memory that all its users share: one host's."""
+"""The type of the file system of a path. A write-ahead log needs memory that all its users share, so one host."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ NETWORK_FILESYSTEMS: Final = frozenset(
 
 
 def filesystem_of(path: Path, mounts: str | None = None) -> str:
-    """Return the type of the file system that `path` is on; empty where the system does not tell.
+    """Return the type of the file system of `path`; "" where the system does not tell.
 
-    `mounts` is the content of Linux's /proc/self/mounts: device, mount point and type of each mount, the later ones
-    over the earlier.
+    `mounts` is the content of Linux's /proc/self/mounts: device, mount point and type of each mount; a later
+    mount covers an earlier one.
     """
     if mounts is None:
         try:

@@ -1,4 +1,4 @@
-"""Notices when the file that is being written is not the one that its path names any more: no commit is good then."""
+"""Notices when the path no longer leads to the file that is being written: a commit would be lost then."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pipeloom.errors import StoreError
 
 
 class FileIdentity:
-    """The file as it was opened. Asks `stat` only: opening and closing it would drop SQLite's locks."""
+    """The file as it was opened. Uses `stat` alone: opening and closing the file would drop SQLite's locks."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._opened = path.stat()
 
     def check(self) -> None:
-        """Raise `StoreError` when the file was deleted, replaced, linked or emptied by somebody else."""
+        """Raise `StoreError` when another program deleted, replaced, linked or emptied the file."""
         try:
-            now = os.stat(self._path)  # noqa: PTH116 - asked for around each commit, and a third cheaper
+            now = os.stat(self._path)  # noqa: PTH116 - around each commit, and a third cheaper
         except OSError as error:
             raise StoreError(
                 f"{self._path} was deleted or moved while it was in use: put it back and resume."

@@ -209,7 +209,7 @@ def _kind_of(connection: sqlite3.Connection) -> FileKind:
 
 
 def _is_readable(connection: sqlite3.Connection) -> bool:
-    """Tell whether runs and attempts are ordinary tables that store the columns of schema 1, whatever others they have.
+    """Tell whether runs and attempts are ordinary tables that store at least the columns of schema 1.
 
     The id has to be the rowid: pages go by it, and with other values they might never end.
     """

@@ -27,7 +27,7 @@ _HELD: Final = frozenset({errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK})
 
 
 def lock_path(db_path: Path) -> Path:
-    """Return the path of the lock file: beside the real file, whatever links lead to it."""
+    """Return the path of the lock file: beside the real file, also when a link leads to it."""
     real = Path(os.path.realpath(db_path))
     return real.with_name(real.name + ".lock")
 
@@ -55,7 +55,7 @@ class OwnerLock:
             self._take()
 
     def release(self) -> None:
-        """Give the lock up; the lock file stays, because a lock on a deleted file would keep nobody out."""
+        """Give the lock up; the lock file stays: a lock on a deleted file would exclude no other process."""
         if self._descriptor is not None:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
             self._close()

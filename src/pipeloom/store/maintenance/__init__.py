@@ -1,1 +1,1 @@
-"""What changes a file outside of a run: retention and recovery."""
+"""Changes to a file outside of a run: retention and recovery."""

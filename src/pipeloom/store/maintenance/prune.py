@@ -1,4 +1,4 @@
-"""Retention: removes attempts that a policy no longer wants kept, in small commits, and gives their room back."""
+"""Retention: removes attempts that a policy lets go, in small commits, and returns their space to the disk."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ from pipeloom.store.write.connect import close_writer, open_writer
 from pipeloom.times import now_stamp, stamp
 
 AT_ONCE: Final = 2_000
-"""Attempts that go in one commit."""
-_WORTH_IT: Final = 0.2
-"""The share of free pages from which a file is written anew without them."""
-_ROOM: Final = 1.1
-_STEPS_BETWEEN_LOOKS: Final = 20_000
+"""Attempts that one commit removes."""
+_VACUUM_SHARE: Final = 0.2
+"""Share of free pages above which the file is rewritten without them."""
+_VACUUM_ROOM: Final = 1.1
+"""Free disk that rewriting needs, as a multiple of the new size."""
+_STEPS_BETWEEN_CHECKS: Final = 20_000
 _ROW_BYTES: Final = 180
-"""What a row takes beside its texts: its numbers, and its places in the indexes."""
+"""Bytes of a row beside its texts: its numbers, and its entries in the indexes."""
 
 _TEXT_BYTES: Final = " + ".join(
     f"coalesce(length(CAST({name} AS BLOB)), 0)"
@@ -45,23 +46,23 @@ _FAILED: Final = ", ".join(f"'{status}'" for status in FINAL if status is not St
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What may go. An attempt goes when every rule that is given lets it go; at least one must be given.
+    """Which attempts may be removed: those that every given rule lets go; at least one rule must be given.
 
-    Attempts that have not ended, those of runs that are open, and what the last run of a pipeline stands on while it
-    is not done, stay whatever the rules say.
+    No rule removes attempts that have not ended, those of open runs, and, while the last run of a pipeline is not done,
+    those of that run and the runs that it continues.
     """
 
     keep_last: int | None = None
-    """The attempts of the last so many runs of each task stay."""
+    """Number of last runs of each task whose attempts stay."""
     done_for_days: float | None = None
-    """Done attempts go when they are older; the others stay unless `failed_for_days` says otherwise."""
+    """Days after which done attempts go; the others stay unless `failed_for_days` is given."""
     failed_for_days: float | None = None
-    """Failed, cancelled and interrupted attempts go when they are older."""
+    """Days after which failed, cancelled and interrupted attempts go."""
     where: Filter = field(default_factory=Filter)
-    """Only attempts that pass go."""
+    """Filter that attempts must pass to go."""
 
     def check(self) -> None:
-        """Raise `UsageError` when no rule is given, or one that cannot be."""
+        """Raise `UsageError` when no rule or an impossible one is given."""
         days = [given for given in (self.done_for_days, self.failed_for_days) if given is not None]
         if self.keep_last is None and not days:
             raise UsageError("Say what may go: --keep-last N, --done-for DAYS or --failed-for DAYS.")
@@ -72,8 +73,8 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Doomed:
-    """What would go: attempts, the lines of their logs, runs that have none left, and about how many bytes."""
+class PrunePreview:
+    """What would be removed: attempts, log lines, runs without attempts, and about how many bytes."""
 
     attempts: int = 0
     logs: int = 0
@@ -83,34 +84,34 @@ class Doomed:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What is gone."""
+    """What was removed."""
 
     attempts: int
     runs: int
     given_back: int
-    """Bytes by which the file has become smaller."""
+    """Bytes by which the file became smaller."""
     complete: bool
-    """False when it was stopped before all was gone."""
+    """False when it was stopped before the end."""
     remark: str = ""
-    """Why the room of what is gone was not given back, if it was not."""
+    """Why the file kept its size; "" when it did not."""
 
 
 Progress = Callable[[int, int], None]
-"""Called after each commit with the number of attempts that are gone, and that are to go."""
+"""Called after each commit with the number of removed attempts, and of all attempts to remove."""
 
 
-def plan(path: Path, policy: Policy, *, now: datetime | None = None, history: History | None = None) -> Doomed:
-    """Return what would go. Changes nothing; `history` lends its connection, so that another thread may interrupt."""
+def plan(path: Path, policy: Policy, *, now: datetime | None = None, history: History | None = None) -> PrunePreview:
+    """Return what would be removed; changes nothing. Another thread may interrupt `history`, which is used if given."""
     policy.check()
     if history is None:
         with History(path) as opened:
             return plan(path, policy, now=now, history=opened)
-    victims, values = _victims(policy, now)
+    chosen, values = _to_remove(policy, now)
     lines, log = "0", "0"
     if history.has_logs:
         lines, log = (f"(SELECT {what} FROM task_logs WHERE task_run_id = task_runs.id)" for what in _LOG_SUMS)
     sql = (
-        f"WITH doomed AS MATERIALIZED ({victims}) SELECT run_id, count(*), sum({lines}), sum({_TEXT_BYTES} + {log}) "
+        f"WITH doomed AS MATERIALIZED ({chosen}) SELECT run_id, count(*), sum({lines}), sum({_TEXT_BYTES} + {log}) "
         "FROM task_runs WHERE id IN (SELECT id FROM doomed) GROUP BY run_id"
     )
     lost = history.rows(sql, values)
@@ -118,7 +119,7 @@ def plan(path: Path, policy: Policy, *, now: datetime | None = None, history: Hi
     kept = of_run.keys() - {run_id for run_id, attempts, *_ in lost if attempts == of_run[run_id]}
     runs = _emptied(history.rows(_RUNS), kept, {run_id for run_id, *_ in lost})
     attempts, logs, size = (sum(row[place] for row in lost) for place in (1, 2, 3))
-    return Doomed(attempts, logs, len(runs), size + attempts * _ROW_BYTES)
+    return PrunePreview(attempts, logs, len(runs), size + attempts * _ROW_BYTES)
 
 
 def prune(
@@ -129,10 +130,10 @@ def prune(
     should_stop: Callable[[], bool] = lambda: False,
     now: datetime | None = None,
 ) -> Pruned:
-    """Remove what the policy lets go, as the owner of the file; what was committed stays when it is stopped."""
+    """Remove what the policy lets go, as the owner of the file. After a stop, what was committed stays removed."""
     policy.check()
     with History(path):
-        pass  # what cannot be read is refused in the same words
+        pass  # a file that cannot be read is refused in the same words
     if file_kind(path, write=True) not in WRITABLE:
         raise StoreError(f"{path} may only be read: it is of a newer pipeloom, or its tables were changed.")
     before = path.stat().st_size
@@ -154,7 +155,7 @@ def _prune(
 ) -> tuple[int, int, bool, str]:
     connection = open_writer(path, wal=None)
     identity = FileIdentity(path)
-    connection.set_progress_handler(should_stop, _STEPS_BETWEEN_LOOKS)
+    connection.set_progress_handler(should_stop, _STEPS_BETWEEN_CHECKS)
     gone = runs = 0
     try:
         total = _choose(connection, policy, now)
@@ -182,16 +183,16 @@ def _prune(
 
 
 def _choose(connection: sqlite3.Connection, policy: Policy, now: datetime | None) -> int:
-    """Note which attempts are to go, where nothing of it reaches the file, and return their number."""
-    victims, values = _victims(policy, now)
+    """List the attempts to remove in a TEMP table, which does not reach the file, and return their number."""
+    chosen, values = _to_remove(policy, now)
     connection.execute("CREATE TEMP TABLE doomed (id INTEGER PRIMARY KEY, run_id INTEGER)")
-    connection.execute(f"INSERT INTO doomed SELECT id, run_id FROM task_runs WHERE id IN ({victims})", values)
+    connection.execute(f"INSERT INTO doomed SELECT id, run_id FROM task_runs WHERE id IN ({chosen})", values)
     (total,) = connection.execute("SELECT count(*) FROM doomed").fetchone()
     return int(total)
 
 
 def _remove(connection: sqlite3.Connection, last: int) -> tuple[int, int]:
-    """Remove the next attempts after id `last` with their logs; return how many, and the last of them."""
+    """Remove the next attempts after id `last` with their logs; return their number and the last id."""
     bounds = "SELECT count(*), max(id) FROM (SELECT id FROM doomed WHERE id > ? ORDER BY id LIMIT ?)"
     number, end = connection.execute(bounds, (last, AT_ONCE)).fetchone()
     chunk = "SELECT id FROM doomed WHERE id > ? AND id <= ?"
@@ -209,9 +210,9 @@ def _remove_runs(connection: sqlite3.Connection) -> int:
 
 
 def _emptied(runs: list[tuple[Any, ...]], kept: Collection[int], lost: Collection[int]) -> list[int]:
-    """Return the runs that go, of all (newest first), given which have attempts left and which lost some.
+    """Return the runs to remove, of all runs (newest first), given those that keep attempts and those that lose some.
 
-    An open run stays, and so does one that a run that stays continues. A pipeline's last run may have had no tasks.
+    Open runs stay, and so do the runs that a run that stays continues. A pipeline's last run may never have had tasks.
     """
     gone: list[int] = []
     parents: set[int] = set()
@@ -226,8 +227,8 @@ def _emptied(runs: list[tuple[Any, ...]], kept: Collection[int], lost: Collectio
     return gone
 
 
-def _victims(policy: Policy, now: datetime | None) -> tuple[str, list[Any]]:
-    """Return a query for the ids of the attempts that go, and its values."""
+def _to_remove(policy: Policy, now: datetime | None) -> tuple[str, list[Any]]:
+    """Return a query for the ids of the attempts to remove, and its values."""
     condition, values = policy.where.sql()
     rules = [f"({condition})", f"status IN ({_ENDED})", f"run_id NOT IN ({_NEEDED})"]
     moment = now or datetime.now(UTC)
@@ -244,7 +245,7 @@ def _victims(policy: Policy, now: datetime | None) -> tuple[str, list[Any]]:
     return f"SELECT id FROM task_runs WHERE {' AND '.join(rules)}", values
 
 
-# Open runs, and what the last run of a pipeline continues: resuming it asks how each task stands.
+# Open runs, and the runs that the last run of a pipeline continues: resuming it needs the latest attempts in them.
 _NEEDED: Final = """
 WITH RECURSIVE family(id, generation) AS (
     SELECT id, 0 FROM (SELECT max(id) AS id, status FROM pipeline_runs GROUP BY pipeline) WHERE status <> 'done'
@@ -267,16 +268,16 @@ SELECT id FROM known WHERE place <= ?
 
 
 def _give_back(connection: sqlite3.Connection, path: Path) -> str:
-    """Write the file anew without its free pages when there are many; return why not, if not."""
+    """Rewrite the file without its free pages when there are many; return why not, if not."""
     (free,) = connection.execute("PRAGMA freelist_count").fetchone()
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     (page_size,) = connection.execute("PRAGMA page_size").fetchone()
-    if free <= pages * _WORTH_IT:
+    if free <= pages * _VACUUM_SHARE:
         return "the room stays in the file, for new attempts" if free else ""
-    needed = (pages - free) * page_size * _ROOM
-    # The new copy is made among the temporary files and then written over the old one, by way of the log.
+    needed = (pages - free) * page_size * _VACUUM_ROOM
+    # The new copy is made among the temporary files, and then written over the old one through the write-ahead log.
     if shutil.disk_usage(tempfile.gettempdir()).free < needed or shutil.disk_usage(path.parent).free < 2 * needed:
-        return "the room stays in the file, for new attempts: the disk is too full to write the file anew"
+        return "the room stays in the file, for new attempts: the disk is too full to rewrite the file"
     try:
         connection.execute("VACUUM")
     except sqlite3.Error as error:

@@ -1,4 +1,4 @@
-"""Makes a file ready to be looked at: an older one is brought up to date, what a dead owner left open is closed."""
+"""Makes a file ready for reading: migrates an older one, and ends what a dead owner left open."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pipeloom.times import now_stamp
 
 
 def recover(path: Path) -> int:
-    """Bring an older file up to date, close what a dead owner left open in it; returns the number of attempts closed.
+    """Migrate an older file, and end what a dead owner left open in it; returns the number of attempts that were ended.
 
-    Changes nothing, and returns 0, while a living process owns the file, when there is nothing to do, or when it may
-    not be written to: an older file is then read as it is. One of pipeloom 0.0.x cannot be, so that for it the reason
-    is raised as a `StoreError`. Starts nothing.
+    Changes nothing and returns 0 while a living process owns the file, when there is nothing to do, or when the file
+    may not be written to: an older file is then read as it is. A file of pipeloom 0.0.x cannot be read as it is, so for
+    it the reason is raised as a `StoreError`. Starts no task.
     """
     kind = file_kind(path)
     if kind is FileKind.LEGACY:
@@ -33,7 +33,7 @@ def recover(path: Path) -> int:
     try:
         return _as_owner(path)
     except (StoreError, sqlite3.Error):
-        return 0  # a file that cannot be written is shown as it is
+        return 0  # a file that cannot be written is read as it is
 
 
 def _as_owner(path: Path) -> int:

@@ -1,1 +1,1 @@
-"""The readers' side: read-only connections and every query of the front ends."""
+"""Read-only connections, and the queries of the front ends, a module for each subject."""

@@ -14,11 +14,11 @@ _log = logging.getLogger(__name__)
 
 
 def back_up(connection: sqlite3.Connection, path: Path) -> Path:
-    """Copy the file that `connection` has open beside it, for its owner alone, and return where the copy is."""
+    """Copy the file that `connection` has open to one beside it that only its user may read; return its path."""
     real = Path(os.path.realpath(path))
     copy = real.with_name(f"{real.name}.backup-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}")
     try:
-        # SQLite takes an empty file for a new one, and this one is private.
+        # SQLite writes into an empty file, and this one is private.
         os.close(os.open(copy, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
         connection.execute("VACUUM INTO ?", (str(copy),))
     except (OSError, sqlite3.Error) as error:

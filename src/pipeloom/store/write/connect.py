@@ -1,4 +1,4 @@
-"""The writer's one connection: created private, checked before it is touched, set up for durability."""
+"""The writer's connection: the file is created private, checked before it is changed, and set up for durability."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ Durability = Literal["full", "normal"]
 BUSY_TIMEOUT_S: Final = 5.0
 _CHECK_BUDGET_S: Final = 2.0
 _CONTENT: Final = re.compile(r"((NULL|NUMERIC|TEXT|non-\S+) value in|CHECK constraint failed in|unable to validate) ")
-"""What `quick_check` says of values, not of the file."""
+"""Complaints of `quick_check` about values instead of the file's structure."""
 _log = logging.getLogger(__name__)
 
 
 def open_writer(
     path: Path, *, wal: bool | None = True, durability: Durability = "full", store: bool = True
 ) -> sqlite3.Connection:
-    """Open `path` for the writer thread, creating or migrating it as needed; raises `StoreError` when it must not be.
+    """Open `path` for the writer thread, creating or migrating it as needed; raises `StoreError` when that must not be.
 
     `wal` None leaves the journal mode as it is.
-    With `store` False pipeloom's own tables live in memory only (as TEMP tables, so that every statement stays the
-    same) and the file holds the user's tables alone.
+    With `store` False pipeloom's own tables are TEMP tables in memory, so that all statements stay the same, and the
+    file holds the user's tables alone.
     """
     kind = check_writable(path, store=store)
     if kind is FileKind.MISSING:
@@ -66,7 +66,7 @@ def open_writer(
 
 
 def close_writer(connection: sqlite3.Connection) -> None:
-    """Leave one complete file behind: optimise, fold the write-ahead log into it, close."""
+    """Optimise, checkpoint the write-ahead log and close, so that one complete file is left."""
     try:
         connection.set_authorizer(None)
         connection.rollback()
@@ -79,7 +79,7 @@ def close_writer(connection: sqlite3.Connection) -> None:
 
 
 def check_writable(path: Path, *, store: bool = True) -> FileKind:
-    """Return what `path` is; raises `StoreError` when pipeloom must not write to it. Changes nothing."""
+    """Return the kind of `path`; raises `StoreError` when pipeloom must not write to it. Changes nothing."""
     kind = file_kind(path, write=True)
     if kind is FileKind.NEWER:
         raise StoreError(f"{path} was written by a newer pipeloom: upgrade pipeloom to write to it.")
@@ -92,7 +92,7 @@ def check_writable(path: Path, *, store: bool = True) -> FileKind:
 
 
 def _bring_up_to_date(connection: sqlite3.Connection, path: Path, kind: FileKind) -> None:
-    """Make the tables what they are today; a file that holds anything of ours is copied first."""
+    """Bring the tables to today's schema; a file with rows of ours is copied first."""
     if kind is FileKind.LEGACY:
         back_up(connection, path)
         import_legacy(connection)
@@ -131,8 +131,8 @@ def _connect(path: Path) -> sqlite3.Connection:
 def _check_sound(connection: sqlite3.Connection, path: Path) -> None:
     """Raise `StoreError` when the file's structure is broken.
 
-    A file that is too large to check in time, or that needs something we do not have (a collation, a module), is taken
-    as it is; and whether what is in the user's tables keeps their constraints is not our business.
+    A file that is too large to check in time, or that needs something we do not have (a collation, a module), passes.
+    Whether rows of the user's tables keep their constraints is not checked.
     """
     deadline = time.monotonic() + _CHECK_BUDGET_S
     connection.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
@@ -166,24 +166,24 @@ def _set_up(connection: sqlite3.Connection, path: Path, *, wal: bool | None, dur
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Tell whether `error` means that the file itself is no longer sound."""
+    """Tell whether `error` means that the file is damaged."""
     return _primary_code(error) in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 def damaged(path: Path, reason: object) -> StoreError:
-    """Return what to tell of a file that is not sound."""
+    """Return the error for a damaged file."""
     return StoreError(
         f"{path} is damaged ({reason}). Nothing was removed: `sqlite3 {path} .recover` may save what is in it."
     )
 
 
 def is_outcome_unknown(error: sqlite3.Error) -> bool:
-    """Tell whether a COMMIT that failed with `error` may be in the file all the same."""
+    """Tell whether a COMMIT that failed with `error` may still be in the file."""
     return _primary_code(error) == sqlite3.SQLITE_IOERR
 
 
 def is_storage_trouble(error: sqlite3.Error) -> bool:
-    """Tell whether `error` may pass by itself (no room, I/O error, file locked), so that the batch is to be kept."""
+    """Tell whether `error` may pass by itself (disk full, I/O error, file locked), so that the batch must be kept."""
     return _primary_code(error) in {
         sqlite3.SQLITE_FULL,
         sqlite3.SQLITE_IOERR,
@@ -197,6 +197,6 @@ def is_storage_trouble(error: sqlite3.Error) -> bool:
 
 
 def _primary_code(error: sqlite3.Error) -> int | None:
-    """Return SQLite's own code, without what it says in detail; None for errors of the Python module."""
+    """Return SQLite's primary error code; None for errors of the Python module."""
     code = getattr(error, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF

@@ -26,7 +26,7 @@ def _values(columns: int, rows: int) -> str:
 
 
 _CHUNK: Final = 50
-"""Rows to a statement: fewer, longer statements cost less, and let go of the interpreter less often."""
+"""Rows in a statement: fewer, longer statements cost less, and release the interpreter lock less often."""
 
 _OPEN_SQL: Final = ", ".join(f"'{status}'" for status in Status if status in OPEN)
 
@@ -36,7 +36,7 @@ def _insert(rows: int) -> str:
 
 
 def _update(rows: int) -> str:
-    """Return the statement whose guard settles every race: what has ended in the file is never written again."""
+    """Return the statement whose condition settles every race: an attempt that has ended is never written again."""
     changes = ", ".join(f"{name}=new.column{place}" for place, name in enumerate(_CHANGING, 2))
     return (
         f"UPDATE task_runs SET {changes} FROM (VALUES {_values(len(_CHANGING) + 1, rows)}) AS new "
@@ -67,7 +67,7 @@ class Ledger:
         self._connection.execute("COMMIT /* pipeloom */")
 
     def rollback(self) -> None:
-        """Roll back, if SQLite has not done so by itself."""
+        """Roll back, unless SQLite has done so by itself."""
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK /* pipeloom */")
 
@@ -77,20 +77,20 @@ class Ledger:
         return self._connection.in_transaction
 
     def savepoint(self) -> None:
-        """Set the mark to which one message's changes can be undone."""
+        """Set the savepoint to which the changes of one message can be undone."""
         self._connection.execute("SAVEPOINT pipeloom_message")
 
     def release(self) -> None:
-        """Keep what was done since the savepoint."""
+        """Keep the changes since the savepoint."""
         self._connection.execute("RELEASE pipeloom_message")
 
     def undo(self) -> None:
-        """Undo what was done since the savepoint."""
+        """Undo the changes since the savepoint."""
         self._connection.execute("ROLLBACK TO pipeloom_message")
         self._connection.execute("RELEASE pipeloom_message")
 
     def next_attempt_id(self) -> int:
-        """Return the first id that no attempt has ever had; the owner of the file may count on from it."""
+        """Return the first id that no attempt has ever had; the owner of the file gives ids from there."""
         (used,) = self._connection.execute("SELECT max(seq) FROM sqlite_sequence WHERE name='task_runs'").fetchone()
         return (used or 0) + 1
 
@@ -105,9 +105,9 @@ class Ledger:
         return replace(run, id=cursor.lastrowid)
 
     def recover(self) -> int:
-        """Close what a dead owner left open, as of its last heartbeat; returns the number of attempts.
+        """End the attempts and runs of a dead owner, as of its last heartbeat; returns the number of attempts.
 
-        Only for who owns the file: then every run that is still `running` in it has nobody behind it any more.
+        Only for the owner of the file: no other process can then be running a run that is still `running` in it.
         """
         dead = "(SELECT id FROM pipeline_runs WHERE status='running')"
         cursor = self._connection.execute(
@@ -123,20 +123,20 @@ class Ledger:
         return cursor.rowcount
 
     def update_run(self, run: RunRow) -> None:
-        """Write how the run stands."""
+        """Write the run's status, end and number of workers."""
         self._connection.execute(
             "UPDATE pipeline_runs SET status=?, finished_at=?, workers=? WHERE id=? /* pipeloom */",
             (run.status, run.finished_at, run.workers, run.id),
         )
 
     def beat(self, run_id: int, at: str) -> None:
-        """Note that the owner is alive, and count the transaction."""
+        """Write the heartbeat, and count the transaction."""
         self._connection.execute(
             "UPDATE pipeline_runs SET heartbeat_at=?, commits=commits+1 WHERE id=? /* pipeloom */", (at, run_id)
         )
 
     def commits(self, run_id: int) -> int | None:
-        """Return the number of transactions that the run has committed; None when the file does not know the run."""
+        """Return the number of transactions that the run has committed; None when the run is not in the file."""
         row = self._connection.execute(
             "SELECT commits FROM pipeline_runs WHERE id=? /* pipeloom */", (run_id,)
         ).fetchone()
@@ -148,7 +148,7 @@ class Ledger:
             self._connection.execute(_INSERTS[len(chunk)], tuple(chain.from_iterable(chunk)))
 
     def update_attempts(self, rows: Sequence[AttemptRow]) -> dict[int, AttemptRow | None]:
-        """Write the state of open attempts; return those that had ended or gone in the file, as the file has them."""
+        """Write the state of open attempts; return those that had ended or are missing, as the file has them."""
         written = 0
         for chunk in _chunks(rows):
             values = tuple(chain.from_iterable(map(_CHANGES_OF, chunk)))
@@ -170,7 +170,7 @@ class Ledger:
         )
 
     def insert_commands(self, run_id: int, commands: Iterable[Sequence[str]]) -> None:
-        """Record what other processes have asked of the run: id, command, arguments, who, when, answer, when."""
+        """Insert commands of other processes: id, command, arguments, asked by, asked at, answer, answered at."""
         self._connection.executemany(
             "INSERT OR IGNORE INTO commands (run_id, id, command, arguments, asked_by, asked_at, answer, answered_at) "
             f"VALUES ({run_id:d}, ?, ?, ?, ?, ?, ?, ?) /* pipeloom */",

@@ -1,4 +1,4 @@
-"""Takes over a file of pipeloom 0.0.x, whose `task_runs` has a row per task and eight columns."""
+"""Imports a file of pipeloom 0.0.x, whose `task_runs` has a row per task and eight columns."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _RUN_ID: Final = 1
 
 
 def import_legacy(connection: sqlite3.Connection) -> None:
-    """Turn the file's rows into attempt 1 of one run, in the tables of today; all or nothing.
+    """Turn the file's rows into attempts 1 of one run, in the tables of today; all or nothing.
 
-    The old table is gone afterwards: whoever calls this has made a copy of the file.
+    The old table is dropped: the caller has made a copy of the file.
     """
-    connection.execute("PRAGMA legacy_alter_table=ON")  # the user's views go on to mean task_runs
+    connection.execute("PRAGMA legacy_alter_table=ON")  # the user's views keep referring to task_runs
     with transaction(connection):
         connection.execute(f"ALTER TABLE task_runs RENAME TO {OLD_TABLE}")
         _drop_indexes(connection)
@@ -38,7 +38,7 @@ def import_legacy(connection: sqlite3.Connection) -> None:
 
 
 def _drop_indexes(connection: sqlite3.Connection) -> None:
-    """Make room for the indexes of today; those of the old table would go with it anyway."""
+    """Drop the indexes of the old table, whose names today's indexes need."""
     named = connection.execute(
         "SELECT name FROM sqlite_schema WHERE type='index' AND tbl_name=? AND sql IS NOT NULL", (OLD_TABLE,)
     ).fetchall()
@@ -98,7 +98,7 @@ def _row(
 
 
 def _status(value: Any) -> Status:
-    """Return the status of today; what had not ended has nobody behind it any more."""
+    """Return the status of today; a task that had not ended was interrupted."""
     word = str(value).lower()
     if word in _FAILURES:
         return Status.ERROR
@@ -117,7 +117,7 @@ def _share(value: Any) -> float | None:
 
 
 def _stamp(value: Any) -> str | None:
-    """Return a time in today's form; one without an offset is taken for UTC."""
+    """Return a time in today's form; one without an offset is read as UTC."""
     if not isinstance(value, str):
         return None
     return valid_stamp(value) or valid_stamp(f"{value}+00:00")

@@ -17,7 +17,7 @@ from textual.widgets import Button, Input, Static
 
 from pipeloom.errors import PipeloomError
 from pipeloom.filters import Filter
-from pipeloom.store.maintenance.prune import Doomed, Policy, Pruned, plan, prune
+from pipeloom.store.maintenance.prune import Policy, Pruned, PrunePreview, plan, prune
 from pipeloom.text import size
 from pipeloom.tui.bindings import key
 from pipeloom.tui.reader import read
@@ -61,7 +61,7 @@ class PruneDialog(ModalScreen[Pruned | None]):
         super().__init__()
         self._db_path = db_path
         self._where = where or Filter()
-        self._doomed = Doomed()
+        self._doomed = PrunePreview()
         self._stop = threading.Event()
         self._at: tuple[int, int] = (0, 0)
         self._is_removing = False
@@ -104,7 +104,7 @@ class PruneDialog(ModalScreen[Pruned | None]):
     async def _count(self) -> None:
         """Say what the policy would remove; the next key replaces the query."""
         self._remove.disabled = True
-        self._doomed = Doomed()
+        self._doomed = PrunePreview()
         policy = self.policy
         if policy.keep_last is None and policy.done_for_days is None and policy.failed_for_days is None:
             self._say(
@@ -211,7 +211,7 @@ async def prune_attempts(services: AppServices, where: Filter | None = None) -> 
     services.tell(f"{gone}{given}{end}")
 
 
-def _told(doomed: Doomed) -> str:
+def _told(doomed: PrunePreview) -> str:
     runs = f"{fmt.count(doomed.runs)} {'run' if doomed.runs == 1 else 'runs'}"
     logs = f"{fmt.count(doomed.logs)} log lines"
     return f"{fmt.count(doomed.attempts)} attempts, {runs}, {logs}: about {size(doomed.size)}"
