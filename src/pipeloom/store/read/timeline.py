@@ -1,4 +1,4 @@
-"""A run as lanes of blocks: who worked when, at what, and how it ended."""
+"""A run as lanes of blocks: which worker ran which attempt when, and how it ended."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from pipeloom.store.read.history import History
 from pipeloom.store.rows import RunRow
 
 LIMIT: Final = 500_000
-"""Attempts of a run that are read."""
+"""Attempts of a run that are read at most."""
 _TEXT_LIMIT: Final = 300
 _LEAST_S: Final = 0.001
-"""No block is shorter: one without any length could not be found."""
+"""Shortest length of a block: one without length could not be found on the screen."""
 
 WORST: Final = (
     Status.INTERRUPTED, Status.ERROR, Status.CANCELLED, Status.CANCELLING, Status.RUNNING, Status.DONE,
     Status.RETRYING, Status.QUEUED,
 )  # fmt: skip
-"""Which status stands for several."""
+"""Statuses from the worst: the first one found is shown for several blocks."""
 BAD: Final = frozenset({Status.INTERRUPTED, Status.ERROR, Status.CANCELLED})
 
 
 class Block(NamedTuple):
-    """An attempt on its lane; times are seconds from the beginning of the timeline."""
+    """An attempt on its lane. Times are seconds from the start of the timeline."""
 
     id: int
     task_id: TaskId
@@ -42,29 +42,29 @@ class Block(NamedTuple):
     status: Status
     start_s: float
     end_s: float
-    """Of an open attempt, the time up to which the file was read."""
+    """For an open attempt, the time at which the file was read."""
 
 
 class Cell(NamedTuple):
-    """What a lane holds between two moments."""
+    """The blocks of a lane between two moments, as indexes into its blocks."""
 
     first: int
-    """The number of the first block that reaches into it."""
+    """The first block that reaches into it."""
     begun: int
-    """The number of the first block that begins in it."""
+    """The first block that begins in it."""
     stop: int
-    """The number after its last block."""
+    """One after its last block."""
 
 
 class Lane:
-    """The blocks of one worker in the order of their starts. What is asked of it costs the same however many it has."""
+    """The blocks of one worker in the order of their starts. Queries cost about the same for any number of blocks."""
 
     def __init__(self, worker: str, blocks: Iterable[Block]) -> None:
         self.worker = worker
         self.blocks: Sequence[Block] = sorted(blocks, key=lambda block: (block.start_s, block.id))
         self._starts = array("d", (block.start_s for block in self.blocks))
         self._reach = array("d", accumulate((block.end_s for block in self.blocks), max))
-        """Up to when the blocks until this one reach: one may overlap the next when its worker was given up."""
+        """The latest end of the blocks up to this one: a block may overlap the next when its worker was abandoned."""
         self._busy = array("d", accumulate(self._gains(), initial=0.0))
         self._bad = array("l", accumulate((block.status in BAD for block in self.blocks), initial=0))
         self._of_status = {
@@ -74,22 +74,22 @@ class Lane:
 
     @property
     def end_s(self) -> float:
-        """When its last block ended."""
+        """Latest end of its blocks."""
         return self._reach[-1]
 
     def busy_s(self, until_s: float) -> float:
-        """Return for how long the worker had something to do, up to a moment; overlapping blocks count once."""
+        """Return the seconds that the worker was busy up to a moment; overlapping blocks count once."""
         number = bisect_left(self._starts, until_s)
         return self._busy[number] - max(0.0, self._reach[number - 1] - until_s) if number else 0.0
 
     def cell(self, start_s: float, stop_s: float) -> Cell:
-        """Return what the lane holds from `start_s` to before `stop_s`."""
+        """Return the blocks from `start_s` to before `stop_s`."""
         stop = bisect_left(self._starts, stop_s)
         begun = bisect_left(self._starts, start_s, 0, stop)
         return Cell(min(bisect_right(self._reach, start_s), begun), begun, stop)
 
     def worst(self, start: int, stop: int) -> Status:
-        """Return the worst status of the blocks numbered from `start` to before `stop`."""
+        """Return the worst status of the blocks from index `start` to before `stop`."""
         for status in WORST:
             counts = self._of_status.get(status)
             if counts is not None and counts[stop] > counts[start]:
@@ -97,7 +97,7 @@ class Lane:
         return Status.DONE
 
     def nearest(self, moment_s: float) -> int:
-        """Return the number of the block at a moment, else of the one that begins closest to it."""
+        """Return the index of the block at a moment, else of the one that begins closest to it."""
         after = bisect_right(self._starts, moment_s)
         if after == 0:
             return 0
@@ -106,9 +106,9 @@ class Lane:
         return after if self._starts[after] - moment_s < moment_s - self._starts[after - 1] else after - 1
 
     def beside(self, place: tuple[float, int], step: int, *, bad: bool = False) -> int | None:
-        """Return the number of the first block after a place in time (start and id), or of the last before it.
+        """Return the index of the first block after a place (start and id), or of the last before it if `step` is negative.
 
-        With `bad` only those count that came to no good end.
+        With `bad` only blocks with a status of `BAD` count.
         """
         number = bisect_left(self.blocks, place, key=lambda block: (block.start_s, block.id))
         if step > 0:
@@ -121,7 +121,7 @@ class Lane:
         return number if number >= 0 else None
 
     def _gains(self) -> Iterable[float]:
-        """Yield what each block adds to the time in which the worker was busy."""
+        """Yield the busy seconds that each block adds."""
         reach = 0.0
         for block in self.blocks:
             yield max(0.0, block.end_s - max(block.start_s, reach))
@@ -130,20 +130,20 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """A run's lanes, over the same seconds."""
+    """The lanes of a run, over the same seconds."""
 
     run: RunRow
     lanes: Sequence[Lane]
     began: float
     """Unix seconds."""
     length_s: float
-    """From the beginning to the end of the last block."""
+    """From the start to the end of the last block."""
     unstarted: int
-    """Attempts that have not begun, and so are on no lane."""
+    """Attempts that have not started, and so are on no lane."""
     straggler: tuple[int, int] | None
-    """Lane and block of what ended last."""
+    """Indexes of the lane and the block that ended last."""
     alone_s: float
-    """For how long nothing but the straggler's worker was busy, at the end."""
+    """Seconds at the end in which only the straggler's worker was busy."""
 
     @property
     def blocks(self) -> int:
@@ -151,7 +151,7 @@ class Timeline:
         return sum(len(lane.blocks) for lane in self.lanes)
 
     def idle(self, lane: Lane) -> float:
-        """Return for which share of the time the worker had nothing to do, 0..1."""
+        """Return the share of the time in which the worker was idle, 0..1."""
         return 0.0 if self.length_s <= 0 else min(1.0, max(0.0, 1 - lane.busy_s(self.length_s) / self.length_s))
 
 
@@ -162,7 +162,7 @@ substr(worker, 1, {_TEXT_LIMIT}) FROM task_runs WHERE run_id = ? LIMIT {LIMIT}
 
 
 def read_timeline(history: History, run_id: int, now: float) -> Timeline | None:
-    """Return the run's timeline as it is `now` (Unix seconds); None when there is no such run."""
+    """Return the timeline of a run at `now` (Unix seconds); None when there is no such run."""
     run = history.run(run_id)
     if run is None:
         return None
@@ -204,7 +204,7 @@ def _straggler(lanes: Sequence[Lane]) -> tuple[tuple[int, int] | None, float]:
 
 
 def _seconds(iso: Any) -> float | None:
-    """Return one of our times as Unix seconds, or None."""
+    """Return a time of the file as Unix seconds; None when it is none."""
     if not isinstance(iso, str):
         return None
     try:
