@@ -289,7 +289,7 @@ def test_commands_show_a_hostile_file_or_refuse_it_in_one_sentence(
     ],
 )
 def test_what_is_shown_and_what_is_refused(make_sqlite: MakeSqlite, name: str, kind: FileKind) -> None:
-    assert inspect(make_sqlite(HOSTILE[name])) is kind
+    assert file_kind(make_sqlite(HOSTILE[name])) is kind
 
 
 def test_what_is_shown_is_what_can_be_shown(make_sqlite: MakeSqlite) -> None:

@@ -19,7 +19,7 @@ started_at TEXT, finished_at TEXT, result TEXT)"""
 
 
 def test_a_file_of_ours_is_known_as_such(make_file: MakeFile) -> None:
-    assert inspect(make_file()) is FileKind.OURS
+    assert file_kind(make_file()) is FileKind.OURS
 
 
 def test_what_is_missing_or_empty_is_told_apart(tmp_path: Path) -> None:
