@@ -94,7 +94,7 @@ def faults(source: str, name: str = "x.py") -> list[str]:
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_d7_e10_e23_nothing_runs_code_from_data_begins_lazily_or_opens_a_database_by_hand(path: Path) -> None:
+def test_nothing_runs_code_from_data_begins_lazily_or_opens_a_database_by_hand(path: Path) -> None:
     assert faults(path.read_text(encoding="utf-8"), name_of(path)) == []
 
 
@@ -115,7 +115,7 @@ def test_the_lint_finds(source: str) -> None:
     assert faults(source)
 
 
-def test_a11_no_widget_takes_its_id_from_data() -> None:
+def test_no_widget_takes_its_id_from_data() -> None:
     dynamic = []
     for path in (SOURCE / "tui").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

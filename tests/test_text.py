@@ -37,7 +37,7 @@ def is_refused(char: str) -> bool:
 @example("\r" * 10 + "\n", True)
 @example("\t" * 499, True)
 @example("e" + "\u0301" * 600, False)
-def test_a4_a6_a7_clean_text_has_nothing_a_terminal_obeys(text: str, multiline: bool) -> None:
+def test_clean_text_has_nothing_a_terminal_obeys(text: str, multiline: bool) -> None:
     shown = clean(text, multiline=multiline)
     assert not [char for char in shown if is_refused(char) and not (multiline and char == "\n")]
     assert len(shown) <= LIMIT
@@ -59,14 +59,14 @@ def test_plain_text_is_shown_as_it_is(text: str) -> None:
 
 
 @given(TEXTS)
-def test_a8_no_base_carries_more_than_four_marks(text: str) -> None:
+def test_no_base_carries_more_than_four_marks(text: str) -> None:
     run = 0
     for char in clean(text):
         run = run + 1 if "\u0300" <= char <= "\u036f" else 0
         assert run <= 4
 
 
-def test_a4_a5_control_characters_become_their_pictures() -> None:
+def test_control_characters_become_their_pictures() -> None:
     assert clean("\x1b[31m\0\t\r\n\x7f\x9b") == "␛[31m␀␉␍␊␡\ufffd"
 
 
@@ -101,7 +101,7 @@ class Counting(str):
     translate = replace = splitlines = strip = encode = __iter__ = _whole  # type: ignore[assignment]
 
 
-def test_a9_ten_megabytes_are_cut_before_anything_else() -> None:
+def test_ten_megabytes_are_cut_before_anything_else() -> None:
     text = Counting("\x1b" * 10_000_000)
     assert clean(text) == clean(text, multiline=True) == "␛" * 499 + "…"
     assert first_line(text) == "␛" * 499 + "…"
@@ -117,7 +117,7 @@ class RudeError(Exception):
         raise self
 
 
-def test_a10_an_object_that_cannot_be_printed_is_named() -> None:
+def test_an_object_that_cannot_be_printed_is_named() -> None:
     assert as_text(Broken()) == clean(Broken()) == first_line(Broken()) == "<unprintable Broken>"
     assert as_text(RudeError()) == "<unprintable RudeError>"
     assert as_text(12) == "12"

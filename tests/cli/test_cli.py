@@ -174,9 +174,7 @@ def test_what_is_opened_is_not_taken_for_a_stream_that_was_closed(folder: Path) 
         "| cat",
     ],
 )
-def test_b6_b7_without_a_terminal_the_cockpit_runs_headless_or_says_what_it_needs(
-    folder: Path, redirection: str
-) -> None:
+def test_without_a_terminal_the_cockpit_runs_headless_or_says_what_it_needs(folder: Path, redirection: str) -> None:
     line = f"set -o pipefail; {sys.executable} -c 'from pipeloom.cli import tui_main; tui_main()' etl.db"
     for arguments, code in (("one.py", 0), ("", 2)):
         done = subprocess.run(

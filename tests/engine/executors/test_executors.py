@@ -258,7 +258,7 @@ def test_a_dead_writer_stops_the_worker(rig: Rig) -> None:
     assert rig.log.outcome(1).kind in (OutcomeKind.CANCELLED, OutcomeKind.ERROR)
 
 
-def test_c15_a_forked_child_cannot_publish_and_the_parent_goes_on(rig: Rig) -> None:
+def test_a_forked_child_cannot_publish_and_the_parent_goes_on(rig: Rig) -> None:
     assert rig.run(1, jobs.from_a_child).kind is OutcomeKind.OK
     assert rig.log.values(1) == ["MessageError"]
 

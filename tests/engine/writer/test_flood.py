@@ -99,7 +99,7 @@ def test_c12_many_large_messages_are_held_back_by_their_bytes(bench: Bench, gate
     assert bench.rows("SELECT count(*), sum(size) FROM loaded") == [(200, 800 * MIB)]
 
 
-def test_c10_whoever_waits_for_room_is_told_when_nothing_can_be_saved_any_more() -> None:
+def test_whoever_waits_for_room_is_told_when_nothing_can_be_saved_any_more() -> None:
     inbox, failed = Inbox(capacity=1), threading.Event()
     inbox.put((1, "first"))
     waiting = announce_waiting(inbox)

@@ -37,9 +37,7 @@ class Interrupted(sqlite3.Connection):
 
 
 @pytest.mark.parametrize("statement", range(1, 24))
-def test_e15_a_file_is_set_up_wholly_or_not_at_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: int
-) -> None:
+def test_a_file_is_set_up_wholly_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: int) -> None:
     path = tmp_path / "etl.db"
     path.touch()
     with monkeypatch.context() as patched:
@@ -143,11 +141,11 @@ me@host:/data /mnt/far fuse.sshfs rw 0 0
         ("/mnt/far/etl.db", "fuse.sshfs"),
     ],
 )
-def test_e24_the_file_system_of_a_path_is_that_of_the_deepest_mount(path: str, kind: str) -> None:
+def test_the_file_system_of_a_path_is_that_of_the_deepest_mount(path: str, kind: str) -> None:
     assert filesystem_of(Path(path), MOUNTS) == kind
 
 
-def test_e24_on_a_network_file_system_there_is_no_write_ahead_log(
+def test_on_a_network_file_system_there_is_no_write_ahead_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("pipeloom.store.write.connect.filesystem_of", lambda path: "nfs4")
@@ -157,7 +155,7 @@ def test_e24_on_a_network_file_system_there_is_no_write_ahead_log(
     assert "is on nfs4" in caplog.text
 
 
-def test_f3_a_lock_file_that_is_gone_or_garbled_is_no_lock_and_no_obstacle(tmp_path: Path) -> None:
+def test_a_lock_file_that_is_gone_or_garbled_is_no_lock_and_no_obstacle(tmp_path: Path) -> None:
     path = tmp_path / "etl.db"
     assert not is_owned(path)
     lock_path(path).write_text("not JSON at all \udcff".encode("utf-8", "replace").decode())
@@ -172,7 +170,7 @@ def test_f3_a_lock_file_that_is_gone_or_garbled_is_no_lock_and_no_obstacle(tmp_p
     lock.release()
 
 
-def test_f3_a_lock_file_that_was_removed_under_its_owner_is_made_anew(db_path: Path) -> None:
+def test_a_lock_file_that_was_removed_under_its_owner_is_made_anew(db_path: Path) -> None:
     lock = OwnerLock(db_path)
     lock.acquire(NOW)
     lock_path(db_path).unlink()
@@ -187,7 +185,7 @@ def test_f3_a_lock_file_that_was_removed_under_its_owner_is_made_anew(db_path: P
     other.release()
 
 
-def test_f6_a_process_id_proves_nothing(tmp_path: Path) -> None:
+def test_a_process_id_proves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "etl.db"
     lock_path(path).write_text(f'{{"pid": {os.getppid()}, "host": "here", "started_at": "{NOW}"}}')
     assert not is_owned(path)
@@ -237,7 +235,7 @@ except FileBusyError as error:
 
 
 @pytest.mark.kill
-def test_f4_of_ten_that_start_at_once_exactly_one_writes(tmp_path: Path) -> None:
+def test_of_ten_that_start_at_once_exactly_one_writes(tmp_path: Path) -> None:
     path = tmp_path / "etl.db"
     starters = [
         subprocess.Popen(

@@ -346,7 +346,7 @@ def test_a_file_whose_indexes_were_changed_is_read_all_the_same(make_file: MakeF
 
 
 @pytest.mark.slow
-def test_e21_flipped_bytes_are_read_or_refused(tmp_path: Path) -> None:
+def test_flipped_bytes_are_read_or_refused(tmp_path: Path) -> None:
     path = tmp_path / "etl.db"
     connection = open_writer(path)
     ledger = Ledger(connection)

@@ -77,7 +77,7 @@ def test_e13_a_file_of_ours_that_was_tampered_with_is_not_written_to(
         open_writer(path)
 
 
-def test_e12_what_cannot_be_a_database_is_refused_in_one_sentence(tmp_path: Path) -> None:
+def test_what_cannot_be_a_database_is_refused_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "text.db").write_text("name,temp\n" * 100)
     os.mkfifo(tmp_path / "pipe")
     cases = {

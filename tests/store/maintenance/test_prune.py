@@ -219,7 +219,7 @@ def test_it_can_be_stopped_before_anything_is_gone(db_path: Path) -> None:
     assert len(left(db_path)["attempts"]) == 3_000 - result.attempts
 
 
-def test_f1_a_file_that_is_in_use_is_refused_by_name_and_can_be_planned_for(db_path: Path) -> None:
+def test_a_file_that_is_in_use_is_refused_by_name_and_can_be_planned_for(db_path: Path) -> None:
     make(db_path, [(DONE, None)], [(1, "a", 1, Status.DONE, 90)])
     lock = OwnerLock(db_path)
     lock.acquire(NOW.isoformat())
@@ -260,7 +260,7 @@ def test_a_policy_that_lets_everything_go_or_makes_no_sense_is_refused(
             call(db_path, policy)
 
 
-def test_e19_a_file_that_is_replaced_meanwhile_is_left_alone(db_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_replaced_meanwhile_is_left_alone(db_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pruning, "AT_ONCE", 10)
     make(db_path, [(DONE, None)], [(1, number, 1, Status.DONE, 90) for number in range(30)])
 

@@ -24,7 +24,7 @@ def batch(seq: int, *rows: tuple[int, Status]) -> CommitBatch:
     )
 
 
-def test_c11_many_commits_are_one_wake_up_and_the_newest_state_of_each_attempt() -> None:
+def test_many_commits_are_one_wake_up_and_the_newest_state_of_each_attempt() -> None:
     posted = Post()
     sink = UiSink(posted)
     sink.committed(batch(1, (1, Status.RUNNING), (2, Status.QUEUED)))
@@ -47,7 +47,7 @@ def test_after_a_drain_the_next_commit_wakes_up_again() -> None:
     assert sink.mailbox.drain().attempts == ()
 
 
-def test_c13_an_app_that_is_gone_is_no_reason_to_fail() -> None:
+def test_an_app_that_is_gone_is_no_reason_to_fail() -> None:
     def closed(message: Message) -> bool:
         raise RuntimeError("Event loop is closed")
 

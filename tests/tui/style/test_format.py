@@ -123,5 +123,5 @@ def test_nothing_makes_them_raise(value: object, now: float) -> None:
 
 
 @pytest.mark.parametrize("value", [None, "a", float("nan"), float("inf"), -1, True, 10**400])
-def test_a13_what_is_no_amount_shows_as_nothing(value: object) -> None:
+def test_what_is_no_amount_shows_as_nothing(value: object) -> None:
     assert fmt.duration(value) == fmt.eta(value) == fmt.rate(value) == fmt.stopwatch(value) == ""

@@ -22,7 +22,7 @@ def test_a_bar_has_exactly_its_width_whatever_the_progress(progress: object, wid
 
 
 @pytest.mark.parametrize("progress", [None, float("nan"), float("inf"), "a", True, -1, 0, 10**400])
-def test_a13_unknown_and_none_fill_nothing(progress: object) -> None:
+def test_unknown_and_none_fill_nothing(progress: object) -> None:
     assert pieces(progress, 10) == ("", "━" * 10)
 
 
@@ -56,7 +56,7 @@ def test_a_word_that_is_no_status_is_shown_as_a_question() -> None:
     assert badge(None).style == "status--unknown"
 
 
-def test_a15_a_status_is_told_by_word_and_glyph_besides_its_colour() -> None:
+def test_a_status_is_told_by_word_and_glyph_besides_its_colour() -> None:
     text = status_text(Status.ERROR, lambda name: Style(color="red") if name == "status--error" else Style())
     assert text.plain == "× error"
     assert str(text.style) == "red"
