@@ -47,7 +47,7 @@ def test_importing_the_package_loads_next_to_nothing() -> None:
 
 
 def test_a_headless_run_loads_no_textual() -> None:
-    assert "textual" not in loaded_after("import pipeloom.cli.run, pipeloom.cli.cockpit, pipeloom.api")
+    assert "textual" not in loaded_after("import pipeloom.cli.main, pipeloom.cli.cockpit, pipeloom.api")
 
 
 @pytest.mark.parametrize("program", ["run_main", "tui_main"])

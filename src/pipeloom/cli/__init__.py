@@ -14,6 +14,6 @@ def tui_main() -> None:
 def run_main() -> None:
     """Run `pipeloom`."""
     from pipeloom.cli.common import run
-    from pipeloom.cli.run import program
+    from pipeloom.cli.main import program
 
     run(program)

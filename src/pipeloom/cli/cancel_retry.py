@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections import Counter
 from collections.abc import Collection, Iterable
@@ -13,28 +12,18 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from pipeloom.cli.common import (
-    PIPELINE_HELP,
-    Address,
-    Durability,
-    DurabilityChoice,
-    Executor,
-    Grace,
-    HangupChoice,
-    NoWal,
-    OnHangup,
-    Workers,
-    engine_options,
-    source_of,
-    tell,
-)
+from pipeloom.cli.common import source_of, tell
+from pipeloom.cli.options import Json, OptionalPipeline, RunOptions, WritableDatabase, takes_run_options
+from pipeloom.cli.output import parsed
+from pipeloom.cli.run import run_engine
+from pipeloom.console.streams import point_nowhere
 from pipeloom.engine.commands import CommandResult
 from pipeloom.engine.control.client import ControlClient
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.refusal_text import refusal_text
 from pipeloom.engine.run.resume import Resume
 from pipeloom.errors import UsageError
-from pipeloom.filters import Filter, FilterError, parse
+from pipeloom.filters import Filter
 from pipeloom.loader import load_pipeline
 from pipeloom.pipeline import Pipeline, checked_tasks
 from pipeloom.status import FINAL, OPEN, Exit, Status
@@ -44,39 +33,37 @@ from pipeloom.store.read.history import History
 from pipeloom.store.read.run_queries import LatestAttempt, latest_attempts, run_named_by
 from pipeloom.text import clean
 
-_AGAIN: Final = FINAL | {Status.RETRYING}
+_RETRYABLE: Final = FINAL | {Status.RETRYING}
 
-Database = Annotated[Path, typer.Argument(metavar="DB", help="The SQLite file.")]
 FilterText = Annotated[
     str,
     typer.Argument(metavar="FILTER", help="Which tasks, by their latest attempt: 'status:error', 'run:12 seattle'."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Write JSON instead of text.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show which tasks are meant.")]
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What a command is meant for."""
+    """The tasks that a command is meant for."""
 
     command: str
     run_id: int
     pipeline: str
     tasks: list[LatestAttempt]
 
-    def told(self, **more: Any) -> str:
-        """Return it as a line of JSON."""
+    def as_json(self, **more: Any) -> str:
+        """Return one line of JSON."""
         tasks = [task._asdict() for task in self.tasks]
         return json.dumps({"command": self.command, "run_id": self.run_id, "tasks": tasks, **more})
 
 
-def cancel_command(db: Database, where: FilterText, *, dry_run: DryRun = False, json: Json = False) -> None:
+def cancel_command(db: WritableDatabase, where: FilterText, *, dry_run: DryRun = False, json: Json = False) -> None:
     """Cancel tasks of the run that another process has under way on DB: what waits ends, what runs is asked to stop.
 
     Exit codes: 0 all were cancelled or asked to stop; 1 some were refused; 2 nobody runs a pipeline on DB, or the
     command line or the file is at fault.
     """
-    wanted = _parsed(where)
+    wanted = _meant(where)
     if not is_owned(db):
         raise UsageError(f"Nobody runs a pipeline on {db}: there is nothing to cancel.")
     chosen = _choose("cancel", db, wanted, OPEN)
@@ -86,22 +73,15 @@ def cancel_command(db: Database, where: FilterText, *, dry_run: DryRun = False, 
         _ask(db, chosen, json=json)
 
 
+@takes_run_options(without=("no_store", "resume"))
 def retry_command(
-    db: Database,
+    db: WritableDatabase,
     where: FilterText,
-    pipeline: Annotated[
-        str | None, typer.Argument(metavar="[PIPELINE]", help=PIPELINE_HELP, show_default=False)
-    ] = None,
+    pipeline: OptionalPipeline = None,
     *,
     dry_run: DryRun = False,
     json: Json = False,
-    workers: Workers = None,
-    executor: Executor = None,
-    address: Address = None,
-    durability: Durability = DurabilityChoice.FULL,
-    no_wal: NoWal = False,
-    grace: Grace = 10.0,
-    on_hangup: OnHangup = HangupChoice.STOP,
+    options: RunOptions,
 ) -> None:
     """Run tasks again that have ended: in the run that another process has under way on DB, else as a new run.
 
@@ -111,9 +91,9 @@ def retry_command(
     Exit codes: as `pipeloom run`; where another process was asked: 0 all were queued again; 1 some were refused; 2 the
     command line or the file.
     """
-    wanted = _parsed(where)
+    wanted = _meant(where)
     if is_owned(db):
-        chosen = _choose("retry", db, wanted, _AGAIN)
+        chosen = _choose("retry", db, wanted, _RETRYABLE)
         if dry_run:
             _show(chosen, json=json)
         else:
@@ -133,26 +113,15 @@ def retry_command(
     if not chosen.tasks:
         _say_nothing(chosen, json=json)
         return
-    options = engine_options(
-        source_of(pipeline),
-        workers=workers,
-        executor=executor,
-        address=address,
-        durability=durability,
-        no_wal=no_wal,
-        no_store=False,
-        resume=False,
-        grace=grace,
-    )
+    asked = options.for_engine(source_of(pipeline))
     made = load_pipeline(pipeline)
-    made = replace(made, tasks=checked_tasks(made.tasks))  # they may be given as a generator
-    from pipeloom.cli.run import run_engine
+    made = replace(made, tasks=checked_tasks(made.tasks))  # a generator of tasks can be read only once
+    engine = Engine(db, made, replace(asked, resume=_resume(made, chosen), ask_to_resume=False))
+    run_engine(engine, options.on_hangup, json=json)
 
-    run_engine(Engine(db, made, replace(options, resume=_again(made, chosen))), on_hangup, json=json)
 
-
-def _again(pipeline: Pipeline, chosen: Chosen) -> Resume:
-    """Return what to run again; tells of tasks that the pipeline no longer has."""
+def _resume(pipeline: Pipeline, chosen: Chosen) -> Resume:
+    """Return the tasks to run again; says on stderr how many of them the pipeline no longer has."""
     if pipeline.name != chosen.pipeline:
         raise UsageError(f"Run {chosen.run_id} is one of {clean(chosen.pipeline, 60)}, and not of {pipeline.name}.")
     wanted = {task.task_id for task in chosen.tasks}
@@ -164,11 +133,8 @@ def _again(pipeline: Pipeline, chosen: Chosen) -> Resume:
     return Resume(run_id=chosen.run_id, task_ids=there)
 
 
-def _parsed(text: str) -> Filter:
-    try:
-        where = parse(text)
-    except FilterError as error:
-        raise UsageError(f"{error} (column {error.column + 1} of the filter)") from error
+def _meant(text: str) -> Filter:
+    where = parsed(text)
     if not where:
         raise UsageError("The filter is empty, which means every task: say so, for example with 'attempt:>0'.")
     return where
@@ -184,7 +150,7 @@ def _choose(command: str, db: Path, where: Filter, statuses: Collection[Status])
 
 
 def _ask(db: Path, chosen: Chosen, *, json: bool) -> None:
-    """Have it done by the owner of the file, and tell what that says."""
+    """Send the command to the owner of the file and write its answer."""
     if not chosen.tasks:
         _say_nothing(chosen, json=json)
         return
@@ -193,7 +159,7 @@ def _ask(db: Path, chosen: Chosen, *, json: bool) -> None:
     result = client.cancel(ids) if chosen.command == "cancel" else client.retry(ids)
     if json:
         refused = [{"id": one, "reason": refusal_text(refusal)} for one, refusal in result.refused.items()]
-        _write([chosen.told(accepted=result.accepted, refused=refused)])
+        _write([chosen.as_json(accepted=result.accepted, refused=refused)])
     else:
         _write(_lines(chosen, result))
     raise typer.Exit(Exit.FAILED if result.refused else Exit.DONE)
@@ -207,9 +173,9 @@ def _lines(chosen: Chosen, result: CommandResult) -> list[str]:
 
 
 def _show(chosen: Chosen, *, json: bool) -> None:
-    """Tell what is meant."""
+    """Write which tasks the command is meant for."""
     if json:
-        _write([chosen.told(dry_run=True)])
+        _write([chosen.as_json(dry_run=True)])
         return
     lines = [f"{task.id:>8}  {task.status:<11}  {clean(task.name, 80) or '(empty)'}" for task in chosen.tasks]
     count = len(chosen.tasks)
@@ -221,20 +187,18 @@ def _show(chosen: Chosen, *, json: bool) -> None:
 
 def _say_nothing(chosen: Chosen, *, json: bool) -> None:
     if json:
-        _write([chosen.told(accepted=[], refused=[])])
+        _write([chosen.as_json(accepted=[], refused=[])])
     tell(f"No task of run {chosen.run_id} to {chosen.command} passes the filter: nothing was done.")
 
 
 def _write(lines: Iterable[str]) -> None:
-    """Write lines to stdout; what cannot be written is told."""
+    """Write lines to stdout; leave with code 4 when that fails."""
     try:
         sys.stdout.writelines(line + "\n" for line in lines)
         sys.stdout.flush()
     except OSError as error:
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, 1)  # the interpreter would fail over it once more when it ends
-        os.close(null)
+        point_nowhere(1)
         if isinstance(error, BrokenPipeError):
-            return  # who reads has seen enough
+            return  # the reader has seen enough
         tell(f"The output could not be written: {error.strerror}.")
         raise typer.Exit(Exit.UNSAVED) from error

@@ -5,31 +5,16 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipeloom.cli.common import (
-    PIPELINE_HELP,
-    Address,
-    Continue,
-    Durability,
-    DurabilityChoice,
-    Executor,
-    Grace,
-    HangupChoice,
-    NoStore,
-    NoWal,
-    OnHangup,
-    Version,
-    Workers,
-    engine_for,
-    engine_options,
-    source_of,
-    tell,
-)
+from pipeloom.cli.common import engine_for, source_of, tell
+from pipeloom.cli.options import HangupChoice, OptionalPipeline, RunOptions, Version, takes_run_options
+from pipeloom.cli.run import run_engine
 from pipeloom.console import has_terminal
 from pipeloom.engine.engine import Engine
 from pipeloom.errors import UsageError
@@ -54,24 +39,15 @@ program = typer.Typer(
 
 
 @program.command()
+@takes_run_options()
 def cockpit(
     db: Annotated[
         Path | None,
         typer.Argument(metavar="DB", help="The SQLite file; created when it is missing.", show_default=False),
     ] = None,
-    pipeline: Annotated[
-        str | None, typer.Argument(metavar="[PIPELINE]", help=PIPELINE_HELP, show_default=False)
-    ] = None,
+    pipeline: OptionalPipeline = None,
     *,
-    workers: Workers = None,
-    executor: Executor = None,
-    address: Address = None,
-    durability: Durability = DurabilityChoice.FULL,
-    no_wal: NoWal = False,
-    no_store: NoStore = False,
-    resume: Continue = None,
-    grace: Grace = 10.0,
-    on_hangup: OnHangup = HangupChoice.STOP,
+    options: RunOptions,
     read_only: ReadOnly = False,
     control: Control = False,
     ascii_only: Ascii = False,
@@ -87,44 +63,31 @@ def cockpit(
         raise UsageError("Give either --read-only or --control, not both.")
     if read_only and (pipeline is not None or demo):
         raise UsageError("With --read-only nothing is run: leave the pipeline out.")
-    with _collector_at_rest():
+    with _no_garbage_collection():
         chosen, source = _chosen(pipeline, demo=demo)
     if chosen is None:
-        _browse(db, on_hangup, read_only=read_only, control=control, ascii_only=ascii_only)
+        _browse(db, options.on_hangup, read_only=read_only, control=control, ascii_only=ascii_only)
         return
-    if workers is None and chosen.workers is None and address is None and has_terminal():
+    if options.workers is None and chosen.workers is None and options.address is None and has_terminal():
         from pipeloom.tui.settings import read_settings
 
-        workers = read_settings().workers
-    options = engine_options(
-        source,
-        workers=workers,
-        executor=executor,
-        address=address,
-        durability=durability,
-        no_wal=no_wal,
-        no_store=no_store,
-        resume=resume,
-        grace=grace,
-    )
-    engine = engine_for(_file(db, demo=demo), chosen, options)
+        options = replace(options, workers=read_settings().workers)
+    engine = engine_for(_file(db, demo=demo), chosen, options.for_engine(source))
     if has_terminal():
-        _show(engine.db_path, engine, on_hangup, control=control, ascii_only=ascii_only)
+        _show(engine.db_path, engine, options.on_hangup, control=control, ascii_only=ascii_only)
     else:
-        from pipeloom.cli.run import run_engine
-
-        run_engine(engine, on_hangup)
+        run_engine(engine, options.on_hangup)
 
 
 @contextmanager
-def _collector_at_rest() -> Iterator[None]:
-    """Keep the garbage collector from looking through tasks, which stay, again and again while they are made."""
-    worked = gc.isenabled()
+def _no_garbage_collection() -> Iterator[None]:
+    """Stop the garbage collector while tasks are made: it would look through all of them again and again."""
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if worked:
+        if was_enabled:
             gc.enable()
 
 

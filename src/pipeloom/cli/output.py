@@ -1,36 +1,28 @@
-"""What the commands for scripts share: reading a file, taking a filter, and writing data to stdout."""
+"""What the commands for scripts share: a filter read, data written to stdout, values as text."""
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Any
 
 import typer
 from rich.cells import cell_len, set_cell_size
 
 from pipeloom.cli.common import tell
+from pipeloom.console.streams import point_nowhere
 from pipeloom.errors import UsageError
 from pipeloom.filters import Filter, FilterError, parse
 from pipeloom.status import Exit
 from pipeloom.store.rows import AttemptRow
 from pipeloom.text import clean, first_line
 
-FILTER_HELP: Final = "What the attempts have in common, for example 'status:error age:<2d'; see the README."
-CODES: Final = "Exit codes: 0 fine; 2 the command line or the file; 4 the output could not be written."
-
-Database = Annotated[Path, typer.Argument(metavar="DB", help="The SQLite file; it is only read.")]
-FilterText = Annotated[str | None, typer.Argument(metavar="[FILTER]", help=FILTER_HELP, show_default=False)]
-Json = Annotated[bool, typer.Option("--json", help="Write JSON instead of text.")]
-
 
 def parsed(text: str | None) -> Filter:
-    """Return the filter; what is wrong with it is told with its column."""
+    """Return the filter; raises `UsageError`, which names the column, when it is wrong."""
     try:
         return parse(text or "")
     except FilterError as error:
@@ -38,13 +30,13 @@ def parsed(text: str | None) -> Filter:
 
 
 def is_terminal() -> bool:
-    """Tell whether a person looks at stdout."""
+    """Tell whether stdout is a terminal."""
     return sys.stdout.isatty()
 
 
 @contextmanager
 def output() -> Iterator[None]:
-    """Write to stdout; a reader that has seen enough ends the program, what cannot be written is told."""
+    """Write to stdout; leave with code 0 when the reader has closed it, and with 4 when writing fails."""
     if hasattr(sys.stdout, "reconfigure"):
         encoding = None if is_terminal() else "utf-8"
         sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace")
@@ -52,10 +44,10 @@ def output() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        _give_up()
+        point_nowhere(1)
         raise typer.Exit(Exit.DONE) from None
     except OSError as error:
-        _give_up()
+        point_nowhere(1)
         tell(f"The output could not be written: {error.strerror}.")
         raise typer.Exit(Exit.UNSAVED) from error
 
@@ -66,15 +58,8 @@ def write(pieces: Iterable[str]) -> None:
 
 
 def write_json(value: Any) -> None:
-    """Write one line of JSON; nothing in it can reach a terminal as anything but text."""
+    """Write one line of JSON, in ASCII, so that a terminal takes all of it for text."""
     write([json.dumps(value, default=str) + "\n"])
-
-
-def _give_up() -> None:
-    """Point stdout nowhere, so that the interpreter does not fail over it once more when it ends."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
-    os.close(null)
 
 
 def padded(value: object, width: int, *, right: bool = False) -> str:
@@ -87,7 +72,7 @@ def padded(value: object, width: int, *, right: bool = False) -> str:
 
 
 def moment(iso: str | None) -> datetime | None:
-    """Return one of our times in UTC, or None when it is none."""
+    """Return a time of the file in UTC, or None when the text is no time."""
     try:
         value = datetime.fromisoformat(iso or "")
         return value.astimezone(UTC) if value.tzinfo is not None else None
@@ -96,7 +81,7 @@ def moment(iso: str | None) -> datetime | None:
 
 
 def stamp(iso: str | None) -> str:
-    """Return one of our times as "2026-08-01 12:00:41", in UTC as the filter has it."""
+    """Return a time of the file as "2026-08-01 12:00:41", in UTC as in the filter; "" for what is no time."""
     value = moment(iso)
     return "" if value is None else value.strftime("%Y-%m-%d %H:%M:%S")
 

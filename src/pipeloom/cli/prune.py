@@ -1,4 +1,4 @@
-"""`pipeloom prune`: removes what a policy no longer wants kept."""
+"""`pipeloom prune`: removes what a policy does not keep."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from pipeloom.cli.common import tell
-from pipeloom.cli.output import FilterText, Json, output, parsed, write, write_json
+from pipeloom.cli.options import FilterText, Json, WritableDatabase
+from pipeloom.cli.output import output, parsed, write, write_json
 from pipeloom.console import shared_console
 from pipeloom.store.maintenance.prune import Policy, Pruned, PrunePreview, plan, prune
 from pipeloom.text import clean, size
 
 
 def prune_command(
-    db: Annotated[Path, typer.Argument(metavar="DB", help="The SQLite file.")],
+    db: WritableDatabase,
     where: FilterText = None,
     keep_last: Annotated[
         int | None, typer.Option("--keep-last", metavar="N", help="Keep the attempts of the last N runs of each task.")
@@ -68,7 +69,7 @@ def prune_command(
 
 @contextmanager
 def _flag_on_signals() -> Iterator[list[int]]:
-    """Note the signals that ask the program to stop; it does so between two commits."""
+    """Collect the signals that ask the program to stop; it stops between two commits."""
     received: list[int] = []
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.getsignal(number) for number in numbers}

@@ -1,4 +1,4 @@
-"""`pipeloom show`: one attempt with all there is, or a table of those that pass a filter."""
+"""`pipeloom show`: one attempt in full, or a table of those that pass a filter."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from pipeloom.cli.output import Database, Json, duration, is_terminal, output, padded, parsed, stamp, write, write_json
+from pipeloom.cli.options import Database, Json
+from pipeloom.cli.output import duration, is_terminal, output, padded, parsed, stamp, write, write_json
 from pipeloom.errors import UsageError
 from pipeloom.export.attempts import whole_rows
 from pipeloom.export.formats import embedded, record
@@ -157,7 +158,7 @@ def _overview(row: AttemptRow) -> Iterator[str]:
 
 
 def _pretty(text: str | None) -> str:
-    """Return JSON in lines of its own; what is none, as it is."""
+    """Return JSON with indented lines; other text as it is."""
     value = embedded(text)
     return value if isinstance(value, str) else "" if value is None else json.dumps(value, indent=2, ensure_ascii=False)
 

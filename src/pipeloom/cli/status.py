@@ -1,4 +1,4 @@
-"""`pipeloom status` and `pipeloom runs`: how the last run stands, and how all of them ended."""
+"""`pipeloom status` and `pipeloom runs`: the state of the last run, and a list of all runs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from pipeloom.cli.options import Database, FilterText, Json
 from pipeloom.cli.output import (
-    Database,
-    FilterText,
-    Json,
     duration,
     moment,
     output,
@@ -176,7 +174,7 @@ def _run_line(run: RunRow, counts: Counts) -> str:
 
 
 def _run_seconds(run: RunRow, now: datetime | None = None) -> float | None:
-    """Return how long a run took, by the clock; one that is open took until `now`, or until its last sign of life."""
+    """Return the seconds that a run took, by the clock; an open one took until `now`, else until its last heartbeat."""
     began, ended = moment(run.started_at), moment(run.finished_at)
     if ended is None:
         ended = now or moment(run.heartbeat_at)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Any, Self, TextIO
 
+from pipeloom.console.streams import point_nowhere
 from pipeloom.engine.run.summary import RunCounts, RunSummary
 from pipeloom.engine.writer.sink import CommitBatch
 from pipeloom.status import FINAL
@@ -26,17 +26,17 @@ _SHOWN = ("id", "run_id", "task_id", "attempt", "name", "status", "progress", "m
 
 
 class LineReporter:
-    """A sink that writes lines in a thread of its own: a reader that is slow, or gone, holds up nobody."""
+    """A sink that writes lines in a thread of its own: a slow reader, or none, does not hold up the writer."""
 
     def __init__(self, stream: TextIO | None, describe: Describe, last: Callable[[], Iterable[str]] = tuple) -> None:
-        """Write what `describe` says of each batch, and `last()` when all is over; without a stream, nothing."""
+        """Write what `describe` returns for each batch, and `last()` after the last one; without a stream, nothing."""
         self._stream = stream
         self._describe = describe
         self._last = last
         self._batches: queue.SimpleQueue[CommitBatch | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._main, name="pipeloom-lines", daemon=True)
         self.trouble: Exception | None = None
-        """Why the lines could not be written, if they could not."""
+        """The error because of which lines could not be written."""
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -44,7 +44,7 @@ class LineReporter:
 
     def __exit__(self, *raised: object) -> None:
         self._batches.put(None)
-        # A slow reader gets every line of a run that has ended; only one that was stopped may leave without.
+        # A slow reader gets every line of a run that has ended; of one that was stopped it may lose some.
         self._thread.join(_PATIENCE_S if any(raised) else None)
 
     def committed(self, batch: CommitBatch) -> None:
@@ -52,10 +52,10 @@ class LineReporter:
         self._batches.put(batch)
 
     def writer_waiting(self, reason: str | None) -> None:
-        """Keep to state changes."""
+        """Write nothing: the lines are state changes."""
 
     def writer_failed(self, error: BaseException) -> None:
-        """Keep to state changes: the summary tells what was lost."""
+        """Write nothing: the summary tells what was lost."""
 
     def _main(self) -> None:
         if self._stream is None:
@@ -64,9 +64,10 @@ class LineReporter:
             while (batch := self._batches.get()) is not None:
                 self._write(self._stream, self._describe(batch))
             self._write(self._stream, self._last())
-        except Exception as error:  # noqa: BLE001 - the run goes on without its lines; the program tells at its end
+        except Exception as error:  # noqa: BLE001 - the run goes on without its lines; the program tells the error at its end
             self.trouble = error
-            _give_up(self._stream)
+            with suppress(OSError, ValueError):  # a stream of Python's own has no descriptor
+                point_nowhere(self._stream.fileno())
 
     @staticmethod
     def _write(stream: TextIO, lines: Iterable[str]) -> None:
@@ -74,16 +75,8 @@ class LineReporter:
         stream.flush()
 
 
-def _give_up(stream: TextIO) -> None:
-    """Point the stream nowhere, so that the interpreter does not fail over it once more when it ends."""
-    with contextlib.suppress(OSError, ValueError):
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, stream.fileno())
-        os.close(null)
-
-
 class PlainLines:
-    """One line for each task that ends, and a count now and then."""
+    """One line for each task that ends, and the counts every `HEARTBEAT_S` seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

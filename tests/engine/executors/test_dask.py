@@ -303,7 +303,7 @@ def test_without_the_extra_the_sentence_names_it(tmp_path: Path) -> None:
 
 def test_dask_is_loaded_by_nobody_who_does_not_ask_for_it(tmp_path: Path) -> None:
     code = (
-        "import sys, pipeloom.cli.run, pipeloom.cli.cockpit, pipeloom.executors\n"
+        "import sys, pipeloom.cli.main, pipeloom.cli.cockpit, pipeloom.executors\n"
         "from pipeloom import TaskDef, run_pipeline\n"
         "run_pipeline('etl.db', [TaskDef(1, 'a')], worker_fn=lambda task, q: None, ui='none')\n"
         "print(*{name.split('.')[0] for name in sys.modules})"

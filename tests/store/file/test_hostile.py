@@ -17,7 +17,7 @@ import pytest
 from tests.store.conftest import MakeFile, MakeSqlite
 
 from pipeloom.cli.common import run as run_program
-from pipeloom.cli.run import program
+from pipeloom.cli.main import program
 from pipeloom.errors import PipeloomError, StoreError
 from pipeloom.export.attempts import whole_rows
 from pipeloom.export.case_file import case_file

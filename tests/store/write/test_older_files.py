@@ -15,7 +15,7 @@ import pytest
 from tests.store.conftest import MakeFile, MakeSqlite
 
 from pipeloom.cli.cockpit import _browse
-from pipeloom.cli.common import HangupChoice
+from pipeloom.cli.options import HangupChoice
 from pipeloom.errors import FileBusyError, StoreError
 from pipeloom.filters import parse
 from pipeloom.fingerprints import fingerprint

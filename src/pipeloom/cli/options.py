@@ -1,0 +1,162 @@
+"""The options and arguments that commands share, each declared once."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, Final, cast, get_type_hints
+
+import typer
+
+from pipeloom.engine.options import EngineOptions
+from pipeloom.engine.run.resume import Resume
+
+
+class DurabilityChoice(StrEnum):
+    """When a commit counts as done."""
+
+    FULL = "full"
+    NORMAL = "normal"
+
+
+class HangupChoice(StrEnum):
+    """What the run does when the terminal is gone."""
+
+    STOP = "stop"
+    CONTINUE = "continue"
+
+
+class ExecutorChoice(StrEnum):
+    """Where the worker function runs."""
+
+    THREAD = "thread"
+    PROCESS = "process"
+    DASK = "dask"
+
+
+PIPELINE_HELP: Final = "Where the pipeline is: path/to/file.py[:NAME] or package.module[:NAME]."
+OptionalPipeline = Annotated[str | None, typer.Argument(metavar="[PIPELINE]", help=PIPELINE_HELP, show_default=False)]
+Database = Annotated[Path, typer.Argument(metavar="DB", help="The SQLite file; it is only read.")]
+WritableDatabase = Annotated[Path, typer.Argument(metavar="DB", help="The SQLite file.")]
+FilterText = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[FILTER]",
+        help="What the attempts have in common, for example 'status:error age:<2d'; see the README.",
+        show_default=False,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Write JSON instead of text.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """The options of the commands that run a pipeline, in the order of their help."""
+
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers", "-w", help="How many tasks run at the same time; 4 unless the pipeline says otherwise."
+        ),
+    ] = None
+    executor: Annotated[
+        ExecutorChoice | None,
+        typer.Option(
+            help="thread: for work that waits. process: for work that computes. dask: for more than one machine. "
+            "thread unless the pipeline says otherwise."
+        ),
+    ] = None
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="The scheduler of a Dask cluster, such as tcp://host:8786; means --executor dask.",
+            show_default=False,
+        ),
+    ] = None
+    durability: Annotated[
+        DurabilityChoice,
+        typer.Option(help="full: a commit survives a power cut. normal: faster on slow disks, and survives a crash."),
+    ] = DurabilityChoice.FULL
+    no_wal: Annotated[
+        bool, typer.Option("--no-wal", help="Do without the write-ahead log; readers then wait for the writer.")
+    ] = False
+    no_store: Annotated[bool, typer.Option("--no-store", help="Keep pipeloom's own tables out of the file.")] = False
+    resume: Annotated[
+        bool | None,
+        typer.Option(
+            "--resume/--no-resume",
+            help="Run only what the pipeline's last run in DB has not done, or run everything.",
+            show_default=False,
+        ),
+    ] = None
+    grace: Annotated[
+        float, typer.Option(metavar="SECONDS", help="What running tasks get to stop in when you leave.")
+    ] = 10.0
+    on_hangup: Annotated[
+        HangupChoice, typer.Option(help="What to do when the terminal goes away, as with an ssh connection that drops.")
+    ] = HangupChoice.STOP
+
+    def for_engine(self, source: str | None) -> EngineOptions:
+        """Return what they mean to the engine; `source` is where the pipeline comes from."""
+        return EngineOptions(
+            workers=self.workers,
+            wal=not self.no_wal,
+            store_task_status=not self.no_store,
+            durability=self.durability.value,
+            executor=None if self.executor is None else self.executor.value,
+            address=self.address,
+            resume=Resume() if self.resume else None,
+            ask_to_resume=self.resume is None,
+            grace_s=self.grace,
+            source=source,
+        )
+
+
+def takes_run_options(*, without: Collection[str] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command an option for each field of `RunOptions`, in place of its parameter `options`.
+
+    Fields that are named in `without` keep their defaults.
+    """
+    hints = get_type_hints(RunOptions, include_extras=True)
+    shared = [
+        inspect.Parameter(
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+        )
+        for field in fields(RunOptions)
+        if field.name not in without
+    ]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def call(**given: Any) -> None:
+            options = RunOptions(**{parameter.name: given.pop(parameter.name) for parameter in shared})
+            command(**given, options=options)
+
+        parameters: list[inspect.Parameter] = []
+        for parameter in inspect.signature(command, eval_str=True).parameters.values():
+            as_keyword = parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            parameters += shared if parameter.name == "options" else [as_keyword]
+        cast("Any", call).__signature__ = inspect.Signature(parameters)
+        return call
+
+    return decorate
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version and leave."""
+    if wanted:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"pipeloom {version('pipeloom')}\n")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit.")
+]
