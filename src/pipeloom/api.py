@@ -1,4 +1,4 @@
-"""The library's front door: run a pipeline from a script."""
+"""`run_pipeline`: runs a pipeline from a script, and the headless run that the command line shares."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Reporter(Sink, Protocol):
 
 
 class NoDisplay:
-    """A reporter that says nothing."""
+    """A reporter that shows nothing."""
 
     def __enter__(self) -> Self:
         return self
@@ -44,13 +44,13 @@ class NoDisplay:
         return
 
     def committed(self, batch: CommitBatch) -> None:
-        """Say nothing."""
+        """Show nothing."""
 
     def writer_waiting(self, reason: str | None) -> None:
-        """Say nothing."""
+        """Show nothing."""
 
     def writer_failed(self, error: BaseException) -> None:
-        """Say nothing."""
+        """Show nothing."""
 
 
 def run_pipeline(

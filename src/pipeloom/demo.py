@@ -23,7 +23,7 @@ class MsgDemoRows:
 
 
 class TooManyRequestsError(Exception):
-    """What an API that is in use too much answers."""
+    """The answer of an API that is called too often."""
 
 
 def _tasks() -> list[TaskDef]:
@@ -40,7 +40,7 @@ def _tasks() -> list[TaskDef]:
 
 
 def load(task: TaskDef, q: Any) -> None:
-    """Pretend to extract, transform and load; the mistakes are those of real life."""
+    """Pretend to extract, transform and load; some tasks fail as real ones do."""
     pause = float(task.params["seconds"]) / task.steps
     loaded = 0
     for step in range(1, task.steps + 1):
@@ -80,5 +80,5 @@ def create_table(conn: Any) -> None:
 
 @demo.handler(MsgDemoRows)
 def insert_rows(conn: Any, msg: MsgDemoRows) -> None:
-    """Insert the rows; those that an earlier attempt has left are kept."""
+    """Insert the rows; those of an earlier attempt are kept."""
     conn.executemany("INSERT OR IGNORE INTO demo_rows VALUES (?, ?, ?)", msg.rows)

@@ -32,7 +32,7 @@ class WriterFailedError(PipeloomError):
 
 
 class TaskCancelled(BaseException):
-    """Raised inside a worker, from `q.put` and its kin, once its task is asked to stop.
+    """Raised inside a worker, by the methods of its channel, once its task is asked to stop.
 
     Derives from `BaseException`, like `asyncio.CancelledError`, so that a worker's `except Exception` lets it pass.
     """

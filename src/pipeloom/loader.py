@@ -1,4 +1,4 @@
-"""Finds the `Pipeline` that a command line names. Code is only ever imported because the user asked for it."""
+"""Finds the `Pipeline` that a command line names. Code is imported only when the user names it."""
 
 from __future__ import annotations
 
@@ -54,22 +54,22 @@ def loaded_modules() -> dict[str, str]:
 
 
 def loaded_sources() -> tuple[Source, ...]:
-    """Return these modules as they travel to a machine that may not have the files."""
+    """Return these modules with their text, for a machine that may not have the files."""
     return tuple(Source(name, path, Path(path).read_bytes()) for name, path in loaded_modules().items())
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A module that was loaded from a path, as it travels."""
+    """A module that was loaded from a path, with its text, for another process or machine."""
 
     name: str
     path: str
     text: bytes
 
     def load(self) -> None:
-        """Make the module here, unless it is here already; from the file itself where this machine has the same one.
+        """Load the module in this process, unless it is loaded; from the file where this machine has the same one.
 
-        Raises whatever the module's code raises.
+        Raises what the module's code raises.
         """
         if self.name in sys.modules and _texts.get(self.name, self.text) == self.text:
             return
@@ -99,7 +99,7 @@ class Source:
 
 
 class _TextLoader(InspectLoader):
-    """Makes a module of a text; tracebacks get their lines from here."""
+    """Makes a module of a text; `get_source` gives tracebacks their lines."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -109,12 +109,12 @@ class _TextLoader(InspectLoader):
         return importlib.util.decode_source(self._source.text)
 
     def get_code(self, fullname: str) -> CodeType:
-        """Return the code, which knows the path that the text has come from."""
+        """Return the code, compiled with the path of the original file."""
         return self.source_to_code(self.get_source(fullname), self._source.path)
 
 
 _texts: dict[str, bytes] = {}
-"""Module to the text that it was made of, for those that have travelled to this process."""
+"""Module to the text that it was made of, for those that came from another process."""
 
 
 def _has_name(spec: str) -> bool:
@@ -130,7 +130,7 @@ def _is_path(place: str) -> bool:
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except OSError:  # a name that is too long, for example, is the name of nothing
+    except OSError:  # for example of a name that is too long
         return False
 
 

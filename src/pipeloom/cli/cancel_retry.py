@@ -60,7 +60,7 @@ class Chosen:
 def cancel_command(db: WritableDatabase, where: FilterText, *, dry_run: DryRun = False, json: Json = False) -> None:
     """Cancel tasks of the run that another process has under way on DB: what waits ends, what runs is asked to stop.
 
-    Exit codes: 0 all were cancelled or asked to stop; 1 some were refused; 2 nobody runs a pipeline on DB, or the
+    Exit codes: 0 all were cancelled or asked to stop; 1 some were refused; 2 no run is under way on DB, or the
     command line or the file is at fault.
     """
     wanted = _meant(where)
@@ -128,8 +128,8 @@ def _resume(pipeline: Pipeline, chosen: Chosen) -> Resume:
     there = frozenset(task.task_id for task in pipeline.tasks if task.task_id in wanted)
     if not there:
         raise UsageError(f"{pipeline.name} has none of these tasks any more.")
-    if gone := len(wanted) - len(there):
-        tell(f"{gone:,} of the {len(wanted):,} tasks are no longer part of {pipeline.name}.")
+    if missing := len(wanted) - len(there):
+        tell(f"{missing:,} of the {len(wanted):,} tasks are no longer part of {pipeline.name}.")
     return Resume(run_id=chosen.run_id, task_ids=there)
 
 

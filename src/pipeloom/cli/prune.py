@@ -40,7 +40,7 @@ def prune_command(
 
     An attempt goes when every rule that is given lets it go, and it passes FILTER. Attempts that have not ended, open
     runs, and what the last run of a pipeline stands on while it is not done, always stay. Rows go in small commits:
-    what is gone stays gone when it is stopped. When much is free then, the file is written anew without it.
+    what is gone stays gone when it is stopped. When much is free then, the file is written again without it.
 
     Exit codes: 0 fine; 2 the command line, or a file that is in use; 4 the output could not be written; 128 + n stopped
     by signal n.
@@ -57,7 +57,7 @@ def prune_command(
         pruned = prune(
             db,
             policy,
-            progress=lambda gone, total: bar.update(task, completed=gone, total=total),
+            progress=lambda removed, total: bar.update(task, completed=removed, total=total),
             should_stop=lambda: bool(stopped),
         )
     with output():

@@ -10,7 +10,7 @@ from rich.console import Console
 
 
 def has_terminal() -> bool:
-    """Tell whether there is a terminal to draw on and to read keys from; Textual draws on stderr."""
+    """Tell whether stdin and stderr, where Textual draws, are a terminal that is not a dumb one."""
     streams = (sys.stdin, sys.stderr)
     attached = all(stream is not None and not stream.closed and stream.isatty() for stream in streams)
     return attached and os.environ.get("TERM", "dumb") not in ("", "dumb", "unknown")
@@ -18,5 +18,5 @@ def has_terminal() -> bool:
 
 @cache
 def shared_console() -> Console:
-    """Return the one console for everything that is not data: on stderr, and it parses no markup."""
+    """Return the one console for what is not data: it writes to stderr and parses no markup."""
     return Console(stderr=True, markup=False, highlight=False, emoji=False)

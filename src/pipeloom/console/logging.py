@@ -20,7 +20,7 @@ _MARK = "_pipeloom"
 
 
 class SafeFormatter(logging.Formatter):
-    """Formats a record as text that a terminal can only show."""
+    """Formats a record without the control characters that a terminal would obey."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the formatted record, cleaned."""

@@ -39,7 +39,7 @@ class ProgressReporter:
             TextColumn("{task.fields[note]}", markup=False),
             console=console,
             transient=False,
-            redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),  # else it belongs to whoever redirected it
+            redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),  # else it holds data
         )
         self._overall = self._progress.add_task(clean(name, 40), total=None, note="")
 

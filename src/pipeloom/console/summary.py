@@ -1,4 +1,4 @@
-"""What stays in the scrollback after a run."""
+"""The lines that stay in the scrollback after a run."""
 
 from __future__ import annotations
 

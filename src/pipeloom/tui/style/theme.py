@@ -8,8 +8,6 @@ from typing import Final
 from textual.color import Color
 from textual.theme import Theme
 
-import pipeloom
-
 DARK: Final = Theme(
     name="pipeloom-dark",
     primary="#7aa2f7",
@@ -136,7 +134,7 @@ def variable_defaults(theme: Theme) -> dict[str, str]:
 
 def css_paths() -> list[Path]:
     """Return the style sheets: inside the package when it was installed from a wheel, else those of the checkout."""
-    package = Path(pipeloom.__file__).resolve().parent
+    package = Path(__file__).resolve().parents[2]
     installed = package / "css"
     folder = installed if installed.is_dir() else package.parents[1] / "css"
     return [folder / name for name in SHEETS]
