@@ -21,8 +21,6 @@ from pipeloom.pipeline import Handler, Pipeline, RetryPolicy, SchemaHelper, Work
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from pipeloom.store.write.connect import Durability
-
 Ui = Literal["auto", "progress", "tui", "none"]
 
 
@@ -65,7 +63,7 @@ def run_pipeline(
     schema: SchemaHelper | Iterable[SchemaHelper] | None = None,
     retry: RetryPolicy | None = None,
     timeout: float | None = None,
-    durability: Durability = "full",
+    durability: Literal["full", "normal"] = "full",
     executor: ExecutorChoice | None = None,
     address: str | None = None,
     resume: bool = False,
