@@ -70,15 +70,15 @@ async def take() -> str:
             run = RunRow(12, "weather", RunStatus.RUNNING, at(41), workers=4)
             final = rows()
             queued = [row._replace(status=Status.QUEUED) for row in final]
-            app.sink.committed(CommitBatch(1, tuple(queued), run))
-            app.fetch()
+            app.feed.sink.committed(CommitBatch(1, tuple(queued), run))
+            app.feed.fetch()
             for second in range(22):
                 monotonic[0] += 1
                 done = final[second * 2 : second * 2 + 2 + second % 3]
-                app.sink.committed(CommitBatch(second + 2, tuple(done), messages=300))
-                app.fetch()
-            app.sink.committed(CommitBatch(99, tuple(final), messages=300))
-            app.fetch()
+                app.feed.sink.committed(CommitBatch(second + 2, tuple(done), messages=300))
+                app.feed.fetch()
+            app.feed.sink.committed(CommitBatch(99, tuple(final), messages=300))
+            app.feed.fetch()
             await pilot.pause()
             app.screen.query_one(VirtualTable).move_to_key(5)
             await pilot.press("d")

@@ -31,7 +31,7 @@ from pipeloom.messages import MsgTaskProgress, TaskDef
 from pipeloom.pipeline import Channel, Pipeline
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.tui.session.bridge import UiSink
-from pipeloom.tui.session.follower import Follower
+from pipeloom.tui.session.file_monitor import FileMonitor
 
 TASKS = 20_000
 STEPS = 100
@@ -86,10 +86,10 @@ def own(folder: Path) -> None:
 def view(folder: Path, name: str) -> None:
     """Follow as the screen does until told to stop; then write down what is known, and what an idle viewer costs."""
     sink = UiSink(lambda _message: True)
-    follower = Follower(folder / "etl.db", lambda _message: True, sink)
+    monitor = FileMonitor(folder / "etl.db", lambda _message: True, sink, recovers=False)
     known: dict[int, AttemptRow] = {}
     run: RunRow | None = None
-    follower.start()
+    monitor.start()
     (folder / f"{name}-started").touch()
     pause = threading.Event()
     while not (folder / f"{name}-stop").exists():

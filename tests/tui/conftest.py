@@ -214,13 +214,13 @@ class Cockpit:
 
     def commit(self, rows: list[AttemptRow], run: RunRow | None = None) -> None:
         self.seq += 1
-        self.app.sink.committed(CommitBatch(self.seq, tuple(rows), run, len(rows)))
+        self.app.feed.sink.committed(CommitBatch(self.seq, tuple(rows), run, len(rows)))
 
     async def settle(self, pilot: Pilot[None]) -> None:
         """Let the app take over what was committed."""
         self.monotonic += 1
         await pilot.pause()
-        self.app.fetch()
+        self.app.feed.fetch()
         await pilot.pause()
 
 

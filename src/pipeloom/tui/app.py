@@ -1,37 +1,55 @@
-"""The cockpit: chooses what is on the screen, by the user's settings and by what there is to be seen."""
+"""The cockpit: composes live feed, engine session and remote run, and chooses the screen that is shown."""
 
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, Final, Self
+from typing import ClassVar, Final, Self, TypeVar
 
+from textual import on
 from textual.app import App
 from textual.binding import BindingType
+from textual.events import Event, Key
 from textual.filter import LineFilter
+from textual.signal import Signal
 
+from pipeloom.engine.commands import EngineLoad, Refusal
+from pipeloom.engine.control.client import ControlClient
 from pipeloom.engine.engine import Engine
+from pipeloom.engine.run.resume import Resume
+from pipeloom.engine.run.summary import RunSummary
+from pipeloom.errors import PipeloomError
 from pipeloom.status import RunStatus
+from pipeloom.text import clean
 from pipeloom.tui.bindings import key
 from pipeloom.tui.history.screen import HistoryScreen
+from pipeloom.tui.live.board import Board
 from pipeloom.tui.live.screen import LiveScreen
 from pipeloom.tui.palette import ActionCommands
-from pipeloom.tui.session.engine_session import Running
+from pipeloom.tui.session.bridge import Committed, Delivery, UiSink, WriterFailed, WriterWaiting
+from pipeloom.tui.session.engine_session import EngineSession, StartFailed, Stopped
+from pipeloom.tui.session.file_monitor import FileChanged, MonitorFailed, RunFollowed
+from pipeloom.tui.session.live_feed import LiveFeed
+from pipeloom.tui.session.remote_run import RemoteRun
 from pipeloom.tui.settings import Settings, read_settings
 from pipeloom.tui.start_screen import StartScreen
 from pipeloom.tui.style.ascii import AsciiFilter
 from pipeloom.tui.style.glyphs import wants_ascii
 from pipeloom.tui.style.theme import THEMES, css_paths, variable_defaults
+from pipeloom.tui.table.virtual_table import VirtualTable
 from pipeloom.tui.widgets.dialogs import HelpDialog, help_sections
 from pipeloom.user_state import UserState
+
+T = TypeVar("T")
 
 _LARGE_WAL_BYTES: Final = 64 << 20
 
 
-class PipeloomApp(Running):
+class PipeloomApp(App[None]):
     """Shows a run live, and the history of a file."""
 
     TITLE = "pipeloom"
@@ -64,11 +82,27 @@ class PipeloomApp(Running):
     ) -> None:
         """Show the run of `engine` (not started yet) or of another process, else the history of the file.
 
-        With `read_only` nothing changes the file, not even to settle what a dead owner has left. With `control` a run
-        of another process can be asked for what one of this process does. With `ascii_only` nothing else is drawn, as
-        on a terminal that has nothing else.
+        With `read_only` nothing changes the file, not even to close what a dead owner left open. With `control` a run
+        of another process takes the commands that one of this process takes. With `ascii_only` only ASCII characters
+        are drawn, as on a terminal that has no others.
         """
-        super().__init__(db_path, engine, read_only=read_only, control=control, clock=clock, monotonic=monotonic)
+        super().__init__()
+        self.db_path = db_path
+        self.clock = clock
+        self.monotonic = monotonic
+        self.commits: Signal[Delivery] = Signal(self, "commits")
+        self.file_changes: Signal[FileChanged] = Signal(self, "file-changes")
+        self.feed = LiveFeed(self, self.commits)
+        self.session = EngineSession(self, db_path, self.feed, engine)
+        self.remote = RemoteRun(
+            self, db_path, self.feed, self.session, self.file_changes, read_only=read_only, may_control=control
+        )
+        self.summary: RunSummary | None = None
+        """How the run ended, once the engine is closed."""
+        self.signalled: int | None = None
+        """The signal that ended the program, if one did."""
+        self.left = threading.Event()
+        """Set when the screen has ended."""
         self.ascii_only = ascii_only or wants_ascii(encoding=getattr(sys.__stdout__, "encoding", None) or "utf-8")
         self._ascii_filter = AsciiFilter()
         self.crash: BaseException | None = None
@@ -112,6 +146,8 @@ class PipeloomApp(Running):
         """Give every theme the variables that our style sheets share."""
         return variable_defaults(self.current_theme)
 
+    # -- the start and the end ---------------------------------------------------------------------------------------
+
     def on_mount(self) -> None:
         """Choose the first screen, and start the engine off this thread."""
         self.add_mode("live", LiveScreen)
@@ -121,23 +157,43 @@ class PipeloomApp(Running):
         if self.engine is not None:
             self.switch_mode("live")
             if self._start:
-                # Many tasks take a while to enter, and whoever waits should see something.
-                self.call_after_refresh(self._begin, self.engine)
+                # Many tasks take a while to enter: the screen comes first.
+                self.call_after_refresh(self.session.begin, self.engine)
             else:
-                self.engine.add_sink(self.sink)
+                self.engine.add_sink(self.feed.sink)
         elif self.db_path.exists():
-            self._watch()
+            self.watch_file()
         else:
             self.switch_mode("start")
 
     def on_unmount(self) -> None:
-        """Remember how the screens were, and look at the file no more."""
+        """Save the state of the screens, and stop watching the file."""
         if self.memory is not None:
             self.memory.save()
-        self._stop_watching()
+        self.remote.stop()
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether the program is about to end."""
+        return self.session.is_leaving or self.signalled is not None
+
+    def leave(self) -> None:
+        """End the app; from any thread."""
+        try:
+            self.post_message(Stopped())
+        except RuntimeError:
+            self.left.set()
+
+    @on(StartFailed)
+    def _give_up(self, event: StartFailed) -> None:
+        self.session.give_up(event.error)
+
+    @on(Stopped)
+    def _end(self) -> None:
+        self.exit()
 
     def _fatal_error(self) -> None:
-        """Keep Textual from printing the local variables of a crash; `run_app` tells what happened."""
+        """Keep Textual from printing the local variables of a crash; `run_app` says what happened."""
         self.crash = self.crash or self._exception or sys.exc_info()[1]
         self._close_messages_no_wait()
 
@@ -149,14 +205,123 @@ class PipeloomApp(Running):
             return "the program that ran this is gone"
         if self.engine is not None and self.engine.executor_lost is not None:
             return self.engine.executor_lost
-        if self._trouble or self._wal_bytes < _LARGE_WAL_BYTES:
-            return self._trouble
-        return f"write-ahead log of {self._wal_bytes >> 20:,} MiB: another program keeps the file open for reading"
+        if self.feed.trouble or self.feed.wal_bytes < _LARGE_WAL_BYTES:
+            return self.feed.trouble
+        return f"write-ahead log of {self.feed.wal_bytes >> 20:,} MiB: another program keeps the file open for reading"
+
+    # -- the run that is shown ---------------------------------------------------------------------------------------
+
+    @property
+    def board(self) -> Board:
+        """The tasks of the run."""
+        return self.feed.board
+
+    @property
+    def is_viewer(self) -> bool:
+        """Whether the run that is shown, or will be, belongs to another process."""
+        return self.feed.is_viewer
+
+    @property
+    def key_pressed_s(self) -> float:
+        """When the last key was pressed, in monotonic seconds."""
+        return self.feed.key_pressed_s
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why the writer has given up."""
+        return self.feed.failure
+
+    @on(Committed)
+    def _fetch_soon(self) -> None:
+        self.feed.fetch_soon()
+
+    @on(WriterWaiting)
+    def _show_waiting(self, event: WriterWaiting) -> None:
+        self.feed.show_waiting(event.reason)
+
+    @on(WriterFailed)
+    def _show_failure(self, event: WriterFailed) -> None:
+        self.feed.show_failure(event.error)
+
+    async def show_run(self, sink: UiSink) -> None:
+        """Let the live screen show another run, whose commits arrive in `sink`."""
+        self.feed.show_run(sink)
+        shown = self.current_mode == "live"
+        if shown:
+            self.switch_mode("history")
+        await self.remove_mode("live")
+        self.add_mode("live", LiveScreen)
+        if shown:
+            self.switch_mode("live")
+
+    # -- the engine of this process, and that of another -------------------------------------------------------------
+
+    @property
+    def engine(self) -> Engine | None:
+        """The engine of this process."""
+        return self.session.engine
+
+    @property
+    def start_error(self) -> PipeloomError | None:
+        """Why the engine could not be started."""
+        return self.session.start_error
+
+    async def load(self, spec: str) -> Engine | None:
+        """Import a pipeline and return an engine for it; None, and a toast, when that fails."""
+        return await self.session.load(spec)
+
+    def run_again(self, resume: Resume) -> None:
+        """Run tasks of an earlier run as a new run, and show it live."""
+        self.session.run_again(resume)
+
+    @property
+    def owner(self) -> str | None:
+        """The other process that owns the file, by name."""
+        return self.remote.owner
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing may change the file."""
+        return self.remote.read_only
+
+    @property
+    def controls(self) -> Engine | ControlClient | None:
+        """What takes commands: the engine, or the client of another process; None: nothing does."""
+        return self.remote.controls
+
+    @property
+    def known_load(self) -> EngineLoad | None:
+        """The load of the other process's engine, as of its last answer."""
+        return self.remote.known_load
+
+    async def ask(self, command: Callable[[], T]) -> T | None:
+        """Return the answer to a command; None when it is refused or not answered, which a toast says."""
+        return await self.remote.ask(command)
+
+    def report(self, done: dict[str, int], refused: dict[int, Refusal]) -> None:
+        """Say in one toast what a command did: tasks by fate, and why others were refused."""
+        self.remote.report(done, refused)
+
+    def watch_file(self) -> None:
+        """Show the run of another process if there is one, else the history, and follow what others do to the file."""
+        self.remote.watch()
+
+    @on(RunFollowed)
+    def _follow_run(self, event: RunFollowed) -> None:
+        self.remote.follow(event)
+
+    @on(FileChanged)
+    def _note_change(self, event: FileChanged) -> None:
+        self.remote.note_change(event)
+
+    @on(MonitorFailed)
+    def _tell_failure(self, event: MonitorFailed) -> None:
+        self.tell(f"The file is not watched any more: {event.error}", problem=True)
 
     # -- what is kept ------------------------------------------------------------------------------------------------
 
     def _apply_settings(self) -> None:
-        """Take the theme, and tell what is wrong with the settings."""
+        """Take the theme, and say what is wrong with the settings."""
         wrong = list(self.settings.warnings)
         if (theme := self.settings.theme) is not None:
             if theme in self.available_themes:
@@ -171,7 +336,7 @@ class PipeloomApp(Running):
         self.settings = replace(self.settings, filters={**self.settings.filters, name: text})
 
     def remember(self, name: str, value: str) -> None:
-        """Keep something about the screens for the next time that this file is opened."""
+        """Keep a state of the screens for the next time that this file is opened."""
         if self.memory is not None:
             self.memory.put(name, value)
 
@@ -179,7 +344,35 @@ class PipeloomApp(Running):
         """Return what was kept; "" for nothing."""
         return "" if self.memory is None else self.memory.get(name)
 
-    # -- what the user asks ------------------------------------------------------------------------------------------
+    # -- the terminal and its keys -----------------------------------------------------------------------------------
+
+    def tell(self, sentence: str, *, problem: bool = False) -> None:
+        """Show a toast."""
+        self.notify(clean(sentence), markup=False, severity="warning" if problem else "information")
+
+    def write_terminal(self, sequence: str) -> None:
+        """Write a control sequence to the terminal."""
+        if self._driver is not None:
+            self._driver.write(sequence)
+
+    async def on_event(self, event: Event) -> None:
+        """Note when keys are pressed; those for a table are carried out here, at once.
+
+        A table knows its keys by bindings alone. By way of the table and its parents, a key would reach them after the
+        next one was given away: of `/` and a word typed quickly, the word would be lost.
+        """
+        if isinstance(event, Key):
+            self.feed.note_key()
+            if not event.is_forwarded and await self._is_done_by_table(event.key):
+                return
+        await super().on_event(event)
+
+    async def _is_done_by_table(self, key: str) -> bool:
+        if not isinstance(self.focused, VirtualTable) or self.screen.maximized is not None:
+            return False
+        return await self._check_bindings(key, priority=True) or await self._check_bindings(key)
+
+    # -- actions -----------------------------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer the live screen only where there is a run, and the history only where there is a file."""
@@ -194,6 +387,10 @@ class PipeloomApp(Running):
         """Show another screen."""
         if self.current_mode != mode:
             self.switch_mode(mode)
+
+    def action_leave(self) -> None:
+        """Stop and leave; asks while tasks run."""
+        self.session.leave()
 
     def action_help(self) -> None:
         """Show the keys of this screen."""

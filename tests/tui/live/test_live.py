@@ -65,7 +65,7 @@ async def test_while_keys_are_pressed_the_header_waits_and_nothing_is_laid_out_a
         monkeypatch.setattr(Screen, "_refresh_layout", lambda self, **_more: layouts.append(self))
         await pilot.press("j")
         cockpit.commit([rows[-1]._replace(id=900 + number, task_id=900 + number) for number in range(3)], None)
-        cockpit.app.fetch()
+        cockpit.app.feed.fetch()
         await pilot.pause()
         assert "12 of 12" in text_of(cockpit.app)
         cockpit.monotonic += 1
@@ -82,7 +82,7 @@ async def test_what_is_due_while_keys_are_pressed_is_shown_right_after_the_next_
         rows = synthetic.rows()
         cockpit.commit(rows, synthetic.run)
         await cockpit.settle(pilot)
-        cockpit.app.pace.note_cost(0.04)
+        cockpit.app.feed.pace.note_cost(0.04)
         await pilot.press("j")
         queued = next(row for row in rows if row.status is Status.QUEUED)
 
@@ -95,8 +95,8 @@ async def test_what_is_due_while_keys_are_pressed_is_shown_right_after_the_next_
         await pilot.press("j")
         await pilot.pause()
         assert status() is Status.QUEUED, "it is not due yet"
-        assert cockpit.app._fetching is not None
-        cockpit.app._fetching.pause()  # what would show it if no key came
+        assert cockpit.app.feed._timer is not None
+        cockpit.app.feed._timer.pause()  # what would show it if no key came
         cockpit.monotonic += 1.7
         await pilot.press("j")
         await until(pilot, lambda: status() is Status.CANCELLED)
@@ -529,9 +529,9 @@ async def test_rows_that_wait_to_be_fetched_survive_news_about_the_writer(
         rows = synthetic.rows()
         cockpit.commit(rows, synthetic.run)
         await cockpit.settle(pilot)
-        sink = cockpit.app.sink
+        sink = cockpit.app.feed.sink
         for tell in (partial(sink.writer_waiting, None), partial(sink.writer_failed, OSError())):
-            cockpit.app.sink.mailbox.put(CommitBatch(99, (rows[0]._replace(status=Status.DONE),)))
+            cockpit.app.feed.sink.mailbox.put(CommitBatch(99, (rows[0]._replace(status=Status.DONE),)))
             tell()
             await pilot.pause()
             row = cockpit.app.board.row(1)
@@ -543,10 +543,10 @@ async def test_rows_that_wait_to_be_fetched_survive_news_about_the_writer(
 
 async def test_e11_a_write_ahead_log_that_cannot_shrink_is_told(cockpit: Cockpit, synthetic: Synthetic) -> None:
     async with cockpit.app.run_test(size=(160, 40)) as pilot:
-        cockpit.app.sink.committed(CommitBatch(1, tuple(synthetic.rows()), synthetic.run, wal_bytes=80 << 20))
+        cockpit.app.feed.sink.committed(CommitBatch(1, tuple(synthetic.rows()), synthetic.run, wal_bytes=80 << 20))
         await cockpit.settle(pilot)
         assert "write-ahead log of 80 MiB: another program keeps the file open for reading" in text_of(cockpit.app)
-        cockpit.app.sink.committed(CommitBatch(2, wal_bytes=4 << 20))
+        cockpit.app.feed.sink.committed(CommitBatch(2, wal_bytes=4 << 20))
         await cockpit.settle(pilot)
         assert "write-ahead log" not in text_of(cockpit.app)
 
@@ -554,12 +554,12 @@ async def test_e11_a_write_ahead_log_that_cannot_shrink_is_told(cockpit: Cockpit
 async def test_trouble_with_the_file_is_shown_as_long_as_it_lasts(cockpit: Cockpit, synthetic: Synthetic) -> None:
     async with cockpit.app.run_test(size=(120, 40)) as pilot:
         cockpit.commit(synthetic.rows(), synthetic.run)
-        cockpit.app.sink.writer_waiting("database is locked")
+        cockpit.app.feed.sink.writer_waiting("database is locked")
         await cockpit.settle(pilot)
         assert "waiting for the file: database is locked" in text_of(cockpit.app)
-        cockpit.app.sink.writer_waiting(None)
+        cockpit.app.feed.sink.writer_waiting(None)
         await cockpit.settle(pilot)
         assert "waiting for the file" not in text_of(cockpit.app)
-        cockpit.app.sink.writer_failed(OSError("disk gone"))
+        cockpit.app.feed.sink.writer_failed(OSError("disk gone"))
         await cockpit.settle(pilot)
         assert "nothing more can be saved: disk gone" in text_of(cockpit.app)

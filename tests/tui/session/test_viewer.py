@@ -159,7 +159,7 @@ async def test_an_app_that_leaves_lets_its_threads_end(tmp_path: Path, own: Own,
     app = PipeloomApp(tmp_path / "etl.db")
     async with app.run_test() as pilot:
         await until(pilot, lambda: counts(app) == {"running": 1})
-    wait_for(lambda: not {"pipeloom-follower", "pipeloom-watcher"} & {thread.name for thread in threading.enumerate()})
+    wait_for(lambda: not {"pipeloom-file-monitor"} & {thread.name for thread in threading.enumerate()})
 
 
 async def test_a_file_that_nobody_runs_on_opens_its_history(tmp_path: Path, own: Own) -> None:

@@ -12,13 +12,13 @@ from pipeloom.status import RunStatus
 from pipeloom.store.write.connect import close_writer, open_writer
 from pipeloom.store.write.ledger import Ledger
 from pipeloom.tui.app import PipeloomApp
-from pipeloom.tui.session import file_monitor, follower, remote_run
+from pipeloom.tui.session import file_monitor, remote_run
 
 
 @pytest.fixture
 def viewer(tmp_path: Path, synthetic: Synthetic, monkeypatch: pytest.MonkeyPatch) -> PipeloomApp:
     """A viewer of a file that process 812 owns."""
-    for module in (remote_run, follower, file_monitor):
+    for module in (remote_run, file_monitor):
         monkeypatch.setattr(module, "other_owner", lambda _path: "pipeloom process 812 on hal")
     path = tmp_path / "etl.db"
     connection = open_writer(path)
@@ -40,7 +40,7 @@ def test_viewer(snap_compare: SnapCompare, viewer: PipeloomApp, size: tuple[int,
                 break
         assert viewer.board.run is not None
         assert viewer.board.run.status is RunStatus.RUNNING
-        viewer.fetch()
+        viewer.feed.fetch()
         await pilot.pause()
 
     assert snap_compare(viewer, terminal_size=size, run_before=before)

@@ -1,54 +1,102 @@
-"""The engine in the screen: starting it, running tasks again, and ending it before the app ends."""
+"""The engine of this process: starting it, running tasks again, and closing it before the app ends."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
-from textual import on, work
 from textual.message import Message
+from textual.screen import Screen
 
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.run.resume import Resume
-from pipeloom.engine.run.summary import RunSummary
 from pipeloom.errors import FileBusyError, PipeloomError, StoreError
 from pipeloom.loader import load_pipeline
 from pipeloom.status import OPEN, RunStatus
-from pipeloom.store.file.owner import is_owned, owner_name
+from pipeloom.store.file.owner import is_owned
 from pipeloom.tui.session.bridge import UiSink
-from pipeloom.tui.session.remote_run import Viewing
+from pipeloom.tui.session.live_feed import LiveFeed
 from pipeloom.tui.session.resume_dialog import Start, resume_dialog
 from pipeloom.tui.widgets.dialogs import ConfirmDialog
 
+T = TypeVar("T")
 
-class Running(Viewing):
-    """Owns the engine, if there is one. Whatever blocks is done off this thread."""
 
-    @dataclass
-    class StartFailed(Message):
-        """The engine could not be started."""
+@dataclass
+class StartFailed(Message):
+    """The engine could not be started."""
 
-        error: PipeloomError
+    error: PipeloomError
 
-    class Stopped(Message):
-        """The engine has been closed."""
 
-    start_error: PipeloomError | None = None
-    summary: RunSummary | None = None
+class Stopped(Message):
+    """The engine has been closed."""
 
-    @work
+
+class SessionHost(Protocol):
+    """What the session uses of the app."""
+
+    def post_message(self, message: Message) -> bool:
+        """Send a message to the app; from any thread."""
+
+    def run_worker(
+        self, work: Coroutine[Any, Any, None] | Callable[[], None], *, group: str = ..., thread: bool = ...
+    ) -> object:
+        """Run a coroutine beside the app's messages, or a function in a thread."""
+
+    def push_screen_wait(self, screen: Screen[T]) -> Awaitable[T]:
+        """Push a screen and wait for its answer; only in a worker."""
+
+    def tell(self, sentence: str, *, problem: bool = False) -> None:
+        """Show a toast."""
+
+    def watch_file(self) -> None:
+        """Show what other processes do to the file."""
+
+    def show_run(self, sink: UiSink) -> Awaitable[None]:
+        """Show another run, whose commits arrive in `sink`."""
+
+    def switch_mode(self, mode: str) -> object:
+        """Show another screen."""
+
+    def exit(self) -> None:
+        """End the app."""
+
+
+class EngineSession:
+    """Owns the engine, if there is one. What blocks is done in worker threads."""
+
+    def __init__(self, host: SessionHost, db_path: Path, feed: LiveFeed, engine: Engine | None) -> None:
+        """Show what `engine` commits in `feed`."""
+        self._host = host
+        self._db_path = db_path
+        self._feed = feed
+        self.engine = engine
+        self.start_error: PipeloomError | None = None
+        self.is_leaving = False
+        """Whether the user has said to stop and leave."""
+
+    # -- the start -----------------------------------------------------------------------------------------------------
+
+    def begin(self, engine: Engine) -> None:
+        """Start the run; if the last one of this pipeline has not ended, ask first what to do about it."""
+        self._host.run_worker(self._begin(engine))
+
     async def _begin(self, engine: Engine) -> None:
-        """Start the run; if the last one of this pipeline did not come to its end, ask first what to do about it."""
         try:
             resume = await self._resumption(engine)
         except StoreError as error:
-            self.post_message(self.StartFailed(error))
+            self._host.post_message(StartFailed(error))
             return
         if resume is Start.NOTHING:
-            self._watch()
+            self._host.watch_file()
             return
-        self._start_engine(engine, None if resume is Start.EVERYTHING else resume)
+        self._start(engine, None if resume is Start.EVERYTHING else resume)
 
     async def _resumption(self, engine: Engine) -> Resume | Start:
         options = engine.options
@@ -57,93 +105,87 @@ class Running(Viewing):
         earlier = await asyncio.to_thread(engine.earlier)
         if earlier is None or earlier.run.status not in (RunStatus.RUNNING, RunStatus.INTERRUPTED):
             return Start.EVERYTHING
-        if earlier.run.status is RunStatus.RUNNING and is_owned(self.db_path):
-            return Start.EVERYTHING  # which will be refused, naming the owner
-        return await self.push_screen_wait(resume_dialog(earlier, engine.tasks))
+        if earlier.run.status is RunStatus.RUNNING and is_owned(self._db_path):
+            return Start.EVERYTHING  # the engine refuses it and names the owner
+        return await self._host.push_screen_wait(resume_dialog(earlier, engine.tasks))
 
-    @work(thread=True, group="engine")
+    def _start(self, engine: Engine, resume: Resume | None) -> None:
+        self._host.run_worker(partial(self._start_engine, engine, resume), group="engine", thread=True)
+
     def _start_engine(self, engine: Engine, resume: Resume | None) -> None:
-        engine.add_sink(self.sink)
+        engine.add_sink(self._feed.sink)
         try:
             engine.start(resume)
         except PipeloomError as error:
-            self.post_message(self.StartFailed(error))
+            self._host.post_message(StartFailed(error))
 
-    @on(StartFailed)
-    def _give_up(self, event: StartFailed) -> None:
-        """Leave with the error; a file that somebody else runs on can at least be watched."""
-        self.start_error = event.error
-        if isinstance(event.error, FileBusyError):
+    def give_up(self, error: PipeloomError) -> None:
+        """Leave with the error; a file that another process runs on is watched instead."""
+        self.start_error = error
+        if isinstance(error, FileBusyError):
             self.engine = None
-            self.owner = owner_name(self.db_path)
-            self._watch()
-            self.tell(str(event.error), problem=True)
+            self._host.watch_file()
+            self._host.tell(str(error), problem=True)
         else:
-            self.exit()
+            self._host.exit()
+
+    # -- running tasks again -------------------------------------------------------------------------------------------
 
     async def load(self, spec: str) -> Engine | None:
-        """Import a pipeline and get ready to run it on the file; None, and a toast, when that cannot be."""
+        """Import a pipeline and return an engine for it; None, and a toast, when that fails."""
         try:
             pipeline = await asyncio.to_thread(load_pipeline, spec)
-            self.engine = Engine(self.db_path, pipeline, EngineOptions(source=spec, ask_to_resume=False))
+            self.engine = Engine(self._db_path, pipeline, EngineOptions(source=spec, ask_to_resume=False))
         except PipeloomError as error:
-            self.tell(str(error), problem=True)
+            self._host.tell(str(error), problem=True)
         return self.engine
 
-    @work
-    async def run_again(self, resume: Resume) -> None:
-        """Run tasks of an earlier run again, as a new run of the same pipeline, and show it live."""
+    def run_again(self, resume: Resume) -> None:
+        """Run tasks of an earlier run as a new run of the same pipeline, and show it live."""
+        self._host.run_worker(self._run_again(resume))
+
+    async def _run_again(self, resume: Resume) -> None:
         before = self.engine
         if before is None or before.is_running:
             return
-        self.engine = None  # until the next one is there, nothing can be asked of either
+        self.engine = None  # until the next one is there, neither takes commands
         pipeline = replace(before.pipeline, tasks=before.tasks)  # the tasks may have been given as a generator
         await asyncio.to_thread(before.close)
-        self.engine = Engine(self.db_path, pipeline, replace(before.options, resume=None))
-        await self._show_run(UiSink(self.post_message))
-        self.switch_mode("live")
-        self._start_engine(self.engine, resume)
+        self.engine = Engine(self._db_path, pipeline, replace(before.options, resume=None))
+        await self._host.show_run(UiSink(self._host.post_message))
+        self._host.switch_mode("live")
+        self._start(self.engine, resume)
 
-    # -- the end -----------------------------------------------------------------------------------------------------
+    # -- the end -------------------------------------------------------------------------------------------------------
 
     def leave(self) -> None:
-        """End the app; from any thread."""
-        try:
-            self.post_message(self.Stopped())
-        except RuntimeError:
-            self.left.set()
-
-    @work
-    async def action_leave(self) -> None:
         """Stop and leave; asks while tasks run."""
-        if self._is_leaving:
+        self._host.run_worker(self._leave())
+
+    async def _leave(self) -> None:
+        if self.is_leaving:
             return
-        unfinished = sum(self.board.counts[status] for status in OPEN)
+        unfinished = sum(self._feed.board.counts[status] for status in OPEN)
         if self.engine is not None and self.engine.is_running and unfinished:
             grace = self.engine.options.grace_s
             body = (
                 f"{_tasks(unfinished)} not finished. Running tasks get {grace:g} s to stop; they and those that wait "
                 "are kept as interrupted."
             )
-            if not await self.push_screen_wait(ConfirmDialog("Stop the run and quit?", body, "Stop and quit")):
+            if not await self._host.push_screen_wait(ConfirmDialog("Stop the run and quit?", body, "Stop and quit")):
                 return
-        self._is_leaving = True
+        self.is_leaving = True
         if self.engine is None or not self.engine.is_started:
-            self.exit()
+            self._host.exit()
             return
         if self.engine.is_running:
-            self._trouble = "stopping…"
-            self.fetch()
-        self._close_engine(self.engine)
+            self._feed.trouble = "stopping…"
+            self._feed.fetch()
+        self._host.run_worker(partial(self._close_engine, self.engine), group="engine", thread=True)
 
-    @work(thread=True, group="engine")
     def _close_engine(self, engine: Engine) -> None:
         engine.close(reason="stopped by the user")
-        self.post_message(self.Stopped())
-
-    @on(Stopped)
-    def _go(self) -> None:
-        self.exit()
+        self._host.post_message(Stopped())
 
 
 def _tasks(count: int) -> str:

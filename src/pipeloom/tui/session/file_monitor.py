@@ -1,8 +1,10 @@
-"""Notices what other processes do to the file: a thread of its own looks once a second, which costs nothing."""
+"""Watches the file for what other processes do: changes, another owner, and the run that they write."""
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,33 +12,60 @@ from typing import Final
 
 from textual.message import Message
 
+from pipeloom.engine.writer.sink import CommitBatch
 from pipeloom.errors import StoreError
 from pipeloom.store.file.owner import other_owner
 from pipeloom.store.maintenance.recovery import recover
+from pipeloom.store.read.follow import CHUNK, FollowedRun, RunChanges, newest_run, running_run
 from pipeloom.store.read.history import History
+from pipeloom.tui.session.bridge import UiSink
 
-LOOK_S: Final = 1.0
+FOLLOW_S: Final = 0.25
+"""Seconds between looks at a followed run: SQLite answers from shared memory when nothing was committed."""
+WATCH_S: Final = 1.0
+"""Seconds between looks at the file and its owner."""
 
 
 @dataclass
 class FileChanged(Message):
-    """Another process has committed to the file, or its owner is another one; `owner` names it, if it has one."""
+    """Another process has committed to the file, or the file has another owner."""
 
     owner: str | None
+    """The owner by name, if it is another process."""
 
 
-class Watcher:
-    """Tells of every change by another process. When the owner of the file dies, it makes the file honest again."""
+@dataclass
+class RunFollowed(Message):
+    """A run of another process is followed: its commits arrive in `sink`."""
 
-    def __init__(self, path: Path, post: Callable[[Message], bool], *, recovers: bool = True) -> None:
+    sink: UiSink
+    run_id: int
+
+
+@dataclass
+class MonitorFailed(Message):
+    """The file is watched no more, because of an error of this program."""
+
+    error: Exception
+
+
+class FileMonitor:
+    """One thread, which reads the file and posts messages; it only writes to close what a dead owner left open."""
+
+    def __init__(self, path: Path, post: Callable[[Message], bool], sink: UiSink, *, recovers: bool = True) -> None:
+        """Follow the first run with `sink`, each later one with a new sink.
+
+        With `recovers`, what a dead owner left open is closed.
+        """
         self._path = path
-        self._recovers = recovers
         self._post = post
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._main, name="pipeloom-watcher", daemon=True)
+        self._changes = _ChangeWatch(path, self._send, recovers=recovers)
+        self._runs = _RunFollower(path, self._send, sink)
+        self._thread = threading.Thread(target=self._main, name="pipeloom-file-monitor", daemon=True)
 
     def start(self) -> None:
-        """Start looking."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -44,26 +73,120 @@ class Watcher:
         self._stopped.set()
 
     def _main(self) -> None:
-        seen: tuple[str | None, int] | None = None
         while not self._stopped.is_set():
             try:
                 with History(self._path) as history:
-                    seen = self._look(history, seen)
+                    self._poll(history)
             except (StoreError, OSError):
-                self._stopped.wait(LOOK_S)  # it has gone, or cannot be read just now: screens say so themselves
+                self._stopped.wait(WATCH_S)  # the file cannot be read now: screens say so themselves
+            except Exception as error:
+                self._send(MonitorFailed(error))
+                raise
 
-    def _look(self, history: History, seen: tuple[str | None, int] | None) -> tuple[str | None, int] | None:
-        """Look until stopped, or until the file is another one."""
+    def _poll(self, history: History) -> None:
+        """Look again and again, until stopped or until another file is in its place."""
         file = self._path.stat().st_ino
-        while not self._stopped.wait(LOOK_S) and self._path.exists() and self._path.stat().st_ino == file:
-            owner = other_owner(self._path)
-            now = (owner, history.data_version())
-            if self._recovers and owner is None and (seen is None or seen[0] is not None):
-                recover(self._path)
-            if now != seen:
-                seen = now
-                try:
-                    self._post(FileChanged(owner))
-                except RuntimeError:
-                    return seen  # the app's event loop is closed
-        return seen
+        self._runs.read_from(history)
+        watch_due = time.monotonic() + WATCH_S
+        while not self._stopped.is_set() and self._path.stat().st_ino == file:
+            if time.monotonic() >= watch_due:
+                self._changes.look(history)
+                watch_due = time.monotonic() + WATCH_S
+            if not self._runs.look():
+                self._stopped.wait(FOLLOW_S if self._runs.is_following else WATCH_S)
+
+    def _send(self, message: Message) -> bool:
+        try:
+            return self._post(message)
+        except RuntimeError:  # the app's event loop is closed
+            self._stopped.set()
+            return False
+
+
+class _ChangeWatch:
+    """Notices commits by other connections and another owner; closes what a dead owner left open."""
+
+    def __init__(self, path: Path, send: Callable[[Message], bool], *, recovers: bool) -> None:
+        self._path = path
+        self._send = send
+        self._recovers = recovers
+        self._seen: tuple[str | None, int] | None = None
+        """Owner and data version at the last look."""
+
+    def look(self, history: History) -> None:
+        """Post `FileChanged` if anything has changed since the last look."""
+        owner = other_owner(self._path)
+        now = (owner, history.data_version())
+        if self._recovers and owner is None and (self._seen is None or self._seen[0] is not None):
+            recover(self._path)
+        if now != self._seen:
+            self._seen = now
+            self._send(FileChanged(owner))
+
+
+class _RunFollower:
+    """Puts what others commit to the newest run into the mailbox of a sink, as a writer of this process would."""
+
+    def __init__(self, path: Path, send: Callable[[Message], bool], sink: UiSink) -> None:
+        self._path = path
+        self._wal_path = f"{os.path.realpath(path)}-wal"
+        self._send = send
+        self._sink = sink
+        self._run_id: int | None = None
+        self._seq = 0
+        self._history: History | None = None
+        self._run: FollowedRun | None = None
+        self._seen: int | None = None
+        """Data version at the last look; None: look again, although nothing has changed."""
+
+    @property
+    def is_following(self) -> bool:
+        """Whether a run is followed."""
+        return self._run is not None
+
+    def read_from(self, history: History) -> None:
+        """Read the file through `history` from now on."""
+        self._history, self._run, self._seen = history, None, None
+
+    def look(self) -> bool:
+        """Take what has changed since the last look; returns whether there is more."""
+        assert self._history is not None
+        now = self._history.data_version()
+        if now == self._seen:
+            return False
+        run_id = self._chosen(self._history)
+        if run_id is not None and (self._run is None or run_id != self._run.run_id):
+            self._run = self._begin(self._history, run_id)
+        if self._run is None:
+            self._seen = now
+            return False
+        found = self._run.look()
+        self._put(found)
+        self._seen = now if found.is_whole else None
+        if found.is_stale:
+            self._run, self._seen = self._begin(self._history, self._run.run_id), None
+        return len(found.attempts) == CHUNK
+
+    def _chosen(self, history: History) -> int | None:
+        """Return the run to follow: that of the living owner, else the one that was followed before."""
+        if other_owner(self._path) is None:
+            return self._run_id
+        return running_run(history) or newest_run(history)
+
+    def _begin(self, history: History, run_id: int) -> FollowedRun:
+        if self._run_id is not None:
+            self._sink = UiSink(self._send)
+        self._run_id = run_id
+        self._send(RunFollowed(self._sink, run_id))
+        return FollowedRun(history, run_id)
+
+    def _put(self, found: RunChanges) -> None:
+        if found.attempts or found.run is not None:
+            self._seq += 1
+            self._sink.committed(CommitBatch(self._seq, found.attempts, found.run, wal_bytes=self._wal_bytes()))
+
+    def _wal_bytes(self) -> int:
+        try:
+            return os.stat(self._wal_path).st_size  # noqa: PTH116 - several times a second, and a third cheaper
+        except OSError:
+            return 0

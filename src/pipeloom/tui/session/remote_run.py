@@ -1,15 +1,14 @@
-"""The run of another process: what is seen of it, and what it is asked for."""
+"""The run of another process: what is seen of it, and the commands to it."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
-from textual import on, work
+from textual.message import Message
 from textual.signal import Signal
 
 from pipeloom.engine.commands import EngineLoad, Refusal, RefusalReason
@@ -20,114 +19,137 @@ from pipeloom.errors import PipeloomError
 from pipeloom.store.file.kind import why_only_read
 from pipeloom.store.file.owner import other_owner
 from pipeloom.store.read.run_queries import has_run
-from pipeloom.tui.session.file_monitor import FileChanged, Watcher
-from pipeloom.tui.session.follower import Follower, RunFollowed
-from pipeloom.tui.session.live_feed import Showing
+from pipeloom.tui.session.bridge import UiSink
+from pipeloom.tui.session.engine_session import EngineSession
+from pipeloom.tui.session.file_monitor import FileChanged, FileMonitor, RunFollowed
+from pipeloom.tui.session.live_feed import LiveFeed
 
 T = TypeVar("T")
 
 
-class Viewing(Showing):
-    """Follows what others do to the file, and asks whoever runs tasks to do something about them."""
+class RemoteHost(Protocol):
+    """What the remote run uses of the app."""
+
+    def post_message(self, message: Message) -> bool:
+        """Send a message to the app; from any thread."""
+
+    def run_worker(self, work: Coroutine[Any, Any, None]) -> object:
+        """Run a coroutine beside the app's messages."""
+
+    def tell(self, sentence: str, *, problem: bool = False) -> None:
+        """Show a toast."""
+
+    def show_run(self, sink: UiSink) -> Awaitable[None]:
+        """Show another run, whose commits arrive in `sink`."""
+
+    def switch_mode(self, mode: str) -> object:
+        """Show another screen."""
+
+    def refresh_bindings(self) -> None:
+        """Ask again which keys are offered."""
+
+
+class RemoteRun:
+    """Follows what other processes do to the file, and sends commands to the engine, of this process or another."""
 
     def __init__(
         self,
+        host: RemoteHost,
         db_path: Path,
-        engine: Engine | None = None,
+        feed: LiveFeed,
+        session: EngineSession,
+        file_changes: Signal[FileChanged],
         *,
-        read_only: bool = False,
-        control: bool = False,
-        clock: Callable[[], float] = time.time,
-        monotonic: Callable[[], float] = time.monotonic,
+        read_only: bool,
+        may_control: bool,
     ) -> None:
-        super().__init__(clock=clock, monotonic=monotonic)
-        self.db_path = db_path
-        self.engine = engine
+        """Show a followed run in `feed`; commands go to the engine of `session` if there is one."""
+        self._host = host
+        self._db_path = db_path
+        self._feed = feed
+        self._session = session
+        self._file_changes = file_changes
         self.read_only = read_only
         self.owner: str | None = None
-        """Who else owns the file: then this is a viewer."""
-        self.file_changes: Signal[FileChanged] = Signal(self, "file-changes")
-        self._watcher = Watcher(db_path, self.post_message, recovers=not read_only)
-        self._follower = Follower(db_path, self.post_message, self.sink)
-        self._may_control = control
+        """The other process that owns the file, by name."""
+        self._monitor = FileMonitor(db_path, host.post_message, feed.sink, recovers=not read_only)
+        self._may_control = may_control
         self._client: ControlClient | None = None
         self._asking = asyncio.Lock()
-        """Held while another process is asked for something, so that it hears one thing after the other."""
+        """Held during a command to another process, which takes one at a time."""
 
-    def _watch(self) -> None:
+    # -- following -----------------------------------------------------------------------------------------------------
+
+    def watch(self) -> None:
         """Show the run of another process if there is one, else the history, and follow what others do to the file."""
-        self.owner = other_owner(self.db_path)
-        self.is_viewer = self.owner is not None and has_run(self.db_path)
-        if why := why_only_read(self.db_path):
+        self.owner = other_owner(self._db_path)
+        self._feed.is_viewer = self.owner is not None and has_run(self._db_path)
+        if why := why_only_read(self._db_path):
             self.read_only = True
-            self.tell(why, problem=True)
-        self.switch_mode("live" if self.is_viewer else "history")
-        self._watcher.start()
-        self._follower.start()
+            self._host.tell(why, problem=True)
+        self._host.switch_mode("live" if self._feed.is_viewer else "history")
+        self._monitor.start()
         if self._may_control and self.owner is None:
-            self.tell(f"Nobody runs a pipeline on {self.db_path.name}: there is nothing to control.")
+            self._host.tell(f"Nobody runs a pipeline on {self._db_path.name}: there is nothing to control.")
 
-    def _stop_watching(self) -> None:
-        """Follow nothing any more, and wait for no answer."""
-        self._watcher.stop()
-        self._follower.stop()
+    def stop(self) -> None:
+        """Stop following, and wait for no answer."""
+        self._monitor.stop()
         if self._client is not None:
             self._client.give_up()
 
-    @on(RunFollowed)
-    def _follow_run(self, event: RunFollowed) -> None:
-        self.is_viewer = True
+    def follow(self, event: RunFollowed) -> None:
+        """Show the run that is followed."""
+        self._feed.is_viewer = True
         if self._may_control:
-            self._client = ControlClient(self.db_path, event.run_id)
-            self._learn_load(self._client)
-        self.refresh_bindings()
-        if event.sink is not self.sink:
-            self._show_next_run(event)
+            self._client = ControlClient(self._db_path, event.run_id)
+            self._host.run_worker(self._learn_load(self._client))
+        self._host.refresh_bindings()
+        if event.sink is not self._feed.sink:
+            self._host.run_worker(self._show_next_run(event))
 
-    @work
     async def _show_next_run(self, event: RunFollowed) -> None:
-        before = self.board.run
-        await self._show_run(event.sink)
+        before = self._feed.board.run
+        await self._host.show_run(event.sink)
         if before is not None and before.id != event.run_id:
-            self.tell(f"Run {event.run_id} has begun.")
+            self._host.tell(f"Run {event.run_id} has begun.")
 
-    @on(FileChanged)
-    def _note_change(self, event: FileChanged) -> None:
+    def note_change(self, event: FileChanged) -> None:
+        """Tell the screens that the file has changed."""
         self.owner = event.owner
-        self.file_changes.publish(event)
-        if self.is_viewer:
-            self.fetch()
+        self._file_changes.publish(event)
+        if self._feed.is_viewer:
+            self._feed.fetch()
 
-    # -- who carries commands out --------------------------------------------------------------------------------------
+    # -- commands ------------------------------------------------------------------------------------------------------
 
     @property
     def controls(self) -> Engine | ControlClient | None:
-        """Whoever can be asked to cancel, retry, pause: the engine, or that of another process; None: nobody."""
-        return None if self.read_only else self.engine or self._client
+        """What takes commands: the engine, or the client of another process; None: nothing does."""
+        return None if self.read_only else self._session.engine or self._client
 
     @property
     def known_load(self) -> EngineLoad | None:
-        """How busy the engine of another process was when it was last asked."""
+        """The load of the other process's engine, as of its last answer."""
         return None if self._client is None else self._client.known_load
 
     async def ask(self, command: Callable[[], T]) -> T | None:
-        """Return what a command to `controls` answers; None when it is refused or not answered, which is told."""
+        """Return the answer to a command; None when it is refused or not answered, which a toast says."""
         try:
-            if self.engine is not None:
+            if self._session.engine is not None:
                 return command()
             async with self._asking:
                 return await asyncio.to_thread(command)
         except PipeloomError as error:
-            self.tell(str(error), problem=True)
+            self._host.tell(str(error), problem=True)
             return None
 
-    @work
     async def _learn_load(self, client: ControlClient) -> None:
         if self.owner is not None and await self.ask(client.load) is not None:
-            self.fetch()
+            self._feed.fetch()
 
     def report(self, done: dict[str, int], refused: dict[int, Refusal]) -> None:
-        """Tell in one toast what a command did: how many tasks met which fate, and why others were refused."""
+        """Say in one toast what a command did: tasks by fate, and why others were refused."""
         parts = [f"{count:,} {fate}" for fate, count in done.items() if count]
         problem = not parts
         for refusal, count in Counter(refused.values()).items():
@@ -136,4 +158,4 @@ class Viewing(Showing):
                 f"{count:,} already {refusal.status}" if ended else f"{count:,} refused: {refusal_text(refusal)}"
             )
         if parts:
-            self.tell(", ".join(parts), problem=problem)
+            self._host.tell(", ".join(parts), problem=problem)
