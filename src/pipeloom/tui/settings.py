@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -59,29 +58,39 @@ def read_settings(path: Path | None = None) -> Settings:
 
 
 def save_filter(name: str, text: str, path: Path | None = None) -> None:
-    """Add a filter to the settings' file, or replace the one of that name; all else in it stays as it is.
+    """Add a filter to the settings file, or replace the one of that name; all else in the file stays as it is.
 
-    Raises `OSError` when the file cannot be written, and `ValueError` when it is written in a way that cannot be added
-    to line by line.
+    Raises `OSError` when the file cannot be written, and `ValueError` when it is no TOML, or when its filters are not
+    written line by line below `[filters]`.
     """
+    import tomlkit
+
     path = path or settings_path()
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    entry = f"{json.dumps(name, ensure_ascii=False)} = {json.dumps(text, ensure_ascii=False)}"
-    start = next((number for number, line in enumerate(lines) if line.strip() == "[filters]"), None)
-    if start is None:
-        lines += ["", "[filters]", entry] if lines else ["[filters]", entry]
-    else:
-        after = range(start + 1, len(lines))
-        stop = next((number for number in after if lines[number].lstrip().startswith("[")), len(lines))
-        kept = [line for line in lines[start + 1 : stop] if not _names(line, name)]
-        lines[start + 1 : stop] = [entry, *kept]
-    made = "\n".join(lines) + "\n"
-    if tomllib.loads(made).get("filters", {}).get(name) != text:
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    try:
+        document = tomlkit.parse(before)
+        if not _is_plain(before, document.get("filters"), name):
+            raise ValueError(f"the filter {name!r} would be lost")
+        document.setdefault("filters", tomlkit.table())[name] = text
+    except (tomlkit.exceptions.TOMLKitError, TypeError) as error:
+        raise ValueError(f"the file cannot be added to: {error}") from error
+    after = tomlkit.dumps(document)
+    if tomllib.loads(after).get("filters", {}).get(name) != text:
         raise ValueError(f"the filter {name!r} would be lost")
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
-    fresh.write_text(made, encoding="utf-8")
+    fresh.write_text(after, encoding="utf-8")
     fresh.replace(os.path.realpath(path))  # the file may be a link into a collection of such files
+
+
+def _is_plain(text: str, filters: Mapping[str, Any] | None, name: str) -> bool:
+    """Tell whether the file has no filters, or has them line by line, with `name` spelled as it is."""
+    lines = text.splitlines()
+    if filters is None:
+        return True
+    return any(line.strip() == "[filters]" for line in lines) and (
+        name not in filters or any(_names(line, name) for line in lines)
+    )
 
 
 class _Reading:
