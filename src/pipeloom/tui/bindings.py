@@ -8,5 +8,5 @@ from textual.binding import Binding
 def key(
     keys: str, action: str, word: str, sentence: str, name: str, *, display: str | None = None, footer: bool = True
 ) -> Binding:
-    """Return a binding with everything that a key must have here."""
+    """Return a binding that has all that a key needs here."""
     return Binding(keys, action, word, tooltip=sentence, id=name, key_display=display, show=footer)

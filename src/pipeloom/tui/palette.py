@@ -1,4 +1,4 @@
-"""Every action in the palette, with its key."""
+"""The commands of the palette: every action, with its key."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from textual.dom import DOMNode
 
 
 class ActionCommands(Provider):
-    """Offers what the screen and the app can do now; what the row under the cursor does not allow is left out."""
+    """Offers the actions of screen and app that are enabled now."""
 
     async def discover(self) -> Hits:
-        """Offer everything."""
+        """Offer every action."""
         for binding, node in self._actions():
             yield DiscoveryHit(
                 _title(binding), partial(self.app.run_action, binding.action, node), help=binding.tooltip
             )
 
     async def search(self, query: str) -> Hits:
-        """Offer what matches."""
+        """Offer the actions that match."""
         matcher = self.matcher(query)
         for binding, node in self._actions():
             score = matcher.match(f"{_title(binding)} {binding.tooltip}")
@@ -30,7 +30,7 @@ class ActionCommands(Provider):
                 yield Hit(score, matcher.highlight(_title(binding)), call, help=binding.tooltip)
 
     def _actions(self) -> Iterator[tuple[Binding, DOMNode]]:
-        """Yield each binding that has a sentence, once, with whose it is: a widget's, the screen's, the app's."""
+        """Yield each binding that has a tooltip, once, with its widget, screen or app."""
         seen: set[tuple[str, DOMNode]] = set()
         for active in self.screen.active_bindings.values():
             binding, node = active.binding, active.node

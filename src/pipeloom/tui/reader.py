@@ -1,4 +1,4 @@
-"""Reads the history off the UI thread: one connection to a query, opened and closed in the thread that uses it."""
+"""Reads the file off the UI thread: each query has a connection, opened and closed in the query's thread."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def read(path: Path, query: Callable[[History], T]) -> T:
         with History(path) as history:
             opened.append(history)
             if abandoned.is_set():
-                raise InterruptedError("nobody waits for this any more")
+                raise InterruptedError("the query was cancelled")
             return query(history)
 
     try:
@@ -41,11 +41,11 @@ async def read_logs(path: Path, attempt_id: int) -> list[LogRow]:
     try:
         return await read(path, lambda history: history.logs(attempt_id))
     except StoreError:
-        return []  # with store_task_status=False the file is not pipeloom's: there is no log to read
+        return []  # with store_task_status=False the file has no log
 
 
 async def read_whole(path: Path, row: AttemptRow) -> list[AttemptRow]:
-    """Return the attempts of a task in its run, with what may be long; empty when the file cannot tell."""
+    """Return the attempts of a task in its run, with their long columns; empty when the file cannot be read."""
     try:
         return await read(path, lambda history: history.attempts_of(row.run_id, row.task_id))
     except StoreError:

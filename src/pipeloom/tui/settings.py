@@ -1,4 +1,4 @@
-"""What the user has settled for good, in a TOML file; a mistake in it is told with its line, and stops nobody."""
+"""The user's settings, in a TOML file. A mistake in it becomes a warning with its line; the rest holds."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from pipeloom.tui.attempts.columns import COLUMN_IDS
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The settings, and what was wrong with them."""
+    """The settings, and the mistakes in their file."""
 
     theme: str | None = None
     workers: int | None = None
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Screen name to column ids."""
+    """Column ids by screen."""
     keys: Mapping[str, str] = field(default_factory=dict)
-    """Binding id to keys, parted by commas."""
+    """Keys, separated by commas, by binding id."""
     filters: Mapping[str, str] = field(default_factory=dict)
-    """Names of filters to what they are."""
+    """Texts of filters by name."""
     warnings: tuple[str, ...] = ()
 
 
 def settings_path() -> Path:
-    """Return where the file is looked for."""
+    """Return the path of the file."""
     return user_config_path("pipeloom") / "settings.toml"
 
 
 def read_settings(path: Path | None = None) -> Settings:
-    """Read the file; one that is missing is an empty one, of one that cannot be read only the reason is known."""
+    """Read the file. One that is missing is empty; one that cannot be read becomes a warning."""
     path = path or settings_path()
     try:
         text = path.read_text(encoding="utf-8")
@@ -94,7 +94,7 @@ def _is_plain(text: str, filters: Mapping[str, Any] | None, name: str) -> bool:
 
 
 class _Reading:
-    """Takes what is known out of the parsed file, and notes what is wrong with its line."""
+    """Takes the known settings out of the parsed file, and notes mistakes with their lines."""
 
     def __init__(self, path: Path, text: str) -> None:
         self._path = path
@@ -151,13 +151,13 @@ class _Reading:
                 yield name, value
 
     def rest(self, given: dict[str, Any]) -> Iterator[str]:
-        """Yield every warning; what nobody has taken is unknown."""
+        """Yield every warning; settings that were not taken are unknown."""
         for name in given:
             self.warn(name, f"unknown setting {name!r}")
         yield from self._warnings
 
     def warn(self, name: str, what: str) -> None:
-        """Note what is wrong, and where: at the line that begins with the name, quoted or not."""
+        """Note a mistake, at the line that begins with the name, quoted or not."""
         number = next((number for number, line in enumerate(self._lines, 1) if _names(line, name)), None)
         place = f"{self._path}, line {number}" if number is not None else str(self._path)
         self._warnings.append(f"{place}: {what}")

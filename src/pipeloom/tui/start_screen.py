@@ -1,4 +1,4 @@
-"""What is shown when there is neither a run nor a file."""
+"""The screen that is shown when there is neither a run nor a file."""
 
 from __future__ import annotations
 

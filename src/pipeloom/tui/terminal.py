@@ -1,4 +1,4 @@
-"""The terminal while the cockpit has it: out of the tasks' reach, given back whatever happens, left when told to."""
+"""The terminal while the cockpit has it: kept from the tasks, always given back, left on a signal or a hang-up."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ if TYPE_CHECKING:
     from pipeloom.tui.app import PipeloomApp
 
 OnHangup = Literal["stop", "continue"]
-"""What becomes of the run when the terminal is gone."""
+"""What happens to the run when the terminal is gone."""
 
 _MAX_LOG_BYTES: Final = 5_000_000
 _PATIENCE_S: Final = 1.5
 _SUSPENDING: Final = (signal.SIGTSTP, signal.SIGCONT)
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _MODES_OFF: Final = (2026, 2048, 2004, 1016, 1015, 1006, 1004, 1003, 1000)
-"""Whole frames, resizes told in band, bracketed paste, five ways of mouse reports and one of focus."""
+"""Synchronized output, in-band resizes, bracketed paste, five modes of mouse reports, focus reports."""
 # The kitty keyboard protocol has a stack for each screen, so it is left before the alternate screen.
 _RESET: Final = b"".join(b"\x1b[?%dl" % mode for mode in _MODES_OFF) + b"\x1b[?7h\x1b[<u\x1b[?1049l\x1b[?25h\x1b[0m"
 
 _FOCUS: Final = b"\x1b[I"
-"""What a terminal sends when it gets the focus: read, and without any effect."""
+"""What a terminal sends when it gets the focus; reading it has no effect."""
 
 
 def run_app(app: PipeloomApp, on_hangup: OnHangup = "stop") -> int:
     """Run the app on this terminal and return its exit code: 0, 5 after a crash, 128 + n after signal n.
 
-    A crash of the screen does not end the run: it goes on without one, and the user is told where the traceback is. So
-    does a terminal that is gone, if `on_hangup` says so.
+    A crash of the screen does not end the run: it goes on without a screen, and a line says where the traceback is. A
+    terminal that is gone does not end it either, if `on_hangup` says so.
     """
     # Inside a running app any process start would fail, because its stderr has no descriptor.
     resource_tracker.ensure_running()
@@ -57,7 +57,7 @@ def run_app(app: PipeloomApp, on_hangup: OnHangup = "stop") -> int:
                 app.driver_class = LoopDriver
                 with priority_runner() as runner:
                     runner.run(app.run_async())
-            except Exception as error:  # noqa: BLE001 - told below, after the terminal is sane again
+            except Exception as error:  # noqa: BLE001 - reported below, once the terminal is given back
                 app.crash = app.crash or error
             app.left.set()
         if app.crash is not None:
@@ -70,12 +70,12 @@ def run_app(app: PipeloomApp, on_hangup: OnHangup = "stop") -> int:
     if app.crash is not None:
         return Exit.INTERNAL
     if terminal.is_gone and app.summary is None:
-        return 128 + signal.SIGHUP  # it was to go on, but nothing had been begun
+        return 128 + signal.SIGHUP  # no run had begun that could go on
     return Exit.DONE
 
 
 def log_path() -> Path:
-    """Return the file that takes what tasks print; it is private, and starts anew when it has grown too long."""
+    """Return the file that takes what tasks print. It is private; one that is too long is renamed first."""
     path = user_log_path("pipeloom", ensure_exists=True) / "tui.log"
     with suppress(OSError):
         if path.stat().st_size > _MAX_LOG_BYTES:
@@ -90,7 +90,7 @@ def _open_log(path: Path) -> int:
 
 
 class _Screen(io.TextIOWrapper):
-    """The terminal to write to. One that is gone takes everything: Textual's output thread must not die of it."""
+    """The terminal to write to. Writing to one that is gone is no error: it would end Textual's output thread."""
 
     def write(self, text: str) -> int:
         """Write."""
@@ -107,14 +107,14 @@ class _Screen(io.TextIOWrapper):
 class PrivateTerminal:
     """Keeps the terminal on descriptors of our own while 0 is /dev/null and 1 and 2 go to the log at `path`.
 
-    Textual takes `sys.__stdin__` and `sys.__stderr__` for the terminal, and its size from `sys.__stdout__`. Whatever
-    tasks and their children print goes to the log; what they read is empty.
+    Textual takes `sys.__stdin__` and `sys.__stderr__` for the terminal, and its size from `sys.__stdout__`. What tasks
+    and their children print goes to the log; what they read is empty.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self.is_gone = False
-        """Whether nobody is there any more; then everything that is said from now on goes to the log."""
+        """Whether the terminal is gone; then later output goes to the log."""
 
     def __enter__(self) -> Self:
         for stream in (sys.stdout, sys.stderr):
@@ -150,25 +150,25 @@ class PrivateTerminal:
                 stream.close()
 
     def let_go(self) -> None:
-        """Take the terminal for gone: what Textual reads never comes, what it writes goes nowhere."""
+        """Cut Textual off from a terminal that is gone: it reads nothing more, and what it writes is dropped."""
         self.is_gone = True
         silence, to_reader = os.pipe()
         nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
         for source, stream in zip((silence, nowhere, nowhere), self._private, strict=True):
             with suppress(ValueError):  # closed: the screen has ended meanwhile
                 os.dup2(source, stream.fileno(), inheritable=False)
-        os.write(to_reader, _FOCUS)  # for a reader that had been told that there is something to read
+        os.write(to_reader, _FOCUS)  # a reader that was woken up for input must not block
 
     def wait_for_hangup(self, stop: int) -> bool:
-        """Sleep until the terminal is gone, or until the descriptor `stop` says something; returns whether it is."""
+        """Sleep until the terminal is gone or descriptor `stop` can be read; returns whether the terminal is gone."""
         terminal, poll = self._private[0].fileno(), select.poll()
-        poll.register(terminal, 0)  # a hang-up is reported unasked
+        poll.register(terminal, 0)  # a hang-up is always reported
         poll.register(stop, select.POLLIN)
         return terminal in dict(poll.poll())
 
 
 class Leaving:
-    """Lets signals and a terminal that is gone stop the run and leave: engine, then screen, by force if it is stuck.
+    """Stops the run and leaves on a signal or a hang-up: engine first, then screen, by force if that is stuck.
 
     Handlers of the event loop would not run while the loop is blocked, so these are the process's own; they only start
     a thread, because closing an engine takes time.
@@ -179,7 +179,7 @@ class Leaving:
         self._terminal = terminal
         self._goes_on = on_hangup == "continue"
         self._hung_up = threading.Lock()
-        """Held for ever once the hang-up is being dealt with: a signal and the terminal itself may both tell of it."""
+        """Acquired once, for the hang-up: both a signal and the terminal itself may report it."""
 
     def __enter__(self) -> Self:
         self._modes = _terminal_modes()
@@ -194,7 +194,7 @@ class Leaving:
 
     @contextmanager
     def watching_terminal(self) -> Iterator[None]:
-        """Notice by itself when the terminal is gone; not everybody is told by a signal."""
+        """Watch for a terminal that is gone: SIGHUP does not reach every process."""
         wake_read, wake_write = os.pipe()
         watch = threading.Thread(target=self._watch_terminal, args=(wake_read,), name="pipeloom-hangup", daemon=True)
         watch.start()
@@ -233,7 +233,7 @@ class Leaving:
             self._go_on_here()
 
     def _go_on_here(self) -> None:
-        """Bring the run to its end in this thread, because the main thread is stuck in the screen."""
+        """Finish the run in this thread, because the main thread is stuck in the screen."""
         _finish(self._app, self._terminal)
         os._exit(Exit.DONE if self._app.summary is None else self._app.summary.exit_code)
 
@@ -245,12 +245,12 @@ class Leaving:
             self._force(number)
 
     def _force(self, number: int) -> None:
-        """Leave at once, with the terminal as it was, if it can still be reached."""
+        """Leave at once; the terminal gets its modes back if it can still be reached."""
         descriptor = sys.__stderr__.fileno() if sys.__stderr__ is not None else 2
         with suppress(OSError, termios.error):
             if self._modes is not None:
                 termios.tcsetattr(descriptor, termios.TCSANOW, self._modes)  # type: ignore[arg-type]
-            termios.tcflush(descriptor, termios.TCOFLUSH)  # what nobody reads leaves no room for what has to be said
+            termios.tcflush(descriptor, termios.TCOFLUSH)  # unread output leaves no room for the reset
             tty = opened_anew(descriptor)
             if tty is not None or select.select([], [descriptor], [], 0)[1]:
                 os.write(descriptor if tty is None else tty, _RESET)  # one that may block could block even so
@@ -265,7 +265,7 @@ def _terminal_modes() -> list[object] | None:
 
 
 def _finish(app: PipeloomApp, terminal: PrivateTerminal) -> None:
-    """Bring the engine to its end: without a screen the run goes on until it is done or stopped."""
+    """Close the engine; after a crash or a hang-up, once the run is done or stopped."""
     engine = app.engine
     if engine is None or not engine.is_started:
         return
@@ -277,7 +277,7 @@ def _finish(app: PipeloomApp, terminal: PrivateTerminal) -> None:
 
 
 def _write_crash(path: Path, error: BaseException) -> None:
-    """Append the traceback, without local variables: they may hold what nobody should read."""
+    """Append the traceback, without local variables: they may hold secrets."""
     with os.fdopen(_open_log(path), "a", encoding="utf-8", errors="backslashreplace") as log:
         log.writelines(traceback.format_exception(error))
 

@@ -1,1 +1,1 @@
-"""What the app has besides screens: the live feed, the engine or the run of another process, the watch on the file."""
+"""What the app has besides screens: live feed, engine session, remote run and file monitor."""

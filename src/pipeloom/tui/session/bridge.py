@@ -1,4 +1,4 @@
-"""From the writer's thread to the screen: a mailbox that merges, and at most one wake-up message in flight."""
+"""The way from the writer's thread to the screen: a mailbox that merges, and at most one wake-up message in flight."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeloom.store.rows import AttemptRow, RunRow
 
 
 class Committed(Message):
-    """Something was committed: the mailbox has it."""
+    """The mailbox has something new."""
 
 
 @dataclass
@@ -50,7 +50,7 @@ class Delivery:
 
 @dataclass(slots=True)
 class Mailbox:
-    """Merges batches until they are fetched. Putting never waits longer than a drain takes, which is no time at all."""
+    """Merges batches until they are fetched. `put` waits no longer than a drain takes, which copies nothing large."""
 
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _attempts: dict[int, AttemptRow] = field(default_factory=dict)
@@ -63,7 +63,7 @@ class Mailbox:
     _called: bool = False
 
     def put(self, batch: CommitBatch) -> bool:
-        """Merge `batch`; returns whether somebody has to be woken up for it."""
+        """Merge `batch`; returns whether the app needs a wake-up message."""
         with self._lock:
             self._attempts.update((row.id, row) for row in batch.attempts)
             self._run = batch.run or self._run
@@ -74,7 +74,7 @@ class Mailbox:
             return first
 
     def drain(self) -> Delivery:
-        """Return what has gathered; the next `put` asks for a wake-up again."""
+        """Return what was put since the last drain; the next `put` asks for a wake-up again."""
         with self._lock:
             attempts = tuple(self._attempts.values())
             delivery = Delivery(
@@ -85,27 +85,27 @@ class Mailbox:
 
 
 class UiSink:
-    """The sink that tells the app. `post` is the app's `post_message`, the one call that is safe from any thread."""
+    """The sink that posts to the app. `post` is the app's `post_message`, which is safe from any thread."""
 
     def __init__(self, post: Callable[[Message], bool]) -> None:
         self.mailbox = Mailbox()
         self._post = post
 
     def committed(self, batch: CommitBatch) -> None:
-        """Put the batch where the app will find it."""
+        """Put the batch into the mailbox."""
         if self.mailbox.put(batch):
             self._tell(Committed())
 
     def writer_waiting(self, reason: str | None) -> None:
-        """Tell the app."""
+        """Post that the writer waits."""
         self._tell(WriterWaiting(reason))
 
     def writer_failed(self, error: BaseException) -> None:
-        """Tell the app."""
+        """Post that the writer has failed."""
         self._tell(WriterFailed(error))
 
     def _tell(self, message: Message) -> None:
         try:
             self._post(message)
         except RuntimeError:
-            return  # the app's event loop is closed: there is nobody left to tell
+            return  # the app's event loop is closed

@@ -1,4 +1,4 @@
-"""Running again what an earlier run has left: the questions that are asked before anything is started."""
+"""The question what to do about an earlier run that has not ended."""
 
 from __future__ import annotations
 
