@@ -106,12 +106,13 @@ class PipeloomApp(App[None]):
         self.ascii_only = ascii_only or wants_ascii(encoding=getattr(sys.__stdout__, "encoding", None) or "utf-8")
         self._ascii_filter = AsciiFilter()
         self.crash: BaseException | None = None
+        """The error that ended the screen."""
         self._start = start
         for theme in THEMES:
             self.register_theme(theme)
         self.settings = settings or Settings()
         self.memory = memory
-        """What the screens remember of this file; None: nothing."""
+        """The saved state of the screens for this file; None: nothing is saved."""
         self.theme = THEMES[0].name
         self.set_keymap(dict(self.settings.keys))
 
@@ -125,7 +126,7 @@ class PipeloomApp(App[None]):
         control: bool = False,
         ascii_only: bool = False,
     ) -> Self:
-        """Return the app with the user's settings, and with what the screens remember of the file."""
+        """Return the app with the user's settings and the saved state of the screens."""
         settings, memory = read_settings(), UserState(db_path)
         return cls(
             db_path,
@@ -138,7 +139,7 @@ class PipeloomApp(App[None]):
         )
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """Return what Textual changes in each line that is drawn, and what we do."""
+        """Return Textual's line filters, and with `ascii_only` ours."""
         filters = super().get_line_filters()
         return [*filters, self._ascii_filter] if self.ascii_only else filters
 
@@ -318,7 +319,7 @@ class PipeloomApp(App[None]):
     def _tell_failure(self, event: MonitorFailed) -> None:
         self.tell(f"The file is not watched any more: {event.error}", problem=True)
 
-    # -- what is kept ------------------------------------------------------------------------------------------------
+    # -- settings and saved state ------------------------------------------------------------------------------------
 
     def _apply_settings(self) -> None:
         """Take the theme, and say what is wrong with the settings."""
