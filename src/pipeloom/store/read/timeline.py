@@ -106,7 +106,7 @@ class Lane:
         return after if self._starts[after] - moment_s < moment_s - self._starts[after - 1] else after - 1
 
     def beside(self, place: tuple[float, int], step: int, *, bad: bool = False) -> int | None:
-        """Return the index of the first block after a place (start and id); with a negative `step`, of the last before it.
+        """Return the index of the first block after a place (start and id); `step` below 0: of the last before it.
 
         With `bad` only blocks with a status of `BAD` count.
         """

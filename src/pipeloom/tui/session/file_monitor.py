@@ -16,8 +16,9 @@ from pipeloom.engine.writer.sink import CommitBatch
 from pipeloom.errors import StoreError
 from pipeloom.store.file.owner import other_owner
 from pipeloom.store.maintenance.recovery import recover
-from pipeloom.store.read.follow import CHUNK, FollowedRun, RunChanges, newest_run, running_run
+from pipeloom.store.read.follow import CHUNK, FollowedRun, RunChanges
 from pipeloom.store.read.history import History
+from pipeloom.store.read.run_queries import newest_run, running_run
 from pipeloom.tui.session.bridge import UiSink
 
 FOLLOW_S: Final = 0.25
