@@ -12,7 +12,6 @@ from pipeloom.filters import Filter, parse
 from pipeloom.status import TRANSITIONS, Status
 from pipeloom.store.rows import AttemptRow
 from pipeloom.tui.live.board import _GROUPS, Board
-from pipeloom.tui.live.order import SortedNumbers
 
 
 def row(task: int, status: Status = Status.QUEUED, attempt: int = 1, **changes: Any) -> AttemptRow:
@@ -94,39 +93,41 @@ def test_what_comes_at_once_is_as_if_it_had_come_one_by_one(
 
 
 @given(st.lists(st.integers(0, 3000), unique=True, max_size=200), st.data())
-def test_sorted_numbers_are_sorted_numbers(numbers: list[int], data: st.DataObject) -> None:
-    ordered = SortedNumbers()
-    for number in numbers:
-        ordered.add(number)
-    gone = data.draw(st.lists(st.sampled_from(numbers), unique=True)) if numbers else []
-    for number in gone:
-        ordered.remove(number)
-    left = sorted(set(numbers) - set(gone))
-    assert list(ordered.slice(0, 10_000)) == left
-    assert [ordered.rank(number) for number in left] == list(range(len(left)))
-    assert list(ordered.slice(1, 4)) == left[1:4]
-    assert len(ordered) == len(left)
+def test_tasks_that_run_and_end_are_in_the_order_in_which_they_were_submitted(
+    tasks: list[int], data: st.DataObject
+) -> None:
+    board = Board()
+    board.apply([row(task) for task in range(3001)], None, 0.0)
+    board.set_filter(parse("status:running"))
+    board.apply([row(task, Status.RUNNING) for task in tasks], None, 0.0)
+    ended = data.draw(st.lists(st.sampled_from(tasks), unique=True)) if tasks else []
+    board.apply([row(task, Status.DONE) for task in ended], None, 0.0)
+    left = [row(task, Status.RUNNING) for task in sorted(set(tasks) - set(ended))]
+    assert list(board.window(0, 10_000)) == left
+    assert [board.index(kept.task_id) for kept in left] == list(range(len(left)))
+    assert list(board.window(1, 4)) == left[1:4]
+    assert board.count() == len(left)
 
 
-def test_sorted_numbers_fill_their_chunks_when_they_come_few_at_a_time() -> None:
-    ordered = SortedNumbers()
-    for number in range(0, 10_000, 5):
-        ordered.extend(range(number, number + 5))
-    assert list(ordered.slice(0, 20_000)) == list(range(10_000))
-    assert len(ordered) == 10_000
-    assert len(ordered._chunks) <= 20
+def test_ten_thousand_tasks_that_come_few_at_a_time_are_all_in_order() -> None:
+    board = Board()
+    for first in range(0, 10_000, 5):
+        board.apply([row(task) for task in range(first, first + 5)], None, 0.0)
+    assert [kept.task_id for kept in board.window(0, 20_000)] == list(range(10_000))
+    assert board.count() == 10_000
 
 
-def test_sorted_numbers_split_their_chunks() -> None:
-    ordered = SortedNumbers()
-    for number in range(0, 10_000, 2):
-        ordered.add(number)
-    for number in range(1, 10_000, 2):
-        ordered.add(number)
-    assert list(ordered.slice(4_000, 4_003)) == [4_000, 4_001, 4_002]
-    for number in range(10_000):
-        ordered.remove(number)
-    assert (len(ordered), list(ordered.slice(0, 5))) == (0, [])
+def test_ten_thousand_tasks_that_start_and_end_out_of_order_are_all_in_order() -> None:
+    board = Board()
+    board.apply([row(task) for task in range(10_000)], None, 0.0)
+    board.set_filter(parse("status:running"))
+    for first in (0, 1):
+        for task in range(first, 10_000, 2):
+            board.apply([row(task, Status.RUNNING)], None, 0.0)
+    assert [kept.task_id for kept in board.window(4_000, 4_003)] == [4_000, 4_001, 4_002]
+    for task in range(10_000):
+        board.apply([row(task, Status.DONE)], None, 0.0)
+    assert (board.count(), list(board.window(0, 5))) == (0, [])
 
 
 @given(

@@ -6,11 +6,12 @@ from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, Final
 
+from sortedcontainers import SortedList
+
 from pipeloom.filters import Filter
 from pipeloom.messages import TaskId
 from pipeloom.status import ACTIVE, FINAL, Status
 from pipeloom.store.rows import AttemptRow, RunRow
-from pipeloom.tui.live.order import SortedNumbers
 
 _GROUPS: Final = {
     Status.RUNNING: 0,
@@ -47,7 +48,8 @@ class Board:
         self._by_rank: list[int] = []
         """The place of each rank."""
         self._is_sorted = False
-        self._groups = [SortedNumbers() for _ in range(_GROUP_COUNT)]
+        self._groups = [SortedList() for _ in range(_GROUP_COUNT)]
+        """The ranks of the shown tasks, by group."""
         self._filter = Filter()
         self._shown = bytearray()
         """For each place, whether its row passes the filter."""
@@ -71,7 +73,7 @@ class Board:
         rows: list[AttemptRow] = []
         for group in self._groups:
             if start < len(group):
-                rows.extend(self._rows[self._by_rank[rank]] for rank in group.slice(start, stop))
+                rows.extend(self._rows[self._by_rank[rank]] for rank in group.islice(max(start, 0), stop))
             start, stop = start - len(group), stop - len(group)
             if stop <= 0:
                 break
@@ -87,7 +89,8 @@ class Board:
         if place is None or not self._shown[place]:
             return None
         group = self._group(self._rows[place])
-        return sum(map(len, self._groups[:group])) + self._groups[group].rank(self._ranks[place])
+        in_group: int = self._groups[group].index(self._ranks[place])
+        return sum(map(len, self._groups[:group])) + in_group
 
     def row(self, task_id: object) -> AttemptRow | None:
         """Return the latest attempt of a task."""
@@ -125,7 +128,7 @@ class Board:
         return bytes(map(self._filter.matches, rows)) if self._filter else b"\1" * len(rows)
 
     def _regroup(self) -> None:
-        self._groups = [SortedNumbers(ranks) for ranks in self._grouped(range(len(self._rows)))]
+        self._groups = [SortedList(ranks) for ranks in self._grouped(range(len(self._rows)))]
 
     def _grouped(self, ranks: Iterable[int]) -> list[list[int]]:
         """Return those of the ranks that pass the filter, by group."""
@@ -185,7 +188,7 @@ class Board:
         self._by_rank += places
         self._shown += self._passing(rows)
         for group, ranks in zip(self._groups, self._grouped(places), strict=True):
-            group.extend(ranks)
+            group.update(ranks)
         statuses = Counter(row.status for row in rows)
         for status, count in statuses.items():
             self.counts[status] += count
