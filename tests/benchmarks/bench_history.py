@@ -25,7 +25,7 @@ from pipeloom.store.read.paging import SORTABLE, Sort
 from pipeloom.store.read.tasks import task_names, task_stats
 from pipeloom.store.write.connect import close_writer, open_writer
 from pipeloom.tui.history.queries import AttemptsQuery, RunsQuery
-from pipeloom.tui.table.paged import load_pages
+from pipeloom.tui.table.sources import load_pages
 
 CURSOR = "#262a3f"
 COMMAND = ("-c", "from pipeloom.cli import tui_main; tui_main()")

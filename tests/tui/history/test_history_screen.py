@@ -19,7 +19,7 @@ from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.attempts.detail import DetailPane
 from pipeloom.tui.history.queries import AttemptsQuery
 from pipeloom.tui.history.screen import HistoryScreen
-from pipeloom.tui.table.paged import KEPT_PAGES, PagedSource, Snapshot, load_pages
+from pipeloom.tui.table.sources import KEPT_PAGES, PagedSource, Snapshot, load_pages
 
 
 def make(path: Path, count: int) -> Path:

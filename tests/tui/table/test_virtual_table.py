@@ -14,8 +14,8 @@ from textual.app import App
 from textual.message import Message
 from textual.strip import Strip
 
-from pipeloom.tui.table.columns import GUTTER, fit
-from pipeloom.tui.table.virtual_table import Column, RenderContext, VirtualTable
+from pipeloom.tui.table.columns import GUTTER, Column, RenderContext, fit
+from pipeloom.tui.table.virtual_table import VirtualTable
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from pipeloom.tui.attempts.columns import chosen, is_moving
 from pipeloom.tui.attempts.detail import DetailPane
 from pipeloom.tui.bindings import key
 from pipeloom.tui.services import ServicesGetter
-from pipeloom.tui.table.columns import Column, RowSource
+from pipeloom.tui.table.columns import Column
+from pipeloom.tui.table.sources import RowSource
 from pipeloom.tui.table.virtual_table import VirtualTable
 from pipeloom.tui.textual_compat.compositor import FrugalCompositor
 from pipeloom.tui.widgets.filter_bar import FilterBar

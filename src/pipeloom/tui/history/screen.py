@@ -36,7 +36,7 @@ from pipeloom.tui.session.file_monitor import FileChanged
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.text import content
 from pipeloom.tui.table.file_table import FileTable
-from pipeloom.tui.table.paged import Query
+from pipeloom.tui.table.sources import Query
 from pipeloom.tui.table.virtual_table import VirtualTable
 from pipeloom.tui.widgets.dialogs import Choice, ChoiceDialog
 from pipeloom.tui.widgets.filter_bar import FilterBar

@@ -187,8 +187,8 @@ class Board:
         self._ranks += places
         self._by_rank += places
         self._shown += self._passing(rows)
-        for group, ranks in zip(self._groups, self._grouped(places), strict=True):
-            group.update(ranks)
+        for group, ranks in enumerate(self._grouped(places)):
+            self._groups[group] += ranks
         statuses = Counter(row.status for row in rows)
         for status, count in statuses.items():
             self.counts[status] += count

@@ -1,1 +1,1 @@
-"""A table that draws only the visible rows of any source."""
+"""A table that draws only the visible rows of a source."""

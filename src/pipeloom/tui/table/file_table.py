@@ -12,7 +12,7 @@ from textual import work
 from pipeloom.errors import StoreError
 from pipeloom.tui.reader import read
 from pipeloom.tui.table.columns import Column, Row
-from pipeloom.tui.table.paged import PagedSource, Query, Snapshot, load_pages, snapshot
+from pipeloom.tui.table.sources import PagedSource, Query, Snapshot, load_pages, snapshot
 from pipeloom.tui.table.virtual_table import TableMessage, VirtualTable
 
 _COUNT_BUDGET_S: Final = 0.08

@@ -1,100 +1,119 @@
-"""The lines of a virtual table as strips, each made once and kept for as long as its row looks the same."""
+"""The lines of a virtual table as strips. A strip is kept while its row looks the same."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Final, Generic
 
 from rich.cells import cell_len
-from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 from textual.cache import LRUCache
 from textual.strip import Strip
+from textual.widget import Widget
 
 from pipeloom.text import clean
 from pipeloom.tui.style.glyphs import CURSOR_BAR, MARK
 from pipeloom.tui.style.text import clip
 from pipeloom.tui.table.columns import GUTTER, Column, Layout, RenderContext, Row
 
+LINE_CLASSES: Final = frozenset(
+    {
+        "table--header",
+        "table--cursor",
+        "table--bar",
+        "table--mark",
+        "table--muted",
+        "table--faint",
+        "table--strong",
+        "table--rail",
+        "table--placeholder",
+        "table--empty",
+    }
+)
+"""Component classes of a line, besides those of the statuses; `css/app.tcss` colours them."""
+
 KEPT_LINES: Final = 1024
-"""Strips that are kept: a few screens full, whatever the number of rows."""
+"""Number of strips that are kept: those of a few screens."""
 
 
 @dataclass(frozen=True, slots=True)
 class LineState:
-    """What a line shows besides its row."""
+    """How a line looks besides the cells of its row."""
 
     cursor: bool = False
     marked: bool = False
     second: int = 0
-    """The clock, for rows that read it; the same for all others, so that they stay kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class Paint:
-    """Where a painter gets its styles from: the widget's component classes."""
-
-    full: Callable[[str], Style]
-    partial: Callable[[str], Style]
-    base: Style
-    console: Console
+    """Unix seconds for a row that reads the clock; 0 for others, so that their strips are kept."""
 
 
 class LinePainter(Generic[Row]):
     """Draws header, rows and placeholders for one layout and one set of styles."""
 
-    def __init__(self, layout: Layout[Row], width: int, paint: Paint, *, ascii_only: bool) -> None:
+    def __init__(self, widget: Widget, layout: Layout[Row], width: int, *, ascii_only: bool) -> None:
+        """Draw in the styles that `widget` has now."""
         self.layout = layout
         self.width = width
-        """Cells that are seen of a line."""
-        self._paint = paint
+        """Visible cells of a line."""
+        self._full = cache(widget.get_component_rich_style)
+        self._partial = cache(partial(widget.get_component_rich_style, partial=True))
+        """The component classes without their backgrounds."""
+        self._base = widget.rich_style
+        self._console = widget.app.console
         self._ascii_only = ascii_only
         self._kept: LRUCache[Hashable, tuple[Row, LineState, Strip]] = LRUCache(KEPT_LINES)
         self._now = 0.0
         self._contexts: list[RenderContext] = []
 
     def header(self, sorted_by: tuple[str, bool] | None) -> Strip:
-        """Return the line of labels, with an arrow on the sorted column."""
+        """Return the line of labels, with an arrow on the column `sorted_by` (its id, and whether it descends)."""
         cells = (self._label(slot.column, slot.width, sorted_by) for slot in self.layout.slots)
-        return self._strip([Segment(" " * GUTTER)], cells, self._paint.full("table--header"))
+        return self._strip([Segment(" " * GUTTER)], cells, self._full("table--header"))
 
-    def line(self, row: Row | None, look: LineState | None, key: Hashable | None, now: float, left: int) -> Strip:
-        """Return the line of a row from cell `left` on; drawn anew only when row or look are others than last time."""
-        if look is None:
-            return Strip.blank(self.width, self._paint.base)
+    def line(self, row: Row | None, state: LineState | None, key: Hashable | None, now: float, left: int) -> Strip:
+        """Return the line of a row from cell `left` on; drawn only when row or state differ from the last time."""
+        if state is None:
+            return Strip.blank(self.width, self._base)
         if row is None:
-            return self._placeholder(look).crop_extend(left, left + self.width, self._line_style(look))
+            return self._placeholder(state).crop_extend(left, left + self.width, self._line_style(state))
         kept = self._kept.get(key)
-        if kept is None or kept[0] is not row or kept[1] != look:
-            kept = row, look, self._strip(self._gutter(look), self._cells(row, now), self._line_style(look))
+        if kept is None or kept[0] is not row or kept[1] != state:
+            kept = row, state, self._strip(self._gutter(state), self._cells(row, now), self._line_style(state))
             self._kept[key] = kept
-        return kept[2].crop_extend(left, left + self.width, self._line_style(look))
+        return kept[2].crop_extend(left, left + self.width, self._line_style(state))
 
-    def _placeholder(self, look: LineState) -> Strip:
+    def _placeholder(self, state: LineState) -> Strip:
         """Return the line of a row that is not loaded yet."""
         dots = "..." if self._ascii_only else "···"
-        style = self._paint.partial("table--placeholder")
+        style = self._partial("table--placeholder")
         cells = (_fitted(Text(dots[: slot.width], style), 3, "left") for slot in self.layout.slots)
-        return self._strip(self._gutter(look), cells, self._line_style(look))
+        return self._strip(self._gutter(state), cells, self._line_style(state))
 
-    def message(self, line: str, width: int) -> Strip:
-        """Return a line of the text that stands where rows would be."""
-        text = Text(no_wrap=True, end="").append(clean(line), self._paint.partial("table--empty"))
+    def empty_line(self, y: int, lines: int, message: str) -> Strip:
+        """Return line `y` of a table without rows: of `lines` lines, the upper third ends with `message`."""
+        texts = message.split("\n")
+        place = y - max(2, (lines - len(texts)) // 3)
+        if not 0 <= place < len(texts):
+            return Strip.blank(self.width, self._base)
+        return self._message(texts[place], self.width).adjust_cell_length(self.width, self._base)
+
+    def _message(self, line: str, width: int) -> Strip:
+        text = Text(no_wrap=True, end="").append(clean(line), self._partial("table--empty"))
         text.truncate(width, overflow="ellipsis")
         text.pad_left(max(0, (width - text.cell_len) // 2))
-        return Strip(Segment.apply_style(text.render(self._paint.console), self._paint.base))
+        return Strip(Segment.apply_style(text.render(self._console), self._base))
 
-    def _line_style(self, look: LineState) -> Style:
-        return self._paint.full("table--cursor") if look.cursor else self._paint.base
+    def _line_style(self, state: LineState) -> Style:
+        return self._full("table--cursor") if state.cursor else self._base
 
-    def _gutter(self, look: LineState) -> list[Segment]:
+    def _gutter(self, state: LineState) -> list[Segment]:
         bar, mark = (">", "*") if self._ascii_only else (CURSOR_BAR, MARK)
         return [
-            Segment(bar if look.cursor else " ", self._paint.partial("table--bar")),
-            Segment(mark if look.marked else " ", self._paint.partial("table--mark")),
+            Segment(bar if state.cursor else " ", self._partial("table--bar")),
+            Segment(mark if state.marked else " ", self._partial("table--mark")),
             Segment(" "),
         ]
 
@@ -102,7 +121,7 @@ class LinePainter(Generic[Row]):
         if now != self._now or not self._contexts:
             self._now = now
             self._contexts = [
-                RenderContext(slot.width, now, self._ascii_only, self._paint.partial) for slot in self.layout.slots
+                RenderContext(slot.width, now, self._ascii_only, self._partial) for slot in self.layout.slots
             ]
         for slot, context in zip(self.layout.slots, self._contexts, strict=True):
             yield _fitted(slot.column.cell(row, context), slot.width, slot.column.justify)
@@ -126,9 +145,9 @@ class LinePainter(Generic[Row]):
 
 
 def _fitted(text: Text, width: int, justify: str) -> list[Segment]:
-    """Return `text` in exactly `width` cells. Its spans follow each other, as `append` makes them.
+    """Return `text` in exactly `width` cells. Its spans must not overlap; those of `append` do not.
 
-    Not `Text.render`, which costs more than all the rest of a line: it allows for spans that lie over each other.
+    `Text.render` costs more than the rest of a line together, because it allows for spans that overlap.
     """
     plain, base = text.plain, _style(text.style)
     missing = width - cell_len(plain)

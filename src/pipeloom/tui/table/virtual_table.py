@@ -1,24 +1,31 @@
-"""A table that draws the lines you see and no others, over any source of rows."""
+"""A table that draws only the visible lines, over any source of rows."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic
 
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
+from textual.geometry import Region, Size
 from textual.message import Message
+from textual.reactive import var
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
 
-from pipeloom.tui.table.columns import Column, RenderContext, Row, RowSource
+from pipeloom.tui.style.glyphs import STATUS_CLASSES
+from pipeloom.tui.table.columns import Column, Row, fit
+from pipeloom.tui.table.keys import TABLE_KEYS
+from pipeloom.tui.table.line_painter import LINE_CLASSES, LinePainter
 from pipeloom.tui.table.row_view import HEADER_LINES, RowView
-
-__all__ = ["Column", "RenderContext", "RowSource", "VirtualTable"]
+from pipeloom.tui.table.selection import Selection
+from pipeloom.tui.table.sources import RowSource
 
 
 @dataclass
 class TableMessage(Message):
-    """Says something about a table."""
+    """A message of a table."""
 
     table: VirtualTable[Any]
 
@@ -28,30 +35,31 @@ class TableMessage(Message):
         return self.table
 
 
-class VirtualTable(RowView[Row], Generic[Row], can_focus=True):
-    """Rows of a `RowSource` under a header that stays, with a cursor and marks.
+class VirtualTable(ScrollView, Generic[Row], can_focus=True):
+    """Shows the rows of a `RowSource` below a fixed header, with a cursor and marks.
 
-    The cursor and the marks belong to keys. When rows come, go or move, the cursor stays with its row, and its row
-    stays on its line of the screen. Call `refresh_rows` after the source has changed, `tick` when time has passed.
+    The cursor stays with its row when rows come, go or move, and its row stays on its line of the screen. Call
+    `refresh_rows` after the source has changed, and `tick` when time has passed. A paint costs as much as the visible
+    lines, whatever the number of rows.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "Up", show=False, id="table.up", tooltip="Go to the row above."),
-        Binding("down,j", "move(1)", "Down", show=False, id="table.down", tooltip="Go to the row below."),
-        Binding("shift+up", "extend(-1)", "Extend", show=False, id="table.mark_up", tooltip="Mark, going up."),
-        Binding("shift+down", "extend(1)", "Extend", show=False, id="table.mark_down", tooltip="Mark, going down."),
-        Binding("pageup", "page(-1)", "Pageup", show=False, id="table.page_up", tooltip="Go one page up."),
-        Binding("pagedown", "page(1)", "Pagedown", show=False, id="table.page_down", tooltip="Go one page down."),
-        Binding("home", "first", "First", show=False, id="table.first", tooltip="Go to the first row."),
-        Binding("end", "last", "Last", show=False, id="table.last", tooltip="Go to the last row."),
-        Binding("left", "scroll_left", "Left", show=False, id="table.left", tooltip="Show columns further left."),
-        Binding("right", "scroll_right", "Right", show=False, id="table.right", tooltip="Show columns further right."),
-        Binding("enter", "choose", "Open", show=False, id="table.choose", tooltip="Open the row under the cursor."),
-    ]
+    ALLOW_SELECT = False
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {*LINE_CLASSES, *STATUS_CLASSES}
+
+    DEFAULT_CSS = """
+    VirtualTable {
+        height: 1fr;
+        scrollbar-gutter: stable;
+        scrollbar-size: 1 1;
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = TABLE_KEYS
 
     @dataclass
     class Highlighted(TableMessage):
-        """The cursor is on another row, or on none; `row` is None as well while it is not loaded."""
+        """The cursor moved to another row; both are None when it is on none, or on one that is not loaded."""
 
         key: Hashable | None
         row: Any
@@ -73,74 +81,118 @@ class VirtualTable(RowView[Row], Generic[Row], can_focus=True):
     class MarksChanged(TableMessage):
         """Rows were marked or unmarked."""
 
-    _at_top: bool = True
-    """Whether the cursor stays on the top row, whichever that is: until the user moves it, and after going back."""
-    _mark_anchor: Hashable | None = None
-    """The row that was marked last, where the next range begins."""
+    empty_text: var[str] = var("Nothing here yet.")
+    """Shown when there are no rows; may have several lines."""
+    ascii_only: var[bool] = var(False)  # noqa: FBT003
+    """Whether marks, bars and glyphs are ASCII."""
+
+    def __init__(
+        self,
+        source: RowSource[Row],
+        columns: Sequence[Column[Row]],
+        *,
+        is_live: Callable[[Row], bool] | None = None,
+        ascii_only: bool = False,
+        name: str | None = None,
+        id: str | None = None,  # noqa: A002 - Textual's own name for it
+        classes: str | None = None,
+    ) -> None:
+        """Show `source`; rows for which `is_live` holds are drawn again at each `tick`: their cells read the clock."""
+        super().__init__(name=name, id=id, classes=classes)
+        self._selection: Selection[Row] = Selection(source)
+        self._view: RowView[Row] = RowView(self._selection, is_live or _never)
+        self._columns = tuple(columns)
+        self._sorted: tuple[str, bool] | None = None
+        self._painter: LinePainter[Row] | None = None
+        self.set_reactive(VirtualTable.ascii_only, ascii_only)
 
     # -- what the screens ask ---------------------------------------------------------------------------------------
 
     @property
-    def source(self) -> RowSource[Row]:
-        """The rows."""
-        return self._source
+    def row_count(self) -> int:
+        """Number of rows at the last `refresh_rows`."""
+        return self._selection.count
 
-    @source.setter
-    def source(self, source: RowSource[Row]) -> None:
-        self._source = source
-        self.refresh_rows()
+    @property
+    def marked(self) -> set[Hashable]:
+        """Keys of the marked rows; changed by `toggle_mark`, `mark` and `clear_marks`."""
+        return self._selection.marked
 
     @property
     def cursor_index(self) -> int:
-        """Place of the cursor's row, from 0; 0 as well when there are no rows."""
-        return self._cursor_index
+        """Place of the cursor's row; 0 as well without rows."""
+        return self._selection.cursor
 
     @property
     def is_at_top(self) -> bool:
-        """Whether the first row is in sight and has the cursor, because nobody has moved it."""
-        return self._at_top and self.scroll_offset.y == 0
+        """Whether the first row is visible and has the cursor, because the user has not moved it."""
+        return self._selection.keeps_top and self.scroll_offset.y == 0
 
     @property
     def cursor_key(self) -> Hashable | None:
         """Key of the cursor's row; None without rows, or while the row is not loaded."""
-        return self._cursor_key
+        return self._selection.cursor_key
 
     @property
     def cursor_row(self) -> Row | None:
         """The row under the cursor; None without rows, or while it is not loaded."""
-        return self._row_at(self._cursor_index)
+        return self._selection.row_at(self._selection.cursor)
+
+    @property
+    def visible_range(self) -> tuple[int, int]:
+        """Place of the first visible row, and the place after the last."""
+        count = self._selection.count
+        first = min(self.scroll_offset.y, count)
+        return first, min(count, first + self._page)
 
     # -- what the screens do ----------------------------------------------------------------------------------------
 
     def refresh_rows(self) -> None:
-        """Take note that the source has changed; draws only lines whose row is another object than before."""
+        """Take over the changes of the source; draws only lines whose row is another object than before."""
         if not self.is_attached:
-            return  # nothing is laid out yet; on_mount comes back
+            return  # there is no layout yet; on_mount calls this again
         anchor, place = self._anchor()
-        had_rows = self._count > 0
-        self._count = self._source.count()
-        self._settle_cursor()
+        had_rows = self._selection.count > 0
+        self._selection.recount(is_at_top=self.is_at_top)
+        self._tell_cursor()
         self._resize_virtual()
-        found = None if anchor is None else self._source.index(anchor)
+        found = None if anchor is None else self._selection.source.index(anchor)
         if found is not None and found != place:
             self.scroll_to(y=self.scroll_offset.y + found - place, animate=False, force=True)
-        if had_rows != (self._count > 0):
+        if had_rows != (self._selection.count > 0):
             self.refresh()
         else:
             self._refresh_changed()
 
+    def tick(self, now: float) -> None:
+        """Set the clock (Unix seconds) and draw the visible rows again that read it."""
+        before, self._view.now = int(self._view.now), now
+        if int(now) != before:
+            self._refresh_changed()
+
+    def set_columns(self, columns: Sequence[Column[Row]]) -> None:
+        """Show other columns."""
+        self._columns = tuple(columns)
+        self._restyle()
+        self._resize_virtual()
+
+    def show_sort(self, column_id: str | None, *, descending: bool = False) -> None:
+        """Show the arrow on the column that the source is sorted by; None removes it."""
+        self._sorted = None if column_id is None else (column_id, descending)
+        self.refresh_line(self.scroll_offset.y)  # where the header is
+
     def move_cursor(self, index: int) -> None:
-        """Put the cursor on the row at `index`, or the nearest there is, and scroll it into view."""
-        before, self._cursor_index = self._cursor_index, max(0, min(index, self._count - 1))
-        self._at_top = self._cursor_index == 0
-        self._take_key()
+        """Put the cursor on the row at `index`, or on the nearest row, and scroll it into view."""
+        before = self._selection.cursor
+        self._selection.move_to(index)
+        self._tell_cursor()
         self._reveal_cursor()
-        for place in {before, self._cursor_index}:
+        for place in {before, self._selection.cursor}:
             self._refresh_place(place)
 
     def move_to_key(self, key: Hashable) -> bool:
         """Put the cursor on the row of `key`; False when its place is not known."""
-        index = self._source.index(key)
+        index = self._selection.source.index(key)
         if index is None:
             return False
         self.move_cursor(index)
@@ -148,90 +200,152 @@ class VirtualTable(RowView[Row], Generic[Row], can_focus=True):
 
     def toggle_mark(self, key: Hashable | None = None) -> None:
         """Mark the row of `key` (of the cursor, when None), or unmark it."""
-        key = self._cursor_key if key is None else key
+        key = self.cursor_key if key is None else key
         if key is not None:
-            self._mark_anchor = key
-            self._set_marks(self.marked ^ {key})
+            self._set_marks(self._selection.toggled(key))
 
     def mark(self, keys: Iterable[Hashable]) -> None:
         """Mark these rows too."""
         self._set_marks(self.marked | set(keys))
 
     def mark_loaded(self) -> None:
-        """Mark every row that is loaded."""
-        self.mark(self._source.key(row) for row in self._source.window(0, self._count) if row is not None)
+        """Mark every loaded row."""
+        self.mark(self._selection.keys(0, self._selection.count))
 
     def mark_range(self) -> None:
         """Mark every row from the one that was marked last to the cursor."""
-        anchor = None if self._mark_anchor is None else self._source.index(self._mark_anchor)
-        start, stop = sorted((self._cursor_index if anchor is None else anchor, self._cursor_index))
-        self.mark(self._source.key(row) for row in self._source.window(start, stop + 1) if row is not None)
-        self._mark_anchor = self._cursor_key
+        self.mark(self._selection.up_to_cursor())
 
     def clear_marks(self) -> None:
-        """Unmark all."""
-        self._mark_anchor = None
+        """Unmark all rows."""
+        self._selection.forget_anchor()
         self._set_marks(set())
 
-    # -- keeping place ----------------------------------------------------------------------------------------------
+    # -- cursor and scrolling ---------------------------------------------------------------------------------------
 
     def _anchor(self) -> tuple[Hashable | None, int]:
-        """Return key and place of the row that should stay on its line: the cursor's if it is seen, else the top."""
+        """Return key and place of the row that stays on its line: the cursor's if it is visible, else the top row."""
         first = self.scroll_offset.y
         if self.is_at_top:
             return None, 0
-        if first <= self._cursor_index < first + self._page:
-            return self._cursor_key, self._cursor_index
-        place, row, _look = self._painted.get(HEADER_LINES, (first, None, None))
-        if row is None or place != first:
-            return None, first  # not loaded, or scrolled since it was painted
-        return self._source.key(row), first
+        if first <= self.cursor_index < first + self._page:
+            return self.cursor_key, self.cursor_index
+        row = self._view.top_row(first)
+        return None if row is None else self._selection.source.key(row), first
 
-    def _settle_cursor(self) -> None:
-        """Find the cursor's row again; when it is gone, the cursor goes to the row now in its place."""
-        kept = None if self.is_at_top else self._cursor_key
-        found = None if kept is None else self._source.index(kept)
-        self._cursor_index = max(0, min(self._cursor_index if found is None else found, self._count - 1))
-        self._take_key()
-
-    def _take_key(self) -> None:
-        """Learn the key of the row under the cursor, and tell when it is another."""
-        row = self._row_at(self._cursor_index)
-        key = None if row is None else self._source.key(row)
-        if key != self._cursor_key:
-            self._cursor_key = key
-            self.post_message(self.Highlighted(self, key, row))
+    def _tell_cursor(self) -> None:
+        """Post a message when the cursor is on another row than before."""
+        changed, row = self._selection.take_key()
+        if changed:
+            self.post_message(self.Highlighted(self, self.cursor_key, row))
 
     def _reveal_cursor(self) -> None:
-        first = self.scroll_offset.y
-        if self._cursor_index < first:
-            self.scroll_to(y=self._cursor_index, animate=False, force=True)
-        elif self._cursor_index >= first + self._page:
-            self.scroll_to(y=self._cursor_index - self._page + 1, animate=False, force=True)
+        first, cursor = self.scroll_offset.y, self._selection.cursor
+        if cursor < first:
+            self.scroll_to(y=cursor, animate=False, force=True)
+        elif cursor >= first + self._page:
+            self.scroll_to(y=cursor - self._page + 1, animate=False, force=True)
 
     def _set_marks(self, marked: set[Hashable]) -> None:
         if marked != self.marked:
-            self.marked = marked
+            self._selection.marked = marked
             self._refresh_changed()
             self.post_message(self.MarksChanged(self))
+
+    # -- drawing ----------------------------------------------------------------------------------------------------
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Draw the lines of `crop`; the source is asked for their rows at most once."""
+        first, last = (self.scroll_offset.y + max(y - HEADER_LINES, 0) for y in (crop.y, crop.bottom))
+        self._view.fetch(first, last)
+        return super().render_lines(crop)
+
+    def render_line(self, y: int) -> Strip:
+        """Draw one line: the header, a row, or nothing."""
+        painter = self._lines
+        left, width = self.scroll_offset.x, painter.width
+        if y < HEADER_LINES:
+            style = self.get_component_rich_style("table--header")
+            return painter.header(self._sorted).crop_extend(left, left + width, style)
+        if not self._selection.count:
+            return painter.empty_line(y, self._page, self.empty_text)
+        return self._view.draw(y, self.scroll_offset.y + y - HEADER_LINES, painter, left)
+
+    @property
+    def _lines(self) -> LinePainter[Row]:
+        if self._painter is None:
+            width = self.scrollable_content_region.width
+            self._painter = LinePainter(self, fit(self._columns, width), width, ascii_only=self.ascii_only)
+        return self._painter
+
+    def _refresh_changed(self) -> None:
+        """Draw the lines again that show another row than they should, or another state of it."""
+        if not self._selection.count:
+            return  # the text that is shown without rows refreshes itself
+        first, width = self.visible_range[0], self.size.width
+        for y in self._view.changed(first, self._page):
+            self.refresh(Region(0, y, width, 1))
+
+    def _refresh_place(self, place: int) -> None:
+        """Draw the line of one row again, if it is visible."""
+        line = place - self.scroll_offset.y
+        if 0 <= line < self._page:
+            self.refresh(Region(0, line + HEADER_LINES, self.size.width, 1))
+
+    def _restyle(self) -> None:
+        self._painter = None
+        self._view.forget()
+        self.refresh()
+
+    @property
+    def _page(self) -> int:
+        """Number of rows that fit on the screen."""
+        return max(1, self.scrollable_content_region.height - HEADER_LINES)
+
+    def _resize_virtual(self) -> None:
+        if not self.is_attached:
+            return
+        size = Size(self._lines.layout.width, self._selection.count + HEADER_LINES)
+        if size != self.virtual_size:
+            # Assigning it lays out the whole screen; only a bar that comes or goes needs that, and asks for it itself.
+            self.set_reactive(VirtualTable.virtual_size, size)
+            self._scroll_update(size)
+
+    def notify_style_update(self) -> None:
+        """Drop strips in the old styles."""
+        super().notify_style_update()
+        self._painter = None
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Move the scrollbar; only lines that now show another row are drawn again."""
+        if self.show_vertical_scrollbar:
+            self.vertical_scrollbar.position = new_value
+        if round(old_value) != round(new_value):
+            self._refresh_changed()
+
+    def watch_ascii_only(self) -> None:
+        """Draw all lines again."""
+        self._restyle()
+
+    def watch_empty_text(self) -> None:
+        """Draw the new text."""
+        self.refresh()
 
     # -- keys and mouse ---------------------------------------------------------------------------------------------
 
     def action_move(self, lines: int) -> None:
         """Move the cursor by `lines`."""
-        self.move_cursor(self._cursor_index + lines)
+        self.move_cursor(self.cursor_index + lines)
 
     def action_extend(self, lines: int) -> None:
-        """Move the cursor by `lines`, marking the rows that it leaves and reaches."""
-        start = self._cursor_index
+        """Move the cursor by `lines`, marking every row from the old place to the new one."""
+        start = self.cursor_index
         self.move_cursor(start + lines)
-        low, high = sorted((start, self._cursor_index))
-        self.mark(self._source.key(row) for row in self._source.window(low, high + 1) if row is not None)
-        self._mark_anchor = self._cursor_key
+        self.mark(self._selection.from_to_cursor(start))
 
     def action_page(self, pages: int) -> None:
-        """Move the cursor by screens full."""
-        self.move_cursor(self._cursor_index + pages * max(1, self._page - 1))
+        """Move the cursor by `pages` screens."""
+        self.move_cursor(self.cursor_index + pages * max(1, self._page - 1))
 
     def action_first(self) -> None:
         """Go to the first row."""
@@ -239,28 +353,28 @@ class VirtualTable(RowView[Row], Generic[Row], can_focus=True):
 
     def action_last(self) -> None:
         """Go to the last row."""
-        self.move_cursor(self._count - 1)
+        self.move_cursor(self._selection.count - 1)
 
     def action_choose(self) -> None:
-        """Say that the user chose the row under the cursor."""
+        """Post a message that the user chose the row under the cursor."""
         row = self.cursor_row
         if row is not None:
-            self.post_message(self.Chosen(self, self._source.key(row), row))
+            self.post_message(self.Chosen(self, self._selection.source.key(row), row))
 
     def on_mount(self) -> None:
-        """Show what the source holds."""
+        """Show the rows of the source."""
         self.refresh_rows()
 
     def on_resize(self) -> None:
-        """Lay the columns out anew, and keep the cursor in sight if it was."""
-        line = self._cursor_index - self.scroll_offset.y
+        """Lay the columns out for the new width, and keep the cursor visible if it was."""
+        line = self.cursor_index - self.scroll_offset.y
         self._restyle()
         self._resize_virtual()
         if line >= 0:
             self._reveal_cursor()
 
     def on_click(self, event: events.Click) -> None:
-        """Go to the clicked row; a second click chooses it, one on a label is told as such."""
+        """Go to the clicked row, and choose it at a second click; post a message for a click on a label."""
         place = event.get_content_offset(self)
         if place is None:
             return
@@ -270,7 +384,11 @@ class VirtualTable(RowView[Row], Generic[Row], can_focus=True):
                 self.post_message(self.HeaderClicked(self, slot.column.id))
             return
         index = self.scroll_offset.y + place.y - HEADER_LINES
-        if index < self._count:
+        if index < self._selection.count:
             self.move_cursor(index)
             if event.chain == 2:
                 self.action_choose()
+
+
+def _never(_row: object) -> bool:
+    return False

@@ -28,7 +28,7 @@ from pipeloom.tui.reports.compare.columns import (
 from pipeloom.tui.reports.compare.run_sides import RunSides, run_took_s
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.text import content
-from pipeloom.tui.table.rows import ListSource
+from pipeloom.tui.table.sources import ListSource
 from pipeloom.tui.table.virtual_table import VirtualTable
 from pipeloom.tui.widgets.chips import Chip, Chips
 

@@ -1,4 +1,4 @@
-"""Rows of a file, page by page: what a table asks for is loaded, and little else is kept."""
+"""Where a table gets its rows: a list, or the pages of a file, of which only those in use are kept."""
 
 from __future__ import annotations
 
@@ -17,15 +17,62 @@ Pages = dict[int, list[Row]]
 R = TypeVar("R")
 
 
+class RowSource(Protocol[Row]):
+    """Rows by place and by key. Every method is called on the UI thread and returns at once."""
+
+    def count(self) -> int:
+        """Return the number of rows."""
+
+    def window(self, start: int, stop: int) -> Sequence[Row | None]:
+        """Return the rows from `start` to before `stop`; None for a row that is not loaded (it may load now)."""
+
+    def key(self, row: Row) -> Hashable:
+        """Return what identifies the row wherever it stands."""
+
+    def index(self, key: Hashable) -> int | None:
+        """Return the place of a key; None when there is no such row or its place is not known."""
+
+
+class ListSource(Generic[Row]):
+    """A `RowSource` over a list."""
+
+    def __init__(self, key: Callable[[Row], Hashable], rows: Sequence[Row] = ()) -> None:
+        self._key = key
+        self.replace(rows)
+
+    def replace(self, rows: Sequence[Row]) -> None:
+        """Hold other rows."""
+        self.rows = rows
+        self._places: dict[Hashable, int] | None = None
+
+    def count(self) -> int:
+        """Return the number of rows."""
+        return len(self.rows)
+
+    def window(self, start: int, stop: int) -> Sequence[Row]:
+        """Return the rows from `start` to before `stop`."""
+        return self.rows[max(start, 0) : stop]
+
+    def key(self, row: Row) -> Hashable:
+        """Return the row's key."""
+        return self._key(row)
+
+    def index(self, key: Hashable) -> int | None:
+        """Return the place of a key; the first call notes the places of all rows."""
+        if self._places is None:
+            self._places = {self._key(row): place for place, row in enumerate(self.rows)}
+        return self._places.get(key)
+
+
 class Query(Protocol[R]):
-    """A list of rows of a file. Frozen when it is made, and asked in the thread that reads."""
+    """A list of rows of a file. Immutable; its methods are called on the thread that reads the file."""
 
     @property
     def size(self) -> int:
-        """Rows to a page."""
+        """Number of rows in a page."""
 
     def key(self, row: R) -> Hashable:
-        """Return what identifies a row."""
+        """Return what identifies the row."""
 
     def total(self, history: History, budget_s: float | None = None) -> int:
         """Return the number of rows; raises `TimeoutError` when counting takes longer than `budget_s`."""
@@ -39,21 +86,21 @@ class Query(Protocol[R]):
         before: R | Literal["end"] | None = None,
         offset: int = 0,
     ) -> list[R]:
-        """Return up to `limit` rows that follow `after` or end just before `before`, `offset` rows further on."""
+        """Return up to `limit` rows after `after` or just before `before`, having skipped `offset` rows from there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot(Generic[R]):
-    """What was read of a file at one moment."""
+    """What was read of a file in one go: its number of rows, and pages by number."""
 
     total: int
     pages: dict[int, list[R]] = field(default_factory=dict)
     exact: bool = True
-    """False: the rows are not counted yet, there may be more than `total`."""
+    """Whether all rows are counted; if not, there may be more than `total`."""
 
 
 class PagedSource(Generic[Row]):
-    """A `RowSource` over a `Query`. Rows that are not there yet are None, and are asked for."""
+    """A `RowSource` over a `Query`. A row that is not loaded is None; its page is noted as missing."""
 
     def __init__(self, query: Query[Row], on_missing: Callable[[], None]) -> None:
         self.query = query
@@ -67,7 +114,7 @@ class PagedSource(Generic[Row]):
         return self._total
 
     def window(self, start: int, stop: int) -> Sequence[Row | None]:
-        """Return rows `start` to `stop`, as far as they are loaded."""
+        """Return the rows from `start` to before `stop`; None for those that are not loaded."""
         rows = [self._row(place) for place in range(max(start, 0), min(stop, self._total))]
         if self._missing:
             self._on_missing()
@@ -78,7 +125,7 @@ class PagedSource(Generic[Row]):
         return self.query.key(row)
 
     def index(self, key: Hashable) -> int | None:
-        """Return where a loaded row is."""
+        """Return the place of a loaded row."""
         for number, page in self._pages.items():
             for place, row in enumerate(page):
                 if self.query.key(row) == key:
@@ -86,16 +133,16 @@ class PagedSource(Generic[Row]):
         return None
 
     def loaded(self) -> int:
-        """Return the number of rows that are kept."""
+        """Return the number of rows in memory."""
         return sum(map(len, self._pages.values()))
 
     def take_missing(self) -> list[int]:
-        """Return the pages that were asked for and are not there; they count as asked for from now on."""
+        """Return the numbers of the missing pages, and note them as missing no longer."""
         missing, self._missing = sorted(self._missing), set()
         return missing
 
     def put(self, pages: dict[int, list[Row]]) -> None:
-        """Keep pages, and of the others those that were used last."""
+        """Keep these pages, and of the others those that were used last."""
         for number, page in pages.items():
             self._pages[number] = page
             self._pages.move_to_end(number)
@@ -103,7 +150,7 @@ class PagedSource(Generic[Row]):
             self._pages.popitem(last=False)
 
     def replace(self, query: Query[Row], snapshot: Snapshot[Row]) -> None:
-        """Take over a new snapshot of the file at once, so that the table can find its row again in it."""
+        """Hold a new snapshot of the file, with its pages: the table looks for its cursor's row in them."""
         self.query = query
         self._total = snapshot.total
         self._pages.clear()
@@ -111,11 +158,11 @@ class PagedSource(Generic[Row]):
         self.put(snapshot.pages)
 
     def recount(self, total: int) -> None:
-        """Take over the number of rows, once it is known."""
+        """Set the number of rows."""
         self._total = total
 
     def neighbours(self, numbers: Iterable[int]) -> dict[int, list[Row]]:
-        """Return the loaded pages beside those: where a page by key can start from."""
+        """Return the loaded pages next to the pages `numbers`, which are read fastest from a key of those."""
         beside = {number + step for number in numbers for step in (-1, 1)}
         return {number: self._pages[number] for number in beside if number in self._pages}
 
@@ -132,7 +179,7 @@ class PagedSource(Generic[Row]):
 def load_pages(
     query: Query[R], history: History, numbers: Iterable[int], known: dict[int, list[R]], total: int
 ) -> dict[int, list[R]]:
-    """Return pages: by key beside one that is known, else by counting rows from the nearer end."""
+    """Return the pages `numbers`: by key next to a known page, else by an offset from the nearer end."""
     size = query.size
     pages: dict[int, list[R]] = {}
     for number in sorted(set(numbers)):
@@ -154,7 +201,7 @@ def load_pages(
 def snapshot(
     query: Query[R], history: History, numbers: Iterable[int], before: int, budget_s: float | None
 ) -> Snapshot[R]:
-    """Return the pages `numbers` of a list that had `before` rows; one that takes long to count is left uncounted."""
+    """Return the pages `numbers` of a list that had `before` rows; without its count if that takes over `budget_s`."""
     try:
         total, exact = query.total(history, budget_s), True
     except TimeoutError:
