@@ -1,4 +1,4 @@
-"""What running tasks took in earlier runs, read when a row that shows it is drawn."""
+"""How long running tasks took in earlier runs; read when a row that shows it is drawn."""
 
 from __future__ import annotations
 
@@ -13,36 +13,37 @@ from pipeloom.store.rows import AttemptRow, DurationBaseline, RunRow
 from pipeloom.tui.reader import read
 
 _KEPT: Final = 5_000
+"""Number of tasks above which the next load starts from nothing."""
 
 
 class DurationBaselines:
-    """Knows the pasts that it was asked for before, and learns the others when told to."""
+    """Caches durations by task. A task that is asked for and not known is read by the next `load`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._known: dict[TaskId, DurationBaseline | None] = {}
-        self._wanted: set[TaskId] = set()
+        self._missing: set[TaskId] = set()
 
     def of(self, row: AttemptRow) -> DurationBaseline | None:
-        """Return the task's past; None as well while it is not known."""
+        """Return the durations of a running task; None when it has none, or they are not loaded."""
         if row.status is Status.RUNNING and row.task_id not in self._known:
-            self._wanted.add(row.task_id)
+            self._missing.add(row.task_id)
         return self._known.get(row.task_id)
 
     @property
-    def has_wishes(self) -> bool:
-        """Whether there is something to learn."""
-        return bool(self._wanted)
+    def are_missing(self) -> bool:
+        """Whether tasks were asked for that are not loaded."""
+        return bool(self._missing)
 
-    async def learn(self, run: RunRow) -> None:
-        """Read what was asked for in vain; a file that cannot tell has no past."""
-        wanted, self._wanted = self._wanted, set()
+    async def load(self, run: RunRow) -> None:
+        """Read the durations of the missing tasks from the runs before `run`; none when the file cannot be read."""
+        missing, self._missing = self._missing, set()
         if len(self._known) > _KEPT:
             self._known.clear()
-        self._known.update(dict.fromkeys(wanted))
+        self._known.update(dict.fromkeys(missing))
         try:
             self._known.update(
-                await read(self._path, lambda file: duration_baselines(file, run.pipeline, run.id, wanted))
+                await read(self._path, lambda file: duration_baselines(file, run.pipeline, run.id, missing))
             )
         except (StoreError, InterruptedError):
             return

@@ -1,0 +1,89 @@
+"""The commands of the live screen. Each may ask the user first, and says in a toast what it did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipeloom.engine.control.client import ControlClient
+from pipeloom.engine.engine import Engine
+from pipeloom.status import WAITING, Status
+from pipeloom.store.rows import AttemptRow
+from pipeloom.tui.live.dialogs import abandon_dialog, cancel_dialog, retry_dialog
+from pipeloom.tui.services import AppServices
+
+
+class LiveCommands:
+    """Asks the engine to cancel, retry and pause. Every method runs in a worker of the screen."""
+
+    def __init__(self, services: AppServices) -> None:
+        self._services = services
+
+    async def cancel(self, rows: Sequence[AttemptRow]) -> None:
+        """Cancel open attempts; offer to abandon them when all of them are being cancelled already."""
+        services, controls = self._services, self._services.controls
+        if controls is None or not rows:
+            services.tell("Nothing to cancel here: it has ended already.", problem=True)
+            return
+        if all(row.status is Status.CANCELLING for row in rows):
+            await self._abandon(rows)
+            return
+        if await services.push_screen_wait(cancel_dialog(rows)):
+            result = await services.ask(lambda: controls.cancel([row.id for row in rows]))
+            if result is None:
+                return
+            waiting = {row.id for row in rows if row.status in WAITING}
+            cancelled = len(waiting.intersection(result.accepted))
+            services.report({"cancelled": cancelled, "asked to stop": len(result.accepted) - cancelled}, result.refused)
+
+    async def _abandon(self, rows: Sequence[AttemptRow]) -> None:
+        """Abandon attempts whose workers do not stop; a process can be killed, a thread cannot."""
+        services, controls = self._services, self._services.controls
+        engine, run = services.engine, services.board.run
+        kills = engine.can_kill if engine is not None else run is not None and run.executor == "process"
+        if controls is not None and await services.push_screen_wait(abandon_dialog(rows, kills=kills)):
+            result = await services.ask(lambda: controls.abandon([row.id for row in rows]))
+            if result is not None:
+                services.report({"abandoned": len(result.accepted)}, result.refused)
+
+    async def retry(self, rows: Sequence[AttemptRow]) -> bool:
+        """Run the attempts' tasks again; returns whether the engine answered."""
+        services, controls = self._services, self._services.controls
+        if controls is None or not rows:
+            return False
+        result = await services.ask(lambda: controls.retry([row.id for row in rows]))
+        if result is not None:
+            services.report({"queued again": len(result.accepted)}, result.refused)
+        return result is not None
+
+    async def retry_failed(self) -> bool:
+        """Run every failed task that passes the filter again; returns whether the engine answered."""
+        rows = [row for row in self._services.board.shown() if row.status in (Status.ERROR, Status.INTERRUPTED)]
+        if not rows:
+            self._services.tell("No failed task in view.")
+            return False
+        return await self._services.push_screen_wait(retry_dialog(rows)) and await self.retry(rows)
+
+    async def toggle_pause(self) -> None:
+        """Start no more tasks, or go on."""
+        controls = self._services.controls
+        if controls is None or not controls.is_started:
+            return
+        paused = await self._services.ask(lambda: _toggle_pause(controls))
+        if paused is not None:
+            self._services.tell("Paused: what runs goes on, nothing more is started." if paused else "Going on.")
+
+    async def change_workers(self, change: int) -> None:
+        """Add `change` to the number of workers, which stays at least 1."""
+        controls = self._services.controls
+        if controls is not None and controls.is_started:
+            await self._services.ask(lambda: controls.set_workers(max(1, controls.load().wanted + change)))
+
+
+def _toggle_pause(controls: Engine | ControlClient) -> bool:
+    """Pause or go on; returns whether the engine is paused now."""
+    paused = controls.load().paused
+    if paused:
+        controls.resume()
+    else:
+        controls.pause()
+    return not paused
