@@ -16,7 +16,7 @@ from pipeloom.store.write.connect import close_writer, open_writer
 from pipeloom.store.write.ledger import Ledger
 from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.attempts.detail import DetailPane
-from pipeloom.tui.table.virtual_table import VirtualTable
+from pipeloom.tui.attempts.table_screen import TableScreen
 from pipeloom.tui.widgets.workers import WorkersDialog
 
 SIZES = [(80, 24), (120, 40)]
@@ -40,7 +40,8 @@ def live(
             cockpit.commit(synthetic.rows(rows), synthetic.run)
         await cockpit.settle(pilot)
         if at is not None:
-            pilot.app.screen.query_one(VirtualTable).move_to_key(at)
+            assert isinstance(pilot.app.screen, TableScreen)
+            pilot.app.screen.table.move_to_key(at)
         await pilot.press(*keys)
         if tab:
             pilot.app.screen.query_one(DetailPane).show_tab(tab)
@@ -122,7 +123,8 @@ def loaded(*keys: str, at: int | None = None, tab: str | None = None) -> Before:
     async def before(pilot: Pilot[None]) -> None:
         await at_rest(pilot)
         if at is not None:
-            pilot.app.screen.query_one(VirtualTable).move_to_key(at)
+            assert isinstance(pilot.app.screen, TableScreen)
+            pilot.app.screen.table.move_to_key(at)
         await pilot.press(*keys)
         if tab:
             pilot.app.screen.query_one(DetailPane).show_tab(tab)
