@@ -18,7 +18,8 @@ from textual.app import App
 from textual.events import Key
 from textual.message import Message
 
-from pipeloom.tui.textual_compat.driver import LoopDriver, opened_anew
+from pipeloom.tui.textual_compat.driver import reopen_terminal
+from pipeloom.tui.textual_compat.loop_driver import LoopDriver
 
 PATIENCE_S = 20.0
 SIGNALS = (signal.SIGTSTP, signal.SIGCONT, signal.SIGWINCH, signal.SIGTTOU, signal.SIGTTIN)
@@ -140,7 +141,7 @@ async def test_a_terminal_that_has_hung_up_is_listened_to_no_more_and_takes_ever
 
 
 async def test_a_key_that_somebody_else_has_read_is_no_hang_up(far: Far) -> None:
-    thief, stolen = opened_anew(far.near), bytearray()
+    thief, stolen = reopen_terminal(far.near), bytearray()
     assert thief is not None
     loop = asyncio.get_running_loop()
     loop.add_reader(thief, lambda: stolen.extend(os.read(thief, 100)))  # before the driver's, so it is called before
@@ -195,13 +196,13 @@ async def test_one_that_is_far_behind_is_waited_for(far: Far) -> None:
     assert far.wait_for(b"end").count(b"x") == 1_000_000
 
 
-def test_only_what_is_one_terminal_is_opened_anew(far: Far) -> None:
+def test_only_what_is_one_terminal_is_reopen_terminal(far: Far) -> None:
     other, its_near = os.openpty()
     pipe = os.pipe()
     try:
-        assert opened_anew(far.near, its_near) is None
-        assert opened_anew(pipe[0]) is None
-        made = opened_anew(far.near, far.near)
+        assert reopen_terminal(far.near, its_near) is None
+        assert reopen_terminal(pipe[0]) is None
+        made = reopen_terminal(far.near, far.near)
         assert made is not None
         assert not os.get_blocking(made)
         assert os.get_blocking(far.near), "the others that use it are not to notice"

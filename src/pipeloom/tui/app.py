@@ -41,6 +41,9 @@ from pipeloom.tui.style.ascii import AsciiFilter
 from pipeloom.tui.style.glyphs import wants_ascii
 from pipeloom.tui.style.theme import THEMES, css_paths, variable_defaults
 from pipeloom.tui.table.virtual_table import VirtualTable
+from pipeloom.tui.textual_compat.crash import QuietCrashApp
+from pipeloom.tui.textual_compat.key_dispatch import run_binding
+from pipeloom.tui.textual_compat.notice import write_terminal
 from pipeloom.tui.widgets.dialogs import HelpDialog, help_sections
 from pipeloom.user_state import UserState
 
@@ -49,7 +52,7 @@ T = TypeVar("T")
 _LARGE_WAL_BYTES: Final = 64 << 20
 
 
-class PipeloomApp(App[None]):
+class PipeloomApp(QuietCrashApp):
     """Shows a run live, and the history of a file."""
 
     TITLE = "pipeloom"
@@ -105,7 +108,6 @@ class PipeloomApp(App[None]):
         """Set when the screen has ended."""
         self.ascii_only = ascii_only or wants_ascii(encoding=getattr(sys.__stdout__, "encoding", None) or "utf-8")
         self._ascii_filter = AsciiFilter()
-        self.crash: BaseException | None = None
         """The error that ended the screen."""
         self._start = start
         for theme in THEMES:
@@ -192,11 +194,6 @@ class PipeloomApp(App[None]):
     @on(Stopped)
     def _end(self) -> None:
         self.exit()
-
-    def _fatal_error(self) -> None:
-        """Keep Textual from printing the local variables of a crash; `run_app` says what happened."""
-        self.crash = self.crash or self._exception or sys.exc_info()[1]
-        self._close_messages_no_wait()
 
     @property
     def notice(self) -> str:
@@ -353,8 +350,7 @@ class PipeloomApp(App[None]):
 
     def write_terminal(self, sequence: str) -> None:
         """Write a control sequence to the terminal."""
-        if self._driver is not None:
-            self._driver.write(sequence)
+        write_terminal(self, sequence)
 
     async def on_event(self, event: Event) -> None:
         """Note when keys are pressed; those for a table are carried out here, at once.
@@ -371,7 +367,7 @@ class PipeloomApp(App[None]):
     async def _is_done_by_table(self, key: str) -> bool:
         if not isinstance(self.focused, VirtualTable) or self.screen.maximized is not None:
             return False
-        return await self._check_bindings(key, priority=True) or await self._check_bindings(key)
+        return await run_binding(self, key)
 
     # -- actions -----------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Final, Literal, Self, TextIO
 from platformdirs import user_log_path
 
 from pipeloom.status import Exit
-from pipeloom.tui.textual_compat.driver import LoopDriver, opened_anew
+from pipeloom.tui.textual_compat.crash import error_of
+from pipeloom.tui.textual_compat.driver import reopen_terminal, use_loop_driver
 from pipeloom.tui.textual_compat.event_loop import priority_runner
 
 if TYPE_CHECKING:
@@ -54,11 +55,12 @@ def run_app(app: PipeloomApp, on_hangup: OnHangup = "stop") -> int:
     with Leaving(app, terminal, on_hangup) as leaving:
         with terminal, leaving.watching_terminal():
             try:
-                app.driver_class = LoopDriver
+                use_loop_driver(app)
                 with priority_runner() as runner:
                     runner.run(app.run_async())
             except Exception as error:  # noqa: BLE001 - reported below, once the terminal is given back
                 app.crash = app.crash or error
+            app.crash = app.crash or error_of(app)
             app.left.set()
         if app.crash is not None:
             _write_crash(path, app.crash)
@@ -251,7 +253,7 @@ class Leaving:
             if self._modes is not None:
                 termios.tcsetattr(descriptor, termios.TCSANOW, self._modes)  # type: ignore[arg-type]
             termios.tcflush(descriptor, termios.TCOFLUSH)  # unread output leaves no room for the reset
-            tty = opened_anew(descriptor)
+            tty = reopen_terminal(descriptor)
             if tty is not None or select.select([], [descriptor], [], 0)[1]:
                 os.write(descriptor if tty is None else tty, _RESET)  # one that may block could block even so
         os._exit(128 + number)

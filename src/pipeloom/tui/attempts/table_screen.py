@@ -19,7 +19,6 @@ from pipeloom.tui.services import ServicesGetter
 from pipeloom.tui.table.columns import Column
 from pipeloom.tui.table.sources import RowSource
 from pipeloom.tui.table.virtual_table import VirtualTable
-from pipeloom.tui.textual_compat.compositor import FrugalCompositor
 from pipeloom.tui.widgets.filter_bar import FilterBar
 
 SHARED_KEYS: Final[list[BindingType]] = [
@@ -51,10 +50,6 @@ class TableScreen(Screen[None]):
 
     filter_bar = getters.query_one(FilterBar)
     detail = getters.query_one(DetailPane)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._compositor = FrugalCompositor()
 
     @property
     def table(self) -> VirtualTable[AttemptRow]:

@@ -21,6 +21,7 @@ from pipeloom.tui.table.line_painter import LINE_CLASSES, LinePainter
 from pipeloom.tui.table.row_view import HEADER_LINES, RowView
 from pipeloom.tui.table.selection import Selection
 from pipeloom.tui.table.sources import RowSource
+from pipeloom.tui.textual_compat.table_size import set_virtual_size
 
 
 @dataclass
@@ -307,9 +308,7 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True):
             return
         size = Size(self._lines.layout.width, self._selection.count + HEADER_LINES)
         if size != self.virtual_size:
-            # Assigning it lays out the whole screen; only a bar that comes or goes needs that, and asks for it itself.
-            self.set_reactive(VirtualTable.virtual_size, size)
-            self._scroll_update(size)
+            set_virtual_size(self, size)
 
     def notify_style_update(self) -> None:
         """Drop strips in the old styles."""

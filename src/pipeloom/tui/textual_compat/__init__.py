@@ -1,1 +1,1 @@
-"""Everything that depends on private names of Textual."""
+"""The only room that uses private names of Textual; each adapter falls back to what Textual does itself."""

@@ -1,8 +1,8 @@
-"""The screen goes first: an event loop that soon gets the interpreter (the GIL), and keeps it while there is work.
+"""An event loop that soon gets the interpreter (the GIL), and keeps it while there is work: the screen goes first.
 
-Threads that compute hand the interpreter round in turn, one switch interval each; whoever has waited for an interval
-asks for it. A short interval lets the screen's thread have its turn soon. That thread in turn must not give it away
-for nothing, and asyncio does so once for each step of its work, by asking whether there is more.
+Threads that compute take turns at the interpreter, one switch interval each; a thread that has waited for an interval
+asks for it. A short interval gives the screen's thread its turn soon. That thread must not give its turn away for
+nothing, and asyncio does so once for each step of its work, when it asks whether there is more.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from pipeloom.tui.textual_compat.contracts import holds
+
+_HOLDS: Final = holds("event loop")
 _SWITCH_INTERVAL_S: Final = 0.0001
 _POLL_S: Final = 0.004
-"""The loop does what is at hand for so long, of its own CPU time, before it looks whether there is more."""
+"""Seconds of its own CPU time that the loop works before it looks whether there is more."""
 
 
 class PatientSelector(selectors.DefaultSelector):
@@ -26,7 +29,7 @@ class PatientSelector(selectors.DefaultSelector):
     _polled_s = 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Return what is ready, as `selectors` says; with a timeout of 0, work is at hand."""
+        """Return what is ready, as `selectors` says; a timeout of 0 means that the loop has work."""
         now = time.thread_time()
         if timeout == 0 and now - self._polled_s < _POLL_S:
             return []
@@ -34,13 +37,21 @@ class PatientSelector(selectors.DefaultSelector):
         return super().select(timeout)
 
 
+def _event_loop() -> asyncio.AbstractEventLoop:
+    return asyncio.SelectorEventLoop(PatientSelector())
+
+
 @contextmanager
 def priority_runner() -> Iterator[asyncio.Runner]:
-    """Yield a runner of such a loop; the switch interval is as before afterwards."""
+    """Yield a runner of such a loop, or of asyncio's own; the switch interval is restored afterwards."""
+    if not _HOLDS:
+        with asyncio.Runner() as runner:
+            yield runner
+        return
     usual_s = sys.getswitchinterval()
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     try:
-        with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(PatientSelector())) as runner:
+        with asyncio.Runner(loop_factory=_event_loop) as runner:
             yield runner
     finally:
         sys.setswitchinterval(usual_s)

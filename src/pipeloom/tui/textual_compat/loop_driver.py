@@ -1,0 +1,157 @@
+"""Read the keyboard and write the screen on the event loop.
+
+Textual reads in one thread and writes in another. At each hand-over a thread waits for the interpreter, behind every
+thread that computes: a key would wait four times before it is handled, and once more when its effect is drawn.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from codecs import getincrementaldecoder
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any, Final
+
+from textual import constants
+from textual._xterm_parser import XTermParser
+from textual.drivers.linux_driver import LinuxDriver
+from textual.message import Message
+
+from pipeloom.tui.textual_compat.driver import reopen_terminal
+
+_READ_BYTES: Final = 1 << 16
+_MAX_UNSENT_BYTES: Final = 1 << 18
+"""Bytes that may wait for a slow terminal before the program waits for it."""
+_ESCAPE_S: Final = constants.ESCAPE_DELAY + 0.01
+"""Seconds after which an escape that nothing follows is a key."""
+
+
+class LoopDriver(LinuxDriver):
+    """Textual's driver with idle threads, where standard input and standard error are one terminal.
+
+    Elsewhere it is Textual's own. It also goes on after a stop that did not come from ctrl+z (SIGSTOP). Everything runs
+    on the thread of the loop, handlers of signals included: none may run in the middle of a read or a write.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._tty = None if self._file is None else reopen_terminal(self.fileno, self._file.fileno())
+        """Open until the program ends: the screen may be suspended and resumed."""
+        self._texts: list[str] = []
+        self._unsent = bytearray()
+        self._is_due = False
+        """Whether a call of `flush` is scheduled."""
+
+    def start_application_mode(self) -> None:
+        """Take the terminal, and start to read the keyboard."""
+        before = self._key_thread
+        super().start_application_mode()  # type: ignore[no-untyped-call]
+        has_started = self._key_thread is not before  # false in the background (SIGTTOU)
+        if self._tty is not None and has_started:
+            decode = getincrementaldecoder("utf-8")(errors="replace").decode
+            self._loop.add_reader(self._tty, self._read, self._tty, decode, XTermParser(self._debug))
+
+    def _run_input_thread(self) -> None:
+        """Return at once: the loop reads. Textual runs this in the thread of the keyboard."""
+        if self._tty is None:
+            super()._run_input_thread()
+
+    def disable_input(self) -> None:
+        """Stop reading the keyboard."""
+        if self._tty is not None:
+            self._loop.remove_reader(self._tty)
+        super().disable_input()
+
+    def close(self) -> None:
+        """Write everything that is left, and wait for the terminal without a limit."""
+        if self._tty is not None:
+            self.flush()
+            self._drain(0)
+        super().close()
+
+    def write(self, data: str) -> None:
+        """Write when `flush` is called, or after this step of the loop."""
+        if self._tty is None:
+            super().write(data)
+            return
+        self._texts.append(data)
+        if not self._is_due:
+            self._is_due = True
+            self._loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Write as much as the terminal takes now."""
+        self._is_due = False
+        if self._tty is None:
+            return
+        self._unsent += "".join(self._texts).encode("utf-8", "replace")
+        self._texts.clear()
+        if not self._send(self._tty):
+            self._drain(_MAX_UNSENT_BYTES)
+            self._loop.add_writer(self._tty, self._catch_up, self._tty)
+
+    def send_message(self, message: Message) -> None:
+        """Post a message to the app."""
+        if self._tty is None:
+            super().send_message(message)
+        else:
+            self._app.post_message(message)
+
+    def _read(self, tty: int, decode: Callable[[bytes], str], parser: XTermParser) -> None:
+        """Read what was typed; a terminal that has hung up is not read again."""
+        try:
+            data = os.read(tty, _READ_BYTES)
+        except BlockingIOError:
+            return  # another program that reads from the terminal was first
+        except OSError:
+            data = b""
+        if not data:
+            self._loop.remove_reader(tty)
+        elif text := decode(data):
+            self._process(parser.feed(text))
+            self._loop.call_later(_ESCAPE_S, lambda: self._process(parser.tick()))
+
+    def _process(self, messages: Iterable[Message]) -> None:
+        try:
+            for message in messages:
+                self.process_message(message)
+        except Exception as error:  # noqa: BLE001 - asyncio would log it and go on
+            self._app._handle_exception(error)
+
+    def _send(self, tty: int) -> bool:
+        """Write what the terminal takes now, all if it is gone; return whether nothing is left."""
+        try:
+            while self._unsent:
+                del self._unsent[: os.write(tty, self._unsent)]
+        except BlockingIOError:
+            return False
+        except OSError:
+            self._unsent.clear()
+        return True
+
+    def _catch_up(self, tty: int) -> None:
+        if self._send(tty):
+            self._loop.remove_writer(tty)
+
+    def _drain(self, max_bytes: int) -> None:
+        """Wait until at most `max_bytes` are left to write."""
+        while self._tty is not None and len(self._unsent) > max_bytes and not self._send(self._tty):
+            select.select([], [self._tty], [])
+
+    def _sigtstp_application(self, *_: object) -> None:
+        self._on_loop(super()._sigtstp_application)
+
+    def _sigcont_application(self, *_: object) -> None:
+        self._on_loop(self._go_on)
+
+    def _on_loop(self, step: Callable[[], object]) -> None:
+        with suppress(RuntimeError):  # the loop is closed, and so is the screen
+            self._loop.call_soon_threadsafe(step)
+
+    def _go_on(self) -> None:
+        # Textual would start a second reader of the keyboard beside the first.
+        if self._auto_restart:
+            if not self._must_signal_resume:
+                self.suspend_application_mode()
+            self.resume_application_mode()
