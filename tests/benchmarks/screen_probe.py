@@ -37,6 +37,8 @@ class Probe:
         self._line = self.cursor_line = 0
         self._seen = b""
         self._tail = b""
+        self.received = 0
+        """Bytes that the program has painted."""
         self.began = time.perf_counter()
         clean = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "TEXTUAL")}
         self.process = ptyprocess.PtyProcess.spawn(
@@ -63,13 +65,13 @@ class Probe:
         while (left := until - time.perf_counter()) > 0:
             self._read(left, must=False)
 
-    def latency(self, keys: int) -> Latency:
+    def latency(self, keys: int, pause_s: tuple[float, float] = (0.015, 0.06)) -> Latency:
         """Move the cursor down and up again, `keys` times in all, and time each until it is seen there."""
         pauses = random.Random(keys)
         took = []
         home = self.cursor_line
         for number in range(keys):
-            self.watch(pauses.uniform(0.015, 0.06))
+            self.watch(pauses.uniform(*pause_s))
             goal = home + 1 if number % 2 == 0 else home
             began = time.perf_counter()
             self.process.write(b"j" if number % 2 == 0 else b"k")
@@ -82,6 +84,11 @@ class Probe:
         """Return the resident memory of the program."""
         status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
         return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+    def cpu_s(self) -> float:
+        """Return the seconds of CPU time that the program has used."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def kill(self) -> None:
         """End it."""
@@ -96,6 +103,7 @@ class Probe:
             data = self.process.read(_AT_ONCE)
         except EOFError as error:
             raise RuntimeError(f"the program has ended: {self._seen[-2000:].decode(errors='replace')}") from error
+        self.received += len(data)
         self._seen = (self._seen + data)[-_AT_ONCE:]
         text = self._tail + data
         end = 0
