@@ -18,8 +18,8 @@ from textual.app import App
 from textual.events import Key
 from textual.message import Message
 
-from pipeloom.tui.textual_compat.driver import reopen_terminal
 from pipeloom.tui.textual_compat.loop_driver import LoopDriver
+from pipeloom.tui.textual_compat.reopen import reopen_terminal
 
 PATIENCE_S = 20.0
 SIGNALS = (signal.SIGTSTP, signal.SIGCONT, signal.SIGWINCH, signal.SIGTTOU, signal.SIGTTIN)

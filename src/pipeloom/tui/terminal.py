@@ -20,8 +20,9 @@ from platformdirs import user_log_path
 
 from pipeloom.status import Exit
 from pipeloom.tui.textual_compat.crash import error_of
-from pipeloom.tui.textual_compat.driver import reopen_terminal, use_loop_driver
+from pipeloom.tui.textual_compat.driver import use_loop_driver
 from pipeloom.tui.textual_compat.event_loop import priority_runner
+from pipeloom.tui.textual_compat.reopen import reopen_terminal
 
 if TYPE_CHECKING:
     from pipeloom.tui.app import PipeloomApp

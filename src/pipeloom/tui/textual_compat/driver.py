@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, Final
 
 from textual.app import App
@@ -18,15 +17,3 @@ def use_loop_driver(app: App[Any]) -> None:
         from pipeloom.tui.textual_compat.loop_driver import LoopDriver
 
         app.driver_class = LoopDriver
-
-
-def reopen_terminal(*descriptors: int) -> int | None:
-    """Return a new non-blocking descriptor of the terminal that all `descriptors` are; None when there is none.
-
-    Only the new descriptor does not block: the terminal's other users notice nothing.
-    """
-    try:
-        (name,) = {os.ttyname(descriptor) for descriptor in descriptors}
-        return os.open(name, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    except (OSError, ValueError):
-        return None

@@ -18,7 +18,7 @@ from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 
-from pipeloom.tui.textual_compat.driver import reopen_terminal
+from pipeloom.tui.textual_compat.reopen import reopen_terminal
 
 _READ_BYTES: Final = 1 << 16
 _MAX_UNSENT_BYTES: Final = 1 << 18
