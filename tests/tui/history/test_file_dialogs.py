@@ -26,8 +26,8 @@ from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.store.write.connect import close_writer, open_writer
 from pipeloom.store.write.ledger import Ledger
 from pipeloom.tui.app import PipeloomApp
-from pipeloom.tui.history.export_dialog import ExportDialog, export_attempts, export_case, suggested
-from pipeloom.tui.history.prune_dialog import PruneDialog, prune_attempts
+from pipeloom.tui.history.dialogs.export import ExportDialog, export_attempts, export_case, suggested
+from pipeloom.tui.history.dialogs.prune import PruneDialog, prune_attempts
 from pipeloom.tui.widgets.dialogs import ConfirmDialog
 
 OLD = "2020-01-01T12:00:00.000000+00:00"

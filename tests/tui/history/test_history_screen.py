@@ -61,8 +61,8 @@ async def test_a_file_of_200_000_attempts_shows_its_newest_page_and_loads_little
         await until(app, pilot, "200,000 attempts")  # on a slow machine they are counted after the first rows are there
         screen = app.screen
         assert isinstance(screen, HistoryScreen)
-        assert screen.attempts.pages.count() == 200_000
-        assert screen.attempts.pages.loaded() < 2_000
+        assert screen.lists.attempts.pages.count() == 200_000
+        assert screen.lists.attempts.pages.loaded() < 2_000
         await pilot.press("end")
         await until(app, pilot, "task-1 ")
         await pilot.press("home")
@@ -70,7 +70,7 @@ async def test_a_file_of_200_000_attempts_shows_its_newest_page_and_loads_little
         for _ in range(30):
             await pilot.press("pagedown")
         await pilot.pause()
-        assert screen.attempts.pages.loaded() <= KEPT_PAGES * AttemptsQuery.size
+        assert screen.lists.attempts.pages.loaded() <= KEPT_PAGES * AttemptsQuery.size
 
 
 async def test_filter_and_detail_work_on_a_file_without_a_run(tmp_path: Path) -> None:

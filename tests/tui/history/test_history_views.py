@@ -126,7 +126,7 @@ async def test_a_task_is_shown_by_all_that_ran_under_its_name(file: Path) -> Non
         await until(app, pilot, "18 attempts")
         await pilot.press("g")
         await until(app, pilot, "6 tasks", "page-0", "100%", "33%", "66%")
-        stats = history(app).tasks.pages.window(2, 3)[0]
+        stats = history(app).lists.tasks.pages.window(2, 3)[0]
         assert stats is not None
         assert (stats.name, stats.attempts, stats.done, stats.status) == ("page-2", 3, 1, Status.DONE)
         assert [status for _, status in stats.recent] == [Status.ERROR, Status.ERROR, Status.DONE]
@@ -140,7 +140,7 @@ async def test_failures_that_are_the_same_one_are_one_line(file: Path) -> None:
         await until(app, pilot, "18 attempts")
         await pilot.press("g", "g")
         await until(app, pilot, "2 kinds of failure", "KeyError", "ws.py:", "ValueError", "too hot")
-        groups = {group.error_type: group for group in history(app).failures.pages.window(0, 2) if group}
+        groups = {group.error_type: group for group in history(app).lists.failures.pages.window(0, 2) if group}
         assert (groups["KeyError"].attempts, groups["KeyError"].tasks, groups["KeyError"].runs) == (3, 2, 2)
         assert not groups["KeyError"].is_new
         await pilot.press("enter")
@@ -158,7 +158,7 @@ async def test_a_failure_that_no_run_before_had_is_called_new(tmp_path: Path) ->
         await until(app, pilot, "12 attempts")
         await pilot.press("g", "g")
         await until(app, pilot, "new  'temp_1'")
-        assert [group.is_new for group in history(app).failures.pages.window(0, 2) if group] == [False, True]
+        assert [group.is_new for group in history(app).lists.failures.pages.window(0, 2) if group] == [False, True]
 
 
 async def test_attempts_are_sorted_by_a_click_on_a_label_and_by_a_key(file: Path) -> None:
@@ -166,7 +166,7 @@ async def test_attempts_are_sorted_by_a_click_on_a_label_and_by_a_key(file: Path
     async with app.run_test(size=(160, 40)) as pilot:
         await until(app, pilot, "18 attempts")
         screen = history(app)
-        screen._sort_by_header(screen.attempts.HeaderClicked(screen.attempts, "task"))
+        screen._sort_by_header(screen.lists.attempts.HeaderClicked(screen.lists.attempts, "task"))
         await until(app, pilot, "Task ↑")
         assert screen.sort == Sort("name", descending=False)
         await pilot.press("S")
@@ -182,7 +182,7 @@ async def test_filters_are_held_ready_and_can_be_kept_under_a_name(file: Path, s
         await until(app, pilot, "18 attempts")
         history(app).action_quick(2)
         await until(app, pilot, "5 attempts", "status:error,interrupted")
-        assert "failed" in history(app).active_filters()
+        assert "failed" in history(app).quick_filters().active
         await pilot.press("f", *["down"] * 5, "enter")
         await until(app, pilot, "under which name")
         await pilot.press(*"bad ones", "enter")
@@ -330,7 +330,7 @@ async def test_the_attempt_that_is_chosen_on_the_timeline_is_gone_to(file: Path)
         for attempt_id in (3, 11):
             history(app).go_to_attempt(attempt_id)
             await at_rest(app, pilot)
-            row = history(app).attempts.cursor_row
+            row = history(app).lists.attempts.cursor_row
             assert row is not None
             assert row.id == attempt_id
 

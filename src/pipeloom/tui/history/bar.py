@@ -10,6 +10,8 @@ from textual.reactive import reactive
 from textual.style import Style
 from textual.widget import Widget
 
+from pipeloom.store.file.owner import owner
+from pipeloom.tui.services import AppServices
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.text import content
 from pipeloom.tui.widgets.line_layout import Part, line
@@ -59,6 +61,13 @@ class HistoryBar(Widget):
             return Content("")
         width = self.content_size.width
         return Content("\n").join([_title(self.state, width, self.ascii_only), _views(self.state, width)])
+
+
+def owner_notice(services: AppServices) -> str:
+    """Return the owner of the file in the words of the live screen; "" where this process may write."""
+    if services.owner is None:
+        return ""
+    return f"VIEWER {'-' if services.ascii_only else '·'} pid {owner(services.db_path).get('pid', '?')}"
 
 
 def _title(state: BarState, width: int, ascii_only: bool) -> Content:

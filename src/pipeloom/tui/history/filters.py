@@ -1,83 +1,88 @@
-"""Filters that are held ready: the usual ones, and those that the user has kept under a name."""
+"""Quick filters: the usual ones, `slowest`, which is an order, and those that the user has kept under a name."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
-from textual import work
-
-from pipeloom.store.read.paging import NEWEST, Sort
-from pipeloom.tui.attempts.table_screen import TableScreen
 from pipeloom.tui.history.bar import QUICK
+from pipeloom.tui.services import AppServices
 from pipeloom.tui.settings import save_filter, settings_path
 from pipeloom.tui.widgets.dialogs import Choice, ChoiceDialog, NameDialog
 
-_SLOWEST: Final = Sort("duration_s")
+SLOWEST_NAME: Final = "slowest"
 _KEEP: Final = "\0keep"
 
 
-class QuickFilters(TableScreen):
-    """Puts a filter into the filter line by its name, or takes it out of it."""
+@dataclass(frozen=True, slots=True)
+class QuickFilters:
+    """The quick filters beside what the filter line says and how the attempts are sorted."""
 
-    sort: Sort
+    saved: Mapping[str, str]
+    """The user's own filters: name to text."""
+    text: str
+    """What the filter line says."""
+    is_slowest: bool
+    """Whether the attempts are sorted by duration."""
 
-    def choose_order(self, sort: Sort) -> None:
-        """Show the attempts in another order."""
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all, in the order of the bar."""
+        return (*QUICK, SLOWEST_NAME, *self.saved)
 
-    def _known(self) -> dict[str, str]:
-        return {**QUICK, **self.services.settings.filters}
+    @property
+    def active(self) -> tuple[str, ...]:
+        """The names of those that hold."""
+        held = set(self.text.split())
+        names = (name for name, text in self._texts().items() if text and set(text.split()) <= held)
+        return (*names, SLOWEST_NAME) if self.is_slowest else tuple(names)
 
-    def active_filters(self) -> tuple[str, ...]:
-        """Return the names of the filters that hold."""
-        held = self.filter_bar.text.split()
-        names = [name for name, text in self._known().items() if set(text.split()) <= set(held) and text]
-        return (*names, "slowest") if self.sort == _SLOWEST else tuple(names)
-
-    def action_quick(self, place: int) -> None:
-        """Take the filter at a place of the bar, or drop it when it holds."""
-        names = [*QUICK, "slowest", *self.services.settings.filters]
-        if place < len(names):
-            self._toggle(names[place])
-
-    def _toggle(self, name: str) -> None:
-        if name == "slowest":
-            self.choose_order(NEWEST if self.sort == _SLOWEST else _SLOWEST)
-            return
-        words = self._known()[name].split()
-        held = self.filter_bar.text.split()
+    def toggled(self, name: str) -> str:
+        """Return the filter line with the filter `name` put into it, or taken out of it when it holds."""
+        words, held = self._texts()[name].split(), self.text.split()
         rest = [word for word in held if word not in words]
-        self.filter_bar.set(" ".join(rest if set(words) <= set(held) else [*rest, *words]))
+        return " ".join(rest if set(words) <= set(held) else [*rest, *words])
 
-    @work
-    async def action_filters(self) -> None:
-        """Offer the filters by name."""
-        active = self.active_filters()
+    def choices(self) -> list[Choice[str]]:
+        """Return what the user can choose from."""
+        texts, active = self._texts(), self.active
         choices = [Choice("", "Leave it as it is")]
-        for name in (*QUICK, "slowest", *self.services.settings.filters):
-            told = self._known().get(name, "by duration")
-            choices.append(Choice(name, f"{'drop ' if name in active else ''}{name}  ({told})", "-confirm"))
-        if self.filter_bar.text:
+        for name in self.names:
+            drops = "drop " if name in active else ""
+            choices.append(Choice(name, f"{drops}{name}  ({texts.get(name, 'by duration')})", "-confirm"))
+        if self.text:
             choices.append(Choice(_KEEP, "Keep this filter under a name…"))
-        name = await self.services.push_screen_wait(ChoiceDialog("Filters", "", choices))
-        if name == _KEEP:
-            await self._keep(self.filter_bar.text)
-        elif name:
-            self._toggle(name)
+        return choices
 
-    async def _keep(self, text: str) -> None:
-        name = await self.services.push_screen_wait(NameDialog("Keep the filter under which name?", text))
-        if not name:
-            return
-        if name in (*QUICK, "slowest"):
-            self.services.tell(f"{name} is there already, for something else: choose another name.", problem=True)
-            return
-        try:
-            save_filter(name, text)
-        except OSError as error:
-            self.services.tell(f"The settings cannot be written: {error.strerror}.", problem=True)
-            return
-        except ValueError:
-            self.services.tell(f"Nothing was kept: add it to [filters] in {settings_path()} by hand.", problem=True)
-            return
-        self.services.keep_filter(name, text)
-        self.services.tell(f"Kept as {name}.")
+    def _texts(self) -> dict[str, str]:
+        return {**QUICK, **self.saved}
+
+
+async def choose_filter(services: AppServices, quick: QuickFilters) -> str:
+    """Ask for a quick filter, and return its name; "" when there is none to put in or out."""
+    name = await services.push_screen_wait(ChoiceDialog("Filters", "", quick.choices()))
+    if name == _KEEP:
+        await _keep(services, quick.text)
+        return ""
+    return name
+
+
+async def _keep(services: AppServices, text: str) -> None:
+    """Ask for a name, and keep the filter under it in the settings."""
+    name = await services.push_screen_wait(NameDialog("Keep the filter under which name?", text))
+    if not name:
+        return
+    if name in (*QUICK, SLOWEST_NAME):
+        services.tell(f"{name} is there already, for something else: choose another name.", problem=True)
+        return
+    try:
+        save_filter(name, text)
+    except OSError as error:
+        services.tell(f"The settings cannot be written: {error.strerror}.", problem=True)
+        return
+    except ValueError:
+        services.tell(f"Nothing was kept: add it to [filters] in {settings_path()} by hand.", problem=True)
+        return
+    services.keep_filter(name, text)
+    services.tell(f"Kept as {name}.")

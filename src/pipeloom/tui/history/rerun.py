@@ -1,11 +1,12 @@
-"""Running tasks of earlier runs again: what a selection comes to, and the words to ask with.
+"""Running tasks of earlier runs again: what a selection stands for, the question, and the new run.
 
 Code and tasks are the loaded pipeline's, never the file's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,67 +14,182 @@ from textual.content import Content
 
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.run.resume import NOT_DONE, Resume, earlier_run
-from pipeloom.errors import UsageError
-from pipeloom.store.read.selected_tasks import SelectedTask
+from pipeloom.errors import PipeloomError, UsageError
+from pipeloom.messages import TaskLike
+from pipeloom.store.read.failures import FailureGroup
+from pipeloom.store.read.history import History
+from pipeloom.store.read.selected_tasks import SelectedTask, selected_tasks, tasks_named, tasks_of_attempts
+from pipeloom.store.read.tasks import TaskStats
+from pipeloom.store.rows import AttemptRow
+from pipeloom.tui.history.queries import RunItem
+from pipeloom.tui.history.selection import Selection
+from pipeloom.tui.reader import read
+from pipeloom.tui.services import AppServices
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.text import content
-from pipeloom.tui.widgets.dialogs import Choice, ChoiceDialog
+from pipeloom.tui.widgets.dialogs import Choice, ChoiceDialog, ConfirmDialog
+from pipeloom.user_state import last_pipeline
 
 _NAMED = 5
+"""Tasks that the question names before it only counts."""
+
+Find = Callable[[History], list[SelectedTask]]
+
+
+async def retry(services: AppServices, selection: Selection) -> bool:
+    """Run the marked rows again, else the one under the cursor; returns whether they will run.
+
+    A row stands for its attempt, for its task, for the tasks that failed like this, or for the rest of its run.
+    """
+    marked = selection.marked
+    match selection.row:
+        case RunItem(run=run) if run is not None:
+            return await _retry_rest(services, run.id)
+        case AttemptRow() as row:
+            ids = [key for key in marked if isinstance(key, int)] or [row.id]
+            if _retry_in_open_run(services, ids, row):
+                return True
+            return await _retry_tasks(services, lambda file: tasks_of_attempts(file, ids), leave_done=False)
+        case TaskStats() as row:
+            names = [str(key) for key in marked] or [row.name]
+            return await _retry_tasks(services, lambda file: tasks_named(file, names), leave_done=False)
+        case FailureGroup() as row:
+            where = selection.failures(row)
+            return await _retry_tasks(services, lambda file: selected_tasks(file, where), leave_done=True)
+        case _:
+            return False
+
+
+async def retry_failed(services: AppServices, selection: Selection) -> bool:
+    """Run the tasks again that are shown as failed and were not done since; returns whether they will run."""
+    where = selection.failed()
+    return await _retry_tasks(services, lambda file: selected_tasks(file, where), leave_done=True)
+
+
+def _retry_in_open_run(services: AppServices, attempt_ids: list[int], row: AttemptRow) -> bool:
+    """Run attempts of the run that this program has open as part of it; False when they are of another run."""
+    engine = services.engine
+    if engine is None or not engine.is_started or row.run_id != engine.run_id:
+        return False
+    result = engine.retry(attempt_ids)
+    services.report({"queued again": len(result.accepted)}, result.refused)
+    return True
+
+
+async def _retry_tasks(services: AppServices, find: Find, *, leave_done: bool) -> bool:
+    engine = await _loaded_engine(services)
+    if engine is None:
+        return False
+    try:
+        chosen = await read(services.db_path, find)
+        return await _confirm(services, plan_tasks(engine, chosen, leave_done=leave_done))
+    except (PipeloomError, InterruptedError) as error:
+        services.tell(str(error), problem=True)
+        return False
+
+
+async def _retry_rest(services: AppServices, run_id: int) -> bool:
+    engine = await _loaded_engine(services)
+    if engine is None:
+        return False
+    try:
+        return await _confirm(services, await asyncio.to_thread(plan_rest, engine, run_id))
+    except PipeloomError as error:
+        services.tell(str(error), problem=True)
+        return False
+
+
+async def _confirm(services: AppServices, plan: RetryPlan) -> bool:
+    """Ask, and begin the new run after a yes."""
+    dialog = ConfirmDialog(plan.title, plan.body, "Run again", cancel_label="Back", destructive=False)
+    if not await services.push_screen_wait(dialog):
+        return False
+    services.run_again(plan.resume)
+    return True
+
+
+async def _loaded_engine(services: AppServices) -> Engine | None:
+    """Return the engine with the pipeline to run; without one, offer to load the pipeline that this user last ran."""
+    engine = services.engine
+    if engine is not None and engine.is_running:
+        services.tell("A run goes on: tasks of an earlier one can be run again when it has ended.", problem=True)
+        return None
+    if engine is not None:
+        return engine
+    if services.owner is not None:
+        services.tell(f"The file is in use by {services.owner}: run tasks again there.", problem=True)
+        return None
+    spec = await asyncio.to_thread(last_pipeline, services.db_path)
+    if not spec:
+        name = services.db_path.name
+        services.tell(f"No pipeline is loaded: open the file with it, pipeloom-tui {name} pipeline.py", problem=True)
+        return None
+    if not await services.push_screen_wait(_load_dialog(spec, services.db_path)):
+        return None
+    return await services.load(spec)
+
+
+# -- plans ---------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPlan:
-    """What would be run again, and the words to ask with."""
+    """What would run again, and the words of the question."""
 
     resume: Resume
     title: str
     body: Content
 
 
-def plan_targets(engine: Engine, chosen: Sequence[SelectedTask], *, leave_done: bool) -> RetryPlan:
-    """Return what running the tasks that were chosen again means; with `leave_done` without those done since.
+def plan_tasks(engine: Engine, chosen: Sequence[SelectedTask], *, leave_done: bool) -> RetryPlan:
+    """Return the plan for the chosen tasks; with `leave_done` without those that were done since.
 
-    When all have been done since, they are all meant. Raises `UsageError` when the loaded pipeline has none of them.
+    When all were done since, the plan has them all. Raises `UsageError` when the loaded pipeline has none of them.
     """
     name = engine.pipeline.name
-    mine = [target for target in chosen if target.pipeline == name]
+    mine = [selected for selected in chosen if selected.pipeline == name]
     if not mine:
-        others = sorted({target.pipeline for target in chosen})
+        others = sorted({selected.pipeline for selected in chosen})
         raise UsageError(
             f"These are tasks of {', '.join(others[:3])}; the pipeline that is loaded is {name}."
             if others
             else "There is nothing to run again here."
         )
-    ids = {target.task_id for target in mine}
-    wanted = {target.task_id for target in mine if not (leave_done and target.is_done)} or ids
+    ids = {selected.task_id for selected in mine}
+    wanted = {selected.task_id for selected in mine if not (leave_done and selected.is_done)} or ids
     tasks = [task for task in engine.tasks if task.task_id in wanted]
     if not tasks:
         word = "task" if len(wanted) == 1 else "tasks"
         raise UsageError(f"The pipeline that is loaded has no such {word} any more.")
-    runs = {target.run_id for target in mine if target.task_id in wanted}
+    runs = {selected.run_id for selected in mine if selected.task_id in wanted}
     left = {
         "have been done since and are left out": len(ids) - len(wanted),
         "are no tasks of the pipeline that is loaded": len(wanted) - len(tasks),
         "are of other pipelines": len(chosen) - len(mine),
     }
+    remarks = [f"{fmt.count(count)} {why}" for why, count in left.items() if count]
+    if leave_done and all(selected.is_done for selected in mine):
+        remarks.append("All of them have been done since.")
+    return _plan_of(tasks, runs, remarks)
+
+
+def _plan_of(tasks: Sequence[TaskLike], runs: set[int], remarks: Sequence[str]) -> RetryPlan:
+    """Return the plan for tasks of some runs, with the first of their names and the remarks below them."""
     of = f"run {max(runs)}" if len(runs) == 1 else f"{fmt.count(len(runs))} runs"
     title = f"Run {fmt.count(len(tasks))} {'task' if len(tasks) == 1 else 'tasks'} of {of} again?"
     shown = [content(f"  {task.name or '(empty)'}", "bold", limit=60) for task in tasks[:_NAMED]]
     if len(tasks) > _NAMED:
         shown.append(content(f"  … and {fmt.count(len(tasks) - _NAMED)} more", "$muted"))
-    shown += [content(f"  {fmt.count(count)} {why}", "$muted") for why, count in left.items() if count]
-    if leave_done and all(target.is_done for target in mine):
-        shown.append(content("  All of them have been done since.", "$muted"))
+    shown += [content(f"  {remark}", "$muted") for remark in remarks]
     newest = "this one" if len(runs) == 1 else f"run {max(runs)}"
     body = Content("\n").join([*shown, Content(""), content(f"They become a new run, which names {newest}.", "$muted")])
     return RetryPlan(Resume(run_id=max(runs), task_ids=frozenset(task.task_id for task in tasks)), title, body)
 
 
 def plan_rest(engine: Engine, run_id: int) -> RetryPlan:
-    """Return what running the rest of a run means: all that it has not done.
+    """Return the plan for the rest of a run: all tasks that it has not done.
 
-    Raises `UsageError` when there is no rest, or the run is not one of the loaded pipeline.
+    Raises `UsageError` when nothing is left, or the run is not one of the loaded pipeline.
     """
     earlier = earlier_run(engine.db_path, engine.pipeline.name, run_id)
     if earlier is None or earlier.run.pipeline != engine.pipeline.name:
@@ -90,8 +206,8 @@ def plan_rest(engine: Engine, run_id: int) -> RetryPlan:
     return RetryPlan(Resume(run_id=run_id, statuses=NOT_DONE), title, body)
 
 
-def load_dialog(spec: str, db_path: Path) -> ChoiceDialog[bool]:
-    """Return the question whether to load the pipeline that this user last ran on the file."""
+def _load_dialog(spec: str, db_path: Path) -> ChoiceDialog[bool]:
+    """Return the question whether to load the pipeline `spec`."""
     body = Content("\n").join(
         [
             content(f"The last one that you ran on {db_path.name}:", limit=120),

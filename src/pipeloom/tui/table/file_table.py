@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Final, Generic
 from textual import work
 
 from pipeloom.errors import StoreError
+from pipeloom.store.read.history import History
 from pipeloom.tui.reader import read
 from pipeloom.tui.table.columns import Column, Row
 from pipeloom.tui.table.sources import PagedSource, Query, Snapshot, load_pages, snapshot
@@ -19,15 +21,28 @@ _COUNT_BUDGET_S: Final = 0.08
 """The first rows are not kept waiting for longer until it is known how many there are."""
 
 
+@dataclass(frozen=True, slots=True)
+class Found(Generic[Row]):
+    """A query, and where its cursor belongs, as one look at the file has found them."""
+
+    query: Query[Row]
+    place: int | None = None
+    """Number of the cursor's row; None: the cursor stays on the row that it is on."""
+
+
+Find = Callable[[History], Found[Row]]
+
+
 class FileTable(VirtualTable[Row], Generic[Row]):
-    """Shows the rows of a query. `look_for` another one, `reload` after the file has changed."""
+    """Shows the rows of a query: `look_for` another one, `reload` after the file has changed."""
 
     @dataclass
     class Loaded(TableMessage):
-        """The rows that are seen were read anew; `total` is how many there are in all, at least."""
+        """The visible rows were read; `total` is the least number of rows there are."""
 
         total: int
         exact: bool
+        found: Found[Any]
 
     @dataclass
     class Failed(TableMessage):
@@ -56,50 +71,64 @@ class FileTable(VirtualTable[Row], Generic[Row]):
         self.is_reading = False
         self._load_called = False
 
-    def look_for(self, query: Query[Row], place: int = 0) -> None:
-        """Show the rows of another query, with the cursor on the row at `place`."""
+    def look_for(self, find: Find[Row]) -> None:
+        """Show the rows of the query that `find` returns, from the place that it names on."""
         self.move_cursor(0)
-        self._read_anew(query, 0, place)
+        self._read(find, 0)
 
-    def reload(self, query: Query[Row] | None = None) -> None:
-        """Read the visible pages again; what is being read for an older snapshot no longer counts."""
-        self._read_anew(query or self.pages.query, self.pages.count(), None)
+    def reload(self, find: Find[Row] | None = None) -> None:
+        """Read the visible pages again, of the query that `find` returns, else of the same one."""
+        found = Found(self.pages.query)
+        self._read(find or (lambda _history: found), self.pages.count())
 
-    def _read_anew(self, query: Query[Row], before: int, place: int | None) -> None:
+    def _read(self, find: Find[Row], before: int) -> None:
         self._generation += 1
         self.is_reading = True
-        self._reload(query, self._generation, before, place)
+        self._reload(find, self._generation, before)
 
     @work(exclusive=True, group="reload")
-    async def _reload(self, query: Query[Row], generation: int, before: int, place: int | None) -> None:
-        """Show number and pages at once, so that the cursor finds its row again; count later what takes long."""
-        start, stop = self.visible_range if place is None else (place, place + self.size.height)
-        numbers = range(max(0, start // query.size - 1), stop // query.size + 2)
-        budget_s = None if place else _COUNT_BUDGET_S  # a place is found only among rows that are counted
+    async def _reload(self, find: Find[Row], generation: int, before: int) -> None:
+        """Show number and pages at once, so that the cursor finds its row again; count later what takes long.
+
+        All of it is read through one connection.
+        """
+        loop = asyncio.get_running_loop()
+        visible, height = self.visible_range, self.size.height
+
+        def take(found: Found[Row], seen: Snapshot[Row]) -> None:
+            if generation == self._generation:
+                self._take(found, seen)
+
+        def look(history: History) -> tuple[Found[Row], Snapshot[Row] | int]:
+            found = find(history)
+            seen = _snapshot(found, history, visible, height, before)
+            if seen.exact:
+                return found, seen
+            loop.call_soon_threadsafe(take, found, seen)
+            return found, found.query.total(history)
+
         try:
-            seen: Snapshot[Row] = await read(self._path, lambda file: snapshot(query, file, numbers, before, budget_s))
-            if generation != self._generation:
-                return
-            self._take(query, seen)
-            if place:
-                self.move_cursor(place)
-            if not seen.exact:
-                total = await read(self._path, query.total)
-                if generation == self._generation:
-                    self.pages.recount(total)
-                    self._tell(total, exact=True)
+            found, seen = await read(self._path, look)
         except (StoreError, InterruptedError) as error:
             self._fail(error)
+            return
+        if isinstance(seen, Snapshot):
+            take(found, seen)
+        elif generation == self._generation:
+            self.pages.recount(seen)
+            self._tell(found, seen, exact=True)
 
-    def _take(self, query: Query[Row], seen: Snapshot[Row]) -> None:
+    def _take(self, found: Found[Row], seen: Snapshot[Row]) -> None:
         self.is_reading = False
-        self.pages.replace(query, seen)
-        self._tell(seen.total, exact=seen.exact)
+        self.pages.replace(found.query, seen)
+        self._tell(found, seen.total, exact=seen.exact)
+        if found.place:
+            self.move_cursor(found.place)
 
-    def _tell(self, total: int, *, exact: bool) -> None:
+    def _tell(self, found: Found[Row], total: int, *, exact: bool) -> None:
         self.empty_text = self.nothing_text if exact else "Searching…"
         self.refresh_rows()
-        self.post_message(self.Loaded(self, total, exact))
+        self.post_message(self.Loaded(self, total, exact, found))
 
     def _fail(self, error: Exception) -> None:
         self.is_reading = False
@@ -109,7 +138,7 @@ class FileTable(VirtualTable[Row], Generic[Row]):
             self.post_message(self.Failed(self, str(error)))
 
     def _load_missing(self) -> None:
-        """Load what the table has asked for in vain, after this paint."""
+        """Load the rows that the table has asked for and does not have, after this paint."""
         if not self._load_called:
             self._load_called = True
             self.call_later(self._load_unless_reading)
@@ -132,3 +161,12 @@ class FileTable(VirtualTable[Row], Generic[Row]):
         if generation == self._generation:
             self.pages.put(pages)
             self.refresh_rows()
+
+
+def _snapshot(found: Found[Row], history: History, visible: tuple[int, int], height: int, before: int) -> Snapshot[Row]:
+    """Return the pages that are seen: those around the place that was found, else around the `visible` rows."""
+    size, place = found.query.size, found.place
+    start, stop = visible if place is None else (place, place + height)
+    numbers = range(max(0, start // size - 1), stop // size + 2)
+    budget_s = None if place else _COUNT_BUDGET_S  # a place is found only among rows that are counted
+    return snapshot(found.query, history, numbers, before, budget_s)

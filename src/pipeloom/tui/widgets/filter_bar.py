@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from rich.highlighter import Highlighter
@@ -16,7 +16,7 @@ from textual.message import Message
 from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
-from pipeloom.filters import MAX_LENGTH, TOO_LONG, Filter, FilterError, completions, parse, words
+from pipeloom.filters import MAX_LENGTH, TOO_LONG, Filter, FilterError, Term, completions, parse, words
 from pipeloom.tui.style.text import content
 
 
@@ -35,24 +35,62 @@ class _Completion(Suggester):
         return completed(value)
 
 
+@dataclass(frozen=True, slots=True)
+class _Parsed:
+    """A text with what it says as a filter; each of its words is parsed once."""
+
+    text: str = ""
+    where: Filter = field(default_factory=Filter)
+    """The terms of all words that can be understood."""
+    styles: tuple[tuple[str, int, int], ...] = ()
+    """How each word looks: style, first column, column after its last."""
+    error: FilterError | None = None
+    """The first mistake."""
+
+    @classmethod
+    def of(cls, text: str) -> _Parsed:
+        """Parse `text`."""
+        terms: list[Term] = []
+        styles: list[tuple[str, int, int]] = []
+        first: FilterError | None = None
+        try:
+            for column, word in words(text):
+                style = "reverse"
+                try:
+                    terms += parse(" " * column + word).terms
+                except FilterError as error:
+                    first = first or error
+                    style = "underline"
+                styles.append((style, column, column + len(word)))
+        except FilterError as error:
+            first = first or error
+            styles.append(("underline", error.column, len(text)))
+        return cls(text, Filter(tuple(terms)), tuple(styles), first)
+
+
+class _Reader:
+    """Keeps what the newest text says: the bar asks for it, and so does each paint of the field."""
+
+    def __init__(self) -> None:
+        self._newest = _Parsed()
+
+    def parsed(self, text: str) -> _Parsed:
+        """Return what `text` says; a text that is new is parsed."""
+        if text != self._newest.text:
+            self._newest = _Parsed.of(text)
+        return self._newest
+
+
 class _Chips(Highlighter):
-    """Sets each term off as a chip, and underlines the one that is wrong."""
+    """Sets each term off as a chip, and underlines those that are wrong."""
+
+    def __init__(self, reader: _Reader) -> None:
+        self._reader = reader
 
     def highlight(self, text: Text) -> None:
         """Mark the terms of a filter in place."""
-        try:
-            for column, word in words(text.plain):
-                text.stylize(_style(column, word), column, column + len(word))
-        except FilterError as error:
-            text.stylize("underline", error.column)
-
-
-def _style(column: int, word: str) -> str:
-    try:
-        parse(" " * column + word)
-    except FilterError:
-        return "underline"
-    return "reverse"
+        for style, start, stop in self._reader.parsed(text.plain).styles:
+            text.stylize(style, start, stop)
 
 
 class _Field(Input):
@@ -107,6 +145,7 @@ class FilterBar(Horizontal):
         """Begin with `text`."""
         super().__init__(classes="filter-line", **kwargs)
         self._text = text
+        self._reader = _Reader()
         self._counts = Content("")
 
     def compose(self) -> ComposeResult:
@@ -119,7 +158,7 @@ class FilterBar(Horizontal):
             classes="filter-input",
             select_on_focus=False,
             suggester=_Completion(case_sensitive=True),
-            highlighter=_Chips(),
+            highlighter=_Chips(self._reader),
         )
         yield Static("", classes="filter-note")
 
@@ -131,6 +170,10 @@ class FilterBar(Horizontal):
     def set(self, text: str) -> None:
         """Put `text` into the field."""
         self._input.value = text
+
+    def mistake(self, text: str) -> FilterError | None:
+        """Return what is wrong with `text` as a filter; None: nothing."""
+        return self._reader.parsed(text).error
 
     @property
     def is_filtering(self) -> bool:
@@ -160,13 +203,12 @@ class FilterBar(Horizontal):
     @on(Input.Changed)
     def _parse(self, event: Input.Changed) -> None:
         event.stop()
-        try:
-            where = parse(event.value)
-        except FilterError as error:
-            self._note.update(content(f"column {error.column + 1}: {error}", "$status-error"))
+        parsed = self._reader.parsed(event.value)
+        if parsed.error is not None:
+            self._note.update(content(f"column {parsed.error.column + 1}: {parsed.error}", "$status-error"))
             return
         self._note.update(self._counts)
-        self.post_message(self.Changed(self, where))
+        self.post_message(self.Changed(self, parsed.where))
 
     def action_clear(self) -> None:
         """Empty the filter and leave."""

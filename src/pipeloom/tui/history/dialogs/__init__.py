@@ -1,0 +1,1 @@
+"""The dialogs of the history that do work: export and retention."""

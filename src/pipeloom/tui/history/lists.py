@@ -1,0 +1,184 @@
+"""The four lists of the history: the runs, and beside them the attempts, the tasks or the failures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from textual import getters, on
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import ContentSwitcher
+
+from pipeloom.filters import Filter
+from pipeloom.status import FINAL
+from pipeloom.store.read.failures import FailureGroup
+from pipeloom.store.read.paging import NEWEST, Sort
+from pipeloom.store.read.tasks import TaskStats
+from pipeloom.store.rows import AttemptRow
+from pipeloom.tui.attempts.columns import is_moving
+from pipeloom.tui.history.bar import VIEWS
+from pipeloom.tui.history.columns import failure_columns, run_columns, task_columns
+from pipeloom.tui.history.queries import AttemptsQuery, FailuresQuery, RunItem, RunsQuery, TasksQuery
+from pipeloom.tui.history.reading import FoundList, ListRequest
+from pipeloom.tui.services import ServicesGetter
+from pipeloom.tui.style import format as fmt
+from pipeloom.tui.style.text import content
+from pipeloom.tui.table.columns import Column
+from pipeloom.tui.table.file_table import FileTable
+from pipeloom.tui.widgets.filter_bar import FilterBar
+
+_NOUNS: Final = {
+    "attempts": ("attempt", "attempts"),
+    "tasks": ("task", "tasks"),
+    "failures": ("kind of failure", "kinds of failure"),
+}
+_NOTHING: Final = {
+    "attempts": "Nothing has run in this file yet.",
+    "tasks": "Nothing has run in this file yet.",
+    "failures": "Nothing has failed.",
+}
+
+
+class HistoryLists(Horizontal):
+    """Shows the runs and one of the other lists, whose name is its view."""
+
+    services = ServicesGetter()
+
+    runs: getters.query_one[FileTable[RunItem]] = getters.query_one("#runs", FileTable)
+    attempts: getters.query_one[FileTable[AttemptRow]] = getters.query_one("#attempts", FileTable)
+    tasks: getters.query_one[FileTable[TaskStats]] = getters.query_one("#tasks", FileTable)
+    failures: getters.query_one[FileTable[FailureGroup]] = getters.query_one("#failures", FileTable)
+
+    @dataclass
+    class Read(Message):
+        """The list beside the runs was read."""
+
+        lists: HistoryLists
+        total: Content
+        """The number of its rows, in words."""
+
+        @property
+        def control(self) -> HistoryLists:
+            """The lists, for `@on` selectors."""
+            return self.lists
+
+    def __init__(self, path: Path, columns: Sequence[Column[AttemptRow]], *, ascii_only: bool) -> None:
+        super().__init__(id="browse")
+        self.view = VIEWS[0]
+        self.fresh = 0
+        """Attempts that wait to be shown."""
+        self.goal: int | None = None
+        """The attempt that the cursor goes to once the list is read."""
+        self._newest: int | None = None
+        """The newest attempt that is shown: later ones wait, so that the rows do not move."""
+        self._is_filtered = False
+        self._path = path
+        self._columns = columns
+        self._ascii_only = ascii_only
+
+    def compose(self) -> ComposeResult:
+        """Yield the runs and the other lists."""
+        path, ascii_only = self._path, self._ascii_only
+        yield FileTable(path, RunsQuery(), run_columns(), is_live=_goes_on, ascii_only=ascii_only, id="runs")
+        with ContentSwitcher(initial=VIEWS[0]):
+            yield FileTable(
+                path, AttemptsQuery(), self._columns, is_live=is_moving, ascii_only=ascii_only, id="attempts"
+            )
+            yield FileTable(path, TasksQuery(), task_columns(), ascii_only=ascii_only, id="tasks")
+            yield FileTable(path, FailuresQuery(), failure_columns(), ascii_only=ascii_only, id="failures")
+
+    @property
+    def are_there(self) -> bool:
+        """Whether the lists are composed and not removed."""
+        return bool(self.query("#failures"))
+
+    @property
+    def current(self) -> FileTable[Any]:
+        """The list beside the runs."""
+        lists: dict[str, FileTable[Any]] = {"tasks": self.tasks, "failures": self.failures}
+        return lists.get(self.view, self.attempts)
+
+    @property
+    def with_keys(self) -> FileTable[Any]:
+        """The list that keys act on: the runs while they have the focus, else the one beside them."""
+        return self.runs if self.runs.has_focus else self.current
+
+    def show(self, view: str) -> None:
+        """Show attempts, tasks or failures beside the runs."""
+        self.view = view if view in VIEWS else VIEWS[0]
+        self.query_one(ContentSwitcher).current = self.view
+        self._tick()
+
+    def on_mount(self) -> None:
+        """Update what changes with time alone."""
+        self.set_interval(1.0, self._tick)
+        self._tick()
+
+    def _tick(self) -> None:
+        now = self.services.clock()
+        for table in (self.runs, self.current):
+            table.tick(now)
+
+    def give_focus(self, table: FileTable[Any]) -> None:
+        """Give a list the keys: at once, so that the next key is for it; after the next paint, if it is hidden now."""
+        if table.region:
+            self.screen.set_focus(table)
+        else:
+            self.call_after_refresh(self._focus_unless_typing, table)
+
+    def _focus_unless_typing(self, table: FileTable[Any]) -> None:
+        if not self.screen.query_one(FilterBar).has_focus_within:
+            self.screen.set_focus(table)
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the list beside the runs was read once."""
+        return self._newest is not None
+
+    def read(self, where: Filter, sort: Sort, *, from_top: bool = True) -> None:
+        """Read the list in one look at the file: its newest rows, or those that are shown when the user is below."""
+        self._is_filtered = bool(where)
+        moves = from_top or self._newest is None or self.attempts.is_at_top or sort != NEWEST
+        newest = None if moves else self._newest
+        request = ListRequest(view=self.view, where=where, sort=sort, newest=newest, from_top=from_top, goal=self.goal)
+        if from_top or self.goal is not None:
+            self.current.look_for(request.find)
+        else:
+            self.current.reload(request.find)
+
+    @on(FileTable.Loaded)
+    def _take(self, event: FileTable.Loaded) -> None:
+        event.stop()
+        found = event.found
+        if event.table is self.current and isinstance(found, FoundList):
+            self._newest, self.fresh = found.newest, found.fresh
+            if found.goal == self.goal:
+                self.goal = None
+            self.post_message(self.Read(self, self._total(event.total, exact=event.exact)))
+
+    @on(FileTable.Failed)
+    def _tell_failure(self, event: FileTable.Failed) -> None:
+        event.stop()
+        self.services.tell(event.error, problem=True)
+
+    def _total(self, total: int, *, exact: bool) -> Content:
+        """Return the number of rows in words; an empty list says why it is empty."""
+        one, many = _NOUNS[self.view]
+        nothing = f"No {many} match the filter." if self._is_filtered else _NOTHING[self.view]
+        self.current.nothing_text = nothing
+        if exact and not total:
+            self.current.empty_text = nothing
+        noun = one if exact and total == 1 else many
+        return content(f"{fmt.count(total)}{'' if exact else '+'} {noun}", "$muted")
+
+
+def _goes_on(item: RunItem) -> bool:
+    """Tell whether the run's line changes with time alone."""
+    return item.counts is not None and any(status not in FINAL for status in item.counts)

@@ -1,0 +1,75 @@
+"""The orders of the history's attempts, by the names that the user and the file of screen states know."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pipeloom.store.read.paging import NEWEST, Sort
+from pipeloom.tui.services import AppServices
+from pipeloom.tui.widgets.dialogs import Choice, ChoiceDialog
+
+ORDERS: Final = {
+    "time": ("Time, newest first", NEWEST),
+    "duration": ("Duration, longest first", Sort("duration_s")),
+    "name": ("Name", Sort("name", descending=False)),
+    "status": ("Status", Sort("status", descending=False)),
+    "start": ("Start, latest first", Sort("started_at")),
+}
+"""Name of an order to its label and its sort."""
+SLOWEST: Final = ORDERS["duration"][1]
+_HEADERS: Final = {
+    "run": "time", "id": "time", "started": "start", "task": "name", "status": "status", "elapsed": "duration",
+}  # fmt: skip
+"""Column id to the order that a click on the column's label asks for."""
+_SORTED_COLUMNS: Final = {
+    "id": "id",
+    "name": "task",
+    "status": "status",
+    "started_at": "started",
+    "duration_s": "elapsed",
+}
+"""Column of the file to the column id of the list."""
+
+
+def label(sort: Sort) -> str:
+    """Return what an order is called; "" for the usual one."""
+    known = next((label for label, known in ORDERS.values() if known == sort), f"by {sort.column}, turned")
+    return "" if sort == NEWEST else known.lower()
+
+
+def reversed_sort(sort: Sort) -> Sort:
+    """Return the order turned round."""
+    return Sort(sort.column, not sort.descending)
+
+
+def after_click(column_id: str, sort: Sort) -> Sort | None:
+    """Return the order after a click on a column's label: turned round when it is `sort` already; None: no order."""
+    name = _HEADERS.get(column_id)
+    if name is None:
+        return None
+    asked = ORDERS[name][1]
+    return reversed_sort(asked) if asked == sort else asked
+
+
+def to_text(sort: Sort) -> str:
+    """Return the order as it is remembered; "" for the usual one."""
+    return "" if sort == NEWEST else f"{'-' if sort.descending else ''}{sort.column}"
+
+
+def from_text(text: str) -> Sort:
+    """Return the order that is remembered as `text`; the usual one for a text that names none."""
+    column = text.removeprefix("-")
+    return Sort(column, text.startswith("-")) if column in _SORTED_COLUMNS else NEWEST
+
+
+def sorted_column(sort: Sort) -> str | None:
+    """Return the id of the column that is marked as sorted; None for the usual order."""
+    return None if sort == NEWEST else _SORTED_COLUMNS[sort.column]
+
+
+async def ask(services: AppServices) -> Sort | None:
+    """Return the order that the user chooses in a dialog; None: the present one stays."""
+    choices = [Choice("", "Leave it as it is")]
+    choices += [Choice(name, label, "-confirm") for name, (label, _) in ORDERS.items()]
+    name = await services.push_screen_wait(ChoiceDialog("Sort the attempts by", "", choices))
+    return ORDERS[name][1] if name else None

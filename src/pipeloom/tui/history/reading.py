@@ -1,0 +1,73 @@
+"""One reading of a list of the history: its query, the place of the cursor, and how many attempts wait to be shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeloom.filters import Filter, parse
+from pipeloom.store.read.history import History
+from pipeloom.store.read.paging import Sort
+from pipeloom.store.rows import RunRow
+from pipeloom.tui.history.queries import AttemptsQuery, FailuresQuery, TasksQuery
+from pipeloom.tui.table.file_table import Found
+from pipeloom.tui.table.sources import Query
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The run whose rows are shown; without one, all runs."""
+
+    run_id: int | None = None
+    label: str = ""
+    where: Filter = field(default_factory=Filter)
+
+    @classmethod
+    def of(cls, run: RunRow | None) -> Scope:
+        """Return the scope of a run."""
+        return cls() if run is None else cls(run.id, f"run {run.id} {run.pipeline}", parse(f"run:{run.id}"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundList(Found[Any]):
+    """The query of a list, with what else one look at the file tells."""
+
+    newest: int
+    """The newest attempt that is shown."""
+    fresh: int
+    """Attempts that are newer and pass the filter."""
+    goal: int | None
+    """The attempt that the cursor goes to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListRequest:
+    """What is read of the file for one list."""
+
+    view: str
+    where: Filter
+    sort: Sort
+    newest: int | None
+    """The newest attempt that stays the newest, so that the rows do not move; None: the file's newest."""
+    from_top: bool
+    """Whether the list begins at its first row again; else the cursor stays on its row."""
+    goal: int | None
+    """The attempt that the cursor goes to."""
+
+    def find(self, history: History) -> FoundList:
+        """Look at the file, off the UI thread."""
+        newest = history.newest_id() if self.newest is None else self.newest
+        fresh = 0 if self.newest is None else history.count(self.where, after=self.newest)
+        place = 0 if self.from_top else None
+        if self.goal is not None:
+            place = history.count(self.where, after=self.goal)
+        return FoundList(self._query(newest), place, newest=newest, fresh=fresh, goal=self.goal)
+
+    def _query(self, newest: int) -> Query[Any]:
+        match self.view:
+            case "tasks":
+                return TasksQuery(self.where)
+            case "failures":
+                return FailuresQuery(self.where)
+            case _:
+                return AttemptsQuery(self.where, self.sort, newest)
