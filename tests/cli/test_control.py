@@ -109,7 +109,7 @@ def test_cancel_without_an_owner_is_one_sentence(run: Run, folder: Path) -> None
     run("pipeloom", "run", "etl.db", "one.py")
     done = run("pipeloom", "cancel", "etl.db", "status:running")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "pipeloom: Nobody runs a pipeline on etl.db: there is nothing to cancel.\n"
+    assert done.stderr == "pipeloom: No process runs a pipeline on etl.db: there is nothing to cancel.\n"
 
 
 def test_retry_runs_the_tasks_again_as_a_new_run_that_names_its_parent(run: Run, folder: Path) -> None:

@@ -65,7 +65,7 @@ def cancel_command(db: WritableDatabase, where: FilterText, *, dry_run: DryRun =
     """
     wanted = _meant(where)
     if not is_owned(db):
-        raise UsageError(f"Nobody runs a pipeline on {db}: there is nothing to cancel.")
+        raise UsageError(f"No process runs a pipeline on {db}: there is nothing to cancel.")
     chosen = _choose("cancel", db, wanted, OPEN)
     if dry_run:
         _show(chosen, json=json)
@@ -101,7 +101,7 @@ def retry_command(
         return
     if pipeline is None and not dry_run:
         raise UsageError(
-            f"Nobody runs a pipeline on {db}: name the one whose tasks are to be run again, for example "
+            f"No process runs a pipeline on {db}: name the pipeline whose tasks to run again, for example "
             f"pipeloom retry {db} 'status:error' pipeline.py"
         )
     if not dry_run:

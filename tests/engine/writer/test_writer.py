@@ -167,7 +167,7 @@ def test_e5_c17_a_handlers_connection_is_dead_after_the_handler(bench: Bench) ->
 def test_a_message_without_a_handler_is_an_error_that_says_what_to_do(bench: Bench) -> None:
     bench.run(lambda task, q: q.put(MsgRow("x")))
     assert bench.one("message") == (
-        "MessageError: Nobody handles MsgRow: register a handler for it with @pipeline.handler(MsgRow)."
+        "MessageError: There is no handler for MsgRow: register one with @pipeline.handler(MsgRow)."
     )
 
 

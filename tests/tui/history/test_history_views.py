@@ -348,7 +348,7 @@ async def test_a_file_that_is_gone_leaves_nothing_to_compare_and_the_screen_as_i
     ("change", "why"),
     [
         ("PRAGMA user_version = 99", "was written by a newer pipeloom"),
-        ("ALTER TABLE task_runs ADD COLUMN note TEXT", "has tables that somebody has changed"),
+        ("ALTER TABLE task_runs ADD COLUMN note TEXT", "has tables that were altered"),
     ],
     ids=["newer", "altered"],
 )

@@ -216,7 +216,7 @@ async def test_control_without_an_owner_says_that_there_is_nothing_to_control(tm
     owner.close()
     app = PipeloomApp(tmp_path / "etl.db", control=True)
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
-        await until(pilot, partial(shows, app, "Nobody runs a pipeline on"))
+        await until(pilot, partial(shows, app, "No process runs a pipeline on"))
 
 
 @pytest.mark.kill

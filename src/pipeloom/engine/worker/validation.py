@@ -44,7 +44,7 @@ def checked(msg: Any, task_id: TaskId, domain_types: frozenset[type]) -> Any:
     if any(base in domain_types for base in kind.__mro__):
         return _checked_domain(msg)
     raise MessageError(
-        f"Nobody handles {kind.__name__}: register a handler for it with @pipeline.handler({kind.__name__})."
+        f"There is no handler for {kind.__name__}: register one with @pipeline.handler({kind.__name__})."
     )
 
 

@@ -95,7 +95,7 @@ def why_only_read(path: Path) -> str:
         case FileKind.NEWER:
             return f"{path.name} was written by a newer pipeloom: it is only read."
         case FileKind.ALTERED:
-            return f"{path.name} has tables that somebody has changed: it is only read."
+            return f"{path.name} has tables that were altered: it is only read."
         case _:
             return ""
 

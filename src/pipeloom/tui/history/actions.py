@@ -1,4 +1,4 @@
-"""What the history does with a selection: comparisons, timelines, charts, exports, and the removal of old attempts.
+"""The actions of the history on a selection: comparisons, timelines, charts, exports, retention.
 
 The screens that an action opens are imported when it is called.
 """
@@ -21,7 +21,7 @@ from pipeloom.tui.services import AppServices
 
 
 def is_offered(action: str, selection: Selection, services: AppServices) -> bool:
-    """Tell whether an action works on the selection; one that is not known here does."""
+    """Tell whether an action works on the selection; unknown actions always do."""
     row = selection.row
     match action:
         case "timeline":
@@ -43,7 +43,7 @@ def is_offered(action: str, selection: Selection, services: AppServices) -> bool
 
 
 def _can_run_again(selection: Selection) -> bool:
-    """Tell whether the selection has ended, or stands for what may have."""
+    """Tell whether the selection has an ended attempt, or may have one."""
     match selection.row:
         case AttemptRow() as row:
             return bool(selection.marked) or row.status in FINAL
@@ -104,7 +104,7 @@ async def _pair(
     find_before: Callable[[History], int | None],
     nothing: str,
 ) -> tuple[int, int] | None:
-    """Return the two that are marked, else this one and the one before; None, and a toast, when there is none."""
+    """Return the two marked ids, else this one and the one before; None, and a toast, when there is none."""
     chosen = marked if len(marked) == 2 else sorted({*marked, this})
     if len(chosen) == 2:
         return chosen[0], chosen[1]
@@ -177,7 +177,7 @@ async def export_case_file(services: AppServices, selection: Selection) -> None:
 
 
 async def prune(services: AppServices) -> None:
-    """Ask what is kept, and remove the rest."""
+    """Ask for a retention policy, and remove old attempts."""
     from pipeloom.tui.history.dialogs.prune import prune_attempts
 
     await prune_attempts(services)

@@ -1,4 +1,4 @@
-"""The two lines above the history: what is shown of which file, and the filters that one click holds ready."""
+"""The two lines above the history: file, run and order; views and quick filters, which can be clicked."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ QUICK: Final = {"today": "started:today", "7 days": "age:<7d", "failed": "status
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BarState:
-    """All that a `HistoryBar` shows."""
+    """What a `HistoryBar` shows."""
 
     file: str
     view: str = VIEWS[0]
     scope: str = ""
-    """The run that the lists are of; "" for all."""
+    """The run whose rows are shown; "" for all runs."""
     order: str = ""
-    """By what the attempts are sorted, where that is not time."""
+    """The order of the attempts; "" for time."""
     active: tuple[str, ...] = ()
-    """The quick filters that hold."""
+    """Names of the quick filters that are on."""
     saved: tuple[str, ...] = ()
     """Names of the user's own filters."""
     fresh: int = 0
-    """Attempts that have come since the list was read, and wait to be shown."""
+    """New attempts since the list was read, which wait to be shown."""
     notice: str = ""
-    """Who owns the file, for a viewer."""
+    """The owner of the file, for a viewer."""
 
 
 class HistoryBar(Widget):
@@ -51,12 +51,12 @@ class HistoryBar(Widget):
     auto_links = False
 
     state: reactive[BarState | None] = reactive(None)
-    """What is shown; an equal state costs no repaint."""
+    """The state; setting an equal one costs no repaint."""
     ascii_only: reactive[bool] = reactive(False)  # noqa: FBT003
-    """Whether signs keep to ASCII."""
+    """Whether only ASCII is drawn."""
 
     def render(self) -> Content:
-        """Draw the state for the width there is."""
+        """Draw the state in the present width."""
         if self.state is None:
             return Content("")
         width = self.content_size.width
@@ -97,7 +97,7 @@ def _views(state: BarState, width: int) -> Content:
     ]
     quick = [*QUICK, "slowest", *state.saved]
     right = [
-        # Places, because a name is the user's own text, and must not get into an action.
+        # By place: a name is the user's text, and must not become part of an action.
         Part(
             _clicks(
                 content(name, "bold $accent" if name in state.active else "$muted", limit=20), f"screen.quick({place})"

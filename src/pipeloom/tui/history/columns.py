@@ -17,9 +17,9 @@ from pipeloom.tui.table.columns import Column, RenderContext
 
 _SHOWN_COUNTS = (Status.ERROR, Status.INTERRUPTED, Status.CANCELLED, Status.DONE)
 _ROOMY = 36
-"""From this width on a failure's message has room for words before it."""
+"""Minimum width for words before a failure's message."""
 _BAD_SHARE = 0.9
-"""Below this share of success a task's line is coloured as a failure."""
+"""Share of success below which a task's line has the colour of a failure."""
 
 
 def run_columns() -> list[Column[RunItem]]:
@@ -71,7 +71,7 @@ def _run(item: RunItem, ctx: RenderContext) -> Text:
 
 
 def _run_status(item: RunItem) -> Status:
-    """Return the worst that happened in the run, by its tasks where they are counted, else by its own row."""
+    """Return the worst status of the run's tasks where they are counted, else the run's own."""
     if item.run is None or item.run.status is RunStatus.RUNNING:
         return Status.RUNNING
     return worst_status(item.counts or {}) or Status(item.run.status.value)
@@ -135,12 +135,12 @@ def _attempts(row: TaskStats, ctx: RenderContext) -> Text:
 
 
 def _recent(row: TaskStats, ctx: RenderContext) -> Text:
-    """Return a column for each of the last attempts: as high as it took long, in the colour of its end."""
+    """Return one bar per recent attempt: its height is the duration, its colour the status."""
     text = Text("", no_wrap=True, end="")
     top = max((took for took, _ in row.recent), default=0.0)
     for took, status in row.recent[-ctx.width :]:
         shown = badge(status, ascii_only=ctx.ascii_only)
-        # What was not done has its glyph in place of a column, so that it is seen without colour too.
+        # An attempt that is not done shows its glyph, so that no colour is needed.
         column = spark_level(took, top, ascii_only=ctx.ascii_only) if status is Status.DONE else shown.glyph
         text.append(column, ctx.style(shown.style))
     return text

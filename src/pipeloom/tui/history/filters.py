@@ -1,4 +1,4 @@
-"""Quick filters: the usual ones, `slowest`, which is an order, and those that the user has kept under a name."""
+"""Quick filters: the built-in ones, `slowest` (an order), and those that the user has saved by name."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ _KEEP: Final = "\0keep"
 
 @dataclass(frozen=True, slots=True)
 class QuickFilters:
-    """The quick filters beside what the filter line says and how the attempts are sorted."""
+    """The quick filters, with the text of the filter line and the order that tell which of them are on."""
 
     saved: Mapping[str, str]
     """The user's own filters: name to text."""
     text: str
-    """What the filter line says."""
+    """Text of the filter line."""
     is_slowest: bool
     """Whether the attempts are sorted by duration."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of all, in the order of the bar."""
+        """All names, in the order of the bar."""
         return (*QUICK, SLOWEST_NAME, *self.saved)
 
     @property
     def active(self) -> tuple[str, ...]:
-        """The names of those that hold."""
+        """Names of the filters that are on."""
         held = set(self.text.split())
         names = (name for name, text in self._texts().items() if text and set(text.split()) <= held)
         return (*names, SLOWEST_NAME) if self.is_slowest else tuple(names)
 
     def toggled(self, name: str) -> str:
-        """Return the filter line with the filter `name` put into it, or taken out of it when it holds."""
+        """Return the filter line with the filter `name` added, or removed when it is on."""
         words, held = self._texts()[name].split(), self.text.split()
         rest = [word for word in held if word not in words]
         return " ".join(rest if set(words) <= set(held) else [*rest, *words])
 
     def choices(self) -> list[Choice[str]]:
-        """Return what the user can choose from."""
+        """Return the choices of the dialog."""
         texts, active = self._texts(), self.active
         choices = [Choice("", "Leave it as it is")]
         for name in self.names:
@@ -60,7 +60,7 @@ class QuickFilters:
 
 
 async def choose_filter(services: AppServices, quick: QuickFilters) -> str:
-    """Ask for a quick filter, and return its name; "" when there is none to put in or out."""
+    """Ask for a quick filter and return its name; "" when there is none to add or remove."""
     name = await services.push_screen_wait(ChoiceDialog("Filters", "", quick.choices()))
     if name == _KEEP:
         await _keep(services, quick.text)

@@ -45,7 +45,7 @@ _NOTHING: Final = {
 
 
 class HistoryLists(Horizontal):
-    """Shows the runs and one of the other lists, whose name is its view."""
+    """Shows the runs, and beside them the list that `view` names."""
 
     services = ServicesGetter()
 
@@ -71,11 +71,11 @@ class HistoryLists(Horizontal):
         super().__init__(id="browse")
         self.view = VIEWS[0]
         self.fresh = 0
-        """Attempts that wait to be shown."""
+        """New attempts that wait to be shown."""
         self.goal: int | None = None
         """The attempt that the cursor goes to once the list is read."""
         self._newest: int | None = None
-        """The newest attempt that is shown: later ones wait, so that the rows do not move."""
+        """Id of the newest attempt shown: later ones wait, so that rows do not move."""
         self._is_filtered = False
         self._path = path
         self._columns = columns
@@ -125,7 +125,7 @@ class HistoryLists(Horizontal):
             table.tick(now)
 
     def give_focus(self, table: FileTable[Any]) -> None:
-        """Give a list the keys: at once, so that the next key is for it; after the next paint, if it is hidden now."""
+        """Focus a list at once, so that the next key reaches it; a hidden one after the next paint."""
         if table.region:
             self.screen.set_focus(table)
         else:

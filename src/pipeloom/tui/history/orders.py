@@ -1,4 +1,4 @@
-"""The orders of the history's attempts, by the names that the user and the file of screen states know."""
+"""The orders of the history's attempts: their labels, and their names in the user's state."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ _SORTED_COLUMNS: Final = {
 
 
 def label(sort: Sort) -> str:
-    """Return what an order is called; "" for the usual one."""
+    """Return the label of an order; "" for the default."""
     known = next((label for label, known in ORDERS.values() if known == sort), f"by {sort.column}, turned")
     return "" if sort == NEWEST else known.lower()
 
 
 def reversed_sort(sort: Sort) -> Sort:
-    """Return the order turned round."""
+    """Return the reverse order."""
     return Sort(sort.column, not sort.descending)
 
 
 def after_click(column_id: str, sort: Sort) -> Sort | None:
-    """Return the order after a click on a column's label: turned round when it is `sort` already; None: no order."""
+    """Return the order after a click on a column's label: reversed when it is `sort` already; None: no order."""
     name = _HEADERS.get(column_id)
     if name is None:
         return None
@@ -52,18 +52,18 @@ def after_click(column_id: str, sort: Sort) -> Sort | None:
 
 
 def to_text(sort: Sort) -> str:
-    """Return the order as it is remembered; "" for the usual one."""
+    """Return the order as text for the user's state; "" for the default."""
     return "" if sort == NEWEST else f"{'-' if sort.descending else ''}{sort.column}"
 
 
 def from_text(text: str) -> Sort:
-    """Return the order that is remembered as `text`; the usual one for a text that names none."""
+    """Return the order that `text` names; the default for any other text."""
     column = text.removeprefix("-")
     return Sort(column, text.startswith("-")) if column in _SORTED_COLUMNS else NEWEST
 
 
 def sorted_column(sort: Sort) -> str | None:
-    """Return the id of the column that is marked as sorted; None for the usual order."""
+    """Return the id of the sorted column; None for the default order."""
     return None if sort == NEWEST else _SORTED_COLUMNS[sort.column]
 
 

@@ -18,12 +18,12 @@ from pipeloom.store.rows import AttemptRow, RunRow
 EVERYTHING: Final = Filter()
 
 COUNT_BUDGET_S: Final = 0.2
-"""What counting the tasks of one run may take, before its line does without."""
+"""Seconds for counting the tasks of one run; its line shows no counts after that."""
 
 
 @dataclass(frozen=True)
 class AttemptsQuery:
-    """Attempts that pass a filter, in an order; those up to `newest`, so that what one reads does not move."""
+    """Attempts that pass a filter, in an order; ids up to `newest`, so that rows do not move."""
 
     where: Filter = EVERYTHING
     sort: Sort = NEWEST
@@ -47,7 +47,7 @@ class AttemptsQuery:
         before: AttemptRow | Literal["end"] | None = None,
         offset: int = 0,
     ) -> list[AttemptRow]:
-        """Return attempts, without what only the detail shows."""
+        """Return attempts, without the columns that only the detail shows."""
         return history.page(
             self.where,
             sort=self.sort,
@@ -61,7 +61,7 @@ class AttemptsQuery:
 
 @dataclass(frozen=True, slots=True)
 class RunItem:
-    """A line of the list of runs; without a run it stands for all of them."""
+    """A line of the list of runs; without a run it stands for all runs."""
 
     run: RunRow | None = None
     counts: Counts | None = None
@@ -70,10 +70,10 @@ class RunItem:
 
 @dataclass(frozen=True)
 class RunsQuery:
-    """All runs as one line, then each, newest first."""
+    """One line for all runs, then one per run, newest first."""
 
     known: dict[int, tuple[str, Counts]] = field(default_factory=dict)
-    """Counts of runs that have ended, with when they did: kept from one reading to the next."""
+    """Counts of ended runs with their end, kept between readings."""
     size: int = 40
 
     def key(self, row: RunItem) -> int:
@@ -124,7 +124,7 @@ class RunsQuery:
 
 @dataclass(frozen=True)
 class TasksQuery:
-    """Tasks that have an attempt which passes, by name."""
+    """Tasks with an attempt that passes the filter, by name."""
 
     where: Filter = EVERYTHING
     size: int = 40
@@ -149,14 +149,14 @@ class TasksQuery:
         before: TaskStats | Literal["end"] | None = None,
         offset: int = 0,
     ) -> list[TaskStats]:
-        """Return what is known of tasks."""
+        """Return the statistics of tasks."""
         start, stop = _place(self._names, after, before, offset, limit)
         return task_stats(history, self._names[start:stop])
 
 
 @dataclass(frozen=True)
 class FailuresQuery:
-    """The failures that pass, those that are the same one together."""
+    """Failures that pass the filter, grouped by fingerprint."""
 
     where: Filter = EVERYTHING
     size: int = 100
@@ -186,7 +186,7 @@ class FailuresQuery:
 
 
 def _place(rows: Sequence[object], after: object, before: object, offset: int, limit: int) -> tuple[int, int]:
-    """Return where a page of a whole list begins and ends."""
+    """Return the first and last index of a page of a list."""
     if before is not None:
         stop = (len(rows) if before == "end" else _index(rows, before)) - offset
         return max(0, stop - limit), max(0, stop)

@@ -1,4 +1,4 @@
-"""One reading of a list of the history: its query, the place of the cursor, and how many attempts wait to be shown."""
+"""One reading of a list of the history: its query, the cursor's place, and the number of new attempts."""
 
 from __future__ import annotations
 
@@ -30,32 +30,32 @@ class Scope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundList(Found[Any]):
-    """The query of a list, with what else one look at the file tells."""
+    """The query of a list, with figures from the same look at the file."""
 
     newest: int
-    """The newest attempt that is shown."""
+    """Id of the newest attempt shown."""
     fresh: int
-    """Attempts that are newer and pass the filter."""
+    """Number of newer attempts that pass the filter."""
     goal: int | None
-    """The attempt that the cursor goes to."""
+    """Id of the attempt that the cursor goes to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListRequest:
-    """What is read of the file for one list."""
+    """A request to read one list."""
 
     view: str
     where: Filter
     sort: Sort
     newest: int | None
-    """The newest attempt that stays the newest, so that the rows do not move; None: the file's newest."""
+    """Id up to which attempts are read, so that rows do not move; None: the file's newest."""
     from_top: bool
     """Whether the list begins at its first row again; else the cursor stays on its row."""
     goal: int | None
-    """The attempt that the cursor goes to."""
+    """Id of the attempt that the cursor goes to."""
 
     def find(self, history: History) -> FoundList:
-        """Look at the file, off the UI thread."""
+        """Read the file; off the UI thread."""
         newest = history.newest_id() if self.newest is None else self.newest
         fresh = 0 if self.newest is None else history.count(self.where, after=self.newest)
         place = 0 if self.from_top else None

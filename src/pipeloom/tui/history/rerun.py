@@ -1,4 +1,4 @@
-"""Running tasks of earlier runs again: what a selection stands for, the question, and the new run.
+"""Reruns of tasks of earlier runs: the tasks of a selection, the question, and the new run.
 
 Code and tasks are the loaded pipeline's, never the file's.
 """
@@ -31,7 +31,7 @@ from pipeloom.tui.widgets.dialogs import Choice, ChoiceDialog, ConfirmDialog
 from pipeloom.user_state import last_pipeline
 
 _NAMED = 5
-"""Tasks that the question names before it only counts."""
+"""Maximum number of tasks that the question names."""
 
 Find = Callable[[History], list[SelectedTask]]
 
@@ -67,7 +67,7 @@ async def retry_failed(services: AppServices, selection: Selection) -> bool:
 
 
 def _retry_in_open_run(services: AppServices, attempt_ids: list[int], row: AttemptRow) -> bool:
-    """Run attempts of the run that this program has open as part of it; False when they are of another run."""
+    """Retry attempts within the run that this program has open; False when they belong to another run."""
     engine = services.engine
     if engine is None or not engine.is_started or row.run_id != engine.run_id:
         return False
@@ -134,7 +134,7 @@ async def _loaded_engine(services: AppServices) -> Engine | None:
 
 @dataclass(frozen=True, slots=True)
 class RetryPlan:
-    """What would run again, and the words of the question."""
+    """The tasks to run again, and the words of the question."""
 
     resume: Resume
     title: str

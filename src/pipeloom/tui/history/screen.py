@@ -1,4 +1,4 @@
-"""Everything that ever ran in the file: runs, and the attempts, tasks and failures of one of them or of all."""
+"""The history screen: the runs of a file, and the attempts, tasks and failures of one run or of all."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ from pipeloom.tui.table.virtual_table import VirtualTable
 from pipeloom.tui.widgets.filter_bar import FilterBar
 
 _RELOAD_S: Final = 1.0
-"""Seconds that new rows wait at most to be shown while a run goes on."""
+"""Maximum seconds until new rows are shown while a run goes on."""
 
 
 class HistoryScreen(TableScreen):
-    """Runs on the left; on the right the attempts, tasks or failures of the chosen one. Queries run in threads."""
+    """Shows runs on the left, and the rows of the chosen one on the right. Queries run in threads."""
 
     BINDINGS: ClassVar[list[BindingType]] = HISTORY_KEYS
 
@@ -55,12 +55,12 @@ class HistoryScreen(TableScreen):
     def __init__(self) -> None:
         super().__init__()
         self.where = Filter()
-        """What the filter line says."""
+        """The filter of the filter line."""
         self.scope = Scope()
         self.sort = NEWEST
         self._reload_timer: Timer | None = None
         self._offered: tuple[object, ...] = ()
-        """What the keys that are offered depend on."""
+        """What the offered keys depend on."""
 
     # -- the parts ---------------------------------------------------------------------------------------------------
 
@@ -101,7 +101,7 @@ class HistoryScreen(TableScreen):
         return both(self.where, self.scope.where)
 
     def selection(self) -> Selection:
-        """Return what the keys are about now."""
+        """Return what the keys act on now."""
         table = self.table
         return Selection(
             row=table.cursor_row,
@@ -120,7 +120,7 @@ class HistoryScreen(TableScreen):
             self._reload_timer = self.set_timer(_RELOAD_S, self.reload)
 
     def on_screen_resume(self) -> None:
-        """Show what has come since this screen was shown last."""
+        """Show the changes since this screen was last shown."""
         if self.lists.is_read:
             self.reload()
 
@@ -139,7 +139,7 @@ class HistoryScreen(TableScreen):
 
     @on(HistoryLists.Read)
     def _show_read(self, event: HistoryLists.Read) -> None:
-        """Say how many rows there are, and how many wait."""
+        """Show the number of rows, and of those that wait."""
         self._show_bar()
         self.filter_bar.show_count(event.total)
         self.follow()
@@ -172,7 +172,7 @@ class HistoryScreen(TableScreen):
         self._read_list()
 
     def action_runs(self) -> None:
-        """Go to the list of runs, or back from it; on a narrow screen it takes the place of the other."""
+        """Go to the list of runs, or back; on a narrow screen it replaces the other list."""
         goes = not self.lists.runs.has_focus
         self.set_class(goes, "-runs")
         self.lists.give_focus(self.lists.runs if goes else self.lists.current)
@@ -215,7 +215,7 @@ class HistoryScreen(TableScreen):
         self.lists.give_focus(self.lists.attempts)
 
     def action_back(self) -> None:
-        """Close the detail, then forget the run, then clear the filter."""
+        """Close the detail, else leave the runs, else clear the filter, else show all runs."""
         if self.detail.display:
             self.action_detail()
         elif self.has_class("-runs"):
@@ -226,7 +226,7 @@ class HistoryScreen(TableScreen):
             self.lists.runs.move_cursor(0)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer what works here; nothing that needs the lists while they come and go."""
+        """Offer the actions that work here; none that needs the lists before they exist."""
         if not self.query(HistoryLists) or not self.lists.are_there:
             return False
         if action == "back":
@@ -245,7 +245,7 @@ class HistoryScreen(TableScreen):
             self.choose_order(sort)
 
     def action_reverse(self) -> None:
-        """Turn the order round."""
+        """Reverse the order."""
         self.choose_order(orders.reversed_sort(self.sort))
 
     @on(VirtualTable.HeaderClicked, "#attempts")
@@ -272,11 +272,11 @@ class HistoryScreen(TableScreen):
             self._read_list()
 
     def quick_filters(self) -> QuickFilters:
-        """Return the quick filters, and which of them hold."""
+        """Return the quick filters, with those that are on."""
         return QuickFilters(self.services.settings.filters, self.filter_bar.text, self.sort == orders.SLOWEST)
 
     def action_quick(self, place: int) -> None:
-        """Put the filter at a place of the bar into the filter line, or take it out when it holds."""
+        """Add the quick filter at a place of the bar to the filter line, or remove it."""
         names = self.quick_filters().names
         if place < len(names):
             self._toggle(names[place])
@@ -350,7 +350,7 @@ class HistoryScreen(TableScreen):
 
     @work
     async def action_prune(self) -> None:
-        """Ask what is kept, and remove the rest."""
+        """Ask for a retention policy, and remove old attempts."""
         await actions.prune(self.services)
         self.reload(from_top=True)
 
@@ -377,7 +377,7 @@ class HistoryScreen(TableScreen):
                 self._show_detail(attempt_id)
 
     def _offer(self) -> None:
-        """Offer the keys that work on this row; asks Textual, which is slow, only when they may be others."""
+        """Update the offered keys when they may have changed: asking Textual for them is slow."""
         row, table = self.table.cursor_row, self.table
         status = row.status if isinstance(row, AttemptRow) else None
         marks, filtering = bool(table.marked), self.filter_bar.is_filtering

@@ -1,4 +1,4 @@
-"""What an action of the history is about: the row under the cursor, the marked rows, all rows that are shown."""
+"""The selection that an action of the history acts on: the cursor's row, the marked rows, or all rows shown."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ _FAILED: Final = status_filter([Status.ERROR, Status.INTERRUPTED])
 
 
 def both(first: Filter, second: Filter) -> Filter:
-    """Return the filter that lets pass what both let pass."""
+    """Return the filter that passes what both pass."""
     return Filter((*first.terms, *second.terms))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Cursor, marks and filter of the list that has the keys, at one moment."""
+    """Cursor, marks and filter of the focused list, at one moment."""
 
     row: HistoryRow | None
     """The row under the cursor."""
     marked: tuple[Hashable, ...]
     """Keys of the marked rows, all of the same kind as `row`."""
     shown: Filter
-    """The filter line and the chosen run together. It has no default: an empty one stands for the whole file."""
+    """The filter line and the chosen run together. No default: an empty filter means the whole file."""
     sort: Sort
     """Order of the rows that are shown."""
 
@@ -53,7 +53,7 @@ class Selection:
 
     @property
     def attempt_id(self) -> int | None:
-        """The attempt that the row is, or the last one of its task or failure."""
+        """Id of the row's attempt, or of the last one of its task or failure."""
         return attempt_of(self.row)
 
     @property
@@ -63,7 +63,7 @@ class Selection:
 
     @property
     def marked_ids(self) -> list[int]:
-        """The marked attempts or runs; the line of all runs is none."""
+        """Ids of the marked attempts or runs, without the line of all runs."""
         return [key for key in self.marked if isinstance(key, int) and key]
 
     def failed(self) -> Filter:
@@ -75,7 +75,7 @@ class Selection:
         return both(self.shown, marked_filter("fail", [str(key) for key in self.marked] or [row.fingerprint]))
 
     def exported(self) -> Filter:
-        """Return the filter of what is exported: what is shown, or the attempts of the marked rows."""
+        """Return the filter of an export: the rows shown, or the attempts of the marked rows."""
         keys = self.marked
         match self.row:
             case AttemptRow() if keys:
@@ -105,7 +105,7 @@ class Selection:
 
 
 def attempt_of(row: HistoryRow | None) -> int | None:
-    """Return the attempt that a row is, or the last one of its task or failure."""
+    """Return the id of the row's attempt, or of the last one of its task or failure."""
     match row:
         case AttemptRow():
             return row.id

@@ -90,7 +90,7 @@ class RemoteRun:
         self._host.switch_mode("live" if self._feed.is_viewer else "history")
         self._monitor.start()
         if self._may_control and self.owner is None:
-            self._host.tell(f"Nobody runs a pipeline on {self._db_path.name}: there is nothing to control.")
+            self._host.tell(f"No process runs a pipeline on {self._db_path.name}: there is nothing to control.")
 
     def stop(self) -> None:
         """Stop following, and wait for no answer."""

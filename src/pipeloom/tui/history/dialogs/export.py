@@ -1,4 +1,4 @@
-"""Where to write attempts to, and as what: the question, and the work that follows the answer."""
+"""The export dialog: asks for format and file, then writes."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ from pipeloom.tui.widgets.dialogs import ConfirmDialog
 _FORMATS: Final = (Format.CSV, Format.JSONL, Format.MARKDOWN)
 _ENDINGS: Final = {f".{format_.value}" for format_ in Format}
 _CLIPBOARD: Final = len(_FORMATS)
-"""The place of the clipboard among the choices."""
+"""Index of the clipboard among the choices."""
 
 
 class _Radio(RadioButton):
-    """A choice whose sign is there only when it is taken, so that no colour is needed to tell."""
+    """A choice with a sign only when it is taken, so that no colour is needed."""
 
     BUTTON_LEFT = ""
     BUTTON_RIGHT = ""
 
     def on_mount(self) -> None:
-        """Show how it begins."""
+        """Show the initial sign."""
         self._sign()
 
     def watch_value(self) -> None:
-        """Put the sign there, or take it away."""
+        """Show or hide the sign."""
         super().watch_value()
         self._sign()
 
@@ -58,7 +58,7 @@ class _Radio(RadioButton):
 
 
 class ExportDialog(ModalScreen[ExportPlan | None]):
-    """Asks for format and file; a file that is there is only replaced after a second question."""
+    """Asks for format and file; an existing file is replaced only after a second question."""
 
     DEFAULT_CSS = """
     ExportDialog { align: center middle; }
@@ -79,7 +79,7 @@ class ExportDialog(ModalScreen[ExportPlan | None]):
     _note = getters.query_one("#export-note", Static)
 
     def __init__(self, db_path: Path, title: object, target: Path, *, is_case: bool = False) -> None:
-        """Ask where to write what `title` names; `target` is offered. A case file is Markdown, whatever is chosen."""
+        """Ask where to write what `title` names; `target` is offered. A case file is always Markdown."""
         super().__init__()
         self._db_path = db_path
         self._title_line = content(title)
@@ -87,7 +87,7 @@ class ExportDialog(ModalScreen[ExportPlan | None]):
         self._is_case = is_case
 
     def compose(self) -> ComposeResult:
-        """Put formats, file and buttons below each other."""
+        """Yield formats, file and buttons."""
         with Vertical(classes="dialog"):
             yield Static(self._title_line, classes="dialog--title")
             with RadioSet(id="export-format", compact=True, classes="dialog--choice"):
@@ -105,19 +105,19 @@ class ExportDialog(ModalScreen[ExportPlan | None]):
                 yield Button("Export", id="export-write", classes="-confirm", compact=True)
 
     def on_mount(self) -> None:
-        """Show the end of the path, where the name is."""
+        """Scroll to the end of the path, where the name is."""
         self._path.cursor_position = len(self._path.value)
 
     @property
     def _format(self) -> Format | None:
-        """What is chosen; None for the clipboard."""
+        """The chosen format; None for the clipboard."""
         place = self.query_one(RadioSet).pressed_index
         formats = (Format.MARKDOWN,) if self._is_case else _FORMATS
         return formats[max(0, place)] if place < len(formats) else None
 
     @on(RadioSet.Changed)
     def _follow_format(self) -> None:
-        """Let the ending of the file follow the format."""
+        """Set the file's ending by the format."""
         chosen, path = self._format, Path(self._path.value)
         self._path.disabled = chosen is None
         if chosen is None:
@@ -174,7 +174,7 @@ def suggested(db_path: Path, now: float, ending: str = "csv", name: str = "") ->
 
 
 async def export_attempts(services: AppServices, where: Filter, total: int, sort: Sort = NEWEST) -> None:
-    """Ask, then write the attempts that pass; there are `total` of them. For a worker of the screen's."""
+    """Ask, then write the `total` attempts that pass. For a worker of the screen."""
     title = f"Export {fmt.count(total)} {'attempt' if total == 1 else 'attempts'}"
     title += f": {where}" if where else " (everything in the file)"
     plan = await services.push_screen_wait(
@@ -196,11 +196,11 @@ async def export_attempts(services: AppServices, where: Filter, total: int, sort
     except PipeloomError as error:
         services.tell(str(error), problem=True)
     finally:
-        stop.set()  # whoever is not waited for any more ends by itself
+        stop.set()  # the thread ends by itself
 
 
 async def export_case(services: AppServices, row: AttemptRow) -> None:
-    """Ask, then write the case file of an attempt. For a worker of the screen's."""
+    """Ask, then write the case file of an attempt. For a worker of the screen."""
     target = suggested(services.db_path, services.clock(), "md", f"-case-{row.id}")
     title = f"Case file of {row.name or '(empty)'}, attempt {row.id}"
     plan = await services.push_screen_wait(ExportDialog(services.db_path, title, target, is_case=True))

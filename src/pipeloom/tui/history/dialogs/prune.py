@@ -1,4 +1,4 @@
-"""Retention, by hand: what is to be kept, what would go, and, after a second question, how it goes."""
+"""The retention dialog: asks for a policy, shows what it would remove, and removes it after a second question."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _FIELDS: Final = (
 
 
 class PruneDialog(ModalScreen[Pruned | None]):
-    """Takes a policy, says what it would remove, and removes it; what is gone stays gone when it is stopped."""
+    """Takes a policy, shows what it would remove, and removes it; stopping keeps what was removed so far removed."""
 
     DEFAULT_CSS = """
     PruneDialog { align: center middle; }
@@ -67,7 +67,7 @@ class PruneDialog(ModalScreen[Pruned | None]):
         self._is_removing = False
 
     def compose(self) -> ComposeResult:
-        """Put the rules, what they would remove, and the buttons below each other."""
+        """Yield the rules, their effect, and the buttons."""
         with Vertical(classes="dialog"):
             yield Static("Remove old attempts", classes="dialog--title")
             if self._where:
@@ -83,12 +83,12 @@ class PruneDialog(ModalScreen[Pruned | None]):
                 yield Button("Remove…", id="prune-remove", classes="-destructive", compact=True, disabled=True)
 
     def on_mount(self) -> None:
-        """Begin with an empty policy, which removes nothing."""
+        """Start with an empty policy, which removes nothing."""
         self._count()
 
     @property
     def policy(self) -> Policy:
-        """The policy that the fields say."""
+        """The policy in the fields."""
         keep, done, failed = (self.query_one(f"#{name}", Input).value for name, *_ in _FIELDS)
         return Policy(
             int(keep) if keep.isdecimal() else None,
@@ -102,7 +102,7 @@ class PruneDialog(ModalScreen[Pruned | None]):
     @on(Input.Changed)
     @work(exclusive=True, group="plan")
     async def _count(self) -> None:
-        """Say what the policy would remove; the next key replaces the query."""
+        """Show what the policy would remove; the next key replaces the query."""
         self._remove.disabled = True
         self._doomed = PrunePreview()
         policy = self.policy
@@ -125,7 +125,7 @@ class PruneDialog(ModalScreen[Pruned | None]):
     @on(Input.Submitted)
     @on(Button.Pressed, "#prune-remove")
     def action_remove(self) -> None:
-        """Ask once more, with the focus on the safe answer."""
+        """Ask again, with the focus on the safe answer."""
         if self._is_removing or self._remove.disabled:
             return
         title = f"Remove {fmt.count(self._doomed.attempts)} attempts?"
@@ -162,35 +162,35 @@ class PruneDialog(ModalScreen[Pruned | None]):
             self._stop.set()
         self.dismiss(pruned)
 
-    def _note_progress(self, gone: int, total: int) -> None:
-        """Remember how far it is; called by the thread that removes."""
-        self._at = (gone, total)
+    def _note_progress(self, removed: int, total: int) -> None:
+        """Store the progress; called by the removing thread."""
+        self._at = (removed, total)
 
     def _show_progress(self) -> None:
-        gone, total = self._at
+        removed, total = self._at
         if self._stop.is_set():
             self._say("Stopping after this commit…")
         elif not total:
             self._say("Removing…")
-        elif gone == total:
+        elif removed == total:
             self._say("Giving the room back…")
         else:
-            done = bar_content(gone / total, _BAR, "$status-running")
-            self._note.update(Content.assemble(done, content(f"  {fmt.count(gone)} of {fmt.count(total)}")))
+            done = bar_content(removed / total, _BAR, "$status-running")
+            self._note.update(Content.assemble(done, content(f"  {fmt.count(removed)} of {fmt.count(total)}")))
 
     def _refused(self, sentence: str) -> None:
-        """Say why it could not be done, and let the user go back."""
+        """Show why it failed, and let the user go back."""
         self._is_removing = False
         self.query_one("#prune-refuse", Button).label = "Back"
         self._say(sentence, problem=True)
 
     def on_unmount(self) -> None:
-        """Let a removal that nobody sees any more end after its commit."""
+        """Stop a removal after its present commit when the dialog is removed."""
         self._stop.set()
 
     @on(Button.Pressed, "#prune-refuse")
     def action_refuse(self) -> None:
-        """Close; while it removes, stop."""
+        """Close; stop a removal first."""
         if self._is_removing:
             self._stop.set()
         else:
@@ -201,14 +201,14 @@ class PruneDialog(ModalScreen[Pruned | None]):
 
 
 async def prune_attempts(services: AppServices, where: Filter | None = None) -> None:
-    """Ask, remove, and tell what is gone. For a worker of the screen's."""
+    """Ask, remove, and say what was removed. For a worker of the screen."""
     pruned = await services.push_screen_wait(PruneDialog(services.db_path, where))
     if pruned is None:
         return
-    gone = f"{fmt.count(pruned.attempts)} attempts and {fmt.count(pruned.runs)} runs are gone"
+    removed = f"{fmt.count(pruned.attempts)} attempts and {fmt.count(pruned.runs)} runs are gone"
     end = "; stopped before all were." if not pruned.complete else f"; {pruned.remark}." if pruned.remark else "."
     given = f"; {size(pruned.given_back)} given back" if pruned.given_back else ""
-    services.tell(f"{gone}{given}{end}")
+    services.tell(f"{removed}{given}{end}")
 
 
 def _told(doomed: PrunePreview) -> str:
