@@ -137,7 +137,7 @@ def test_retry_of_an_earlier_run_is_asked_for_by_name(run: Run, folder: Path) ->
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["status:error"], "name the one whose tasks are to be run again"),
+        (["status:error"], "name the pipeline whose tasks to run again"),
         (["run:1,2", "mend.py"], "is of several runs"),
         (["run:9", "mend.py"], "There is no such run in etl.db"),
         (["", "mend.py"], "The filter is empty, which means every task"),
