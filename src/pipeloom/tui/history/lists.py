@@ -77,6 +77,8 @@ class HistoryLists(Horizontal):
         self._newest: int | None = None
         """Id of the newest attempt shown: later ones wait, so that rows do not move."""
         self._is_filtered = False
+        self._failure = ""
+        """The failure that was told last; "" after a list was read."""
         self._path = path
         self._columns = columns
         self._ascii_only = ascii_only
@@ -156,6 +158,7 @@ class HistoryLists(Horizontal):
     @on(FileTable.Loaded)
     def _take(self, event: FileTable.Loaded) -> None:
         event.stop()
+        self._failure = ""
         found = event.found
         if event.table is self.current and isinstance(found, FoundList):
             self._newest, self.fresh = found.newest, found.fresh
@@ -166,7 +169,9 @@ class HistoryLists(Horizontal):
     @on(FileTable.Failed)
     def _tell_failure(self, event: FileTable.Failed) -> None:
         event.stop()
-        self.services.tell(event.error, problem=True)
+        if event.error != self._failure:  # both lists fail when the file cannot be read
+            self._failure = event.error
+            self.services.tell(event.error, problem=True)
 
     def _total(self, total: int, *, exact: bool) -> Content:
         """Return the number of rows in words; an empty list says why it is empty."""
