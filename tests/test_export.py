@@ -91,7 +91,7 @@ def test_json_lines_hold_result_and_params_as_what_they_are(db: MakeDb) -> None:
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "1" * 5_000, "1e999", '{"a": -Infinity}', ""])
-def test_d5_what_is_no_json_stays_text(db: MakeDb, text: str) -> None:
+def test_what_is_no_json_stays_text(db: MakeDb, text: str) -> None:
     assert json.loads(written(db(row(1, result=text)), Format.JSONL))["result"] == text
 
 

@@ -27,12 +27,17 @@ NOT_A_NAME = {
 }  # fmt: skip
 """What is not the whole name of anything."""
 
+ALLOWED = {'"Verdict"': "The label of a column of the comparison, as users know it."}
+"""Texts that stay, to the reason."""
+
 CODE_IN_NAME = re.compile(r"\btest_[a-z]\d+_")
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
 def words(text: str) -> Iterator[str]:
     """Yield the words of a text in small letters; `open_anew` and `OpenAnew` are two each."""
+    for phrase in ALLOWED:
+        text = text.replace(phrase, "")
     yield from (word.lower() for word in _WORD.findall(text))
 
 

@@ -105,7 +105,7 @@ def test_exit_codes_and_the_summary_tell_how_it_went(run: Run, folder: Path) -> 
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_b15_a_signal_stops_gracefully_and_is_the_exit_code(popen: Popen, folder: Path, number: signal.Signals) -> None:
+def test_a_signal_stops_gracefully_and_is_the_exit_code(popen: Popen, folder: Path, number: signal.Signals) -> None:
     (folder / "slow.py").write_text(
         "from pipeloom import *\npipeline = Pipeline('p', [TaskDef(1, 'a')], lambda t, q: (print('in', flush=True), q.sleep(60)))"
     )

@@ -20,7 +20,7 @@ from pipeloom.store.write.handler_connection import HandlerAccessError, HandlerC
 
 
 @pytest.mark.slow
-def test_c7_ten_thousand_races_of_cancel_and_end_have_one_end_each(bench: Bench) -> None:
+def test_ten_thousand_races_of_cancel_and_end_have_one_end_each(bench: Bench) -> None:
     def worker(task: TaskDef, q: Channel) -> None:
         if task.task_id % 3 == 0:
             q.put(MsgTaskProgress(task.task_id, 1, 2))
@@ -58,7 +58,7 @@ def test_c7_ten_thousand_races_of_cancel_and_end_have_one_end_each(bench: Bench)
     assert all(len(statuses) == 1 for statuses in ends.values())
 
 
-def test_c8_clicking_retry_from_several_threads_makes_one_attempt(bench: Bench) -> None:
+def test_clicking_retry_from_several_threads_makes_one_attempt(bench: Bench) -> None:
     engine = bench.engine(lambda task, q: None, 20)
     engine.start()
     assert engine.wait(20)
@@ -78,7 +78,7 @@ def test_c8_clicking_retry_from_several_threads_makes_one_attempt(bench: Bench) 
     assert bench.rows("SELECT DISTINCT n FROM (SELECT count(*) n FROM task_runs GROUP BY task_id)") == [(2,)]
 
 
-def test_c9_tasks_that_wait_for_each_other_do_not_keep_the_program(bench: Bench, gate: Gate) -> None:
+def test_tasks_that_wait_for_each_other_do_not_keep_the_program(bench: Bench, gate: Gate) -> None:
     locks = threading.Lock(), threading.Lock()
     both = threading.Barrier(2)
 
@@ -97,7 +97,7 @@ def test_c9_tasks_that_wait_for_each_other_do_not_keep_the_program(bench: Bench,
     assert bench.rows("SELECT DISTINCT status FROM task_runs") == [("interrupted",)]
 
 
-def test_c16_a_task_that_changes_the_folder_does_not_move_the_file(
+def test_a_task_that_changes_the_folder_does_not_move_the_file(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -111,7 +111,7 @@ def test_c16_a_task_that_changes_the_folder_does_not_move_the_file(
     assert bench.rows("SELECT status, count(*) FROM task_runs GROUP BY 1") == [("done", 3)]
 
 
-def test_d9_a_name_is_only_a_name(bench: Bench) -> None:
+def test_a_name_is_only_a_name(bench: Bench) -> None:
     names = ["", "   ", "../../etc/passwd", "same", "same", "x" * 1_000_000, "'; DROP TABLE task_runs; --", "\udcff"]
     bench.run(lambda task, q: None, [TaskDef(number, name) for number, name in enumerate(names)])
     stored = [name for (name,) in bench.rows("SELECT name FROM task_runs ORDER BY id")]
@@ -121,7 +121,7 @@ def test_d9_a_name_is_only_a_name(bench: Bench) -> None:
     assert [path.name for path in bench.path.parent.iterdir() if "passwd" in path.name] == []
 
 
-def test_d8_f5_a_clock_that_jumps_leaves_durations_and_order_alone(bench: Bench, gate: Gate) -> None:
+def test_a_clock_that_jumps_leaves_durations_and_order_alone(bench: Bench, gate: Gate) -> None:
     def worker(task: TaskDef, q: Channel) -> None:
         gate.pass_through()
 
@@ -136,9 +136,7 @@ def test_d8_f5_a_clock_that_jumps_leaves_durations_and_order_alone(bench: Bench,
     assert rows == [(1, 7.0, 1), (2, 0.0, 0)]
 
 
-def test_e6_a_handler_that_takes_too_long_fails_its_message_alone(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_handler_that_takes_too_long_fails_its_message_alone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     class Endless:
         pass
 
@@ -173,7 +171,7 @@ def test_e6_a_handler_that_takes_too_long_fails_its_message_alone(
     ]
 
 
-def test_e11_a_reader_that_holds_its_transaction_lets_the_log_grow_and_that_is_told(bench: Bench, gate: Gate) -> None:
+def test_a_reader_that_holds_its_transaction_lets_the_log_grow_and_that_is_told(bench: Bench, gate: Gate) -> None:
     class Blob:
         pass
 
@@ -201,7 +199,7 @@ def test_e11_a_reader_that_holds_its_transaction_lets_the_log_grow_and_that_is_t
     assert not bench.path.with_name("etl.db-wal").exists()
 
 
-def test_e21_a_damaged_file_is_refused_or_ends_the_run_and_is_never_acknowledged_wrongly(
+def test_a_damaged_file_is_refused_or_ends_the_run_and_is_never_acknowledged_wrongly(
     bench: Bench, tmp_path: Path
 ) -> None:
     bench.run(lambda task, q: q.put(MsgTaskProgress(task.task_id, 1, 2, "x" * 500)), 200)
@@ -230,7 +228,7 @@ def test_e21_a_damaged_file_is_refused_or_ends_the_run_and_is_never_acknowledged
     assert 20 < refused < 180, f"{refused} of 200 were refused: too one-sided to prove anything"
 
 
-def test_f7_what_another_program_did_to_a_row_meanwhile_is_what_is_shown(bench: Bench, gate: Gate) -> None:
+def test_what_another_program_did_to_a_row_meanwhile_is_what_is_shown(bench: Bench, gate: Gate) -> None:
     def worker(task: TaskDef, q: Channel) -> None:
         gate.pass_through()
 

@@ -12,7 +12,7 @@ from tests.faults.conftest import LoadScript
 
 @pytest.mark.kill
 @pytest.mark.slow
-def test_e17_f2_nothing_acknowledged_is_lost_and_nothing_done_is_repeated_when_the_program_is_killed(
+def test_nothing_acknowledged_is_lost_and_nothing_done_is_repeated_when_the_program_is_killed(
     script: LoadScript, tmp_path: Path
 ) -> None:
     report = script("kill_cycles").run_cycles(20, seed=20, folder=tmp_path)
@@ -23,7 +23,7 @@ def test_e17_f2_nothing_acknowledged_is_lost_and_nothing_done_is_repeated_when_t
 
 
 @pytest.mark.slow
-def test_d3_d4_d6_d7_messages_of_any_kind_harm_only_their_own_attempt(script: LoadScript, tmp_path: Path) -> None:
+def test_messages_of_any_kind_harm_only_their_own_attempt(script: LoadScript, tmp_path: Path) -> None:
     report = script("fuzz_channel").Fuzz(20_000, seed=2).run(tmp_path / "fuzz.db")
     assert report.faults == []
     assert sum(sent.total() for sent in report.sent.values()) == 20_000
@@ -37,7 +37,7 @@ def can_trace() -> bool:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not can_trace(), reason="needs strace")
-def test_e25_full_means_that_each_commit_reaches_the_disk(script: LoadScript, tmp_path: Path) -> None:
+def test_full_means_that_each_commit_reaches_the_disk(script: LoadScript, tmp_path: Path) -> None:
     fsyncs = script("fsyncs")
     full, normal = fsyncs.count("full", tmp_path / "full"), fsyncs.count("normal", tmp_path / "normal")
     assert full.commits > 20

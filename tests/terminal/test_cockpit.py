@@ -89,7 +89,7 @@ pipeline = Pipeline("slow", [TaskDef(n, f"slow-{n}") for n in range(3)], work, w
 
 @pytest.mark.kill
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_b1_b2_b3_a_signal_stops_the_run_and_gives_the_terminal_back(
+def test_a_signal_stops_the_run_and_gives_the_terminal_back(
     start: Start, number: signal.Signals, write: Write, rows: Rows
 ) -> None:
     terminal = start("etl.db", write("slow.py", SLOW))
@@ -108,7 +108,7 @@ pipeline = Pipeline("deaf", [TaskDef(1, "deaf")], work)
 """
 
 
-def test_b10_quitting_does_not_wait_for_a_task_that_never_comes_back(start: Start, write: Write, rows: Rows) -> None:
+def test_quitting_does_not_wait_for_a_task_that_never_comes_back(start: Start, write: Write, rows: Rows) -> None:
     terminal = start("etl.db", write("deaf.py", DEAF), "--grace", "0.3")
     terminal.wait_for("half way")
     terminal.press("q")
@@ -148,9 +148,7 @@ pipeline = Pipeline("loud", [TaskDef(1, "loud")], work)
 """
 
 
-def test_b13_b14_tasks_can_neither_draw_on_the_screen_nor_read_the_keys(
-    start: Start, tmp_path: Path, write: Write
-) -> None:
+def test_tasks_can_neither_draw_on_the_screen_nor_read_the_keys(start: Start, tmp_path: Path, write: Write) -> None:
     terminal = start("etl.db", write("loud.py", LOUD))
     terminal.wait_for("read EOF", "1 done")
     terminal.press("?")
@@ -181,7 +179,7 @@ pipeline = Pipeline("crash", [TaskDef(1, "one")], work)
 """
 
 
-def test_b8_c14_a_crash_of_the_screen_leaves_the_run_alone_and_tells_no_secrets(
+def test_a_crash_of_the_screen_leaves_the_run_alone_and_tells_no_secrets(
     start: Start, tmp_path: Path, write: Write, rows: Rows
 ) -> None:
     terminal = start("etl.db", write("crash.py", CRASH))
@@ -196,7 +194,7 @@ def test_b8_c14_a_crash_of_the_screen_leaves_the_run_alone_and_tells_no_secrets(
     assert b"s3cret" not in terminal.raw
 
 
-def test_a4_nothing_in_a_name_or_message_commands_the_terminal(start: Start, write: Write) -> None:
+def test_nothing_in_a_name_or_message_commands_the_terminal(start: Start, write: Write) -> None:
     body = r"""
 names = ["\x1b]0;OWNED\x07", "\x1b[6nOWNED", "\x9bOWNED", "\x1b[2JOWNED", "[/]OWNED"]
 def work(task, q):

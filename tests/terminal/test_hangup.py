@@ -46,7 +46,7 @@ def past(rows: Rows, count: float) -> Callable[[], bool]:
 @pytest.mark.parametrize(
     ("program", "detached"), [("tui_main", False), ("tui_main", True), ("run_main", False)], ids=str
 )
-def test_b3_b4_a_terminal_that_is_gone_stops_the_run(
+def test_a_terminal_that_is_gone_stops_the_run(
     start: Start, write: Write, rows: Rows, program: str, detached: bool
 ) -> None:
     arguments = ["run"] if program == "run_main" else []
@@ -62,7 +62,7 @@ def test_b3_b4_a_terminal_that_is_gone_stops_the_run(
 @pytest.mark.parametrize(
     ("program", "detached"), [("tui_main", False), ("tui_main", True), ("run_main", False)], ids=str
 )
-def test_b4_a_run_that_may_go_on_without_its_terminal_does_so_without_spinning(
+def test_a_run_that_may_go_on_without_its_terminal_does_so_without_spinning(
     start: Start, write: Write, rows: Rows, tmp_path: Path, wait_for: WaitFor, program: str, detached: bool
 ) -> None:
     arguments = ["run"] if program == "run_main" else []
@@ -93,7 +93,7 @@ def test_b4_a_run_that_may_go_on_without_its_terminal_does_so_without_spinning(
     ("program", "detached"), [("tui_main", False), ("tui_main", True), ("run_main", False)], ids=str
 )
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_b2_b4_a_run_without_its_terminal_can_still_be_stopped(
+def test_a_run_without_its_terminal_can_still_be_stopped(
     start: Start,
     write: Write,
     rows: Rows,
@@ -123,7 +123,7 @@ def test_b2_b4_a_run_without_its_terminal_can_still_be_stopped(
     assert rows("SELECT status, message FROM task_runs") == [("interrupted", f"stopped by {number.name}")]
 
 
-def test_b5_a_terminal_that_stops_reading_holds_up_neither_the_writer_nor_the_end(
+def test_a_terminal_that_stops_reading_holds_up_neither_the_writer_nor_the_end(
     start: Start, write: Write, rows: Rows, tmp_path: Path, wait_for: WaitFor
 ) -> None:
     terminal = start("etl.db", write("ticking.py", TICKING), "--grace", "1")
@@ -139,7 +139,7 @@ def test_b5_a_terminal_that_stops_reading_holds_up_neither_the_writer_nor_the_en
     assert rows("SELECT status, message FROM task_runs") == [("interrupted", "stopped by SIGTERM")]
 
 
-def test_b4_a_signal_that_only_says_so_gives_the_terminal_back_and_the_run_goes_on(
+def test_a_signal_that_only_says_so_gives_the_terminal_back_and_the_run_goes_on(
     start: Start, write: Write, rows: Rows, tmp_path: Path, wait_for: WaitFor
 ) -> None:
     terminal = start("etl.db", write("ticking.py", TICKING), "--on-hangup", "continue")
@@ -153,7 +153,7 @@ def test_b4_a_signal_that_only_says_so_gives_the_terminal_back_and_the_run_goes_
     assert rows("SELECT status FROM task_runs") == [("done",)]
 
 
-def test_b4_a_terminal_that_is_gone_before_anything_was_begun_is_the_exit_code(start: Start, write: Write) -> None:
+def test_a_terminal_that_is_gone_before_anything_was_begun_is_the_exit_code(start: Start, write: Write) -> None:
     pipeline = write("ticking.py", TICKING)
     terminal = start("etl.db", pipeline)
     terminal.wait_for("1 running")

@@ -26,7 +26,7 @@ pipeline = Pipeline("waiting", [TaskDef(1, "[/] waiting")], work)
 @pytest.mark.parametrize(
     "size", [(1, 1), (2, 5), (5, 20), (11, 200), (40, 39), (12, 40), (40, 50), (200, 500)], ids=str
 )
-def test_a14_a_terminal_of_any_size_is_survived_and_left(start: Start, write: Write, size: tuple[int, int]) -> None:
+def test_a_terminal_of_any_size_is_survived_and_left(start: Start, write: Write, size: tuple[int, int]) -> None:
     terminal = start("etl.db", write("waiting.py", WAITING), size=size)
     if min(size) > 1:
         terminal.wait_for("[/] waiting" if size[0] >= 12 and size[1] >= 40 else "Enl")
@@ -40,7 +40,7 @@ def test_a14_a_terminal_of_any_size_is_survived_and_left(start: Start, write: Wr
     assert terminal.end() == 128 + signal.SIGTERM
 
 
-def test_a14_a_hundred_resizes_are_survived(start: Start, write: Write) -> None:
+def test_a_hundred_resizes_are_survived(start: Start, write: Write) -> None:
     terminal, chance = start("etl.db", write("waiting.py", WAITING)), random.Random(14)
     terminal.wait_for("half way")
     for _ in range(100):
@@ -58,7 +58,7 @@ def test_a14_a_hundred_resizes_are_survived(start: Start, write: Write) -> None:
     [{"NO_COLOR": "1"}, {"TERM": "xterm"}, {"TERM": "linux"}, {"LANG": "C", "LC_ALL": "C"}, {"COLORTERM": ""}],
     ids=str,
 )
-def test_a15_states_are_told_by_word_whatever_the_terminal_can_show(
+def test_states_are_told_by_word_whatever_the_terminal_can_show(
     start: Start, write: Write, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     terminal = start(
@@ -75,7 +75,7 @@ def test_a15_states_are_told_by_word_whatever_the_terminal_can_show(
 
 
 @pytest.mark.parametrize("term", ["dumb", "", "unknown"])
-def test_a15_a_terminal_that_cannot_draw_gets_plain_lines_or_is_told(start: Start, write: Write, term: str) -> None:
+def test_a_terminal_that_cannot_draw_gets_plain_lines_or_is_told(start: Start, write: Write, term: str) -> None:
     write("quick.py", 'pipeline = Pipeline("quick", [TaskDef(1, "quick")], lambda task, q: None)')
     terminal = start("etl.db", "quick.py", TERM=term)
     assert terminal.end() == 0
@@ -87,7 +87,7 @@ def test_a15_a_terminal_that_cannot_draw_gets_plain_lines_or_is_told(start: Star
 
 
 @pytest.mark.kill
-def test_b11_a_program_that_was_stopped_for_a_while_goes_on_and_has_lost_nothing(
+def test_a_program_that_was_stopped_for_a_while_goes_on_and_has_lost_nothing(
     start: Start, write: Write, rows: Rows, tmp_path: Path, wait_for: WaitFor
 ) -> None:
     ticking = WAITING.replace("q.sleep(0.05)", "q.sleep(0.05); open('ticks', 'a').write('.')")

@@ -21,7 +21,7 @@ pipeline = Pipeline("gated", [TaskDef(n, f"gated-{n}") for n in range(1, 6)], wo
 
 
 @pytest.mark.kill
-def test_b12_f2_a_killed_run_is_interrupted_when_the_file_is_opened_again_and_can_be_resumed(
+def test_a_killed_run_is_interrupted_when_the_file_is_opened_again_and_can_be_resumed(
     start: Start, write: Write, rows: Rows, tmp_path: Path
 ) -> None:
     pipeline = write("gated.py", GATED)
@@ -60,7 +60,7 @@ def test_b12_f2_a_killed_run_is_interrupted_when_the_file_is_opened_again_and_ca
 
 
 @pytest.mark.kill
-def test_f1_the_second_program_is_a_viewer_that_names_the_owner_and_outlives_it(
+def test_the_second_program_is_a_viewer_that_names_the_owner_and_outlives_it(
     start: Start, write: Write, rows: Rows, tmp_path: Path
 ) -> None:
     pipeline = write("gated.py", GATED)

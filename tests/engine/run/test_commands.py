@@ -38,7 +38,7 @@ def test_cancelling_a_queued_task_ends_it_at_once_and_it_never_runs(bench: Bench
     assert (ran, bench.rows()) == ([1], [(1, 1, "done"), (2, 1, "cancelled")])
 
 
-def test_c6_a_running_task_is_cancelling_first_and_cancelled_when_its_next_put_has_raised(
+def test_a_running_task_is_cancelling_first_and_cancelled_when_its_next_put_has_raised(
     bench: Bench, gate: Gate
 ) -> None:
     def worker(task: TaskDef, q: Channel) -> None:
@@ -110,7 +110,7 @@ def test_on_cancel_is_called_once_from_another_thread(bench: Bench, gate: Gate) 
     assert called == ["pipeloom-cancel-1"]
 
 
-def test_c7_cancel_is_idempotent_and_says_why_it_refuses(bench: Bench) -> None:
+def test_cancel_is_idempotent_and_says_why_it_refuses(bench: Bench) -> None:
     engine = bench.run(lambda task, q: None)
     assert refusals(engine.cancel([1, 99])) == {
         1: "it has ended already: done",
@@ -196,7 +196,7 @@ def test_a_retry_while_the_end_of_the_run_is_being_written_opens_the_run_again(b
     assert bench.rows("SELECT status, finished_at IS NOT NULL FROM pipeline_runs") == [("done", 1)]
 
 
-def test_c8_a_retry_twice_in_a_row_makes_one_attempt(bench: Bench, gate: Gate) -> None:
+def test_a_retry_twice_in_a_row_makes_one_attempt(bench: Bench, gate: Gate) -> None:
     def worker(task: TaskDef, q: Channel) -> None:
         if q.attempt == 2:
             gate.pass_through()
@@ -342,7 +342,7 @@ def test_a_worker_that_never_comes_back_does_not_hold_up_closing(bench: Bench, g
     ]
 
 
-def test_c6_an_abandoned_worker_keeps_its_slot_until_it_comes_back(bench: Bench, gate: Gate) -> None:
+def test_an_abandoned_worker_keeps_its_slot_until_it_comes_back(bench: Bench, gate: Gate) -> None:
     engine = bench.engine(lambda task, q: gate.pass_through() if task.task_id == 1 else None, 2, workers=1)
     engine.start()
     gate.await_arrival()
@@ -357,7 +357,7 @@ def test_c6_an_abandoned_worker_keeps_its_slot_until_it_comes_back(bench: Bench,
     assert engine.load().lost == 0
 
 
-def test_f1_a_second_engine_on_the_same_file_is_refused_and_told_who_owns_it(bench: Bench, gate: Gate) -> None:
+def test_a_second_engine_on_the_same_file_is_refused_and_told_who_owns_it(bench: Bench, gate: Gate) -> None:
     engine = bench.engine(lambda task, q: gate.pass_through())
     engine.start()
     with pytest.raises(FileBusyError, match=r"in use by pipeloom process \d+"):
@@ -369,7 +369,7 @@ def test_f1_a_second_engine_on_the_same_file_is_refused_and_told_who_owns_it(ben
     assert len(bench.rows("SELECT 1 FROM pipeline_runs")) == 2
 
 
-def test_b9_a_bug_in_the_engines_own_threads_ends_the_run_and_is_told(
+def test_a_bug_in_the_engines_own_threads_ends_the_run_and_is_told(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = bench.engine(lambda task, q: None, 3)

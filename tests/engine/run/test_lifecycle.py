@@ -39,7 +39,7 @@ def test_any_object_with_an_id_and_a_name_is_a_task(bench: Bench) -> None:
     assert bench.one("name", 7) == "seven"
 
 
-def test_c1_an_exception_becomes_an_error_with_type_message_and_the_users_traceback(bench: Bench) -> None:
+def test_an_exception_becomes_an_error_with_type_message_and_the_users_traceback(bench: Bench) -> None:
     def load_month(task: TaskDef, q: Channel) -> None:
         q.put(MsgTaskProgress(task.task_id, 1, 4, "extracted"))
         raise KeyError("temp_max")
@@ -56,7 +56,7 @@ def test_c1_an_exception_becomes_an_error_with_type_message_and_the_users_traceb
 @pytest.mark.parametrize(
     "error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit(), MemoryError(), BaseException("x")]
 )
-def test_c2_no_exception_of_a_worker_takes_its_thread_along(bench: Bench, error: BaseException) -> None:
+def test_no_exception_of_a_worker_takes_its_thread_along(bench: Bench, error: BaseException) -> None:
     def worker(task: TaskDef, q: Channel) -> None:
         if task.task_id == 1:
             raise error
@@ -66,7 +66,7 @@ def test_c2_no_exception_of_a_worker_takes_its_thread_along(bench: Bench, error:
     assert bench.one("error_type") == type(error).__name__
 
 
-def test_c3_an_exception_that_cannot_be_printed_still_ends_its_attempt(bench: Bench) -> None:
+def test_an_exception_that_cannot_be_printed_still_ends_its_attempt(bench: Bench) -> None:
     class BrokenError(Exception):
         def __str__(self) -> str:
             raise RuntimeError("no text")
@@ -80,7 +80,7 @@ def test_c3_an_exception_that_cannot_be_printed_still_ends_its_attempt(bench: Be
     assert bench.rows("SELECT status, error_type FROM task_runs") == [("error", "BrokenError")]
 
 
-def test_c3_a_very_long_chain_of_causes_still_ends_its_attempt(bench: Bench) -> None:
+def test_a_very_long_chain_of_causes_still_ends_its_attempt(bench: Bench) -> None:
     def worker(task: TaskDef, q: Channel) -> None:
         error: Exception = ValueError("root")
         for _ in range(5000):
@@ -104,7 +104,7 @@ def test_the_worker_is_believed_when_it_says_how_it_ended(bench: Bench) -> None:
     assert json.loads(bench.one("result")) == {"n": 3}
 
 
-def test_c4_what_comes_after_finished_is_ignored_and_counted(bench: Bench) -> None:
+def test_what_comes_after_finished_is_ignored_and_counted(bench: Bench) -> None:
     def worker(task: TaskDef, q: Channel) -> None:
         q.put(MsgTaskFinished(task.task_id, "done", datetime.now(UTC).isoformat(), message="first"))
         q.put(MsgTaskProgress(task.task_id, 1, 4, "late"))
@@ -115,7 +115,7 @@ def test_c4_what_comes_after_finished_is_ignored_and_counted(bench: Bench) -> No
     assert engine.summary().late == 2
 
 
-def test_c4_what_a_leaked_thread_publishes_after_the_end_changes_nothing(bench: Bench, gate: Gate) -> None:
+def test_what_a_leaked_thread_publishes_after_the_end_changes_nothing(bench: Bench, gate: Gate) -> None:
     channels: list[Any] = []
 
     def worker(task: TaskDef, q: Channel) -> None:
@@ -142,7 +142,7 @@ def test_c4_what_a_leaked_thread_publishes_after_the_end_changes_nothing(bench: 
         (17, None),
     ],
 )
-def test_d8_a_valid_start_time_is_kept_and_an_invalid_one_replaced(bench: Bench, given: Any, kept: str | None) -> None:
+def test_a_valid_start_time_is_kept_and_an_invalid_one_replaced(bench: Bench, given: Any, kept: str | None) -> None:
     bench.run(lambda task, q: q.put(MsgTaskStarted(task.task_id, task.name, given)))
     assert bench.one("started_at") == (kept or "2026-08-01T12:00:00.000000+00:00")
 
@@ -161,7 +161,7 @@ class SlyText(str):
         raise RuntimeError("boom")
 
 
-def test_d4_texts_and_numbers_with_ideas_of_their_own_reach_the_writer_as_plain_ones(bench: Bench) -> None:
+def test_texts_and_numbers_with_ideas_of_their_own_reach_the_writer_as_plain_ones(bench: Bench) -> None:
     def worker(task: TaskDef, q: Channel) -> None:
         q.put(MsgTaskStarted(task.task_id, SlyText("x"), SlyText("2026-08-01T12:00:00Z")))
         q.put(MsgTaskProgress(task.task_id, Sly(1), Sly(2), SlyText("half")))
@@ -194,7 +194,7 @@ def test_d4_texts_and_numbers_with_ideas_of_their_own_reach_the_writer_as_plain_
         (Sly(1), Sly(2), 0.5),
     ],
 )
-def test_d1_every_number_makes_a_progress_between_0_and_1_or_none(
+def test_every_number_makes_a_progress_between_0_and_1_or_none(
     bench: Bench, gate: Gate, step: Any, total: Any, progress: float | None
 ) -> None:
     def worker(task: TaskDef, q: Channel) -> None:
@@ -228,7 +228,7 @@ def test_d1_every_number_makes_a_progress_between_0_and_1_or_none(
     ],
     ids=range(11),
 )
-def test_c5_a_message_that_cannot_be_kept_is_an_error_of_its_own_attempt_alone(bench: Bench, message: Any) -> None:
+def test_a_message_that_cannot_be_kept_is_an_error_of_its_own_attempt_alone(bench: Bench, message: Any) -> None:
     raised: list[MessageError] = []
 
     def worker(task: TaskDef, q: Channel) -> None:
@@ -248,12 +248,12 @@ def test_c5_a_message_that_cannot_be_kept_is_an_error_of_its_own_attempt_alone(b
 
 
 @pytest.mark.parametrize("result", [float("nan"), object(), [1, {2: 3}], 10**5000, "\udcff\0"], ids=list("abcde"))
-def test_d5_a_result_that_json_cannot_hold_does_not_change_how_the_attempt_ended(bench: Bench, result: Any) -> None:
+def test_a_result_that_json_cannot_hold_does_not_change_how_the_attempt_ended(bench: Bench, result: Any) -> None:
     bench.run(lambda task, q: q.put(MsgTaskFinished(task.task_id, "done", "", result=result)))
     assert bench.one("status") == "done"
 
 
-def test_d2_lone_surrogates_and_nul_are_kept_in_readable_form(bench: Bench) -> None:
+def test_lone_surrogates_and_nul_are_kept_in_readable_form(bench: Bench) -> None:
     bench.run(lambda task, q: q.put(MsgTaskProgress(task.task_id, 1, 1, "a\udcff\0b")), [TaskDef(1, "n\udcff\0")])
     assert bench.rows("SELECT message, name FROM task_runs") == [("a\\udcff␀b", "n\\udcff␀")]
 

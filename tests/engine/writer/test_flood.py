@@ -63,7 +63,7 @@ def flooding() -> Pipeline:
     ["x" * 10 * MIB, b"x" * 10 * MIB, ["x" * 1000] * 10_000, dict.fromkeys(range(10_000), "x" * 1000)],
     ids=["text", "bytes", "list", "dict"],
 )
-def test_c12_a_message_that_is_too_large_is_refused_in_the_workers_own_call(bench: Bench, rows: Any) -> None:
+def test_a_message_that_is_too_large_is_refused_in_the_workers_own_call(bench: Bench, rows: Any) -> None:
     def worker(task: TaskDef, q: Channel) -> None:
         q.put(Rows(["small"]))
         q.put(Rows(rows))
@@ -74,7 +74,7 @@ def test_c12_a_message_that_is_too_large_is_refused_in_the_workers_own_call(benc
     assert bench.rows("SELECT size FROM loaded") == [(1,)]
 
 
-def test_c12_many_large_messages_are_held_back_by_their_bytes(bench: Bench, gate: Gate) -> None:
+def test_many_large_messages_are_held_back_by_their_bytes(bench: Bench, gate: Gate) -> None:
     pipeline, put = flooding(), 0
 
     class Hold:

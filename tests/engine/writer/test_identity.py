@@ -30,7 +30,7 @@ def replace(path: Path) -> None:
     ],
     ids=["deleted", "moved", "replaced", "linked", "emptied"],
 )
-def test_e19_e20_e22_a_file_that_is_another_one_is_never_acknowledged(
+def test_a_file_that_is_another_one_is_never_acknowledged(
     bench: Bench, gate: Gate, harm: Callable[[Path], object], words: str
 ) -> None:
     def worker(task: TaskDef, q: Channel) -> None:

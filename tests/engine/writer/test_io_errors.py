@@ -82,7 +82,7 @@ def loading() -> Pipeline:
 
 
 @pytest.mark.parametrize("failures", [["written"], ["lost"], ["lost", "written"], ["written", "", "lost", "lost"]])
-def test_e8_a_commit_that_failed_is_neither_lost_nor_done_twice(
+def test_a_commit_that_failed_is_neither_lost_nor_done_twice(
     bench: Bench, gate: Gate, loading: Pipeline, fail_commits: FailCommits, failures: list[str]
 ) -> None:
     def worker(task: TaskDef, q: Channel) -> None:
@@ -105,7 +105,7 @@ def test_e8_a_commit_that_failed_is_neither_lost_nor_done_twice(
     assert engine.summary().unsaved == 0
 
 
-def test_e8_without_tables_of_ours_in_the_file_it_cannot_tell_and_that_is_said(
+def test_without_tables_of_ours_in_the_file_it_cannot_tell_and_that_is_said(
     bench: Bench, gate: Gate, loading: Pipeline, fail_commits: FailCommits
 ) -> None:
     def worker(task: TaskDef, q: Channel) -> None:
@@ -124,7 +124,7 @@ def test_e8_without_tables_of_ours_in_the_file_it_cannot_tell_and_that_is_said(
     assert engine.summary().unsaved > 0
 
 
-def test_e8_a_disk_that_is_gone_is_asked_again_until_the_program_is_closed(
+def test_a_disk_that_is_gone_is_asked_again_until_the_program_is_closed(
     bench: Bench, gate: Gate, loading: Pipeline, fail_commits: FailCommits
 ) -> None:
     def worker(task: TaskDef, q: Channel) -> None:
@@ -143,7 +143,7 @@ def test_e8_a_disk_that_is_gone_is_asked_again_until_the_program_is_closed(
     assert engine.summary().unsaved > 0
 
 
-def test_e8_a_disk_that_fails_before_the_run_is_in_the_file_starts_nothing(
+def test_a_disk_that_fails_before_the_run_is_in_the_file_starts_nothing(
     bench: Bench, loading: Pipeline, fail_commits: FailCommits
 ) -> None:
     from pipeloom.errors import StoreError

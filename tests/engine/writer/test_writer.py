@@ -58,7 +58,7 @@ def test_a_handler_persists_messages_of_its_type_and_of_subclasses(bench: Bench)
     assert bench.rows("SELECT key FROM rows") == [("a",), ("b",)]
 
 
-def test_e1_a_handler_that_raises_fails_its_attempt_and_nothing_else(bench: Bench) -> None:
+def test_a_handler_that_raises_fails_its_attempt_and_nothing_else(bench: Bench) -> None:
     def worker(task: TaskDef, q: Channel) -> None:
         q.put(MsgRow(f"before-{task.task_id}"))
         q.put(MsgRow("the same"))
@@ -105,7 +105,7 @@ def test_a_failed_handler_stops_its_worker(bench: Bench) -> None:
         "CREATE VIEW task_logs AS SELECT 1",
     ],
 )
-def test_e2_e4_a_handler_cannot_reach_the_transaction_or_our_tables(bench: Bench, sql: str) -> None:
+def test_a_handler_cannot_reach_the_transaction_or_our_tables(bench: Bench, sql: str) -> None:
     pipeline = rows_pipeline(
         lambda conn, msg: (conn.execute("INSERT INTO rows VALUES (?)", (msg.key,)), conn.execute(sql))
     )
@@ -116,7 +116,7 @@ def test_e2_e4_a_handler_cannot_reach_the_transaction_or_our_tables(bench: Bench
     assert bench.rows("SELECT key FROM rows") == []
 
 
-def test_e4_a_trigger_cannot_reach_our_tables_either(bench: Bench) -> None:
+def test_a_trigger_cannot_reach_our_tables_either(bench: Bench) -> None:
     pipeline = rows_pipeline()
 
     @pipeline.schema
@@ -130,7 +130,7 @@ def test_e4_a_trigger_cannot_reach_our_tables_either(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("how", ["INSERT OR ROLLBACK INTO rows VALUES ('same')", "INSERT INTO other VALUES (1)"])
-def test_e3_a_statement_that_rolls_the_transaction_back_takes_no_other_message_along(bench: Bench, how: str) -> None:
+def test_a_statement_that_rolls_the_transaction_back_takes_no_other_message_along(bench: Bench, how: str) -> None:
     def handle(conn: HandlerConnection, msg: MsgRow) -> None:
         conn.execute(
             how if msg.key == "poison" else "INSERT INTO rows VALUES (?)", () if msg.key == "poison" else (msg.key,)
@@ -153,7 +153,7 @@ def test_e3_a_statement_that_rolls_the_transaction_back_takes_no_other_message_a
     assert bench.rows("SELECT key FROM rows ORDER BY key") == [("good-1",), ("good-3",), ("same",)]
 
 
-def test_e5_c17_a_handlers_connection_is_dead_after_the_handler(bench: Bench) -> None:
+def test_a_handlers_connection_is_dead_after_the_handler(bench: Bench) -> None:
     kept: list[Any] = []
     engine = bench.engine(
         lambda task, q: q.put(MsgRow("x")), pipeline=rows_pipeline(lambda conn, msg: kept.append(conn))
@@ -195,7 +195,7 @@ def test_nobody_is_told_of_a_change_before_it_is_committed(bench: Bench, gate: G
     assert engine.wait(20)
 
 
-def test_e9_a_file_locked_by_another_program_delays_the_batch_and_loses_nothing(
+def test_a_file_locked_by_another_program_delays_the_batch_and_loses_nothing(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, gate: Gate
 ) -> None:
     monkeypatch.setattr("pipeloom.store.write.connect.BUSY_TIMEOUT_S", 0.0)
@@ -239,7 +239,7 @@ class OnWriter:
     def writer_failed(self, error: BaseException) -> None: ...
 
 
-def test_e7_a_full_disk_keeps_the_batch_and_replays_it_when_there_is_room(bench: Bench, gate: Gate) -> None:
+def test_a_full_disk_keeps_the_batch_and_replays_it_when_there_is_room(bench: Bench, gate: Gate) -> None:
     def no_room(connection: sqlite3.Connection) -> None:
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
         connection.execute(f"PRAGMA max_page_count={pages}").fetchall()
@@ -261,9 +261,7 @@ def test_e7_a_full_disk_keeps_the_batch_and_replays_it_when_there_is_room(bench:
     assert bench.rows("SELECT status, length(key) FROM task_runs, rows") == [("done", 200_000)]
 
 
-def test_p5_what_a_full_disk_kept_from_being_saved_is_counted_when_the_program_is_closed(
-    bench: Bench, gate: Gate
-) -> None:
+def test_what_a_full_disk_kept_from_being_saved_is_counted_when_the_program_is_closed(bench: Bench, gate: Gate) -> None:
     def no_room(connection: sqlite3.Connection) -> None:
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
         connection.execute(f"PRAGMA max_page_count={pages}").fetchall()
@@ -284,7 +282,7 @@ def test_p5_what_a_full_disk_kept_from_being_saved_is_counted_when_the_program_i
     assert bench.recorder.failures
 
 
-def test_c10_a_dead_writer_makes_every_put_raise_and_is_reported(bench: Bench, gate: Gate) -> None:
+def test_a_dead_writer_makes_every_put_raise_and_is_reported(bench: Bench, gate: Gate) -> None:
     raised: list[BaseException] = []
 
     def worker(task: TaskDef, q: Channel) -> None:
@@ -309,7 +307,7 @@ def test_c10_a_dead_writer_makes_every_put_raise_and_is_reported(bench: Bench, g
     assert engine.summary().unsaved > 0
 
 
-def test_p7_a_sink_that_raises_harms_neither_the_writer_nor_the_other_sinks(bench: Bench) -> None:
+def test_a_sink_that_raises_harms_neither_the_writer_nor_the_other_sinks(bench: Bench) -> None:
     def fail(connection: sqlite3.Connection) -> None:
         raise RuntimeError("a bug of the screen")
 
@@ -347,7 +345,7 @@ def test_the_options_set_the_pragmas(bench: Bench, durability: str, level: int, 
     assert seen == [level, mode]
 
 
-def test_e18_a_clean_end_leaves_one_complete_file(bench: Bench) -> None:
+def test_a_clean_end_leaves_one_complete_file(bench: Bench) -> None:
     bench.run(lambda task, q: None, 50)
     assert sorted(path.name for path in bench.path.parent.iterdir()) == ["etl.db", "etl.db.lock"]
     assert bench.path.stat().st_mode & 0o777 == 0o600

@@ -74,7 +74,7 @@ with History(path) as history:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_e16_a_file_in_a_folder_that_may_not_be_written_to_is_refused_for_writing_and_can_be_read(
+def test_a_file_in_a_folder_that_may_not_be_written_to_is_refused_for_writing_and_can_be_read(
     tmp_path_factory: pytest.TempPathFactory, make_file: MakeFile
 ) -> None:
     folder = Path("/tmp") / f"pipeloom-readonly-{os.getpid()}"
@@ -103,7 +103,7 @@ def test_e16_a_file_in_a_folder_that_may_not_be_written_to_is_refused_for_writin
         folder.rmdir()
 
 
-def test_e21_a_users_file_is_not_refused_for_what_is_in_its_tables(make_sqlite: MakeSqlite) -> None:
+def test_a_users_file_is_not_refused_for_what_is_in_its_tables(make_sqlite: MakeSqlite) -> None:
     path = make_sqlite("CREATE TABLE t (a, b); INSERT INTO t VALUES (NULL, 'b');")
     connection = sqlite3.connect(path)
     connection.create_collation("mine", lambda left, right: (left > right) - (left < right))

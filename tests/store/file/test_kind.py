@@ -37,9 +37,7 @@ def test_what_is_missing_or_empty_is_told_apart(tmp_path: Path) -> None:
         ("CREATE TABLE t (x); CREATE VIEW task_runs AS SELECT * FROM t", FileKind.CONFLICT),
     ],
 )
-def test_e13_other_files_are_recognised_and_left_as_they_are(
-    make_sqlite: MakeSqlite, script: str, kind: FileKind
-) -> None:
+def test_other_files_are_recognised_and_left_as_they_are(make_sqlite: MakeSqlite, script: str, kind: FileKind) -> None:
     path = make_sqlite(script)
     before = (path.stat().st_mtime_ns, path.stat().st_size)
     assert file_kind(path) is kind
@@ -47,7 +45,7 @@ def test_e13_other_files_are_recognised_and_left_as_they_are(
     assert [entry.name for entry in path.parent.iterdir()] == ["other.db"]
 
 
-def test_e14_a_newer_schema_is_never_written_to(make_file: MakeFile) -> None:
+def test_a_newer_schema_is_never_written_to(make_file: MakeFile) -> None:
     path = make_file(sql=["PRAGMA user_version=99"])
     assert file_kind(path) is FileKind.NEWER
     with pytest.raises(StoreError, match="newer pipeloom"):
@@ -68,9 +66,7 @@ def test_e14_a_newer_schema_is_never_written_to(make_file: MakeFile) -> None:
         ("DROP TABLE task_runs", FileKind.CONFLICT),
     ],
 )
-def test_e13_a_file_of_ours_that_was_tampered_with_is_not_written_to(
-    make_file: MakeFile, sql: str, kind: FileKind
-) -> None:
+def test_a_file_of_ours_that_was_tampered_with_is_not_written_to(make_file: MakeFile, sql: str, kind: FileKind) -> None:
     path = make_file(sql=[sql])
     assert file_kind(path) is kind
     with pytest.raises(StoreError, match="choose another file"):
@@ -94,7 +90,7 @@ def test_what_cannot_be_a_database_is_refused_in_one_sentence(tmp_path: Path) ->
             file_kind(path, write=True)
 
 
-def test_e22_a_file_with_two_names_is_not_written_to(make_file: MakeFile) -> None:
+def test_a_file_with_two_names_is_not_written_to(make_file: MakeFile) -> None:
     path = make_file()
     os.link(path, path.with_name("other.db"))
     with pytest.raises(StoreError, match="hard links"):
@@ -102,7 +98,7 @@ def test_e22_a_file_with_two_names_is_not_written_to(make_file: MakeFile) -> Non
 
 
 @pytest.mark.parametrize("name", ["a?mode=memory.db", "a#b.db", "a%20b.db", "with space.db", "-x.db", "ü.db"])
-def test_e27_any_file_name_means_that_file(make_file: MakeFile, name: str) -> None:
+def test_any_file_name_means_that_file(make_file: MakeFile, name: str) -> None:
     path = make_file(name=name)
     assert path.stat().st_size > 0
     assert file_kind(path) is FileKind.OURS
@@ -113,7 +109,7 @@ def test_e27_any_file_name_means_that_file(make_file: MakeFile, name: str) -> No
     ["INSERT INTO task_logs VALUES (1,1,'','','')", "UPDATE task_runs SET name=''", "DELETE FROM task_runs", "DROP TABLE task_runs",
      "CREATE TABLE x (y)", "CREATE INDEX i ON task_runs (name)", "REINDEX"],
 )  # fmt: skip
-def test_e26_a_reader_can_neither_write_nor_checkpoint(make_file: MakeFile, sql: str) -> None:
+def test_a_reader_can_neither_write_nor_checkpoint(make_file: MakeFile, sql: str) -> None:
     connection = open_reader(make_file())
     with pytest.raises(sqlite3.OperationalError, match=r"readonly|read-only|query_only"):
         connection.execute(sql)
@@ -150,7 +146,7 @@ def test_looking_at_a_closed_file_leaves_nothing_behind(make_file: MakeFile) -> 
     assert path.read_bytes() == before
 
 
-def test_e16_committed_rows_in_a_left_over_wal_are_seen_through_a_link_too(make_file: MakeFile, tmp_path: Path) -> None:
+def test_committed_rows_in_a_left_over_wal_are_seen_through_a_link_too(make_file: MakeFile, tmp_path: Path) -> None:
     path = make_file()
     writer = open_writer(path)
     writer.execute("INSERT INTO task_logs VALUES (1, 1, '', '', 'new')")

@@ -148,7 +148,7 @@ def test_attempts_of_a_task_come_oldest_first(make_file: MakeFile) -> None:
         assert [entry.attempt for entry in history.attempts_of(1, "x")] == [1, 2, 3]
 
 
-def test_d10_values_of_the_wrong_kind_are_shown_as_well_as_can_be(make_file: MakeFile) -> None:
+def test_values_of_the_wrong_kind_are_shown_as_well_as_can_be(make_file: MakeFile) -> None:
     path = make_file(
         [row(1)],
         sql=[
@@ -178,7 +178,7 @@ def test_a_missing_file_is_refused_with_a_sentence(tmp_path: Path) -> None:
         History(tmp_path / "no.db")
 
 
-def test_f7_data_version_changes_when_another_connection_commits(make_file: MakeFile) -> None:
+def test_data_version_changes_when_another_connection_commits(make_file: MakeFile) -> None:
     path = make_file([row(1)])
     with History(path) as history:
         before = history.data_version()

@@ -288,7 +288,7 @@ class Interrupted(sqlite3.Connection):
 
 
 @pytest.mark.parametrize("which", SCRIPTS)
-def test_e15_a_statement_that_fails_leaves_the_file_old_or_new(
+def test_a_statement_that_fails_leaves_the_file_old_or_new(
     make_sqlite: MakeSqlite, monkeypatch: pytest.MonkeyPatch, which: str
 ) -> None:
     failed = 0
@@ -344,7 +344,7 @@ while True:
 
 
 @pytest.mark.kill
-def test_e15_a_program_that_is_killed_at_any_statement_leaves_the_file_old_or_new(older: Path) -> None:
+def test_a_program_that_is_killed_at_any_statement_leaves_the_file_old_or_new(older: Path) -> None:
     kind = file_kind(older).name
     done = subprocess.run(
         [sys.executable, "-c", KILLED, str(older)], capture_output=True, text=True, timeout=100, check=False
@@ -420,7 +420,7 @@ print("left:", sorted(os.listdir(path.parent)))
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 @pytest.mark.parametrize("which", SCRIPTS)
-def test_e16_where_nothing_may_be_written_a_file_of_schema_1_is_read_and_an_older_one_refused(
+def test_where_nothing_may_be_written_a_file_of_schema_1_is_read_and_an_older_one_refused(
     make_sqlite: MakeSqlite, which: str
 ) -> None:
     folder = Path("/tmp") / f"pipeloom-older-{os.getpid()}"
@@ -487,7 +487,7 @@ def test_a_file_that_somebody_owns_is_left_as_it_is(older: Path) -> None:
         ("DROP TABLE commands", FileKind.ALTERED),
     ],
 )
-def test_e14_a_newer_or_altered_file_is_read_and_never_written(make_file: MakeFile, sql: str, kind: FileKind) -> None:
+def test_a_newer_or_altered_file_is_read_and_never_written(make_file: MakeFile, sql: str, kind: FileKind) -> None:
     path = make_file([AttemptRow(n, 1, n, 1, f"t-{n}", Status.DONE) for n in (1, 2, 3)], sql=[sql])
     before = dump(path)
     assert recover(path) == 0

@@ -129,9 +129,7 @@ async def test_keys_that_come_faster_than_they_are_handled_reach_what_the_first_
         await until(pilot, lambda: cockpit.live.filter_bar.text == "done")
 
 
-async def test_c6_c9_a_task_that_does_not_respond_or_gets_nowhere_is_told(
-    cockpit: Cockpit, synthetic: Synthetic
-) -> None:
+async def test_a_task_that_does_not_respond_or_gets_nowhere_is_told(cockpit: Cockpit, synthetic: Synthetic) -> None:
     async with cockpit.app.run_test(size=(120, 40)) as pilot:
         rows = {row.status: row for row in synthetic.rows()}
         moving = rows[Status.RUNNING]._replace(step=1.0, message="at work")
@@ -541,7 +539,7 @@ async def test_rows_that_wait_to_be_fetched_survive_news_about_the_writer(
             await cockpit.settle(pilot)
 
 
-async def test_e11_a_write_ahead_log_that_cannot_shrink_is_told(cockpit: Cockpit, synthetic: Synthetic) -> None:
+async def test_a_write_ahead_log_that_cannot_shrink_is_told(cockpit: Cockpit, synthetic: Synthetic) -> None:
     async with cockpit.app.run_test(size=(160, 40)) as pilot:
         cockpit.app.feed.sink.committed(CommitBatch(1, tuple(synthetic.rows()), synthetic.run, wal_bytes=80 << 20))
         await cockpit.settle(pilot)

@@ -19,7 +19,7 @@ from pipeloom.store.write.connect import close_writer, open_writer
 from pipeloom.store.write.ledger import Ledger
 from pipeloom.times import stamp
 from pipeloom.tui.app import PipeloomApp
-from pipeloom.tui.reports.base import PictureScreen
+from pipeloom.tui.reports.base import ReportScreen
 from pipeloom.tui.reports.charts.screen import FileChartScreen, TaskChartScreen
 from pipeloom.tui.reports.compare.attempts import CompareAttemptsScreen
 from pipeloom.tui.reports.compare.runs import CompareRunsScreen
@@ -32,7 +32,7 @@ TASKS = 40
 WORKERS = 6
 _ENDS = [Status.DONE] * 17 + [Status.ERROR, Status.ERROR, Status.CANCELLED, Status.INTERRUPTED]
 
-SCREENS: dict[str, Callable[[Path], PictureScreen[Any, Any]]] = {
+SCREENS: dict[str, Callable[[Path], ReportScreen[Any, Any]]] = {
     "compare-runs": lambda path: CompareRunsScreen(path, RUNS - 1, RUNS),
     "compare-attempts": lambda path: CompareAttemptsScreen(path, (RUNS - 2) * 100 + 7, (RUNS - 1) * 100 + 7),
     "timeline": lambda path: TimelineScreen(path, RUNS),
@@ -122,7 +122,7 @@ def cockpit(path: Path, look: str) -> PipeloomApp:
     return app
 
 
-def showing(screen: PictureScreen[Any, Any], *keys: str) -> Callable[[Any], Awaitable[None]]:
+def showing(screen: ReportScreen[Any, Any], *keys: str) -> Callable[[Any], Awaitable[None]]:
     async def before(pilot: Pilot[None]) -> None:
         pilot.app.push_screen(screen)
         await at_rest(pilot)

@@ -88,7 +88,7 @@ def header(text: str) -> RunHeader:
 SINKS: tuple[Callable[[str], Any], ...] = (static, label, button, titled, options, tabs, table, header)
 
 
-async def test_a1_a2_every_sink_shows_it_as_text(themed_app: MakeThemedApp, nasty: str) -> None:
+async def test_every_sink_shows_it_as_text(themed_app: MakeThemedApp, nasty: str) -> None:
     widgets = [sink(nasty) for sink in SINKS]
     for widget in widgets:
         widget.styles.height = 5
@@ -100,7 +100,7 @@ async def test_a1_a2_every_sink_shows_it_as_text(themed_app: MakeThemedApp, nast
             assert shown_of(nasty) in "\n".join(screen[region.y : region.bottom]), type(widget).__name__
 
 
-async def test_a1_a_toast_and_a_tooltip_show_it_as_text(themed_app: MakeThemedApp, nasty: str) -> None:
+async def test_a_toast_and_a_tooltip_show_it_as_text(themed_app: MakeThemedApp, nasty: str) -> None:
     widget = Static("inside")
     widget.tooltip = content(nasty)
     async with themed_app(widget).run_test(size=(120, 40), notifications=True, tooltips=True) as pilot:
@@ -111,7 +111,7 @@ async def test_a1_a_toast_and_a_tooltip_show_it_as_text(themed_app: MakeThemedAp
         assert text_of(pilot.app).count(shown_of(nasty).split()[0]) >= 3
 
 
-async def test_a3_a5_lines_are_kept_and_nothing_can_be_clicked(themed_app: MakeThemedApp) -> None:
+async def test_lines_are_kept_and_nothing_can_be_clicked(themed_app: MakeThemedApp) -> None:
     text = "one\r\n\ttwo [@click=app.bell]x[/]\n\x1b[31mthree"
     app = themed_app(Static(lines(text)))
     async with app.run_test(size=(80, 12), notifications=True) as pilot:
@@ -123,7 +123,7 @@ async def test_a3_a5_lines_are_kept_and_nothing_can_be_clicked(themed_app: MakeT
         )
 
 
-async def test_a8_every_line_of_a_table_is_as_wide_as_the_table(themed_app: MakeThemedApp, nasty: str) -> None:
+async def test_every_line_of_a_table_is_as_wide_as_the_table(themed_app: MakeThemedApp, nasty: str) -> None:
     async with themed_app(table(nasty)).run_test(size=(60, 5)) as pilot:
         await pilot.pause()
         assert {cell_len(line) for line in text_of(pilot.app).split("\n")} == {60}

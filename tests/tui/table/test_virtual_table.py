@@ -353,7 +353,7 @@ async def test_a_change_of_theme_draws_all_anew(themed_app: MakeThemedApp) -> No
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 5), (5, 20), (60, 1), (300, 100)])
-async def test_a14_it_survives_any_size(themed_app: MakeThemedApp, size: tuple[int, int]) -> None:
+async def test_it_survives_any_size(themed_app: MakeThemedApp, size: tuple[int, int]) -> None:
     table, _source, _drawn = make(50)
     async with themed_app(table).run_test(size=size) as pilot:
         await pilot.press("down", "end", "pageup", "enter")
@@ -429,7 +429,7 @@ class Model:
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
-async def test_a12_cursor_and_screen_are_right_after_any_changes(
+async def test_cursor_and_screen_are_right_after_any_changes(
     themed_app: MakeThemedApp, steps: list[tuple[str, int, int]]
 ) -> None:
     table, source, _drawn = make(40)

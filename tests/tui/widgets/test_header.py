@@ -90,7 +90,7 @@ def test_a_notice_goes_before_names() -> None:
 
 
 def test_a_paused_run_says_so_and_lost_workers_are_counted() -> None:
-    title, _progress, counts = rows(replace(STATE, paused=True, leaked=1), 120)
+    title, _progress, counts = rows(replace(STATE, paused=True, lost=1), 120)
     assert "paused 00:41" in title
     assert "workers 4/4 · 1 stuck" in counts
 

@@ -19,14 +19,14 @@ from pipeloom.tui.widgets.bar import bar
 
 _PERCENT = 5
 _LONG_S = 30.0
-"""After this many seconds without a change, a task that has told its progress before is said to make none."""
+"""Seconds without a change after which a task that reported progress before counts as stuck."""
 _WHOLE_TIME = len("2026-08-01 12:00:41")
 
 COLUMN_IDS: Final = {
     "live": ("id", "task", "status", "progress", "try", "elapsed", "eta", "message"),
     "history": ("run", "id", "task", "status", "try", "started", "elapsed", "message"),
 }
-"""The columns of each screen, as the settings name them."""
+"""Column ids of each screen, as the settings name them."""
 
 
 def chosen(columns: list[Column[AttemptRow]], ids: Sequence[str]) -> list[Column[AttemptRow]]:
@@ -41,7 +41,7 @@ def live_columns(
     grace_s: float = 10.0,
     past: Callable[[AttemptRow], DurationBaseline | None] = lambda _row: None,
 ) -> list[Column[AttemptRow]]:
-    """Return the columns of the live table; `tries` is how many attempts a task is granted.
+    """Return the columns of the live table; `tries` is the number of attempts that a task is granted.
 
     `silent_s` tells for how long a row has not changed: one that was asked to stop more than `grace_s` ago does not
     respond. `past` tells what the task took in earlier runs.
@@ -113,7 +113,7 @@ def _task_id(row: AttemptRow, ctx: RenderContext) -> Text:
 
 
 def _name(row: AttemptRow, ctx: RenderContext) -> Text:
-    """Return the name, cut in its middle: what tells tasks apart often stands at the end."""
+    """Return the name, cut in the middle: names often differ at the end."""
     if not row.name.strip():
         return cell("(empty)", ctx.style("table--muted"))
     return cell(clip_middle(clean(row.name), ctx.width))

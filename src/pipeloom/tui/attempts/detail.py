@@ -1,4 +1,4 @@
-"""What is known about one attempt, in tabs."""
+"""The detail of one attempt, in tabs."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class DetailPane(Vertical):
 
     @dataclass
     class Told(Message):
-        """What a key has done, for the user to know."""
+        """The effect of a key, to tell the user."""
 
         sentence: str
         problem: bool = False
@@ -71,10 +71,10 @@ class DetailPane(Vertical):
         self._level = LEVELS[0]
         self._needle = ""
         self._match = -1
-        """Number of the match that was gone to last."""
+        """Index of the match that was shown last."""
 
     def compose(self) -> ComposeResult:
-        """Put the tabs over one scrolling text."""
+        """Yield the tabs and one scrolling text."""
         yield Tabs(*(Tab(content(name.capitalize()), id=name) for name in _TABS))
         with ScrollableContainer():
             yield Static("", id="detail-body")
@@ -93,7 +93,7 @@ class DetailPane(Vertical):
         self._keep_end()
 
     def show_tab(self, name: str) -> None:
-        """Show one of the tabs."""
+        """Show a tab."""
         self._tabs.active = name
 
     def action_next_tab(self) -> None:
@@ -106,7 +106,7 @@ class DetailPane(Vertical):
 
     @property
     def plain(self) -> str:
-        """The text of the tab that is shown."""
+        """The text of the visible tab."""
         return self._content().plain
 
     def begin(self) -> None:
@@ -124,7 +124,7 @@ class DetailPane(Vertical):
         self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer what is for the log only there."""
+        """Offer the keys of the log only there."""
         if action in ("search", "match", "follow_log", "level"):
             return self._tabs.active == "log" and (action != "match" or bool(self._needle))
         if action == "end_search":
@@ -137,20 +137,20 @@ class DetailPane(Vertical):
         return log_lines(self._logs, self._level, self._needle)
 
     def _keep_end(self) -> None:
-        """Keep the end of the log in sight while its task runs; who searches is left where they are."""
+        """Follow the end of the log while its task runs; a search stops that."""
         running = self._row is not None and self._row.status in ACTIVE
         if self._follows and running and self._tabs.active == "log" and not self._needle:
             self.call_after_refresh(self._scroll.scroll_end, animate=False)
 
     def action_follow_log(self) -> None:
-        """Keep the end in sight, or not."""
+        """Follow the end, or stop."""
         self._follows = not self._follows
         self.post_message(self.Told("Following the log." if self._follows else "Not following the log."))
         if self._follows:
             self._scroll.scroll_end(animate=False)
 
     def action_level(self) -> None:
-        """Go on to the next level, from the highest to all."""
+        """Show the next level, from the highest to all."""
         self._level = LEVELS[(LEVELS.index(self._level) + 1) % len(LEVELS)]
         self.post_message(self.Told("All lines." if self._level == LEVELS[0] else f"Lines of {self._level} and above."))
         self._draw()
@@ -166,7 +166,7 @@ class DetailPane(Vertical):
         self.screen.set_focus(self._search)
 
     def action_end_search(self) -> None:
-        """Search for nothing."""
+        """End the search."""
         self._look_for("")
 
     @on(Input.Submitted)
@@ -183,7 +183,7 @@ class DetailPane(Vertical):
         self.begin()
 
     def action_match(self, step: int) -> None:
-        """Go to the next match, or the one before; after the last comes the first."""
+        """Go to the next or previous match; the first follows the last."""
         shown = self._log()
         found = matches(shown, self._needle)
         if not found:
@@ -256,7 +256,7 @@ def _progress(row: AttemptRow) -> str:
 
 
 def _pretty(text: str) -> Content:
-    """Return JSON with line breaks, or the text as it is when it is no JSON."""
+    """Return JSON with line breaks, or the text itself when it is no JSON."""
     try:
         return lines(json.dumps(json.loads(text), indent=2, ensure_ascii=False))
     except (ValueError, RecursionError):

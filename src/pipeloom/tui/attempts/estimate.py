@@ -1,4 +1,4 @@
-"""How long a task has still to go, how sure that is, and how it stands against its own past. Pure functions."""
+"""The time that a task has left, how sure that is, and how it compares with its past. Pure functions."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from pipeloom.store.rows import AttemptRow, DurationBaseline
 from pipeloom.tui.style import format as fmt
 
 _TELLING: Final = 0.05
-"""A task that is not further than this tells nothing by its own pace."""
+"""Progress below which a task's own pace says nothing."""
 _WIDE: Final = 1.5
-"""Bounds whose quotient is larger are told as a range."""
+"""Quotient of the bounds above which they are shown as a range."""
 _SLOW: Final = 2.0
-"""A task that takes so many times as long as it used to is slow."""
+"""A task that takes this many times its usual duration is slow."""
 _FEW_S: Final = 1.0
-"""Below this, a task that is slow is none that anybody waits for."""
+"""Seconds below which a task is never called slow."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What can be said of a running task, times in seconds."""
+    """The estimate for a running task, in seconds."""
 
     low_s: float | None = None
-    """The least that is left; None: nothing is known."""
+    """Minimum seconds left; None: unknown."""
     high_s: float | None = None
     ghost: float | None = None
-    """Where the median of its past attempts stood at this time, 0..1."""
+    """Progress of the median of its past attempts after the same time, 0..1."""
     slow: float | None = None
-    """How many times as long as the median it takes, when that is far too long."""
+    """Its duration divided by the median, when that is far too long."""
 
     @property
     def label(self) -> str:
@@ -51,7 +51,7 @@ def estimate(row: AttemptRow, elapsed_s: float | None, past: DurationBaseline | 
         return Estimate() if own is None else _left(own, own, elapsed_s, past, progress)
     if own is None:
         return _left(past.low_s, past.high_s, elapsed_s, past, progress)
-    # The further it is, the more its own pace counts against what it used to take.
+    # The further it is, the more its own pace counts against its past.
     low_s, high_s = (progress * own + (1 - progress) * bound for bound in (past.low_s, past.high_s))
     return _left(low_s, high_s, elapsed_s, past, progress)
 
@@ -62,7 +62,7 @@ def _left(low_s: float, high_s: float, elapsed_s: float, past: DurationBaseline 
         return Estimate(max(0.0, low_s - elapsed_s), max(0.0, high_s - elapsed_s))
     expected = elapsed_s / progress if progress > _TELLING else elapsed_s
     times = expected / past.median_s
-    overdue = high_s < elapsed_s  # it takes longer than it ever did: nothing is known
+    overdue = high_s < elapsed_s  # it takes longer than ever before: nothing is known
     return Estimate(
         None if overdue else max(0.0, low_s - elapsed_s),
         None if overdue else high_s - elapsed_s,

@@ -1,4 +1,4 @@
-"""The log of an attempt as lines of text: by level, with what was searched for marked."""
+"""The log of an attempt as lines of text: by level, with matches of a search marked."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _LINE_LIMIT: Final = 4000
 
 
 def log_lines(rows: Sequence[LogRow], least: str = LEVELS[0], needle: str = "") -> list[Content]:
-    """Return a line for each row of level `least` or above (levels of the user's own always), and one for each gap."""
+    """Return a line per row of level `least` or above (own levels always), and one per gap."""
     shown = _lines(rows, _RANKS[least])
     return [_marked(line, needle) for line in shown] if needle else list(shown)
 
 
 def matches(shown: Sequence[Content], needle: str) -> list[int]:
-    """Return the numbers of the lines that hold `needle`, from 0, whatever its case."""
+    """Return the indexes of the lines that contain `needle`, in any case."""
     folded = needle.lower()
     return [number for number, line in enumerate(shown) if folded in line.plain.lower()] if needle else []
 
@@ -43,7 +43,7 @@ def _lines(rows: Sequence[LogRow], least: int) -> Iterator[Content]:
 def _marked(line: Content, needle: str) -> Content:
     plain, folded = line.plain.lower(), needle.lower()
     if len(plain) != len(line.plain):
-        return line  # a letter that has no small form of one character: its line is found, but not marked
+        return line  # a letter without a lower case of one character: its line is found, but not marked
     start = plain.find(folded)
     while start >= 0:
         line = line.stylize("reverse", start, start + len(folded))

@@ -1,4 +1,4 @@
-"""What the two screens with a table have in common: filter line above, detail below or beside."""
+"""What the two screens with a table share: the filter line above, the detail below or beside."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ SHARED_KEYS: Final[list[BindingType]] = [
     key("u", "unmark", "Unmark", "Unmark all rows.", "table.unmark", footer=False),
     key("escape", "back", "Back", "Close the detail, then clear the filter.", "table.back", footer=False),
 ]
-"""Listed by each screen after its own, which come first in the footer."""
+"""Listed by each screen after its own keys, which come first in the footer."""
 
 
 def too_small() -> Static:
-    """Return what is shown in the place of a screen that has no room; see `PipeloomApp.HORIZONTAL_BREAKPOINTS`."""
+    """Return the text of a screen that is too small; see `PipeloomApp.HORIZONTAL_BREAKPOINTS`."""
     return Static("Enlarge the terminal to 40 × 12. q quits", classes="too-small")
 
 
 class TableScreen(Screen[None]):
-    """A table of attempts with its filter and its detail; `follow` is called when another row is to be shown."""
+    """A table of attempts with its filter and its detail."""
 
     services = ServicesGetter()
     AUTO_FOCUS = "VirtualTable"
 
     screen_name: ClassVar[str]
-    """Under which settings and memory know this screen."""
+    """The name of this screen in settings and user state."""
 
     filter_bar = getters.query_one(FilterBar)
     detail = getters.query_one(DetailPane)
@@ -59,7 +59,7 @@ class TableScreen(Screen[None]):
     def compose_panes(
         self, source: RowSource[AttemptRow], columns: list[Column[AttemptRow]], empty: str
     ) -> ComposeResult:
-        """Yield filter, table, detail and keys."""
+        """Yield filter, table, detail and footer."""
         ascii_only = self.services.ascii_only
         columns = chosen(columns, self.services.settings.columns.get(self.screen_name, ()))
         yield FilterBar(self.services.remembered(f"{self.screen_name}.filter"))
@@ -74,7 +74,7 @@ class TableScreen(Screen[None]):
         yield too_small()
 
     def follow(self) -> None:
-        """Show the row under the cursor in the detail, if that is open; each screen reads it from elsewhere."""
+        """Show the row under the cursor in the detail, if that is open; each screen reads it in its own way."""
 
     @on(FilterBar.Changed)
     def _remember_filter(self, event: FilterBar.Changed) -> None:
@@ -93,13 +93,13 @@ class TableScreen(Screen[None]):
         self.services.tell(event.sentence, problem=event.problem)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer the way back only where there is one."""
+        """Offer `back` only where there is something to close or clear."""
         if action == "back":
             return self.detail.display or self.filter_bar.is_filtering
         return super().check_action(action, parameters)
 
     def action_filter(self) -> None:
-        """Begin to filter."""
+        """Focus the filter line."""
         self.filter_bar.begin()
 
     def action_detail(self) -> None:
@@ -140,7 +140,7 @@ class TableScreen(Screen[None]):
     # -- marks -------------------------------------------------------------------------------------------------------
 
     def action_mark(self) -> None:
-        """Mark the row, and go on to the next."""
+        """Mark the row, and move to the next."""
         self.table.toggle_mark()
         self.table.action_move(1)
 

@@ -10,7 +10,7 @@ from pipeloom.tui.style.text import DETAIL_LIMIT, content
 
 
 def traceback_text(error: str) -> Content:
-    """Return `error` line by line: frames of libraries dim, the user's as they are, what was raised in red."""
+    """Return `error` line by line: frames of libraries dim, the user's as they are, the error in red."""
     shown, style = [], ""
     for line in clean(error, DETAIL_LIMIT, multiline=True).split("\n"):
         frame = next(iter(frames(line)), None)

@@ -1,4 +1,4 @@
-"""The live picture of a run: every task by its latest attempt, in an order that does not jump."""
+"""The board: the latest attempt of each task of a run, in a stable order."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Board:
         self._places: dict[TaskId, int] = {}
         self._older: dict[TaskId, list[AttemptRow]] = {}
         self._ranks: list[int] = []
-        """The rank of each place: the place itself, unless a sort has given it another one."""
+        """The rank of each place: the place itself, unless a sort gave it another."""
         self._by_rank: list[int] = []
         """The place of each rank."""
         self._is_sorted = False
@@ -84,7 +84,7 @@ class Board:
         return row.task_id
 
     def index(self, key: Hashable) -> int | None:
-        """Return where the task is now; None when it does not pass the filter."""
+        """Return the index of the task; None when it does not pass the filter."""
         place = self._places.get(key)  # type: ignore[call-overload] # any hashable may be asked for
         if place is None or not self._shown[place]:
             return None
@@ -113,7 +113,7 @@ class Board:
         self._regroup()
 
     def sort(self, order: SortKey | None, *, descending: bool = False) -> None:
-        """Put the tasks in the order that `order` gives them now, equal ones as submitted; None: in groups again."""
+        """Sort the tasks by `order` as it is now, equal ones as submitted; None: by groups again."""
         self._is_sorted = order is not None
         self._ranks = list(range(len(self._rows)))
         self._by_rank = self._ranks[:]
@@ -145,7 +145,7 @@ class Board:
     # -- what was committed ------------------------------------------------------------------------------------------
 
     def apply(self, rows: Iterable[AttemptRow], run: RunRow | None, now_s: float) -> None:
-        """Take over the newest state of attempts and run; `now_s` is monotonic."""
+        """Store the newest state of attempts and run; `now_s` is monotonic."""
         if run is not None:
             self.run = run
         if self._started is None:
@@ -162,25 +162,25 @@ class Board:
             self._count_ended(int(now_s), ended)
 
     def tasks_per_s(self, now_s: float) -> float | None:
-        """Return how many tasks ended a second, over the last ten seconds or since the start."""
+        """Return the tasks ended per second, over the last ten seconds or since the start."""
         if self._started is None or now_s - self._started < 1:
             return None
         window = min(_RATE_WINDOW_S, now_s - self._started)
         return sum(count for second, count in self._ended if second > now_s - window) / window
 
     def history(self, now_s: float, seconds: int) -> tuple[float, ...]:
-        """Return how many tasks ended in each of the last `seconds` seconds, oldest first."""
+        """Return the tasks ended in each of the last `seconds` seconds, oldest first."""
         by_second = dict(self._ended)
         newest = int(now_s) - 1
         return tuple(float(by_second.get(second, 0)) for second in range(newest - seconds + 1, newest + 1))
 
     def silent_s(self, row: AttemptRow, now_s: float) -> float:
-        """Return for how many seconds an active task has not changed; 0 for any other."""
+        """Return the seconds since an active task changed; 0 for any other."""
         return now_s - self._moved.get(row.task_id, now_s)
 
     def _add(self, rows: list[AttemptRow], now_s: float) -> int:
-        """Add tasks, many at once when a run begins; returns how many of them have ended already."""
-        # One object for each place, wherever it is kept: of a hundred thousand, each copy would be three megabytes.
+        """Add tasks; returns how many of them have ended already."""
+        # One object per place, shared by all lists: for 100,000 tasks each copy would be 3 MB.
         places = list(range(len(self._rows), len(self._rows) + len(rows)))
         self._places.update(zip((row.task_id for row in rows), places, strict=True))
         self._rows += rows
@@ -196,7 +196,7 @@ class Board:
         return sum(statuses[status] for status in FINAL)
 
     def _take(self, row: AttemptRow, now_s: float) -> bool:
-        """Take the new state of a task over; returns whether it has just ended."""
+        """Store the new state of a task; returns whether it has just ended."""
         place = self._places[row.task_id]
         before = self._rows[place]
         if row.attempt < before.attempt:

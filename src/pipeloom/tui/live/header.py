@@ -15,7 +15,7 @@ from pipeloom.tui.widgets.header import SPARK_WIDTH, HeaderState, Spent
 
 _EXECUTORS = {"thread": "threads", "process": "processes"}
 _SAMPLES: Final = 10
-"""Seconds over which the workers' time is told."""
+"""Seconds over which the workers' time is measured."""
 
 
 class HeaderSource:
@@ -31,13 +31,13 @@ class HeaderSource:
         self._samples: deque[Spent] = deque(maxlen=_SAMPLES)
 
     def count(self, delivery: Delivery) -> None:
-        """Count the messages that were settled, and the transactions that did it."""
+        """Count the messages and the transactions of a commit."""
         self._messages += delivery.messages
         self._commits += delivery.commits
         self._commit_s = delivery.took_s if delivery.commits else self._commit_s
 
     def state(self) -> HeaderState:
-        """Return what there is to say now."""
+        """Return the header's state now."""
         services, run, now = self._services, self._services.board.run, self._services.monotonic()
         engine = services.engine
         load = engine.load() if engine is not None and engine.is_started else None
@@ -46,7 +46,7 @@ class HeaderSource:
         counts = {status: count for status, count in services.board.counts.items() if count}
         going = run is not None and run.status is RunStatus.RUNNING
         rate = services.board.tasks_per_s(now) if going else None
-        ours = going and not services.is_viewer  # of what others commit, only the outcome is known
+        ours = going and not services.is_viewer  # a viewer knows only outcomes
         state = HeaderState(
             pipeline=run.pipeline if run else engine.pipeline.name if engine else "",
             file=services.db_path.name,
@@ -63,7 +63,7 @@ class HeaderSource:
             spent=self._spent() if going else None,
             busy=load.busy if load else sum(counts.get(status, 0) for status in ACTIVE),
             workers=known.workers if known else (run.workers or 0) if run else 0,
-            leaked=load.lost if load else 0,
+            lost=load.lost if load else 0,
             paused=known.paused if known else False,
             elapsed_s=self._elapsed(),
             owner_pid=run.pid if run and services.is_viewer and services.owner is not None else None,
@@ -82,7 +82,7 @@ class HeaderSource:
         return fmt.seconds_since(run.started_at, self._services.clock() if finished is None else finished.timestamp())
 
     def _measure(self, now: float, load: EngineLoad | None) -> None:
-        """Bring the rates up to date, once a second."""
+        """Update the rates, once a second."""
         elapsed = now - self._since
         if elapsed < 1:
             return
@@ -92,7 +92,7 @@ class HeaderSource:
             self._samples.append(_sample(load, self._services.board.counts[Status.RETRYING]))
 
     def _spent(self) -> Spent | None:
-        """Return where the time went, over the last samples."""
+        """Return the shares of the workers' time, over the last samples."""
         taken = len(self._samples)
         if not taken:
             return None
@@ -105,7 +105,7 @@ class HeaderSource:
 
 
 def _sample(load: EngineLoad, retrying: int) -> Spent:
-    """Return what the workers do just now; one without a task backs off if a retry waits for its time."""
+    """Return the workers' present activity; a worker without a task backs off while a retry waits."""
     workers = max(load.workers, load.busy)
     blocked = min(load.blocked, load.busy)
     backoff = min(workers - load.busy, retrying)

@@ -1,4 +1,4 @@
-"""By what the live table can be sorted, and when it may be sorted anew."""
+"""The orders of the live table, and when its rows may be sorted again."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pipeloom.tui.live.board import Board, SortKey
 from pipeloom.tui.style import format as fmt
 
 INTERVAL_S: Final = 2.0
-"""Rows that move by themselves are put in order no more often than this."""
+"""Minimum seconds between sorts of rows that change."""
 _SHARE: Final = 20
-"""Of its time, the screen spends at most one part in so many on sorting."""
+"""Sorting takes at most this fraction of the screen's time (1/n)."""
 _QUIET_S: Final = 1.0
-"""After a key, rows stay where they are for so long."""
+"""Seconds after a key in which rows stay in place."""
 _STATUSES: Final = {status: place for place, status in enumerate(Status)}
 
 
@@ -41,12 +41,12 @@ COLUMNS: Final[dict[str, tuple[str, Callable[[AttemptRow, float], object]]]] = {
     "elapsed": ("Time", _elapsed),
     "message": ("Message", lambda row, _now: row.message or None),
 }
-"""Column ids with their labels and what they are sorted by, at a time in Unix seconds."""
+"""Column ids with their labels and sort values, at a time in Unix seconds."""
 
 
 @dataclass
 class Sorting:
-    """The order that the user has chosen for a board, kept up while rows change."""
+    """The user's order of a board, kept up while rows change."""
 
     column: str | None = None
     """None: the groups of the board."""
@@ -56,7 +56,7 @@ class Sorting:
 
     @classmethod
     def from_text(cls, text: str) -> Sorting:
-        """Return the order that `text` told of; the default one when there is no such column."""
+        """Return the order in `text`; the default for an unknown column."""
         column = text.removeprefix("-")
         return cls(column, text.startswith("-")) if column in COLUMNS else cls()
 
@@ -75,13 +75,13 @@ class Sorting:
             self.column, self.descending = None, False
 
     def apply(self, board: Board, now: float, monotonic_s: float) -> None:
-        """Put the board in order."""
+        """Sort the board."""
         began = time.perf_counter()
         board.sort(self._key(now), descending=self.descending)
         self._sorted_s, self._took_s = monotonic_s, time.perf_counter() - began
 
     def is_due(self, monotonic_s: float, key_pressed_s: float) -> bool:
-        """Tell whether the rows may be put in order again, given when the last key was pressed."""
+        """Tell whether the rows may be sorted again, given when the last key was pressed."""
         if self.column is None or monotonic_s - key_pressed_s < _QUIET_S:
             return False
         return monotonic_s - self._sorted_s >= max(INTERVAL_S, self._took_s * _SHARE)

@@ -1,4 +1,4 @@
-"""What the screens have in common that show one picture of the file: a title, a body, a sentence in place of none."""
+"""What the report screens share: a title, a body, and a sentence where there is nothing to show."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ Found = TypeVar("Found")
 Answer = TypeVar("Answer")
 
 _RELOAD_S: Final = 1.0
-"""How long what goes on may wait to be shown."""
+"""Maximum seconds until a change of a run that goes on is shown."""
 
-PICTURE_KEYS: Final[list[BindingType]] = [
+REPORT_KEYS: Final[list[BindingType]] = [
     key("escape", "leave", "Back", "Go back to where you came from.", "picture.back"),
     key("y", "copy", "Copy", "Copy what is shown, as text.", "picture.copy", footer=False),
     key("f5", "reload", "Reload", "Read the file again.", "picture.reload", footer=False),
 ]
-"""Listed by each screen after its own, which come first in the footer."""
+"""Listed by each screen after its own keys, which come first in the footer."""
 
 
-class PictureScreen(Screen[Answer], Generic[Answer, Found]):
-    """Reads what it shows off the UI thread, when it opens and at each reload."""
+class ReportScreen(Screen[Answer], Generic[Answer, Found]):
+    """Reads its report off the UI thread, when it opens and at each reload."""
 
     services = ServicesGetter()
 
-    TITLE: ClassVar[str] = "Picture"
+    TITLE: ClassVar[str] = "Report"
     EMPTY: ClassVar[str] = "There is nothing to show."
 
-    NEED_PICTURE: ClassVar[frozenset[str]] = frozenset({"copy"})
-    """Actions that there is nothing for when there is no picture."""
+    NEED_REPORT: ClassVar[frozenset[str]] = frozenset({"copy"})
+    """Actions that are not offered without a report."""
 
     _head = getters.query_one("#picture-title", Static)
     _body = getters.query_one("#picture-body", Vertical)
@@ -58,11 +58,11 @@ class PictureScreen(Screen[Answer], Generic[Answer, Found]):
         super().__init__()
         self.db_path = db_path
         self.found: Found | None = None
-        """What was read last."""
+        """The report that was read last."""
         self._timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
-        """Put title, body, notice and keys in their places."""
+        """Yield title, body, notice and footer."""
         yield Static("", id="picture-title")
         with Vertical(id="picture-body"):
             yield from self.compose_body()
@@ -70,7 +70,7 @@ class PictureScreen(Screen[Answer], Generic[Answer, Found]):
         yield Footer()
 
     def on_mount(self) -> None:
-        """Begin to read."""
+        """Read the report."""
         self._body.display = False
         self._head.update(self.title_line())
         self.services.commits.subscribe(self, self._reload_soon)
@@ -80,31 +80,31 @@ class PictureScreen(Screen[Answer], Generic[Answer, Found]):
     # -- what each screen says ---------------------------------------------------------------------------------------
 
     def compose_body(self) -> Iterable[Widget]:
-        """Yield what shows the picture."""
+        """Yield the widgets of the report."""
         return ()
 
     def title_line(self) -> Content:
-        """Return what the first line says."""
+        """Return the first line."""
         return content(f"{self.TITLE.lower()}  {self.db_path.name}", "bold")
 
     def empty_content(self) -> Content:
-        """Return what is said when there is nothing to show."""
+        """Return the sentence for an empty report."""
         return content(self.EMPTY)
 
     def look_up(self, history: History) -> Found | None:
-        """Read what is to be shown, off the UI thread; None when there is nothing."""
+        """Read the report, off the UI thread; None when there is nothing to show."""
         raise NotImplementedError
 
     def show_found(self, found: Found) -> None:
-        """Show what was read."""
+        """Show the report."""
         raise NotImplementedError
 
     def plain(self, found: Found) -> str:
-        """Return what is shown as text."""
+        """Return the report as text."""
         raise NotImplementedError
 
     def goes_on(self, found: Found) -> bool:
-        """Tell whether what is shown may have changed since: then it follows the file."""
+        """Tell whether the report may still change: then it follows the file."""
         del found
         return False
 
@@ -112,7 +112,7 @@ class PictureScreen(Screen[Answer], Generic[Answer, Found]):
 
     @work(exclusive=True, group="picture")
     async def reload(self) -> None:
-        """Read the file anew."""
+        """Read the file again."""
         self._timer = None
         try:
             found = await read(self.db_path, self.look_up)
@@ -129,12 +129,12 @@ class PictureScreen(Screen[Answer], Generic[Answer, Found]):
         self.refresh_bindings()
 
     def _reload_soon(self, _event: Delivery | FileChanged) -> None:
-        """Reload what goes on, at most once a second, and only while somebody looks."""
+        """Reload a report that may change, at most once a second, and only while the screen is shown."""
         if self._timer is None and self.is_current and self.found is not None and self.goes_on(self.found):
             self._timer = self.set_timer(_RELOAD_S, self.reload)
 
     def _say(self, sentence_content: Content) -> None:
-        """Put a sentence in the place of the picture."""
+        """Show a sentence in place of the report."""
         self._body.display, self._notice.display = False, True
         self._notice.update(sentence_content)
         self.refresh_bindings()
@@ -144,17 +144,17 @@ class PictureScreen(Screen[Answer], Generic[Answer, Found]):
         self.reload()
 
     def action_copy(self) -> None:
-        """Put the picture on the clipboard of the terminal (OSC 52), as text."""
+        """Put the report on the clipboard of the terminal (OSC 52), as text."""
         if self.found is not None:
             self.services.copy_to_clipboard(self.plain(self.found))
             self.services.tell("Copied.")
 
     def action_leave(self) -> None:
-        """Go back."""
+        """Close the screen."""
         self.dismiss(None)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer what needs a picture only where there is one."""
-        if action in self.NEED_PICTURE:
+        """Offer the actions that need a report only where there is one."""
+        if action in self.NEED_REPORT:
             return self.found is not None and self._body.display
         return super().check_action(action, parameters)

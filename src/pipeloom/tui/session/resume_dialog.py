@@ -1,4 +1,4 @@
-"""The question what to do about an earlier run that has not ended."""
+"""The question what to do about an earlier run that did not end."""
 
 from __future__ import annotations
 
@@ -28,6 +28,6 @@ def resume_dialog(earlier: Earlier, tasks: Sequence[TaskLike]) -> ChoiceDialog[R
     if 0 < failed < left:
         again = Resume(run_id=run.id, statuses=FAILED)
         choices.append(Choice(again, f"Resume what failed or was interrupted ({fmt.count(failed)})", "-confirm"))
-    choices.append(Choice(Start.EVERYTHING, f"Run everything anew ({fmt.count(len(tasks))})", "-confirm"))
+    choices.append(Choice(Start.EVERYTHING, f"Run everything again ({fmt.count(len(tasks))})", "-confirm"))
     body = f"{fmt.count(len(tasks) - left)} of its {fmt.count(len(tasks))} tasks are done. What it did stays as it is."
     return ChoiceDialog(f"Run {run.id} of {run.pipeline} did not come to its end.", body, choices)

@@ -1,4 +1,4 @@
-"""Numbers and times as people read them. Pure functions; what cannot be shown becomes "", never an exception."""
+"""Numbers and times as people read them. Pure functions; for a value that cannot be shown they return ""."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime, tzinfo
 
 
 def number(value: object) -> float | None:
-    """Return `value` as a finite float, or None when it is no such number."""
+    """Return `value` as a finite float, or None."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     try:
@@ -35,7 +35,7 @@ def duration(seconds: object) -> str:
 
 
 def stopwatch(seconds: object) -> str:
-    """Return "00:41", "12:03" or "2:05:09"; for a clock that runs, whose width should rest."""
+    """Return "00:41", "12:03" or "2:05:09"; for a running clock, whose width stays the same."""
     value = number(seconds)
     if value is None or value < 0:
         return ""
@@ -45,7 +45,7 @@ def stopwatch(seconds: object) -> str:
 
 
 def eta(seconds: object) -> str:
-    """Return "<1s", "~2s" or "~12m"; an estimate shows no more digits than it deserves."""
+    """Return "<1s", "~2s" or "~12m"; an estimate shows few digits."""
     value = number(seconds)
     if value is None or value < 0:
         return ""

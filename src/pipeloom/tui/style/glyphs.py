@@ -1,4 +1,4 @@
-"""How a status is shown: a glyph, a word and a style name, so that none depends on colour alone."""
+"""The look of a status: a glyph, a word and a style name, so that none depends on colour alone."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ASCII_SPARKS: Final = "_.-:=+*#"
 
 @dataclass(frozen=True, slots=True)
 class Badge:
-    """What stands for a status."""
+    """The look of a status."""
 
     glyph: str
     word: str
@@ -45,7 +45,7 @@ class Badge:
 
 @lru_cache(256)
 def badge(status: Hashable, *, ascii_only: bool = False) -> Badge:
-    """Return the badge of a status; a word that is no status (an old file may hold any) gets a question mark."""
+    """Return the badge of a status; an unknown word (an old file may hold any) gets a question mark."""
     try:
         known = Status(str(status))
     except ValueError:
@@ -61,14 +61,14 @@ def status_text(status: Hashable, style_of: Callable[[str], Style], *, ascii_onl
 
 
 def spark(values: tuple[float, ...], width: int, *, ascii_only: bool = False) -> str:
-    """Return the last `width` values as a line of small columns, the highest at full height."""
+    """Return the last `width` values as a line of small bars, the highest at full height."""
     shown = [value if 0 <= value < float("inf") else 0.0 for value in values[-width:]] if width > 0 else []
     top = max(shown, default=0.0)
     return "".join(spark_level(value, top, ascii_only=ascii_only) for value in shown)
 
 
 def spark_level(value: float, top: float, *, ascii_only: bool = False) -> str:
-    """Return one small column for `value`, of full height at `top`."""
+    """Return one small bar for `value`, of full height at `top`."""
     steps = _ASCII_SPARKS if ascii_only else _SPARKS
     return steps[min(len(steps) - 1, int(value / top * len(steps)))] if top > 0 else steps[0]
 

@@ -1,4 +1,4 @@
-"""A virtual table over rows of the file. Every query runs off the UI thread, and gives way to the next one."""
+"""A virtual table over rows of the file. Queries run off the UI thread; each replaces the one before."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from pipeloom.tui.table.sources import PagedSource, Query, Snapshot, load_pages,
 from pipeloom.tui.table.virtual_table import TableMessage, VirtualTable
 
 _COUNT_BUDGET_S: Final = 0.08
-"""The first rows are not kept waiting for longer until it is known how many there are."""
+"""Seconds that the first rows wait for their count."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found(Generic[Row]):
-    """A query, and where its cursor belongs, as one look at the file has found them."""
+    """A query and the place of its cursor, from one look at the file."""
 
     query: Query[Row]
     place: int | None = None
-    """Number of the cursor's row; None: the cursor stays on the row that it is on."""
+    """Index of the cursor's row; None: the cursor stays on its row."""
 
 
 Find = Callable[[History], Found[Row]]
@@ -38,7 +38,7 @@ class FileTable(VirtualTable[Row], Generic[Row]):
 
     @dataclass
     class Loaded(TableMessage):
-        """The visible rows were read; `total` is the least number of rows there are."""
+        """The visible rows were read; there are at least `total` rows."""
 
         total: int
         exact: bool
@@ -64,10 +64,10 @@ class FileTable(VirtualTable[Row], Generic[Row]):
         super().__init__(self.pages, columns, is_live=is_live, ascii_only=ascii_only, id=id)
         self.empty_text = "Reading…"
         self.nothing_text = "Nothing here yet."
-        """What stands in the place of the rows once it is known that there are none."""
+        """Text of an empty table."""
         self._path = path
         self._generation = 0
-        """Number of the snapshot that is shown or being read: pages of an older one are dropped."""
+        """Number of the snapshot that is shown or being read: pages of older ones are dropped."""
         self.is_reading = False
         self._load_called = False
 
@@ -138,7 +138,7 @@ class FileTable(VirtualTable[Row], Generic[Row]):
             self.post_message(self.Failed(self, str(error)))
 
     def _load_missing(self) -> None:
-        """Load the rows that the table has asked for and does not have, after this paint."""
+        """Load the rows that the table lacks, after this paint."""
         if not self._load_called:
             self._load_called = True
             self.call_later(self._load_unless_reading)
@@ -164,9 +164,9 @@ class FileTable(VirtualTable[Row], Generic[Row]):
 
 
 def _snapshot(found: Found[Row], history: History, visible: tuple[int, int], height: int, before: int) -> Snapshot[Row]:
-    """Return the pages that are seen: those around the place that was found, else around the `visible` rows."""
+    """Return the visible pages: around the place that was found, else around the `visible` rows."""
     size, place = found.query.size, found.place
     start, stop = visible if place is None else (place, place + height)
     numbers = range(max(0, start // size - 1), stop // size + 2)
-    budget_s = None if place else _COUNT_BUDGET_S  # a place is found only among rows that are counted
+    budget_s = None if place else _COUNT_BUDGET_S  # a place is valid only among counted rows
     return snapshot(found.query, history, numbers, before, budget_s)

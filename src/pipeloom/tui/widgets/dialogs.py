@@ -1,4 +1,4 @@
-"""The questions that the program asks, and its help."""
+"""Dialogs that ask, and the help."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _STACK_S: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Choice(Generic[T]):
-    """One answer: what it means, its label, and the class of its button."""
+    """One answer: its value, label and button class."""
 
     value: T
     label: str
@@ -34,7 +34,7 @@ class Choice(Generic[T]):
 
 
 class ChoiceDialog(ModalScreen[T]):
-    """Asks which of several things to do; the first answer is the safe one: it has the focus, and escape gives it."""
+    """Asks for one of several answers. The first is the safe one: it has the focus, and escape gives it."""
 
     DEFAULT_CSS = """
     ChoiceDialog {
@@ -52,14 +52,14 @@ class ChoiceDialog(ModalScreen[T]):
     ]
 
     def __init__(self, title: object, body: Content | str, choices: Sequence[Choice[T]]) -> None:
-        """Ask `title`; `body` names what is meant. A string is shown as it is, never as markup."""
+        """Ask `title`; `body` says what it is about. A string is shown as it is, never as markup."""
         super().__init__()
         self._title_line = content(title, limit=TITLE_LIMIT)
         self._body = body if isinstance(body, Content) else lines(body)
         self._choices = tuple(choices)
 
     def compose(self) -> ComposeResult:
-        """Put the safe button first, so that it has the focus."""
+        """Yield the safe button first, so that it has the focus."""
         with Vertical(classes="dialog"):
             yield Static(self._title_line, classes="dialog--title")
             with VerticalScroll(classes="dialog--body", can_focus=False):
@@ -89,7 +89,7 @@ class ConfirmDialog(ChoiceDialog[bool]):
         cancel_label: str = "Keep running",
         destructive: bool = True,
     ) -> None:
-        """Ask `title`; `body` names what is meant. A string is shown as it is, never as markup."""
+        """Ask `title`; `body` says what it is about. A string is shown as it is, never as markup."""
         kind: Literal["-confirm", "-destructive"] = "-destructive" if destructive else "-confirm"
         super().__init__(title, body, [Choice(False, cancel_label), Choice(True, confirm_label, kind)])  # noqa: FBT003
 
@@ -114,14 +114,14 @@ class NameDialog(ModalScreen[str]):
         self._body = lines(body)
 
     def compose(self) -> ComposeResult:
-        """Put the field below what is to be named."""
+        """Yield the field."""
         with Vertical(classes="dialog"):
             yield Static(self._title_line, classes="dialog--title")
             yield Static(self._body, classes="dialog--body")
             yield Input(placeholder="name", max_length=NAME_LIMIT, compact=True)
 
     def action_refuse(self) -> None:
-        """Name nothing."""
+        """Answer with no name."""
         self.dismiss("")
 
     @on(Input.Submitted)
@@ -131,7 +131,7 @@ class NameDialog(ModalScreen[str]):
 
 @dataclass(frozen=True, slots=True)
 class HelpRow:
-    """A key, what it is called, and what it does."""
+    """A key, its label and its effect."""
 
     key: str
     label: str
@@ -140,14 +140,14 @@ class HelpRow:
 
 @dataclass(frozen=True, slots=True)
 class HelpSection:
-    """Keys that belong together."""
+    """Keys of one section."""
 
     title: str
     rows: tuple[HelpRow, ...]
 
 
 class HelpDialog(ModalScreen[None]):
-    """Lists keys and what they do."""
+    """Lists keys and their effects."""
 
     DEFAULT_CSS = """
     HelpDialog {
@@ -165,7 +165,7 @@ class HelpDialog(ModalScreen[None]):
         self._sections = tuple(sections)
 
     def compose(self) -> ComposeResult:
-        """Show one scrolling list."""
+        """Yield one scrolling list."""
         with Vertical(classes="dialog dialog-help"):
             yield Static("Keys", classes="dialog--title")
             with VerticalScroll(classes="dialog--list"):
@@ -176,7 +176,7 @@ class HelpDialog(ModalScreen[None]):
 
 
 class StackDialog(ModalScreen[None]):
-    """Shows where a task's code is, again and again, until it is closed."""
+    """Shows the stack of a task's code, updated until it is closed."""
 
     DEFAULT_CSS = """
     StackDialog {
@@ -195,7 +195,7 @@ class StackDialog(ModalScreen[None]):
         self._read = read
 
     def compose(self) -> ComposeResult:
-        """Show one scrolling text."""
+        """Yield one scrolling text."""
         with Vertical(classes="dialog dialog-help"):
             yield Static(
                 content(f"Where {self._task_name or '(empty)'} is now", limit=TITLE_LIMIT), classes="dialog--title"
@@ -205,7 +205,7 @@ class StackDialog(ModalScreen[None]):
             yield Static("esc closes", classes="dialog--hint")
 
     def on_mount(self) -> None:
-        """Keep it up to date."""
+        """Update the text."""
         self._shown: str | None = ""
         self._update()
         self.set_interval(_STACK_S, self._update)

@@ -1,4 +1,4 @@
-"""The line above a table that takes a filter and says how much passes."""
+"""The filter line above a table, with the number of rows that pass."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from pipeloom.tui.style.text import content
 
 
 def completed(text: str) -> str | None:
-    """Return the text with its last word completed in the first way there is; None when there is none."""
+    """Return the text with its last word completed in the first possible way; None when there is none."""
     word = text.rsplit(" ", 1)[-1].lstrip("-")
     offers = completions(text, len(text)) if word else []
     return next((text[: len(text) - len(word)] + offer for offer in offers if offer != word), None)
 
 
 class _Completion(Suggester):
-    """Offers the rest of a field or of a value, dim behind the cursor."""
+    """Offers the rest of a field or value, dim behind the cursor."""
 
     async def get_suggestion(self, value: str) -> str | None:
-        """Return the whole text, completed."""
+        """Return the completed text."""
         return completed(value)
 
 
 @dataclass(frozen=True, slots=True)
 class _Parsed:
-    """A text with what it says as a filter; each of its words is parsed once."""
+    """A text and its meaning as a filter; each word is parsed once."""
 
     text: str = ""
     where: Filter = field(default_factory=Filter)
-    """The terms of all words that can be understood."""
+    """The terms of all valid words."""
     styles: tuple[tuple[str, int, int], ...] = ()
     """How each word looks: style, first column, column after its last."""
     error: FilterError | None = None
@@ -69,20 +69,20 @@ class _Parsed:
 
 
 class _Reader:
-    """Keeps what the newest text says: the bar asks for it, and so does each paint of the field."""
+    """Keeps the parsed form of the newest text, for the bar and for each paint of the field."""
 
     def __init__(self) -> None:
         self._newest = _Parsed()
 
     def parsed(self, text: str) -> _Parsed:
-        """Return what `text` says; a text that is new is parsed."""
+        """Return the parsed form of `text`."""
         if text != self._newest.text:
             self._newest = _Parsed.of(text)
         return self._newest
 
 
 class _Chips(Highlighter):
-    """Sets each term off as a chip, and underlines those that are wrong."""
+    """Marks each term as a chip, and underlines invalid ones."""
 
     def __init__(self, reader: _Reader) -> None:
         self._reader = reader
@@ -94,10 +94,10 @@ class _Chips(Highlighter):
 
 
 class _Field(Input):
-    """Says so when it does not take what is typed or pasted."""
+    """An input that says when it refuses typed or pasted text."""
 
     class Restricted(Message):
-        """It would have become too long."""
+        """The text would be too long."""
 
     def restricted(self) -> None:
         """Tell the bar."""
@@ -106,7 +106,7 @@ class _Field(Input):
 
 
 class FilterBar(Horizontal):
-    """Filters live, as the text is typed. A mistake keeps the last good filter and says where it is."""
+    """Filters as the text is typed. A mistake keeps the last valid filter and says where it is."""
 
     DEFAULT_CSS = """
     FilterBar { height: 1; }
@@ -125,7 +125,7 @@ class FilterBar(Horizontal):
 
     @dataclass
     class Changed(Message):
-        """Another filter holds."""
+        """Another filter applies."""
 
         bar: FilterBar
         where: Filter
@@ -136,20 +136,20 @@ class FilterBar(Horizontal):
             return self.bar
 
     class Left(Message):
-        """The user is done with the filter."""
+        """The user has left the filter line."""
 
     _input = getters.query_one(Input)
     _note = getters.query_one(".filter-note", Static)
 
     def __init__(self, text: str = "", **kwargs: Any) -> None:
-        """Begin with `text`."""
+        """Start with `text`."""
         super().__init__(classes="filter-line", **kwargs)
         self._text = text
         self._reader = _Reader()
         self._counts = Content("")
 
     def compose(self) -> ComposeResult:
-        """Put sign, field and note on one line."""
+        """Yield sign, field and note on one line."""
         yield Static("/", classes="filter-sign")
         yield _Field(
             self._text,
@@ -164,34 +164,34 @@ class FilterBar(Horizontal):
 
     @property
     def text(self) -> str:
-        """What is in the field."""
+        """The text of the field."""
         return self._input.value
 
     def set(self, text: str) -> None:
-        """Put `text` into the field."""
+        """Set the text of the field."""
         self._input.value = text
 
     def mistake(self, text: str) -> FilterError | None:
-        """Return what is wrong with `text` as a filter; None: nothing."""
+        """Return the mistake in `text` as a filter; None when it is valid."""
         return self._reader.parsed(text).error
 
     @property
     def is_filtering(self) -> bool:
-        """Whether there is any text in the field."""
+        """Whether the field has text."""
         return bool(self._input.value)
 
     def begin(self) -> None:
-        """Take the focus, now: `focus()` would do it after the keys that are typed next."""
+        """Take the focus now: `focus()` would take it after the keys that are typed next."""
         self.screen.set_focus(self._input)
 
     def toggle(self, text: str) -> None:
-        """Filter by `text` alone; if that is what holds already, by nothing."""
+        """Filter by `text` alone, or by nothing when that is the filter already."""
         self._input.value = "" if self._input.value == text else text
 
     def show_count(self, count: Content) -> None:
-        """Say how much passes."""
+        """Show the number of rows that pass."""
         if count != self._counts:
-            # A layout is of the whole screen: too much for each number that comes in.
+            # A layout is of the whole screen: too expensive for each new number.
             fits = count.cell_length == self._note.content_size.width
             self._counts = count
             self._note.update(count, layout=not fits)
@@ -216,7 +216,7 @@ class FilterBar(Horizontal):
         self.post_message(self.Left())
 
     def action_complete(self) -> None:
-        """Take what is offered; without an offer, go back to the table as the key does elsewhere."""
+        """Accept the completion; without one, go back to the table as the key does elsewhere."""
         text = completed(self._input.value)
         if text is None:
             self.action_leave()

@@ -1,4 +1,4 @@
-"""The lines that say how a run stands."""
+"""The header's lines: the state of a run."""
 
 from __future__ import annotations
 
@@ -30,32 +30,32 @@ _ORDER: Final = (
     Status.INTERRUPTED,
 )
 _BAD: Final = frozenset({Status.ERROR, Status.INTERRUPTED})
-# Shown at zero too, so that the line does not jump when the first task gets there.
+# Shown at zero too, so that the line does not move when the first task gets there.
 _ALWAYS: Final = frozenset({Status.RUNNING, Status.QUEUED, Status.DONE, Status.ERROR})
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Where the workers' time went lately, in shares of 1."""
+    """The workers' recent time, in shares of 1."""
 
     working: float = 0.0
     writer: float = 0.0
-    """They waited for the writer."""
+    """Share of waiting for the writer."""
     backoff: float = 0.0
-    """They had nothing to do but retries whose time had not come."""
+    """Share of waiting for retries that are not due."""
     idle: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeaderState:
-    """All that a `RunHeader` shows. Equal states are drawn once."""
+    """The state that a `RunHeader` shows. Equal states are drawn once."""
 
     pipeline: str
     file: str
     run_id: int | None = None
     executor: str = ""
     status: RunStatus | None = None
-    """How the run stands; None before it has started."""
+    """The run's status; None before it has started."""
     counts: Mapping[Status, int] = field(default_factory=dict)
     """Tasks by the status of their latest attempt."""
     tasks_per_s: float | None = None
@@ -64,21 +64,21 @@ class HeaderState:
     messages_per_s: float | None = None
     commits_per_s: float | None = None
     commit_s: float | None = None
-    """What the last commit took."""
+    """Seconds of the last commit."""
     backlog: int = 0
     """Messages that wait for the writer."""
     spent: Spent | None = None
     busy: int = 0
     workers: int = 0
-    leaked: int = 0
-    """Workers lost to tasks that do not come back."""
+    lost: int = 0
+    """Workers lost to abandoned tasks."""
     paused: bool = False
     elapsed_s: float | None = None
     eta_s: float | None = None
     owner_pid: int | None = None
-    """The process that runs it, when that is another one."""
+    """The process of the run, when that is another one."""
     notice: str = ""
-    """What stands in the way, such as a locked file; shown before all else."""
+    """A problem, such as a locked file; shown before all else."""
 
     @property
     def total(self) -> int:
@@ -92,7 +92,7 @@ class HeaderState:
 
 
 class RunHeader(Widget):
-    """Name, progress, counts and load of a run, a line each; narrow ones lose parts, never their shape."""
+    """Name, progress, counts and load of a run, one line each; narrow lines lose parts, never their shape."""
 
     DEFAULT_CSS = """
     RunHeader {
@@ -101,15 +101,15 @@ class RunHeader(Widget):
     }
     """
 
-    auto_links = False  # the counts can be clicked, and look as they are
+    auto_links = False  # the counts can be clicked, and do not look like links
 
     state: reactive[HeaderState | None] = reactive(None)
-    """What is shown; None leaves the lines empty. An equal state costs no repaint."""
+    """The state; None leaves the lines empty. Setting an equal one costs no repaint."""
     ascii_only: reactive[bool] = reactive(False)  # noqa: FBT003
-    """Whether bars and glyphs keep to ASCII."""
+    """Whether only ASCII is drawn."""
 
     def render(self) -> Content:
-        """Draw the state for the width there is."""
+        """Draw the state in the present width."""
         if self.state is None:
             return Content("")
         return render_header(self.state, self.content_size.width, self.content_size.height, ascii_only=self.ascii_only)
@@ -165,10 +165,10 @@ def _progress(state: HeaderState, width: int, ascii_only: bool) -> Content:
 
 def _counts(state: HeaderState, width: int, ascii_only: bool) -> Content:
     dot = " · " if not ascii_only else " - "
-    leaked = f"{state.leaked} stuck" if state.leaked else ""
+    lost = f"{state.lost} stuck" if state.lost else ""
     right = [
         Part(Content.styled(f"workers {state.busy}/{state.workers}" if state.workers else "", "$muted"), 10),
-        Part(Content.styled(leaked, "$warning"), 50, dot),
+        Part(Content.styled(lost, "$warning"), 50, dot),
         Part(Content.styled(fmt.rate(state.messages_per_s, "msg"), "$muted"), 1, dot),
     ]
     left = [_count(state, status, words=True, ascii_only=ascii_only) for status in _shown(state)]
@@ -178,7 +178,7 @@ def _counts(state: HeaderState, width: int, ascii_only: bool) -> Content:
 
 
 def _load(state: HeaderState, width: int, ascii_only: bool) -> Content:
-    """Say where the workers' time goes, and how the writer keeps up."""
+    """Return the shares of the workers' time, and the writer's load."""
     dot = " · " if not ascii_only else " - "
     latency = f" of {max(1, round(state.commit_s * 1000))} ms" if state.commit_s is not None else ""
     right = [
@@ -214,7 +214,7 @@ def _shown(state: HeaderState) -> list[Status]:
 
 
 def _count(state: HeaderState, status: Status, *, words: bool, ascii_only: bool) -> Part:
-    """Return one count; what went wrong outlives the rest on a narrow line, and zeros go first."""
+    """Return one count; failures stay longest on a narrow line, zeros go first."""
     number = state.counts.get(status, 0)
     shown = badge(status, ascii_only=ascii_only)
     text = f"{shown.glyph} {fmt.count(number)}" + (f" {shown.word}" if words else "")

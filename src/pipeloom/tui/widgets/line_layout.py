@@ -1,4 +1,4 @@
-"""One line with a left and a right end, that loses its least parts when it gets narrow."""
+"""One line with a left and a right end, which loses its least important parts when it is narrow."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from textual.content import Content
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A piece of a line; the one with the highest `rank` goes last."""
+    """A piece of a line; the one with the highest `rank` stays longest."""
 
     content: Content
     rank: int
     before: str = "  "
-    """What parts it from its left neighbour."""
+    """Separator to its left neighbour."""
 
 
 def line(left: Sequence[Part], right: Sequence[Part], width: int) -> Content:

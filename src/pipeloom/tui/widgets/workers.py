@@ -1,4 +1,4 @@
-"""The workers: where they are, what they run, and what they take of their machine."""
+"""The workers: their place, their tasks, and their use of the machine."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NAMED: Final = 3
 
 
 class WorkersDialog(ModalScreen[None]):
-    """Shows the workers, again and again, until it is closed."""
+    """Shows the workers, updated until it is closed."""
 
     DEFAULT_CSS = """
     WorkersDialog {
@@ -35,7 +35,7 @@ class WorkersDialog(ModalScreen[None]):
 
     @dataclass
     class Read(Message):
-        """The workers have been asked for."""
+        """The list of workers was read."""
 
         workers: Sequence[WorkerInfo]
 
@@ -44,13 +44,13 @@ class WorkersDialog(ModalScreen[None]):
     ]
 
     def __init__(self, read: Callable[[], Sequence[WorkerInfo]], name_of: Callable[[int], str]) -> None:
-        """Show what `read` returns, which may take a moment; `name_of` names the task of an attempt."""
+        """Show what `read` returns, which may block for a moment; `name_of` names the task of an attempt."""
         super().__init__()
         self._read = read
         self._name_of = name_of
 
     def compose(self) -> ComposeResult:
-        """Show one scrolling list."""
+        """Yield one scrolling list."""
         with Vertical(classes="dialog dialog-help"):
             yield Static("Workers", classes="dialog--title")
             with VerticalScroll(classes="dialog--list"):
@@ -58,7 +58,7 @@ class WorkersDialog(ModalScreen[None]):
             yield Static("esc closes", classes="dialog--hint")
 
     def on_mount(self) -> None:
-        """Keep it up to date."""
+        """Update the list."""
         self._update()
         self.set_interval(_UPDATE_S, self._update)
 
@@ -72,7 +72,7 @@ class WorkersDialog(ModalScreen[None]):
 
 
 def workers_content(workers: Sequence[WorkerInfo], name_of: Callable[[int], str]) -> Content:
-    """Return a line for each worker: its name, its tasks, and what it takes."""
+    """Return a line per worker: its name, tasks, CPU and memory."""
     if not workers:
         return Content.styled("No workers.", "$muted")
     width = max(6, *(len(_name(one)) for one in workers))

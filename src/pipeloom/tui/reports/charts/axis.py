@@ -1,4 +1,4 @@
-"""Where the marks of an axis stand."""
+"""The marks of an axis."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _TIMES_S: Final = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1200, 1800, 
 
 
 def time_ticks(longest_s: float, most: int) -> list[float]:
-    """Return up to `most` round times from 0 on; the last is the first that is not below `longest_s`."""
+    """Return up to `most` round times from 0; the last is the first that is not below `longest_s`."""
     step = _step(longest_s / max(1, most - 1))
     return [number * step for number in range(max(1, math.ceil(longest_s / step - 1e-9)) + 1)]
 
@@ -29,13 +29,13 @@ def log_ticks(shortest_s: float, longest_s: float, most: int) -> list[float]:
 
 
 def count_ticks(highest: int, most: int) -> list[int]:
-    """Return up to `most` whole numbers from 0 on; the last is the first that is not below `highest`."""
+    """Return up to `most` whole numbers from 0; the last is the first that is not below `highest`."""
     step = max(1, math.ceil(_decimal(highest / max(1, most - 1)) - 1e-9))
     return [number * step for number in range(max(1, math.ceil(highest / step)) + 1)]
 
 
 def places(count: int, most: int) -> Sequence[int]:
-    """Return up to `most` of `count` places, from the first on, equally far from each other."""
+    """Return up to `most` of `count` indexes, from 0, equally far from each other."""
     return range(0, count, max(1, math.ceil(count / max(1, most))))
 
 

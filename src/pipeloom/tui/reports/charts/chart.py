@@ -1,4 +1,4 @@
-"""A chart of textual-plotext: the one module that imports it, and that is imported when the first chart is opened."""
+"""A chart of textual-plotext. Only this module imports it, and the first chart imports this module."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ _ASCII_FRAME: Final = str.maketrans("┌┐└┘─│┤├┬┴┼", "++++-|
 
 
 class Chart(PlotextPlot):
-    """A plot whose frame keeps to ASCII where the rest of the screen does."""
+    """A plot whose frame is ASCII where the rest of the screen is."""
 
     @dataclass
     class Resized(Message):
         """The chart has another size."""
 
     def __init__(self, draw: Callable[[Any, int, int], None], *, ascii_only: bool = False) -> None:
-        """Show what `draw` plots: it is handed the plot, and the cells that there are for it."""
+        """Shows what `draw` plots; it gets the plot and its size in cells."""
         super().__init__()
         self._draw = draw
         self._ascii_only = ascii_only
         self._drawn: tuple[Size, Text] | None = None
 
     def show_plot(self) -> None:
-        """Draw anew."""
+        """Draw the chart again."""
         self._drawn = None
         self.refresh()
 
@@ -38,7 +38,7 @@ class Chart(PlotextPlot):
         self.post_message(self.Resized())
 
     def render(self) -> Text:
-        """Return the plot in the colours that it was given: the library's own themes are left aside."""
+        """Return the plot in its own colours, without the library's themes."""
         if self._drawn is None or self._drawn[0] != self.size:
             self._drawn = self.size, self._build(self.size)
         return self._drawn[1]
@@ -48,7 +48,7 @@ class Chart(PlotextPlot):
         plot.clear_data()
         self._draw(plot, size.width, size.height)
         plot.plotsize(size.width, size.height)
-        plot._set_size(size.width, size.height)  # as the parent does: plotsize alone is forgotten at times
+        plot._set_size(size.width, size.height)  # as the parent does: plotsize alone is sometimes lost
         drawn = Text.from_ansi(plot.build())
         if not self._ascii_only:
             return drawn

@@ -1,4 +1,4 @@
-"""The past of a task, and the days of a file, as charts. The library that draws them is loaded with the first one."""
+"""The charts of a task's past and of a file's days. The first chart loads the library that draws them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pipeloom.store.read.charts import ATTEMPTS, Day, TaskPoint, run_days, task_
 from pipeloom.store.read.history import History
 from pipeloom.text import clean
 from pipeloom.tui.bindings import key
-from pipeloom.tui.reports.base import PICTURE_KEYS, PictureScreen
+from pipeloom.tui.reports.base import REPORT_KEYS, ReportScreen
 from pipeloom.tui.reports.charts.axis import count_ticks, log_ticks, places, time_ticks
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.glyphs import badge
@@ -32,19 +32,19 @@ Found = TypeVar("Found")
 _BARS: Final = dict(zip(RunStatus, "▒█×░!", strict=True))
 _ASCII_BARS: Final = dict(zip(RunStatus, ">#x-!", strict=True))
 _STACK: Final = (RunStatus.DONE, RunStatus.RUNNING, RunStatus.CANCELLED, RunStatus.ERROR, RunStatus.INTERRUPTED)
-"""From the ground up."""
+"""Bars begin at the bottom."""
 _SHORTEST_S: Final = 0.01
 """A logarithm needs a time above 0."""
 _BAR_CELLS: Final = 4
 _EDGE_CELLS: Final = 8
-"""Frame and marks at the left of a chart."""
+"""Cells of frame and marks at the left of a chart."""
 _FRAME_CELLS: Final = 2
 _FRAME_LINES: Final = 3
 _LABEL_CELLS: Final = 12
 
 
-class ChartScreen(PictureScreen[None, Found], Generic[Found]):
-    """A chart under a line that says what its marks mean."""
+class ChartScreen(ReportScreen[None, Found], Generic[Found]):
+    """A chart below a line that explains its marks."""
 
     AUTO_FOCUS = None
 
@@ -52,31 +52,31 @@ class ChartScreen(PictureScreen[None, Found], Generic[Found]):
     _hint = getters.query_one("#chart-hint", Static)
 
     def compose_body(self) -> list[Widget]:
-        """Put legend, chart and a hint below each other."""
+        """Yield legend, chart and hint."""
         from pipeloom.tui.reports.charts.chart import Chart
 
         self._chart = Chart(self._plot, ascii_only=self.services.ascii_only)
         return [Static("", id="chart-legend"), self._chart, Static("", id="chart-hint")]
 
     def on_mount(self) -> None:
-        """Draw anew in the colours of another theme."""
+        """Draw again in the colours of another theme."""
         self.app.theme_changed_signal.subscribe(self, self._recolour)
 
     def _recolour(self, _theme: Theme) -> None:
         self.redraw()
 
     def show_found(self, found: Found) -> None:
-        """Draw."""
+        """Draw the report."""
         del found
         self.redraw()
 
     def redraw(self) -> None:
-        """Draw chart and words anew."""
+        """Draw chart and words again."""
         self._chart.show_plot()
         self.tell()
 
     def on_chart_resized(self) -> None:
-        """Write what depends on the size."""
+        """Write the words that depend on the size."""
         self.tell()
 
     def tell(self) -> None:
@@ -88,59 +88,59 @@ class ChartScreen(PictureScreen[None, Found], Generic[Found]):
             self.draw(self.found, plot, width, height)
 
     def draw(self, found: Found, plot: Any, width: int, height: int) -> None:
-        """Draw the chart into so many cells."""
+        """Draw the chart in this number of cells."""
         raise NotImplementedError
 
     def _dress(self, plot: Any) -> None:
-        """Give ground and frame the colours of the theme."""
+        """Give background and frame the colours of the theme."""
         ground = self.colour("background")
         plot.canvas_color(ground)
         plot.axes_color(ground)
         plot.ticks_color(self.colour("muted"))
 
     def colour(self, variable: str) -> tuple[int, int, int]:
-        """Return a colour of the theme, as the library takes it."""
+        """Return a colour of the theme in the library's form."""
         return Color.parse(self.app.theme_variables[variable]).rgb
 
 
 class TaskChartScreen(ChartScreen[list[TaskPoint]]):
-    """What a task took, attempt by attempt, a mark for each end."""
+    """The durations of a task, one mark per attempt."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         key("g", "scale", "Scale", "Show the times on a logarithmic scale, or on an even one.", "chart.scale"),
-        *PICTURE_KEYS,
+        *REPORT_KEYS,
     ]
 
     TITLE = "Durations"
-    NEED_PICTURE = frozenset({"copy", "scale"})
+    NEED_REPORT = frozenset({"copy", "scale"})
 
     def __init__(self, db_path: Path, name: str) -> None:
-        """Show the task of this name, whatever runs it was in."""
+        """Show the task of this name, in all runs."""
         super().__init__(db_path)
         self._task_name = name
         self._logarithmic = False
 
     def look_up(self, history: History) -> list[TaskPoint] | None:
-        """Read the last attempts."""
+        """Read the latest attempts."""
         return task_points(history, self._task_name) or None
 
     def title_line(self) -> Content:
-        """Name file and task."""
+        """Return file and task."""
         return Content.assemble(super().title_line(), "  ", content(self._task_name or "(empty)", "bold", limit=60))
 
     def empty_content(self) -> Content:
-        """Name the task."""
+        """Return the sentence with the task's name."""
         return content(f"No attempt of a task named {clean(self._task_name, 60)!r} is in this file.")
 
     def show_found(self, found: list[TaskPoint]) -> None:
-        """Draw those that took any time; say so when none did."""
+        """Draw the attempts that have a duration; say so when none has."""
         if not any(point.duration_s is not None for point in found):
             self._say(content(f"No attempt of {clean(self._task_name, 60)} has taken any time yet."))
             return
         super().show_found(found)
 
     def tell(self) -> None:
-        """Say what the marks mean."""
+        """Explain the marks."""
         found = self.found or []
         self._legend.update(self._legend_content(found))
         dash = "-" * 3 if self.services.ascii_only else "─" * 3
@@ -163,7 +163,7 @@ class TaskChartScreen(ChartScreen[list[TaskPoint]]):
         return Content("   ").join(told)
 
     def draw(self, found: list[TaskPoint], plot: Any, width: int, height: int) -> None:
-        """Draw a mark for each attempt, and the median."""
+        """Draw a mark per attempt, and the median."""
         points = [(x, point) for x, point in enumerate(found) if point.duration_s is not None]
         longest = max(point.duration_s or 0.0 for _x, point in points)
         done = _done(found)
@@ -191,12 +191,12 @@ class TaskChartScreen(ChartScreen[list[TaskPoint]]):
         return math.log10(max(seconds, _SHORTEST_S)) if self._logarithmic else seconds
 
     def action_scale(self) -> None:
-        """Change the scale of the times."""
+        """Change the scale of the durations."""
         self._logarithmic = not self._logarithmic
         self.redraw()
 
     def plain(self, found: list[TaskPoint]) -> str:
-        """Return a line for each attempt."""
+        """Return a line per attempt."""
         head = f"{clean(self._task_name)}\trun\tattempt\tstarted\tseconds"
         return "\n".join(
             [head, *(f"{p.status}\t{p.run_id}\t{p.attempt}\t{clean(p.started_at)}\t{p.duration_s}" for p in found)]
@@ -204,22 +204,22 @@ class TaskChartScreen(ChartScreen[list[TaskPoint]]):
 
 
 class FileChartScreen(ChartScreen[list[Day]]):
-    """How many runs there were each day, and how they ended."""
+    """The number of runs per day, by status."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         key("left", "pan(-1)", "Earlier", "Show earlier days.", "chart.earlier"),
         key("right", "pan(1)", "Later", "Show later days.", "chart.later"),
-        *PICTURE_KEYS,
+        *REPORT_KEYS,
     ]
 
     TITLE = "Runs per day"
     EMPTY = "Nothing has run in this file yet."
-    NEED_PICTURE = frozenset({"copy", "pan"})
+    NEED_REPORT = frozenset({"copy", "pan"})
 
     def __init__(self, db_path: Path) -> None:
         super().__init__(db_path)
         self._back = 0
-        """Days between the last that is shown and the last there is."""
+        """Days between the last day shown and the newest day."""
 
     def look_up(self, history: History) -> list[Day] | None:
         """Read the runs."""
@@ -236,7 +236,7 @@ class FileChartScreen(ChartScreen[list[Day]]):
         return found[max(0, stop - most) : stop]
 
     def draw(self, found: list[Day], plot: Any, width: int, height: int) -> None:
-        """Draw a bar for each day that fits, the statuses one above the other."""
+        """Draw a bar for each day that fits, with the statuses stacked."""
         days = self._seen(found)
         known = _known(days)
         highest = max((sum(day.runs.values()) for day in days), default=0)
@@ -247,12 +247,12 @@ class FileChartScreen(ChartScreen[list[Day]]):
             plot.scatter(xs, ys, marker=bars[status], color=self.colour(f"status-{status}"))
         plot.ylim(0, ticks[-1])
         plot.yticks(ticks, labels)
-        plot.xlim(0, max(1, width - max(map(len, labels)) - _FRAME_CELLS - 1))  # a unit is a cell
+        plot.xlim(0, max(1, width - max(map(len, labels)) - _FRAME_CELLS - 1))  # one unit is one cell
         marks = places(len(days), (width - _EDGE_CELLS) // (_LABEL_CELLS - 2))
         plot.xticks([_middle(mark) for mark in marks], [days[mark].date.strftime("%m-%d") for mark in marks])
 
     def tell(self) -> None:
-        """Say what the bars mean, and which days are seen."""
+        """Explain the bars, and name the days shown."""
         found = self.found or []
         days = self._seen(found)
         if days:
@@ -268,12 +268,12 @@ class FileChartScreen(ChartScreen[list[Day]]):
         return Content("   ").join(told)
 
     def action_pan(self, step: int) -> None:
-        """Show earlier days, or later ones."""
+        """Show earlier or later days."""
         self._back = max(0, self._back - step * max(1, (self._chart.size.width // _BAR_CELLS) // 2))
         self.redraw()
 
     def plain(self, found: list[Day]) -> str:
-        """Return a line for each day on which anything ran."""
+        """Return a line for each day with a run."""
         lines = [
             f"{day.date}\t" + ", ".join(f"{count:,} {status}" for status, count in day.runs.items())
             for day in found
@@ -285,7 +285,7 @@ class FileChartScreen(ChartScreen[list[Day]]):
 def _bar_cells(
     days: Sequence[Day], known: Sequence[RunStatus], lines: int, top: int
 ) -> dict[RunStatus, tuple[list[int], list[float]]]:
-    """Return the cells of the stacked bars by status, a point for each: `lines` of them lie between 0 and `top`.
+    """Return the cells of the stacked bars by status, one point each: `lines` of them lie between 0 and `top`.
 
     Not the library's own bars, whose widths and gaps vary with the number of days.
     """
@@ -303,7 +303,7 @@ def _bar_cells(
 
 
 def _known(days: Sequence[Day]) -> list[RunStatus]:
-    """Return the statuses that any run had, in the order in which they are stacked."""
+    """Return the statuses of the runs, in the order of stacking."""
     return [status for status in _STACK if any(day.runs.get(status) for day in days)]
 
 

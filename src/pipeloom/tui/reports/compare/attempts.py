@@ -1,4 +1,4 @@
-"""Two attempts side by side: params, duration, end, error, result and log; only what differs is bright."""
+"""Two attempts side by side: params, duration, end, error, result and log. Only differences are bright."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipeloom.store.read.history import History
 from pipeloom.store.rows import AttemptRow, LogRow
 from pipeloom.text import clean
 from pipeloom.tui.bindings import key
-from pipeloom.tui.reports.base import PICTURE_KEYS, PictureScreen
+from pipeloom.tui.reports.base import REPORT_KEYS, ReportScreen
 from pipeloom.tui.reports.compare.columns import signed
 from pipeloom.tui.reports.compare.diff_text import LINES, diff_lines, json_lines
 from pipeloom.tui.style import format as fmt
@@ -31,7 +31,7 @@ _WIDEST: Final = 48
 
 @dataclass(frozen=True, slots=True)
 class AttemptSides:
-    """Two attempts, and the parts of them that are compared as text."""
+    """Two attempts, and their parts that are compared as text."""
 
     was: AttemptRow
     now: AttemptRow
@@ -39,13 +39,13 @@ class AttemptSides:
     """Heading and lines; no lines where both are the same."""
 
 
-class CompareAttemptsScreen(PictureScreen[None, AttemptSides]):
-    """Facts in two columns, then what differs in the texts."""
+class CompareAttemptsScreen(ReportScreen[None, AttemptSides]):
+    """Facts in two columns, then the differences of the texts."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         key("k", "scroll(-1)", "Up", "Show what is above.", "attempts.up", footer=False),
         key("j", "scroll(1)", "Down", "Show what is below.", "attempts.down", footer=False),
-        *PICTURE_KEYS,
+        *REPORT_KEYS,
     ]
 
     AUTO_FOCUS = "#attempts-scroll"
@@ -56,12 +56,12 @@ class CompareAttemptsScreen(PictureScreen[None, AttemptSides]):
     _scroll = getters.query_one("#attempts-scroll", VerticalScroll)
 
     def __init__(self, db_path: Path, left_attempt_id: int, right_attempt_id: int) -> None:
-        """Compare two attempts of the file; the earlier one is what was, whichever is given first."""
+        """Compare two attempts of the file; the earlier one comes first, in either order of the arguments."""
         super().__init__(db_path)
         self._ids = sorted((left_attempt_id, right_attempt_id))
 
     def compose_body(self) -> list[Widget]:
-        """Show one scrolling text."""
+        """Yield one scrolling text."""
         return [VerticalScroll(Static("", id="attempts"), id="attempts-scroll")]
 
     def look_up(self, history: History) -> AttemptSides | None:
@@ -79,16 +79,16 @@ class CompareAttemptsScreen(PictureScreen[None, AttemptSides]):
         return AttemptSides(was, now, parts)
 
     def show_found(self, found: AttemptSides) -> None:
-        """Show what was read."""
+        """Show both attempts."""
         self._text.update(self._found_content(found))
 
     def on_resize(self) -> None:
-        """Lay the columns out anew."""
+        """Lay out the columns again."""
         if self.found is not None:
             self.show_found(self.found)
 
     def plain(self, found: AttemptSides) -> str:
-        """Return what is shown."""
+        """Return the comparison as text."""
         return self._found_content(found).plain
 
     def action_scroll(self, lines: int) -> None:
@@ -136,7 +136,7 @@ def _fact(name: str, left: str, right: str, styles: Sequence[str], width: int) -
 
 
 def _took(was: AttemptRow, now: AttemptRow) -> str:
-    """Return what the later one took, and how much longer that was."""
+    """Return the later attempt's duration, and its difference to the earlier one's."""
     took = fmt.duration(now.duration_s)
     if was.duration_s is None or now.duration_s is None or was.duration_s == now.duration_s:
         return took

@@ -1,4 +1,4 @@
-"""How two runs are told apart: the words and colours of changes, and the columns of the table of tasks."""
+"""The words and colours of changes between two runs, and the columns of the table of tasks."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _STYLES: Final = dict(
     )
 )
 SHORT: Final = dict(zip(Change, ("fails", "passes", "slower", "faster", "new", "gone", "other", "same"), strict=True))
-"""Change to its word in a chip."""
+"""Change to the word of its chip."""
 _WORD: Final = 12
 
 
 def change_glyph(change: Change, *, ascii_only: bool) -> str:
-    """Return what stands for a change where there is little room."""
+    """Return a short word for a change."""
     return (_ASCII if ascii_only else _GLYPHS)[change]
 
 
 def change_variable(change: Change) -> str:
-    """Return the theme variable that colours a change in `Content`."""
+    """Return the theme variable of a change's colour, for `Content`."""
     return f"$status-{_STYLES[change]}"
 
 
@@ -45,14 +45,14 @@ def signed(seconds: float) -> str:
 
 
 def noise_label(task: TaskChange, *, ascii_only: bool) -> str:
-    """Return up to which difference it is noise, as "±0.4s"; with "?" when that is only guessed."""
+    """Return the difference up to which it is noise, as "±0.4s"; with "?" when that is an estimate."""
     if task.noise_s is None:
         return ""
     return f"{'+-' if ascii_only else '±'}{fmt.duration(task.noise_s)}{'' if task.past else '?'}"
 
 
 def compare_columns() -> list[Column[TaskChange]]:
-    """Return the columns: a status keeps only its glyph where there is no room for the word."""
+    """Return the columns; a narrow one shows only the glyph of a status."""
     return [
         Column("task", "Task", _name, 20, share=6, max_width=60),
         Column("was", "Was", _status_of(lambda task: task.was), 3, share=6, max_width=13),
@@ -61,7 +61,7 @@ def compare_columns() -> list[Column[TaskChange]]:
         Column("after", "After", _time_of(lambda task: task.now), 7, justify="right"),
         Column("change", "Change", _difference, 7, justify="right"),
         Column("noise", "Noise", _noise, 8, justify="right"),
-        Column("verdict", "Verdict", _verdict, 14),
+        Column("change", "Verdict", _change, 14),
     ]
 
 
@@ -102,6 +102,6 @@ def _noise(task: TaskChange, ctx: RenderContext) -> Text:
     return cell(noise_label(task, ascii_only=ctx.ascii_only), ctx.style("table--muted"))
 
 
-def _verdict(task: TaskChange, ctx: RenderContext) -> Text:
+def _change(task: TaskChange, ctx: RenderContext) -> Text:
     glyph = change_glyph(task.change, ascii_only=ctx.ascii_only)
     return cell(f"{glyph} {task.change}", ctx.style(f"status--{_STYLES[task.change]}"))

@@ -1,4 +1,4 @@
-"""What differs between two texts, a line each, with the parts that are the same folded away."""
+"""The differences between two texts, one line each; equal parts are folded."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from textual.content import Content
 from pipeloom.tui.style.text import content
 
 LINES: Final = 600
-"""So many lines of each text are compared: what that costs grows with the square."""
+"""Lines of each text that are compared: the cost grows with the square."""
 _LINE_LIMIT: Final = 400
 _CONTEXT: Final = 2
-"""Equal lines that are shown beside different ones."""
+"""Equal lines shown beside different ones."""
 
 
 def diff_lines(left: Sequence[str], right: Sequence[str]) -> list[Content]:
-    """Return the lines of both texts: equal ones dim and folded, those of one alone bright behind "-" or "+"."""
+    """Return the lines of both texts: equal ones dim and folded, others bright behind "-" or "+"."""
     one, other = ([line[:_LINE_LIMIT] for line in side[:LINES]] for side in (left, right))
     shown = list(_diff(one, other))
     cut = max(len(left), len(right)) - LINES
@@ -27,7 +27,7 @@ def diff_lines(left: Sequence[str], right: Sequence[str]) -> list[Content]:
 
 
 def json_lines(text: str | None) -> list[str]:
-    """Return JSON as lines that can be compared, or the text as it is when it is no JSON."""
+    """Return JSON as lines, or the text itself when it is no JSON."""
     if not text:
         return []
     try:
@@ -48,7 +48,7 @@ def _diff(left: Sequence[str], right: Sequence[str]) -> Iterator[Content]:
 
 
 def _equal(lines: Sequence[str], head: int, tail: int) -> Iterator[Content]:
-    """Yield equal lines: those beside a difference, the others as a number."""
+    """Yield equal lines: those beside a difference, and the number of the others."""
     hidden = len(lines) - head - tail
     if hidden <= 1:
         head, tail, hidden = len(lines), 0, 0

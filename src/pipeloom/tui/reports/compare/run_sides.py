@@ -1,4 +1,4 @@
-"""Two runs, a line each, so that what differs stands one above the other."""
+"""Two runs, one line each, so that differences are one above the other."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeloom.tui.widgets.line_layout import Part, line
 
 
 def run_took_s(side: RunSide, now: float) -> float | None:
-    """Return how long the run took, up to `now` (Unix seconds) if it goes on."""
+    """Return the run's duration, up to `now` (Unix seconds) if it goes on."""
     ended = fmt.moment(side.run.finished_at)
     if ended is None and side.run.status is not RunStatus.RUNNING:
         ended = fmt.moment(side.run.heartbeat_at)
@@ -26,7 +26,7 @@ def run_took_s(side: RunSide, now: float) -> float | None:
 
 
 class RunSides(Widget):
-    """The earlier run above the later one: when, how it ended, how its tasks ended, how long it took."""
+    """The earlier run above the later one: start, status, tasks by status, duration."""
 
     DEFAULT_CSS = """
     RunSides { height: 2; padding: 0 1; }

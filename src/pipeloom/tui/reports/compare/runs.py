@@ -1,4 +1,4 @@
-"""Two runs side by side: which tasks fail now, which got slower, and what of that is noise."""
+"""Two runs side by side: the tasks that fail now, that got slower, and the noise."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeloom.store.read.compare import Change, RunComparison, TaskChange, compa
 from pipeloom.store.read.history import History
 from pipeloom.text import clean
 from pipeloom.tui.bindings import key
-from pipeloom.tui.reports.base import PICTURE_KEYS, PictureScreen
+from pipeloom.tui.reports.base import REPORT_KEYS, ReportScreen
 from pipeloom.tui.reports.compare.attempts import CompareAttemptsScreen
 from pipeloom.tui.reports.compare.columns import (
     SHORT,
@@ -35,39 +35,39 @@ from pipeloom.tui.widgets.chips import Chip, Chips
 COPIED_TASKS: Final = 500
 
 
-class CompareRunsScreen(PictureScreen[None, RunComparison]):
-    """Header, chips that filter by kind of change, and the tasks, the biggest changes first."""
+class CompareRunsScreen(ReportScreen[None, RunComparison]):
+    """Header, chips that filter by kind of change, and the tasks, largest change first."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         key("d", "open", "Detail", "Compare the attempts of this task in both runs.", "compare.open"),
         key("f", "kind(1)", "Kind", "Show only the next kind of change.", "compare.kind"),
         key("F", "kind(-1)", "Before", "Show only the kind of change before.", "compare.kind_back", footer=False),
-        *PICTURE_KEYS,
+        *REPORT_KEYS,
     ]
 
     AUTO_FOCUS = "VirtualTable"
     TITLE = "Compare"
     EMPTY = "The two runs are not both in this file any more."
-    NEED_PICTURE = frozenset({"copy", "kind"})
+    NEED_REPORT = frozenset({"copy", "kind"})
 
     _sides = getters.query_one(RunSides)
     _chips = getters.query_one(Chips)
 
     def __init__(self, db_path: Path, left_id: int, right_id: int) -> None:
-        """Compare two runs of the file; the earlier one is what was, whichever is given first."""
+        """Compare two runs of the file; the earlier one comes first, in either order of the arguments."""
         super().__init__(db_path)
         self._ids = (left_id, right_id)
         self._source: ListSource[TaskChange] = ListSource(lambda task: task.key)
 
     def compose_body(self) -> list[Widget]:
-        """Put header, chips and table below each other."""
+        """Yield header, chips and table."""
         self._table: VirtualTable[TaskChange] = VirtualTable(
             self._source, compare_columns(), ascii_only=self.services.ascii_only
         )
         return [RunSides(), Chips(), self._table]
 
     def look_up(self, history: History) -> RunComparison | None:
-        """Compare."""
+        """Read and compare both runs."""
         return compare_runs(history, *self._ids)
 
     def goes_on(self, found: RunComparison) -> bool:
@@ -75,20 +75,20 @@ class CompareRunsScreen(PictureScreen[None, RunComparison]):
         return found.now.run.status is RunStatus.RUNNING
 
     def title_line(self) -> Content:
-        """Name the file and the pipelines."""
+        """Return file and pipelines."""
         names = [] if self.found is None else [self.found.was.run.pipeline, self.found.now.run.pipeline]
         told = " / ".join(clean(name, 40) for name in dict.fromkeys(names))
         return Content.assemble(super().title_line(), "  ", content(told, "$muted"))
 
     def show_found(self, found: RunComparison) -> None:
-        """Show both runs and what differs."""
+        """Show both runs and their differences."""
         self._sides.ascii_only = self.services.ascii_only
         self._sides.now = self.services.clock()
         self._sides.comparison = found
         self._show_tasks(self._chips.chosen)
 
     def _show_tasks(self, kind: str) -> None:
-        """Show the tasks of one kind of change, "" for all."""
+        """Show the tasks with one kind of change; "" for all."""
         found = self.found
         if found is None:
             return
@@ -125,14 +125,14 @@ class CompareRunsScreen(PictureScreen[None, RunComparison]):
             self.app.push_screen(CompareAttemptsScreen(self.db_path, task.was.id, task.now.id))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer to compare attempts only where there are two."""
+        """Offer the comparison of attempts only where there are two."""
         if action == "open":
             task = self._table.cursor_row if self.found else None
             return task is not None and task.was is not None and task.now is not None
         return super().check_action(action, parameters)
 
     def plain(self, found: RunComparison) -> str:
-        """Return both runs, the counts, and what has changed."""
+        """Return both runs, the counts, and the changed tasks."""
         lines = []
         for word, side in (("was", found.was), ("now", found.now)):
             counts = ", ".join(f"{count:,} {status}" for status, count in side.statuses.items())

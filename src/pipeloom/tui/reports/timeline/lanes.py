@@ -1,4 +1,4 @@
-"""The lanes of a run's workers, drawn by the line: a paint costs what its cells cost, not what the run holds."""
+"""The lanes of a run's workers, drawn line by line: a paint costs its cells, not the run's attempts."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _GUTTER: Final = 2
 _IDLE: Final = 11
 """Cells of the idle share at the end of a lane."""
 _NAMES: Final = (8, 20)
-"""Least and most cells of a worker's name."""
+"""Minimum and maximum cells of a worker's name."""
 _ZOOM: Final = 2.0
 _PAN: Final = 4
-"""A key moves the view by one part in so many."""
+"""A key moves the view by this fraction of its width (1/n)."""
 
 
 class TimelineLanes(ScrollView, can_focus=True):
@@ -76,12 +76,12 @@ class TimelineLanes(ScrollView, can_focus=True):
     ]  # fmt: skip
 
     timeline: reactive[Timeline | None] = reactive(None, init=False)
-    """What is shown. A newer one keeps the cursor on its attempt, and the view where it is."""
+    """The timeline. A newer one keeps the cursor on its attempt, and the view."""
     ascii_only: reactive[bool] = reactive(False)  # noqa: FBT003
 
     @dataclass
     class Moved(Message):
-        """The cursor is on another block, or the view on another part."""
+        """The cursor is on another block, or the view has moved."""
 
     @dataclass
     class Chosen(Message):
@@ -92,9 +92,9 @@ class TimelineLanes(ScrollView, can_focus=True):
     def __init__(self) -> None:
         super().__init__()
         self.view = View.whole(0, 1)
-        """What is seen."""
+        """The visible part."""
         self._place = (0, 0)
-        """Lane and number of the cursor's block."""
+        """Lane and index of the cursor's block."""
 
     @property
     def _lanes(self) -> Sequence[Lane]:
@@ -114,7 +114,7 @@ class TimelineLanes(ScrollView, can_focus=True):
     # -- taking over -------------------------------------------------------------------------------------------------
 
     def watch_timeline(self, before: Timeline | None, timeline: Timeline | None) -> None:
-        """Find the cursor's attempt again; show all if all was seen, else the same part."""
+        """Find the cursor's attempt again; show everything if everything was shown, else the same part."""
         known = before.lanes[self._place[0]].blocks[self._place[1]].id if before is not None and before.lanes else None
         self._place = self._found(known)
         self._fit(0.0 if timeline is None else timeline.length_s, whole=before is None or self.view.is_whole)
@@ -122,7 +122,7 @@ class TimelineLanes(ScrollView, can_focus=True):
         self._go(self._place)
 
     def _found(self, attempt_id: int | None) -> tuple[int, int]:
-        """Return the place of an attempt; at first, and when it is gone, that of the straggler."""
+        """Return the place of an attempt; without one, that of the attempt that ended last."""
         for number, lane in enumerate(self._lanes if attempt_id is not None else ()):
             place = next((place for place, block in enumerate(lane.blocks) if block.id == attempt_id), None)
             if place is not None:
@@ -130,7 +130,7 @@ class TimelineLanes(ScrollView, can_focus=True):
         return (None if self.timeline is None else self.timeline.straggler) or (0, 0)
 
     def on_resize(self) -> None:
-        """Show the same part in other cells."""
+        """Show the same part in another number of cells."""
         self._fit(self.view.length_s, whole=self.view.is_whole)
         self._tell()
 
@@ -141,7 +141,7 @@ class TimelineLanes(ScrollView, can_focus=True):
     # -- moving ------------------------------------------------------------------------------------------------------
 
     def zoom(self, factor: float, about_s: float | None = None) -> None:
-        """Show `factor` times as many seconds; `about_s` stays in place, else the cursor's block in sight."""
+        """Show `factor` times as many seconds; `about_s` stays in place, else the cursor's block stays visible."""
         if about_s is not None:
             self.view = self.view.zoomed(factor, about_s)
         elif self.block is not None:
@@ -154,7 +154,7 @@ class TimelineLanes(ScrollView, can_focus=True):
         self._tell()
 
     def seek(self, step: int, *, bad: bool = False) -> bool:
-        """Go to what began next on any lane, or before; `bad`: to what came to a bad end. False when there is none."""
+        """Go to the next or previous start on any lane; `bad`: of one that is not done. False: there is none."""
         block = self.block
         if block is None:
             return False
@@ -168,7 +168,7 @@ class TimelineLanes(ScrollView, can_focus=True):
         return bool(found)
 
     def action_later(self, step: int) -> None:
-        """Go to what began next, or before, whoever worked at it."""
+        """Go to the next or previous start on any lane."""
         self.seek(step)
 
     def action_block(self, step: int) -> None:
@@ -178,7 +178,7 @@ class TimelineLanes(ScrollView, can_focus=True):
             self._go((number, min(max(0, place + step), len(self.lane.blocks) - 1)))
 
     def action_lane(self, step: int) -> None:
-        """Go to another lane, to what it had at the same time."""
+        """Go to another lane, to its block at the same time."""
         block = self.block
         if block is not None:
             number = min(max(0, self._place[0] + step), len(self._lanes) - 1)
@@ -192,17 +192,17 @@ class TimelineLanes(ScrollView, can_focus=True):
             self._go((self._place[0], 0 if step < 0 else len(self.lane.blocks) - 1))
 
     def action_pan(self, step: int) -> None:
-        """Show what was earlier, or later."""
+        """Show an earlier or later part."""
         self.view = self.view.moved(step * max(1, self.view.width // _PAN))
         self._tell()
 
     def action_choose(self) -> None:
-        """Say that the user chose the block under the cursor."""
+        """Tell the screen that the user chose the block under the cursor."""
         if self.block is not None:
             self.post_message(self.Chosen(self.block))
 
     def _go(self, place: tuple[int, int]) -> None:
-        """Put the cursor there, and its block in sight."""
+        """Move the cursor there, and its block into view."""
         self._place = place
         if self.block is not None:
             self.view = self.view.showing(self.block)
@@ -216,7 +216,7 @@ class TimelineLanes(ScrollView, can_focus=True):
         self.post_message(self.Moved())
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer what needs a block only where there is one."""
+        """Offer the actions that need a block only where there is one."""
         return self.block is not None and super().check_action(action, parameters)
 
     # -- the mouse ---------------------------------------------------------------------------------------------------
@@ -258,7 +258,7 @@ class TimelineLanes(ScrollView, can_focus=True):
 
     @property
     def _room(self) -> int:
-        """Cells for the lanes."""
+        """Number of cells of the lanes."""
         return max(1, self.scrollable_content_region.width - self._left - _IDLE)
 
     def render_line(self, y: int) -> Strip:
@@ -282,7 +282,7 @@ class TimelineLanes(ScrollView, can_focus=True):
         return Strip(Segment.apply_style(segments, base)).adjust_cell_length(width, base)
 
     def _cells(self, number: int, lane: Lane) -> Iterator[Segment]:
-        """Yield the cells of a lane, those of one look together."""
+        """Yield the cells of a lane, grouped by style."""
         cells = list(lane_cells(lane, self.view, ascii_only=self.ascii_only))
         straggler = None if self.timeline is None else self.timeline.straggler
         if straggler is not None and straggler[0] == number:
@@ -306,7 +306,7 @@ class TimelineLanes(ScrollView, can_focus=True):
         return first, max(first, self._last_cell(block.end_s)) + 1
 
     def _last_cell(self, end_s: float) -> int:
-        """Return the last cell that a block fills to its half."""
+        """Return the last cell that a block fills at least to half."""
         return self.view.x(end_s - self.view.cell_s / 2)
 
     def _style(self, name: str) -> Style:

@@ -1,4 +1,4 @@
-"""A run in time: who worked at what, who had nothing to do, and what everybody waited for in the end."""
+"""The timeline of a run: who ran which attempt, idle time, and the last attempts, which all others waited for."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeloom.store.read.history import History
 from pipeloom.store.read.timeline import LIMIT, Block, Timeline, read_timeline
 from pipeloom.text import clean
 from pipeloom.tui.bindings import key
-from pipeloom.tui.reports.base import PICTURE_KEYS, PictureScreen
+from pipeloom.tui.reports.base import REPORT_KEYS, ReportScreen
 from pipeloom.tui.reports.timeline.lanes import TimelineLanes
 from pipeloom.tui.reports.timeline.view import fill, several
 from pipeloom.tui.style import format as fmt
@@ -27,12 +27,12 @@ from pipeloom.tui.widgets.line_layout import Part, line
 
 _ZOOM: Final = 2.0
 _ALONE_S: Final = 0.1
-"""For less than this nobody has waited: several workers were busy until the end."""
+"""Seconds below which the end counts as busy: several workers were at work."""
 COPIED_BLOCKS: Final = 2_000
 
 
-class TimelineScreen(PictureScreen[int, Timeline]):
-    """Lanes of blocks with a cursor. Answers with the id of the attempt that the user chose, or None."""
+class TimelineScreen(ReportScreen[int, Timeline]):
+    """Lanes of blocks with a cursor. Returns the id of the attempt that the user chose, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         key("plus", "zoom(1)", "In", "Show less, in more detail.", "timeline.in", display="+"),
@@ -40,13 +40,13 @@ class TimelineScreen(PictureScreen[int, Timeline]):
         key("0", "zoom_out", "All", "Show the whole run.", "timeline.all"),
         key("n", "bad(1)", "Failed", "Go to the next attempt that came to no good end.", "timeline.failed"),
         key("N", "bad(-1)", "Before", "Go to the one before that did.", "timeline.failed_before", footer=False),
-        *PICTURE_KEYS,
+        *REPORT_KEYS,
     ]
 
     AUTO_FOCUS = "TimelineLanes"
     TITLE = "Timeline"
     EMPTY = "This run is not in the file any more."
-    NEED_PICTURE = frozenset({"copy", "zoom", "zoom_out", "bad"})
+    NEED_REPORT = frozenset({"copy", "zoom", "zoom_out", "bad"})
 
     _lanes = getters.query_one(TimelineLanes)
     _about = getters.query_one("#timeline-about", Static)
@@ -58,7 +58,7 @@ class TimelineScreen(PictureScreen[int, Timeline]):
         self._run_id = run_id
 
     def compose_body(self) -> list[Widget]:
-        """Put lanes, the attempt under the cursor and the legend below each other."""
+        """Yield lanes, the attempt under the cursor, and the legend."""
         return [TimelineLanes(), Static("", id="timeline-about"), Static("", id="timeline-legend")]
 
     def look_up(self, history: History) -> Timeline | None:
@@ -70,7 +70,7 @@ class TimelineScreen(PictureScreen[int, Timeline]):
         return found.run.status is RunStatus.RUNNING
 
     def title_line(self) -> Content:
-        """Name file and run, how long it took and what came last."""
+        """Return file, run, duration, and the last attempts."""
         found = self.found
         title = super().title_line()
         if found is None:
@@ -93,7 +93,7 @@ class TimelineScreen(PictureScreen[int, Timeline]):
         return line(left, [Part(content(alone, "$warning"), 6)], max(0, self.size.width - 2))
 
     def show_found(self, found: Timeline) -> None:
-        """Show the lanes, or say that there are none."""
+        """Show the lanes, or a sentence when there are none."""
         if not found.lanes:
             waiting = f" {fmt.count(found.unstarted)} wait for a worker." if found.unstarted else ""
             self._say(content(f"No attempt of run {found.run.id} has begun.{waiting}"))
@@ -104,12 +104,12 @@ class TimelineScreen(PictureScreen[int, Timeline]):
         self._legend.update(self._legend_content([status for status in Status if status in known]))
 
     def on_resize(self) -> None:
-        """Lay the title out anew."""
+        """Lay out the title again."""
         self._head.update(self.title_line())
 
     @on(TimelineLanes.Moved)
     def _tell_block(self) -> None:
-        """Name the attempt under the cursor, and the part that is seen."""
+        """Show the attempt under the cursor, and the visible part."""
         lanes, block = self._lanes, self._lanes.block
         if block is None or lanes.lane is None or self.found is None:
             return
@@ -134,7 +134,7 @@ class TimelineScreen(PictureScreen[int, Timeline]):
         self.dismiss(event.block.id)
 
     def action_zoom(self, steps: int) -> None:
-        """Show less in more detail, or more."""
+        """Zoom in or out."""
         self._lanes.zoom(_ZOOM**-steps)
 
     def action_zoom_out(self) -> None:
@@ -142,7 +142,7 @@ class TimelineScreen(PictureScreen[int, Timeline]):
         self._lanes.zoom_out()
 
     def action_bad(self, step: int) -> None:
-        """Go to the next attempt that came to no good end, or to the one before."""
+        """Go to the next or previous attempt that is not done."""
         if not self._lanes.seek(step, bad=True):
             self.services.tell(
                 "No later attempt came to a bad end." if step > 0 else "No earlier attempt came to a bad end."
@@ -160,7 +160,7 @@ class TimelineScreen(PictureScreen[int, Timeline]):
         return Content("  ").join(told)
 
     def plain(self, found: Timeline) -> str:
-        """Return a line for each worker, and one for each of the first attempts."""
+        """Return a line per worker, and one for each of the first attempts."""
         lines = [f"run {found.run.id}\t{clean(found.run.pipeline)}\t{found.run.status}\t{fmt.duration(found.length_s)}"]
         lines += [f"{clean(lane.worker)}\tidle {fmt.percent(found.idle(lane))}" for lane in found.lanes]
         return "\n".join([*lines, *_plain_blocks(found)])
