@@ -22,7 +22,7 @@ class Chart(PlotextPlot):
         """The chart has another size."""
 
     def __init__(self, draw: Callable[[Any, int, int], None], *, ascii_only: bool = False) -> None:
-        """Shows what `draw` plots; it gets the plot and its size in cells."""
+        """Show what `draw` plots; it gets the plot and its size in cells."""
         super().__init__()
         self._draw = draw
         self._ascii_only = ascii_only
