@@ -6,15 +6,12 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Final, Generic, TypeVar
+from typing import Any, ClassVar, Final
 
 from textual import getters
 from textual.binding import BindingType
-from textual.color import Color
 from textual.content import Content
-from textual.theme import Theme
 from textual.widget import Widget
-from textual.widgets import Static
 
 from pipeloom.status import RunStatus, Status
 from pipeloom.store.read.charts import ATTEMPTS, Day, TaskPoint, run_days, task_points
@@ -23,11 +20,10 @@ from pipeloom.text import clean
 from pipeloom.tui.bindings import key
 from pipeloom.tui.reports.base import REPORT_KEYS, ReportScreen
 from pipeloom.tui.reports.charts.axis import count_ticks, log_ticks, places, time_ticks
+from pipeloom.tui.reports.charts.pane import EDGE_CELLS, FRAME_LINES, ChartPane
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.glyphs import badge
 from pipeloom.tui.style.text import content
-
-Found = TypeVar("Found")
 
 _BARS: Final = dict(zip(RunStatus, "▒█×░!", strict=True))
 _ASCII_BARS: Final = dict(zip(RunStatus, ">#x-!", strict=True))
@@ -36,74 +32,11 @@ _STACK: Final = (RunStatus.DONE, RunStatus.RUNNING, RunStatus.CANCELLED, RunStat
 _SHORTEST_S: Final = 0.01
 """A logarithm needs a time above 0."""
 _BAR_CELLS: Final = 4
-_EDGE_CELLS: Final = 8
-"""Cells of frame and marks at the left of a chart."""
 _FRAME_CELLS: Final = 2
-_FRAME_LINES: Final = 3
 _LABEL_CELLS: Final = 12
 
 
-class ChartScreen(ReportScreen[None, Found], Generic[Found]):
-    """A chart below a line that explains its marks."""
-
-    AUTO_FOCUS = None
-
-    _legend = getters.query_one("#chart-legend", Static)
-    _hint = getters.query_one("#chart-hint", Static)
-
-    def compose_body(self) -> list[Widget]:
-        """Yield legend, chart and hint."""
-        from pipeloom.tui.reports.charts.chart import Chart
-
-        self._chart = Chart(self._plot, ascii_only=self.services.ascii_only)
-        return [Static("", id="chart-legend"), self._chart, Static("", id="chart-hint")]
-
-    def on_mount(self) -> None:
-        """Draw again in the colours of another theme."""
-        self.app.theme_changed_signal.subscribe(self, self._recolour)
-
-    def _recolour(self, _theme: Theme) -> None:
-        self.redraw()
-
-    def show_found(self, found: Found) -> None:
-        """Draw the report."""
-        del found
-        self.redraw()
-
-    def redraw(self) -> None:
-        """Draw chart and words again."""
-        self._chart.show_plot()
-        self.tell()
-
-    def on_chart_resized(self) -> None:
-        """Write the words that depend on the size."""
-        self.tell()
-
-    def tell(self) -> None:
-        """Write the words around the chart."""
-
-    def _plot(self, plot: Any, width: int, height: int) -> None:
-        if self.found is not None and width > _EDGE_CELLS and height > _FRAME_LINES:
-            self._dress(plot)
-            self.draw(self.found, plot, width, height)
-
-    def draw(self, found: Found, plot: Any, width: int, height: int) -> None:
-        """Draw the chart in this number of cells."""
-        raise NotImplementedError
-
-    def _dress(self, plot: Any) -> None:
-        """Give background and frame the colours of the theme."""
-        ground = self.colour("background")
-        plot.canvas_color(ground)
-        plot.axes_color(ground)
-        plot.ticks_color(self.colour("muted"))
-
-    def colour(self, variable: str) -> tuple[int, int, int]:
-        """Return a colour of the theme in the library's form."""
-        return Color.parse(self.app.theme_variables[variable]).rgb
-
-
-class TaskChartScreen(ChartScreen[list[TaskPoint]]):
+class TaskChartScreen(ReportScreen[None, list[TaskPoint]]):
     """The durations of a task, one mark per attempt."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -113,12 +46,19 @@ class TaskChartScreen(ChartScreen[list[TaskPoint]]):
 
     TITLE = "Durations"
     NEED_REPORT = frozenset({"copy", "scale"})
+    AUTO_FOCUS = None
+
+    _pane = getters.query_one(ChartPane)
 
     def __init__(self, db_path: Path, name: str) -> None:
         """Show the task of this name, in all runs."""
         super().__init__(db_path)
         self._task_name = name
         self._logarithmic = False
+
+    def compose_body(self) -> list[Widget]:
+        """Yield the chart."""
+        return [ChartPane(self._draw, self._words, ascii_only=self.services.ascii_only)]
 
     def look_up(self, history: History) -> list[TaskPoint] | None:
         """Read the latest attempts."""
@@ -137,15 +77,15 @@ class TaskChartScreen(ChartScreen[list[TaskPoint]]):
         if not any(point.duration_s is not None for point in found):
             self._say(content(f"No attempt of {clean(self._task_name, 60)} has taken any time yet."))
             return
-        super().show_found(found)
+        self._pane.redraw()
 
-    def tell(self) -> None:
+    def _words(self) -> tuple[Content, Content]:
         """Explain the marks."""
         found = self.found or []
-        self._legend.update(self._legend_content(found))
         dash = "-" * 3 if self.services.ascii_only else "─" * 3
         kept = f", the last {ATTEMPTS:,}" if len(found) == ATTEMPTS else ""
-        self._hint.update(content(f"one mark per attempt, oldest first{kept}   {dash} median of those done", "$muted"))
+        hint = content(f"one mark per attempt, oldest first{kept}   {dash} median of those done", "$muted")
+        return self._legend_content(found), hint
 
     def _legend_content(self, found: Sequence[TaskPoint]) -> Content:
         counts = Counter(point.status for point in found if point.duration_s is not None)
@@ -162,22 +102,25 @@ class TaskChartScreen(ChartScreen[list[TaskPoint]]):
             ]
         return Content("   ").join(told)
 
-    def draw(self, found: list[TaskPoint], plot: Any, width: int, height: int) -> None:
+    def _draw(self, plot: Any, width: int, height: int) -> None:
         """Draw a mark per attempt, and the median."""
+        found = self.found or []
         points = [(x, point) for x, point in enumerate(found) if point.duration_s is not None]
         longest = max(point.duration_s or 0.0 for _x, point in points)
         done = _done(found)
         if done:
-            plot.hline(self._y(_share(done, 0.5)), color=self.colour("muted"))
+            plot.hline(self._y(_share(done, 0.5)), color=self._pane.colour("muted"))
         for status in Status:
             mine = [(x, self._y(point.duration_s or 0.0)) for x, point in points if point.status is status]
             if mine:
                 glyph = badge(status, ascii_only=self.services.ascii_only).glyph
-                plot.scatter(*map(list, zip(*mine, strict=True)), marker=glyph, color=self.colour(f"status-{status}"))
+                plot.scatter(
+                    *map(list, zip(*mine, strict=True)), marker=glyph, color=self._pane.colour(f"status-{status}")
+                )
         ticks = self._ticks(longest, max(2, height // 3))
         plot.ylim(self._y(0.0) if not self._logarithmic else self._y(ticks[0]), self._y(max(ticks[-1], longest)))
         plot.yticks([self._y(tick) for tick in ticks], [fmt.duration(tick) for tick in ticks])
-        marks = places(len(found), (width - _EDGE_CELLS) // _LABEL_CELLS)
+        marks = places(len(found), (width - EDGE_CELLS) // _LABEL_CELLS)
         plot.xlim(-0.5, max(1, len(found)) - 0.5)
         plot.xticks(list(marks), [f"run {found[mark].run_id}" for mark in marks])
 
@@ -193,7 +136,7 @@ class TaskChartScreen(ChartScreen[list[TaskPoint]]):
     def action_scale(self) -> None:
         """Change the scale of the durations."""
         self._logarithmic = not self._logarithmic
-        self.redraw()
+        self._pane.redraw()
 
     def plain(self, found: list[TaskPoint]) -> str:
         """Return a line per attempt."""
@@ -203,7 +146,7 @@ class TaskChartScreen(ChartScreen[list[TaskPoint]]):
         )
 
 
-class FileChartScreen(ChartScreen[list[Day]]):
+class FileChartScreen(ReportScreen[None, list[Day]]):
     """The number of runs per day, by status."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -215,11 +158,18 @@ class FileChartScreen(ChartScreen[list[Day]]):
     TITLE = "Runs per day"
     EMPTY = "Nothing has run in this file yet."
     NEED_REPORT = frozenset({"copy", "pan"})
+    AUTO_FOCUS = None
+
+    _pane = getters.query_one(ChartPane)
 
     def __init__(self, db_path: Path) -> None:
         super().__init__(db_path)
         self._back = 0
         """Days between the last day shown and the newest day."""
+
+    def compose_body(self) -> list[Widget]:
+        """Yield the chart."""
+        return [ChartPane(self._draw, self._words, ascii_only=self.services.ascii_only)]
 
     def look_up(self, history: History) -> list[Day] | None:
         """Read the runs."""
@@ -230,34 +180,40 @@ class FileChartScreen(ChartScreen[list[Day]]):
         return any(day.runs.get(RunStatus.RUNNING) for day in found)
 
     def _seen(self, found: list[Day]) -> list[Day]:
-        most = max(1, (self._chart.size.width - _EDGE_CELLS) // _BAR_CELLS)
+        most = max(1, (self._pane.plot_width - EDGE_CELLS) // _BAR_CELLS)
         self._back = max(0, min(self._back, len(found) - most))
         stop = len(found) - self._back
         return found[max(0, stop - most) : stop]
 
-    def draw(self, found: list[Day], plot: Any, width: int, height: int) -> None:
+    def _draw(self, plot: Any, width: int, height: int) -> None:
         """Draw a bar for each day that fits, with the statuses stacked."""
-        days = self._seen(found)
+        days = self._seen(self.found or [])
         known = _known(days)
         highest = max((sum(day.runs.values()) for day in days), default=0)
         ticks = count_ticks(highest, max(2, height // 3))
         labels = [fmt.count(tick) for tick in ticks]
         bars = _ASCII_BARS if self.services.ascii_only else _BARS
-        for status, (xs, ys) in _bar_cells(days, known, max(2, height - _FRAME_LINES), ticks[-1]).items():
-            plot.scatter(xs, ys, marker=bars[status], color=self.colour(f"status-{status}"))
+        for status, (xs, ys) in _bar_cells(days, known, max(2, height - FRAME_LINES), ticks[-1]).items():
+            plot.scatter(xs, ys, marker=bars[status], color=self._pane.colour(f"status-{status}"))
         plot.ylim(0, ticks[-1])
         plot.yticks(ticks, labels)
         plot.xlim(0, max(1, width - max(map(len, labels)) - _FRAME_CELLS - 1))  # one unit is one cell
-        marks = places(len(days), (width - _EDGE_CELLS) // (_LABEL_CELLS - 2))
+        marks = places(len(days), (width - EDGE_CELLS) // (_LABEL_CELLS - 2))
         plot.xticks([_middle(mark) for mark in marks], [days[mark].date.strftime("%m-%d") for mark in marks])
 
-    def tell(self) -> None:
+    def show_found(self, found: list[Day]) -> None:
+        """Draw the days."""
+        del found
+        self._pane.redraw()
+
+    def _words(self) -> tuple[Content, Content] | None:
         """Explain the bars, and name the days shown."""
         found = self.found or []
         days = self._seen(found)
-        if days:
-            self._legend.update(self._legend_content(days))
-            self._hint.update(content(f"{days[0].date} to {days[-1].date} of {fmt.count(len(found))} days", "$muted"))
+        if not days:
+            return None
+        hint = content(f"{days[0].date} to {days[-1].date} of {fmt.count(len(found))} days", "$muted")
+        return self._legend_content(days), hint
 
     def _legend_content(self, days: Sequence[Day]) -> Content:
         bars = _ASCII_BARS if self.services.ascii_only else _BARS
@@ -269,8 +225,8 @@ class FileChartScreen(ChartScreen[list[Day]]):
 
     def action_pan(self, step: int) -> None:
         """Show earlier or later days."""
-        self._back = max(0, self._back - step * max(1, (self._chart.size.width // _BAR_CELLS) // 2))
-        self.redraw()
+        self._back = max(0, self._back - step * max(1, (self._pane.plot_width // _BAR_CELLS) // 2))
+        self._pane.redraw()
 
     def plain(self, found: list[Day]) -> str:
         """Return a line for each day with a run."""
