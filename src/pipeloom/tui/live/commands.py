@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeloom.engine.control.client import ControlClient
-from pipeloom.engine.engine import Engine
+from pipeloom.engine.commands import Commands
 from pipeloom.status import WAITING, Status
 from pipeloom.store.rows import AttemptRow
 from pipeloom.tui.live.dialogs import abandon_dialog, cancel_dialog, retry_dialog
@@ -79,7 +78,7 @@ class LiveCommands:
             await self._services.ask(lambda: controls.set_workers(max(1, controls.load().wanted + change)))
 
 
-def _toggle_pause(controls: Engine | ControlClient) -> bool:
+def _toggle_pause(controls: Commands) -> bool:
     """Pause or go on; returns whether the engine is paused now."""
     paused = controls.load().paused
     if paused:
