@@ -10,8 +10,8 @@ from tests.tui.conftest import MakeThemedApp
 from textual.color import Color
 from textual.theme import BUILTIN_THEMES, Theme
 
-import pipeloom
 from pipeloom.status import Status
+from pipeloom.tui.style import theme as theme_module
 from pipeloom.tui.style.theme import DARK, LIGHT, SHEETS, THEMES, css_paths, variable_defaults
 from pipeloom.tui.widgets.header import RunHeader
 
@@ -24,7 +24,7 @@ def test_the_style_sheets_of_the_checkout_are_found() -> None:
 def test_the_style_sheets_of_an_installed_package_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "lib" / "pipeloom"
     (package / "css").mkdir(parents=True)
-    monkeypatch.setattr(pipeloom, "__file__", str(package / "__init__.py"))
+    monkeypatch.setattr(theme_module, "__file__", str(package / "tui" / "style" / "theme.py"))
     assert {path.parent for path in css_paths()} == {package / "css"}
 
 
