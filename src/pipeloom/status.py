@@ -46,11 +46,6 @@ TRANSITIONS: Final[dict[Status, frozenset[Status]]] = {
 }
 
 
-def may_follow(before: Status, after: Status) -> bool:
-    """Tell whether an attempt may go from status `before` to `after`."""
-    return after in TRANSITIONS[before]
-
-
 def run_status(ends: Collection[Status]) -> RunStatus:
     """Return the status of a run whose tasks ended as `ends`: the worst of them."""
     for status in (Status.INTERRUPTED, Status.ERROR, Status.CANCELLED):

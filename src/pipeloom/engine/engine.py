@@ -114,7 +114,7 @@ class Engine:
         self._started = parts
         capture.start()
         starts = first_starts(self.tasks, earlier, resume, self._clock.now())
-        parts.run.begin(parts.row.id, first_attempt_id, starts)
+        parts.run.begin(first_attempt_id, starts)
         parts.control.start()
         return parts.row
 
@@ -134,6 +134,7 @@ class Engine:
         except BaseException:
             executor.shutdown(0.0)
             raise
+        run.id = opened.run.id
         commands = RunCommands(run)
         control = ControlServer(self.db_path, commands, self._clock, partial(run.tell, 0))
         return _Parts(opened.run, run, commands, executor, writer, control), opened.next_attempt_id

@@ -108,7 +108,6 @@ class PipeloomApp(QuietCrashApp):
         """Set when the screen has ended."""
         self.ascii_only = ascii_only or wants_ascii(encoding=getattr(sys.__stdout__, "encoding", None) or "utf-8")
         self._ascii_filter = AsciiFilter()
-        """The error that ended the screen."""
         self._start = start
         for theme in THEMES:
             self.register_theme(theme)

@@ -51,7 +51,7 @@ class ShownRun(Protocol):
         """When the last key was pressed, in monotonic seconds."""
 
 
-class RunCommands(Protocol):
+class EngineAccess(Protocol):
     """The commands to the engine of this process, or to that of another one."""
 
     @property
@@ -83,7 +83,7 @@ class RunCommands(Protocol):
         """Run tasks of an earlier run as a new run, and show it live."""
 
 
-class AppServices(ShownRun, RunCommands, Protocol):
+class AppServices(ShownRun, EngineAccess, Protocol):
     """All that screens use of the app, apart from Textual's own."""
 
     ascii_only: bool

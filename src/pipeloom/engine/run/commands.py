@@ -33,7 +33,7 @@ class RunCommands:
             for attempt_id in attempt_ids:
                 attempt = run.attempts.get(attempt_id)
                 if attempt is None:
-                    result.refuse(attempt_id, RefusalReason.NOT_FOUND)
+                    result.refuse(attempt_id, Refusal(RefusalReason.NOT_FOUND))
                 elif attempt.status in WAITING:
                     waits = attempt.status is Status.RETRYING
                     note = "given up before its retry" if waits else "cancelled before it started"
@@ -44,7 +44,7 @@ class RunCommands:
                     running.append(attempt_id)
                     result.accept(attempt_id)
                 else:
-                    result.refused[attempt_id] = Refusal(RefusalReason.ENDED, attempt.status)
+                    result.refuse(attempt_id, Refusal(RefusalReason.ENDED, attempt.status))
         run.stop_running(running)
         return result.frozen()
 
@@ -54,9 +54,10 @@ class RunCommands:
         with run.lock:
             for attempt_id in dict.fromkeys(attempt_ids):
                 attempt = run.attempts.get(attempt_id)
-                refusal = self._retry_refusal(attempt)
-                if attempt is None or refusal is not None:
-                    result.refused[attempt_id] = refusal or Refusal(RefusalReason.NOT_FOUND)
+                if attempt is None:
+                    result.refuse(attempt_id, Refusal(RefusalReason.NOT_FOUND))
+                elif (refusal := self._retry_refusal(attempt)) is not None:
+                    result.refuse(attempt_id, refusal)
                 elif attempt.status is Status.RETRYING:
                     run.requeue(attempt)
                     result.accept(attempt_id)
@@ -66,10 +67,8 @@ class RunCommands:
             run.fill()
         return result.frozen()
 
-    def _retry_refusal(self, attempt: AttemptState | None) -> Refusal | None:
+    def _retry_refusal(self, attempt: AttemptState) -> Refusal | None:
         run = self._run
-        if attempt is None:
-            return Refusal(RefusalReason.NOT_FOUND)
         if run.closing is not None:
             return Refusal(RefusalReason.CLOSING)
         if run.executor_lost is not None:
@@ -86,7 +85,7 @@ class RunCommands:
             for attempt_id in attempt_ids:
                 attempt = run.attempts.get(attempt_id)
                 if attempt is None or attempt.status is not Status.CANCELLING:
-                    result.refuse(attempt_id, RefusalReason.NOT_CANCELLING)
+                    result.refuse(attempt_id, Refusal(RefusalReason.NOT_CANCELLING))
                     continue
                 if not run.kill(attempt):
                     run.give_up_on(attempt, Status.CANCELLED, "abandoned: its worker did not stop")
@@ -154,8 +153,8 @@ class _Result:
     def accept(self, *attempt_ids: int) -> None:
         self.accepted.extend(attempt_ids)
 
-    def refuse(self, attempt_id: int, reason: RefusalReason) -> None:
-        self.refused[attempt_id] = Refusal(reason)
+    def refuse(self, attempt_id: int, refusal: Refusal) -> None:
+        self.refused[attempt_id] = refusal
 
     def frozen(self) -> CommandResult:
         return CommandResult(tuple(self.accepted), self.refused)

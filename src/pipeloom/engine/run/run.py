@@ -64,7 +64,7 @@ class Run:
         self.attempts = Attempts(0)
         self.timers = Timers(self.lock, clock, self.broken)
         self.id = 0
-        """The run's id in the file, once it has begun."""
+        """The run's id in the file, once that is open."""
         self.has_begun = False
         self.workers = options.workers_for(pipeline)
         self.follows_cluster = options.limit_for(pipeline) is None
@@ -97,10 +97,9 @@ class Run:
         self._started_s = clock.monotonic()
         self._elapsed_s: float | None = None
 
-    def begin(self, run_id: int, first_attempt_id: int, starts: Iterable[TaskStart]) -> None:
+    def begin(self, first_attempt_id: int, starts: Iterable[TaskStart]) -> None:
         """Enter the first attempts and dispatch them; the file is open. Takes the lock itself."""
         with self.lock:
-            self.id = run_id
             self.attempts = Attempts(first_attempt_id)
             self._started_s = self.clock.monotonic()
             self.has_begun = True

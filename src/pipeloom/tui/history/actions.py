@@ -152,8 +152,8 @@ async def export(services: AppServices, selection: Selection) -> None:
     """Write the attempts of the selection to a file or to the clipboard."""
     from pipeloom.tui.history.dialogs.export import export_attempts
 
-    where = selection.exported()
     try:
+        where = selection.exported()
         total = await read(services.db_path, lambda file: file.count(where))
         await export_attempts(services, where, total, selection.sort)
     except (PipeloomError, InterruptedError) as error:

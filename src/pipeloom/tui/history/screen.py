@@ -135,6 +135,7 @@ class HistoryScreen(TableScreen):
         if self._reload_timer is not None:
             self._reload_timer.stop()
             self._reload_timer = None
+        self._show_bar()
         self.lists.read(self.shown, self.sort, from_top=from_top)
 
     @on(HistoryLists.Read)

@@ -50,9 +50,9 @@ class ReportScreen(Screen[Answer], Generic[Answer, Found]):
     NEED_REPORT: ClassVar[frozenset[str]] = frozenset({"copy"})
     """Actions that are not offered without a report."""
 
-    _head = getters.query_one("#picture-title", Static)
-    _body = getters.query_one("#picture-body", Vertical)
-    _notice = getters.query_one("#picture-notice", Static)
+    _head = getters.query_one("#report-title", Static)
+    _body = getters.query_one("#report-body", Vertical)
+    _notice = getters.query_one("#report-notice", Static)
 
     def __init__(self, db_path: Path) -> None:
         super().__init__()
@@ -63,10 +63,10 @@ class ReportScreen(Screen[Answer], Generic[Answer, Found]):
 
     def compose(self) -> ComposeResult:
         """Yield title, body, notice and footer."""
-        yield Static("", id="picture-title")
-        with Vertical(id="picture-body"):
+        yield Static("", id="report-title")
+        with Vertical(id="report-body"):
             yield from self.compose_body()
-        yield Static("Reading…", id="picture-notice", classes="notice")
+        yield Static("Reading…", id="report-notice", classes="notice")
         yield Footer()
 
     def on_mount(self) -> None:
@@ -110,7 +110,7 @@ class ReportScreen(Screen[Answer], Generic[Answer, Found]):
 
     # -- reading and showing -----------------------------------------------------------------------------------------
 
-    @work(exclusive=True, group="picture")
+    @work(exclusive=True, group="report")
     async def reload(self) -> None:
         """Read the file again."""
         self._timer = None

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -91,10 +92,11 @@ class FileMonitor:
         watch_due = time.monotonic() + WATCH_S
         while not self._stopped.is_set() and self._path.stat().st_ino == file:
             if time.monotonic() >= watch_due:
-                self._changes.look(history)
+                with suppress(StoreError, OSError):  # the run is followed all the same; the next look tells
+                    self._changes.look(history)
                 watch_due = time.monotonic() + WATCH_S
             if not self._runs.look():
-                self._stopped.wait(FOLLOW_S if self._runs.is_following else WATCH_S)
+                self._stopped.wait(FOLLOW_S)
 
     def _send(self, message: Message) -> bool:
         try:

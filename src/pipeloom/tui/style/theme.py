@@ -105,7 +105,7 @@ LIGHT: Final = Theme(
 )
 
 THEMES: Final = (DARK, LIGHT)
-SHEETS: Final = ("app.tcss", "live.tcss", "history.tcss", "dialogs.tcss", "pictures.tcss")
+SHEETS: Final = ("app.tcss", "live.tcss", "history.tcss", "dialogs.tcss", "reports.tcss")
 
 
 def variable_defaults(theme: Theme) -> dict[str, str]:
