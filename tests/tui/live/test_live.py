@@ -443,7 +443,8 @@ async def test_cancel_retry_and_quit_with_a_real_engine(tmp_path: Path) -> None:
 
 async def test_the_stack_of_a_running_task_is_shown_until_it_is_closed(tmp_path: Path) -> None:
     gated = Gated()
-    app = PipeloomApp(tmp_path / "etl.db", Engine(tmp_path / "etl.db", gated.pipeline, EngineOptions(workers=1)))
+    engine = Engine(tmp_path / "etl.db", gated.pipeline, EngineOptions(workers=1))
+    app = PipeloomApp(tmp_path / "etl.db", engine)
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await until(pilot, lambda: app.board.counts[Status.RUNNING] == 1)
         await pilot.press("T")
@@ -455,12 +456,14 @@ async def test_the_stack_of_a_running_task_is_shown_until_it_is_closed(tmp_path:
         await until(pilot, lambda: app.board.counts[Status.DONE] == 2)
         await pilot.press("T")
         await until(pilot, lambda: "There is a stack" in text_of(app))
+    engine.close()
 
 
 async def test_the_workers_and_what_they_run_are_shown_until_they_are_closed(tmp_path: Path) -> None:
     gate = threading.Event()
     pipeline = Pipeline("p", [TaskDef(1, "[/]bold")], lambda task, q: gate.wait(30), workers=2)
-    app = PipeloomApp(tmp_path / "etl.db", Engine(tmp_path / "etl.db", pipeline))
+    engine = Engine(tmp_path / "etl.db", pipeline)
+    app = PipeloomApp(tmp_path / "etl.db", engine)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: "● running" in text_of(app))
         await pilot.press("W")
@@ -471,6 +474,7 @@ async def test_the_workers_and_what_they_run_are_shown_until_they_are_closed(tmp
         await until(pilot, lambda: "idle" in text_of(app))
         await pilot.press("escape")
         await until(pilot, lambda: "worker-1" not in text_of(app))
+    engine.close()
 
 
 async def test_without_a_run_there_are_no_workers_to_show(cockpit: Cockpit) -> None:
