@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import WaitFor
 from tests.store.conftest import MakeFile, MakeSqlite
 
 from pipeloom.errors import FileBusyError, StoreError
@@ -227,7 +228,7 @@ from pipeloom import Pipeline, TaskDef, run_pipeline
 from pipeloom.errors import FileBusyError
 sys.stdin.readline()
 try:
-    run_pipeline(sys.argv[1], [TaskDef(1, "one")], worker_fn=lambda task, q: q.sleep(2), ui="none")
+    run_pipeline(sys.argv[1], [TaskDef(1, "one")], worker_fn=lambda task, q: sys.stdin.readline(), ui="none")
     print("ran")
 except FileBusyError as error:
     print("busy")
@@ -235,7 +236,8 @@ except FileBusyError as error:
 
 
 @pytest.mark.kill
-def test_of_ten_that_start_at_once_exactly_one_writes(tmp_path: Path) -> None:
+def test_of_ten_that_start_at_once_exactly_one_writes(tmp_path: Path, wait_for: WaitFor) -> None:
+    """The one that writes goes on until the nine others have answered."""
     path = tmp_path / "etl.db"
     starters = [
         subprocess.Popen(
@@ -247,7 +249,8 @@ def test_of_ten_that_start_at_once_exactly_one_writes(tmp_path: Path) -> None:
         assert starter.stdin is not None
         starter.stdin.write("go\n")
         starter.stdin.flush()
-    said = sorted(starter.communicate()[0].strip() for starter in starters)
+    wait_for(lambda: sum(starter.poll() is not None for starter in starters) >= 9, 60)
+    said = sorted(starter.communicate("end\n")[0].strip() for starter in starters)
     assert said == ["busy"] * 9 + ["ran"]
     connection = sqlite3.connect(path)
     assert connection.execute("SELECT status, count(*) FROM task_runs").fetchall() == [("done", 1)]
