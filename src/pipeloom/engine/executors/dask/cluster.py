@@ -72,7 +72,7 @@ class Cluster:
         closing.start()
         closing.join(CLOSE_S)
         self.client.status = "closed"  # else the garbage collector closes it, and waits for a loop that has ended
-        for pid in self.pids:
+        for pid in self.pids | self._worker_pids():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         closing.join(CLOSE_S)
@@ -91,6 +91,7 @@ class Cluster:
                     dashboard_address="127.0.0.1:0",
                     silence_logs=logging.CRITICAL,
                 )
+            self._local.shutdown_on_close = False  # else a cluster that cannot be closed keeps the program from ending
             return Client(self._local, set_as_default=False, timeout=CONNECT_S)
         except (RuntimeError, OSError, ValueError) as error:
             guard = getattr(sys.modules["__main__"], "__file__", None)
@@ -98,7 +99,16 @@ class Cluster:
             why = first_line(error).rstrip(".")
             raise UsageError(f"No Dask cluster could be started here: {why}{hint}.") from error
 
+    def _worker_pids(self) -> set[int]:
+        """Return the worker processes of our own cluster that its nannies have; some have not reported to us yet."""
+        nannies = [] if self._local is None else list(self._local.workers.values())
+        return {pid for nanny in nannies if (pid := nanny.pid)}
+
     def _close(self) -> None:
+        with suppress(OSError, RuntimeError, TimeoutError):
+            if self._local is not None and self._local.worker_spec:
+                # A nanny that is closed while it restarts its worker waits for it without end.
+                self.client.wait_for_workers(len(self._local.worker_spec), timeout=CLOSE_S / 2)
         with suppress(OSError, RuntimeError, TimeoutError):
             self.client.close(timeout=CLOSE_S / 2)
         self._close_local()
