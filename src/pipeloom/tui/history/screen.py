@@ -88,7 +88,7 @@ class HistoryScreen(TableScreen):
         self.bar.ascii_only = self.services.ascii_only
         self._take_order(orders.from_text(self.services.remembered("history.order")))
         self.services.commits.subscribe(self, self._reload_soon)
-        self.services.file_changes.subscribe(self, self._follow_file)
+        self.services.file_changes.subscribe(self, self._reload_soon)
         self.set_focus(self.lists.attempts)
         self.lists.runs.reload()
         self.action_view(self.services.remembered("history.view") or VIEWS[0])
@@ -110,12 +110,10 @@ class HistoryScreen(TableScreen):
             sort=self.sort if table is self.lists.attempts else NEWEST,
         )
 
-    def _follow_file(self, event: FileChanged) -> None:
-        self._show_bar()
-        self._reload_soon(event)
-
-    def _reload_soon(self, _event: Delivery | FileChanged) -> None:
-        """Reload, at most once a second, and only while this screen is shown."""
+    def _reload_soon(self, event: Delivery | FileChanged) -> None:
+        """Reload, at most once a second, and only while this screen is shown; show another owner at once."""
+        if isinstance(event, FileChanged):
+            self._show_bar()
         if self._reload_timer is None and self.is_current:
             self._reload_timer = self.set_timer(_RELOAD_S, self.reload)
 
