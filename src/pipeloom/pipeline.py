@@ -178,9 +178,9 @@ def task_params(task: object) -> Mapping[str, Any]:
     return params if isinstance(params, Mapping) else {}
 
 
-def error_matches(error: BaseException, retry_on: tuple[type[BaseException] | str, ...]) -> bool:
-    """Tell whether `error` is of a class that `retry_on` has or names; a request to stop never is."""
-    if isinstance(error, TaskCancelled):
+def error_matches(kind: type[BaseException], retry_on: tuple[type[BaseException] | str, ...]) -> bool:
+    """Tell whether `retry_on` holds or names the error class `kind` or a base of it; never for a request to stop."""
+    if issubclass(kind, TaskCancelled):
         return False
-    names = {cls.__name__ for cls in type(error).__mro__}
-    return any(entry in names if isinstance(entry, str) else isinstance(error, entry) for entry in retry_on)
+    names = {base.__name__ for base in kind.__mro__}
+    return any(entry in names if isinstance(entry, str) else entry in kind.__mro__ for entry in retry_on)

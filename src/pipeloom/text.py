@@ -39,11 +39,11 @@ _PLAIN: Final = re.compile(r"[ -~]*")
 
 def as_text(value: object) -> str:
     """Return `str(value)`, or a note when that raises."""
-    if isinstance(value, str):
+    if type(value) is str:
         return value
     try:
-        return str(value)
-    except Exception:  # noqa: BLE001 - a user's __str__ may raise anything
+        return str.__str__(value if issubclass(type(value), str) else str(value))  # a plain one of a subclass
+    except BaseException:  # noqa: BLE001 - a user's __str__ may raise anything, SystemExit included
         return f"<unprintable {type(value).__name__}>"
 
 

@@ -37,6 +37,7 @@ from pipeloom.store.rows import RunRow
 from pipeloom.store.write.connect import check_writable, open_writer
 from pipeloom.times import stamp
 
+_RUN_NOTHING: Final = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 _SIGNAL_LATENCY_S: Final = 0.5
 _PROCESS_STARTED_AT: Final = stamp(SYSTEM_CLOCK.now())
 
@@ -329,7 +330,13 @@ def _check_worker(pipeline: Pipeline) -> None:
     worker = pipeline.worker_fn
     if not callable(worker):
         raise UsageError(f"worker_fn must be a function of (task, q), not {type(worker).__name__}.")
-    if inspect.iscoroutinefunction(worker) or inspect.isgeneratorfunction(worker):
+    called = worker
+    while isinstance(called, partial):
+        called = called.func
+    if not inspect.isroutine(called):
+        called = type(called).__call__
+    if any(runs_nothing(called) for runs_nothing in _RUN_NOTHING):
+        name = getattr(worker, "__name__", None) or getattr(called, "__qualname__", repr(worker))
         raise UsageError(
-            f"worker_fn {worker.__name__} must be a plain function: calling an async one or a generator runs nothing."
+            f"worker_fn {name} must be a plain function: calling an async one or a generator runs nothing."
         )

@@ -50,7 +50,7 @@ class CommitEvents:
             attempt = run.attempts.get(attempt_id)
             if attempt is None:
                 return
-            attempt.retryable = error_matches(rejection.error, run.retry_on)
+            attempt.retryable = error_matches(rejection.error_class, run.retry_on)
             if attempt.status is not Status.RUNNING:
                 return
             run.ask_to_stop(attempt, Stop.REJECTED, rejection.message)

@@ -23,7 +23,8 @@ class WorkerChannel:
     def __init__(self, attempt: Attempt, send: Send) -> None:
         self.attempt = attempt.number
         self.attempt_id = attempt.id
-        self._attempt = attempt
+        self._task_id = attempt.task.task_id
+        self._message_types = attempt.message_types
         self._process = os.getpid()
         self._send = send
         self._lock = threading.Lock()
@@ -45,7 +46,7 @@ class WorkerChannel:
         """
         if os.getpid() != self._process:
             raise MessageError("q belongs to the process that runs the task: a forked child cannot publish through it.")
-        entry = checked(msg, self._attempt.task.task_id, self._attempt.message_types)
+        entry = checked(msg, self._task_id, self._message_types)
         if self._cancelled and type(entry) is not Finish:
             raise TaskCancelled
         self._send(entry)
@@ -94,7 +95,7 @@ class WorkerChannel:
             callbacks, self._callbacks = self._callbacks, []
         if callbacks:
             threading.Thread(
-                target=_call_all, args=(callbacks,), name=f"pipeloom-cancel-{self._attempt.id}", daemon=True
+                target=_call_all, args=(callbacks,), name=f"pipeloom-cancel-{self.attempt_id}", daemon=True
             ).start()
 
 

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any, Final
 
 from pipeloom.engine.events import KEPT_TEXT, Finish, Logged
+from pipeloom.engine.worker.by_value import by_value
 from pipeloom.errors import MessageError
 from pipeloom.messages import MsgTaskFinished, MsgTaskLog, MsgTaskProgress, MsgTaskStarted, TaskId
 from pipeloom.status import Status
@@ -67,7 +68,7 @@ def _checked_domain(msg: Any) -> Any:
             f"{type(msg).__name__} holds about {held >> 20:,} MiB; at most {MAX_MESSAGE >> 20} are taken: "
             "publish smaller batches."
         )
-    return msg
+    return by_value(msg)
 
 
 def _checked_progress(msg: MsgTaskProgress, task_id: TaskId) -> MsgTaskProgress:

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
+from pipeloom.engine.error_text import error_text
 from pipeloom.engine.events import KEPT_TEXT, CancelAsked, Ended, Logged, Requeued, Started, Submitted
 from pipeloom.engine.writer.log_retention import RawLine
 from pipeloom.fingerprints import fingerprint
 from pipeloom.messages import MsgTaskProgress, MsgTaskStarted
 from pipeloom.status import FINAL, TRANSITIONS, Status
 from pipeloom.store.rows import AttemptRow
-from pipeloom.text import first_line, storable
+from pipeloom.text import storable
 
 
-class Rejection:
+class Rejection(NamedTuple):
     """A domain message that its handler could not persist."""
 
-    def __init__(self, message_type: str, error: BaseException, traceback: str) -> None:
-        self.error = error
-        self.error_type = type(error).__name__
-        self.message = f"handler for {message_type}: {self.error_type}: {first_line(error)}"
-        self.traceback = traceback
+    error_class: type[BaseException]
+    message: str
+    traceback: str
+
+    @classmethod
+    def of(cls, message_type: type, error: BaseException) -> Rejection:
+        """Return the rejection of a message whose handler raised `error`."""
+        text = error_text(error)
+        return cls(type(error), f"handler for {message_type.__name__}: {text.type}: {text.line}", text.traceback)
 
 
 class Fold:
@@ -160,7 +165,7 @@ def _rejected(end: Ended, rejection: Rejection) -> Ended:
         end.duration_s,
         message=rejection.message,
         result=end.result,
-        error_type=rejection.error_type,
+        error_type=rejection.error_class.__name__,
         error=rejection.traceback,
     )
 

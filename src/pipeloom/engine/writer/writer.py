@@ -7,11 +7,10 @@ import os
 import sqlite3
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pipeloom.engine.clock import Clock
 from pipeloom.engine.events import Commanded, RunChanged
@@ -308,11 +307,11 @@ class Writer:
             with self._authorizer.handler() as connection:
                 self._handler_of(type(msg))(connection, msg)
         except BaseException as error:
-            rejection = Rejection(type(msg).__name__, error, _user_traceback(error))
+            rejection = Rejection.of(type(msg), error)
             if self._ledger.in_transaction:
                 self._ledger.undo()
                 return rejection
-            if isinstance(error, sqlite3.Error) and is_storage_trouble(error):
+            if issubclass(type(error), sqlite3.Error) and is_storage_trouble(cast("sqlite3.Error", error)):
                 raise
             raise _TransactionLostError(index, rejection) from error
         self._ledger.release()
@@ -379,9 +378,3 @@ class Writer:
         _log.critical("The writer has stopped: %s", clean(error), exc_info=error)
         self.unsaved += self._inbox.fail(error)
         self._tell(lambda sink: sink.writer_failed(error))
-
-
-def _user_traceback(error: BaseException) -> str:
-    """Return the traceback from the handler's own frame on."""
-    frames = error.__traceback__
-    return "".join(traceback.format_exception(type(error), error, frames.tb_next if frames else None))
