@@ -9,7 +9,7 @@ from enum import Enum, auto
 
 from pipeloom.engine.commands import Refusal, RefusalReason
 from pipeloom.engine.events import Finish
-from pipeloom.messages import TaskLike
+from pipeloom.messages import TaskDef, TaskLike
 from pipeloom.status import OPEN, WAITING, Status
 
 
@@ -26,7 +26,10 @@ class Stop(Enum):
 class TaskStart:
     """How a task starts: as which attempt, and when."""
 
-    task: TaskLike
+    task: TaskDef
+    """As the engine has read it."""
+    given: TaskLike
+    """As the user gave it: workers get copies."""
     number: int = 1
     status: Status = Status.QUEUED
     due_at: str | None = None
@@ -42,6 +45,7 @@ class AttemptState:
         "abandoned",
         "finish",
         "followed",
+        "given",
         "id",
         "killed",
         "muted",
@@ -54,11 +58,12 @@ class AttemptState:
         "task",
     )
 
-    def __init__(self, attempt_id: int, number: int, task: TaskLike, status: Status) -> None:
+    def __init__(self, attempt_id: int, start: TaskStart) -> None:
         self.id = attempt_id
-        self.number = number
-        self.task = task
-        self.status = status
+        self.number = start.number
+        self.task = start.task
+        self.given = start.given
+        self.status = start.status
         self.finish: Finish | None = None
         """The end that the worker reported: what it publishes afterwards does not count."""
         self.stop: Stop | None = None
@@ -94,7 +99,7 @@ class Attempts:
 
     def add(self, start: TaskStart) -> AttemptState:
         """Add an attempt; a queued one waits for a worker from now on."""
-        attempt = AttemptState(self._first_id + len(self._states), start.number, start.task, start.status)
+        attempt = AttemptState(self._first_id + len(self._states), start)
         self._states.append(attempt)
         if start.follows is not None:
             start.follows.followed = True

@@ -62,7 +62,7 @@ class RunCommands:
                     run.requeue(attempt)
                     result.accept(attempt_id)
                 else:
-                    starts.append(TaskStart(attempt.task, attempt.number + 1, follows=attempt))
+                    starts.append(TaskStart(attempt.task, attempt.given, attempt.number + 1, follows=attempt))
             result.accept(*run.enter(starts))
             run.fill()
         return result.frozen()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeloom.engine.run.attempts import TaskStart
+from pipeloom.engine.run.tasks import entered
 from pipeloom.messages import TaskId, TaskLike
 from pipeloom.status import Status
 from pipeloom.store.file.kind import WRITABLE, file_kind
@@ -56,10 +57,10 @@ class Earlier:
         standing = self.standings.get(task.task_id)
         due = valid_stamp(standing.due_at) if standing is not None else None
         if standing is None or due is None:
-            return TaskStart(task)
+            return TaskStart(entered(task), task)
         if datetime.fromisoformat(due) <= now:
-            return TaskStart(task, standing.attempt)
-        return TaskStart(task, standing.attempt, Status.RETRYING, due)
+            return TaskStart(entered(task), task, standing.attempt)
+        return TaskStart(entered(task), task, standing.attempt, Status.RETRYING, due)
 
 
 def earlier_run(path: Path, pipeline: str, run_id: int | None = None) -> Earlier | None:
@@ -76,5 +77,5 @@ def first_starts(
 ) -> Iterator[TaskStart]:
     """Yield how a run begins: with all tasks, or with those of an earlier run that are run again."""
     if earlier is None or resume is None:
-        return (TaskStart(task) for task in tasks)
+        return (TaskStart(entered(task), task) for task in tasks)
     return (earlier.start(task, now) for task in tasks if earlier.wants(task.task_id, resume))

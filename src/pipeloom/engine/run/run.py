@@ -21,6 +21,7 @@ from pipeloom.engine.executors.base import Executor
 from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.run.attempts import Attempts, AttemptState, Stop, TaskStart
 from pipeloom.engine.run.outcomes import resolve_outcome
+from pipeloom.engine.run.tasks import handed_out
 from pipeloom.engine.run.timers import Timers
 from pipeloom.engine.worker.validation import as_json
 from pipeloom.engine.writer.inbox import Inbox
@@ -184,7 +185,7 @@ class Run:
                 Attempt(
                     attempt.id,
                     attempt.number,
-                    attempt.task,
+                    handed_out(attempt.given),
                     self.pipeline.worker_fn,
                     self._message_types,
                     self.retry_on,
@@ -196,7 +197,7 @@ class Run:
 
     def limit_time(self, attempt: AttemptState) -> None:
         """Stop a started attempt when its time limit is reached, if it has one."""
-        limit = positive_number(getattr(attempt.task, "timeout", None) or self._time_limit)
+        limit = positive_number(attempt.task.timeout or self._time_limit)
         if limit is not None and attempt.started is not None:
             self.timers.add(attempt.started + limit, partial(self._limit_reached, attempt, limit))
 
@@ -249,7 +250,7 @@ class Run:
 
     def retry_if_granted(self, attempt: AttemptState) -> None:
         """Follow an error by the next attempt when the task or the policy grants one."""
-        own = getattr(attempt.task, "retries", None)
+        own = attempt.task.retries
         granted = own if isinstance(own, int) and not isinstance(own, bool) else self._policy.retries
         if not attempt.retryable or attempt.followed or attempt.number > granted:
             return
@@ -257,7 +258,7 @@ class Run:
             return
         delay = self._policy.delay_s(attempt.number, self._random())
         due_at = stamp(self.clock.now() + timedelta(seconds=delay))
-        self.enter([TaskStart(attempt.task, attempt.number + 1, Status.RETRYING, due_at, attempt)])
+        self.enter([TaskStart(attempt.task, attempt.given, attempt.number + 1, Status.RETRYING, due_at, attempt)])
 
     def requeue(self, attempt: AttemptState) -> None:
         """End the wait of a `retrying` attempt."""
