@@ -77,6 +77,24 @@ def count(task: TaskDef, q: Channel) -> None:
         q.put(Note(task.task_id, number))
 
 
+def empty(value: Any) -> None:
+    """Change every container in `value`."""
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            empty(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            empty(item)
+    if isinstance(value, (list, dict, set, bytearray)):
+        value.clear()
+
+
+def change_after_put(task: TaskDef, q: Channel) -> None:
+    for value in task.params["values"]:
+        q.put(Note(task.task_id, value))
+        empty(value)
+
+
 def fail(task: TaskDef, q: Channel) -> None:
     q.put(Note(task.task_id, "before"))
     raise task.params.get("error", KeyError)("temp_max")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 import os
 import re
 import signal
@@ -14,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.conftest import WaitFor
 
 from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
@@ -25,6 +29,7 @@ from pipeloom.messages import MsgTaskProgress, TaskDef
 from pipeloom.pipeline import Pipeline
 
 PATIENCE_S = 30.0
+NUMBERS = itertools.count(10_000)
 jobs: Any = import_file(str(Path(__file__).parents[1] / "jobs.py"))
 
 
@@ -153,6 +158,22 @@ def test_messages_come_in_order_between_one_start_and_one_end(rig: Rig) -> None:
     assert rig.run(1, jobs.count, messages=500) == Outcome(OutcomeKind.OK)
     assert rig.log.kinds(1) == ["started", *["message"] * 500, "ended"]
     assert rig.log.values(1) == list(range(500))
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.binary(max_size=5)
+NESTED = st.recursive(
+    SCALARS | st.binary(max_size=5).map(bytearray) | st.sets(st.integers(), max_size=3),
+    lambda inner: st.lists(inner, max_size=4) | st.tuples(inner, inner) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=30,
+)
+
+
+@given(values=st.lists(NESTED, min_size=1, max_size=20))
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_is_put_arrives_however_it_is_changed_afterwards(rig: Rig, values: list[Any]) -> None:
+    wanted, number = copy.deepcopy(values), next(NUMBERS)
+    assert rig.run(number, jobs.change_after_put, values=values) == Outcome(OutcomeKind.OK)
+    assert rig.log.values(number) == wanted
 
 
 def test_many_tasks_each_end_once(rig: Rig) -> None:
