@@ -111,17 +111,28 @@ class Pipeline:
     address: str | None = None
     """With "dask": the address of the scheduler, unless the call or the command line says."""
     handlers: dict[type, Handler] = field(default_factory=dict)
+    handler_timeouts: dict[type, float] = field(default_factory=dict)
+    """Seconds that a statement of a type's handler may take, where that is not five."""
     schemas: list[SchemaHelper] = field(default_factory=list)
 
-    def handler(self, message_type: type[M]) -> Callable[[Callable[[Any, M], object]], Callable[[Any, M], object]]:
-        """Register the decorated `handler(conn, msg)` for `message_type` and its subclasses."""
+    def handler(
+        self, message_type: type[M], *, timeout: float | None = None
+    ) -> Callable[[Callable[[Any, M], object]], Callable[[Any, M], object]]:
+        """Register the decorated `handler(conn, msg)` for `message_type` and its subclasses.
+
+        A statement of the handler is stopped after `timeout` seconds; None: after five.
+        """
         if not isinstance(message_type, type):
             raise UsageError("@pipeline.handler needs the message class: @pipeline.handler(MsgUpsertUsersBatch).")
         if message_type in self.handlers:
             raise UsageError(f"{message_type.__name__} has a handler already; a message type has one.")
+        if timeout is not None and positive_number(timeout) is None:
+            raise UsageError(f"@pipeline.handler: timeout must be a number of seconds above 0, not {timeout!r}.")
 
         def register(function: Callable[[Any, M], object]) -> Callable[[Any, M], object]:
             self.handlers[message_type] = function
+            if timeout is not None:
+                self.handler_timeouts[message_type] = timeout
             return function
 
         return register

@@ -1,8 +1,29 @@
-"""Times as the file keeps them: UTC ISO-8601 of fixed width, so that text order is time order."""
+"""Times as the file keeps them: UTC ISO-8601 of fixed width, so that text order is time order. And the real clocks.
+
+Code of the user may replace `time.time` or `time.monotonic`, as libraries that freeze the time do. The functions here
+hold on to the clocks of this module's import.
+"""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+
+
+def monotonic(_read: Callable[[], float] = time.monotonic) -> float:
+    """Return seconds that never go back."""
+    return _read()
+
+
+def unix_time(_read: Callable[[], float] = time.time) -> float:
+    """Return the seconds since 1970 by the machine's clock."""
+    return _read()
+
+
+def utc_now() -> datetime:
+    """Return the time of the machine's clock, in UTC."""
+    return datetime.fromtimestamp(unix_time(), UTC)
 
 
 def stamp(moment: datetime) -> str:
@@ -14,7 +35,7 @@ def stamp(moment: datetime) -> str:
 
 def now_stamp() -> str:
     """Return the time of the machine's clock."""
-    return stamp(datetime.now(UTC))
+    return stamp(utc_now())
 
 
 def valid_stamp(text: object) -> str | None:

@@ -161,7 +161,7 @@ def test_a_handler_that_takes_too_long_fails_its_message_alone(bench: Bench, mon
     from pipeloom.store.write.handler_connection import HandlerAuthorizer
 
     quick = HandlerAuthorizer.handler
-    monkeypatch.setattr(HandlerAuthorizer, "handler", lambda self: quick(self, 0.05))
+    monkeypatch.setattr(HandlerAuthorizer, "handler", lambda self, budget_s: quick(self, 0.05))
     engine.start()
     assert engine.wait(20)
     assert isinstance(errors[0], HandlerAccessError | sqlite3.OperationalError)

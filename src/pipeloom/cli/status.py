@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -29,6 +29,7 @@ from pipeloom.store.read.history import History
 from pipeloom.store.read.run_queries import Counts, open_tasks, runs_with, task_counts, tasks_of_run
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.text import clean
+from pipeloom.times import utc_now
 
 _SHOWN: Final = ("id", "task_id", "name", "attempt", "status", "started_at", "duration_s", "progress", "message")
 _LISTED: Final = 20
@@ -137,7 +138,7 @@ def _shown(row: AttemptRow) -> dict[str, Any]:
 def _status_lines(
     db: Path, run: RunRow, counts: Counts, failed: list[AttemptRow], under_way: list[AttemptRow], *, alive: bool
 ) -> Iterator[str]:
-    took = duration(_run_seconds(run, datetime.now(UTC) if alive else None))
+    took = duration(_run_seconds(run, utc_now() if alive else None))
     began = stamp(run.started_at)
     of = "" if run.parent_run_id is None else f" (continues run {run.parent_run_id})"
     yield f"{clean(run.pipeline, 60)}  run {run.id}{of}: {run.status}, since {began}{took and f', {took}'}\n"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import queue
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any, Self, TextIO
@@ -16,6 +15,7 @@ from pipeloom.engine.writer.sink import CommitBatch
 from pipeloom.status import FINAL
 from pipeloom.store.rows import AttemptRow
 from pipeloom.text import clean
+from pipeloom.times import monotonic
 
 Describe = Callable[[CommitBatch], Iterator[str]]
 
@@ -78,7 +78,7 @@ class LineReporter:
 class PlainLines:
     """One line for each task that ends, and the counts every `HEARTBEAT_S` seconds."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._counts = RunCounts()
         self._last = clock()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol
+
+from pipeloom.times import monotonic, utc_now
 
 
 class Clock(Protocol):
@@ -26,11 +27,11 @@ class SystemClock:
 
     def now(self) -> datetime:
         """Return the wall clock's time in UTC."""
-        return datetime.now(UTC)
+        return utc_now()
 
     def monotonic(self) -> float:
         """Return seconds that never go back."""
-        return time.monotonic()
+        return monotonic()
 
     def wait(self, condition: threading.Condition, timeout_s: float | None) -> None:
         """Wait on `condition`, which the caller holds, until it is notified or `timeout_s` have passed."""

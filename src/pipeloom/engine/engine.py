@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from pipeloom.engine.capture import capture
 from pipeloom.engine.clock import SYSTEM_CLOCK, Clock
 from pipeloom.engine.commands import CommandResult, EngineLoad
 from pipeloom.engine.control.server import ControlServer
@@ -25,7 +26,6 @@ from pipeloom.engine.run.executor_events import ExecutorEvents
 from pipeloom.engine.run.resume import Earlier, Resume, earlier_run, first_starts
 from pipeloom.engine.run.run import Run
 from pipeloom.engine.run.summary import RunCounts, RunSummary
-from pipeloom.engine.worker.capture import capture
 from pipeloom.engine.writer.sink import Sink
 from pipeloom.engine.writer.writer import Writer
 from pipeloom.errors import UsageError
@@ -150,6 +150,7 @@ class Engine:
             run.inbox,
             self._clock,
             handlers=self.pipeline.handlers,
+            handler_timeouts=self.pipeline.handler_timeouts,
             schemas=self.pipeline.schemas,
             sinks=sinks,
             on_rejected=commits.rejected,

@@ -11,7 +11,7 @@ from pipeloom.errors import UsageError
 from pipeloom.filters.conditions import Condition, Contains, OneOf, Within
 from pipeloom.filters.filter import Filter, Term, term
 from pipeloom.status import Status
-from pipeloom.times import stamp
+from pipeloom.times import stamp, utc_now
 
 MAX_LENGTH: Final = 200
 TOO_LONG: Final = f"A filter has at most {MAX_LENGTH} characters."
@@ -31,7 +31,7 @@ def parse(text: str, *, now: datetime | None = None) -> Filter:
         raise FilterError(MAX_LENGTH, TOO_LONG)
     if (bad := re.search("[\ud800-\udfff\0]", text)) is not None:
         raise FilterError(bad.start(), "A filter cannot hold this character.")
-    moment = (now or datetime.now(UTC)).astimezone(UTC)
+    moment = (now or utc_now()).astimezone(UTC)
     return Filter(tuple(_term(column, word, moment) for column, word in words(text)))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from pipeloom.engine.run.summary import RunSummary
 from pipeloom.errors import PipeloomError
 from pipeloom.status import RunStatus
 from pipeloom.text import clean
+from pipeloom.times import monotonic, unix_time
 from pipeloom.tui.bindings import key
 from pipeloom.tui.history.screen import HistoryScreen
 from pipeloom.tui.live.board import Board
@@ -80,8 +80,8 @@ class PipeloomApp(QuietCrashApp):
         read_only: bool = False,
         control: bool = False,
         ascii_only: bool = False,
-        clock: Callable[[], float] = time.time,
-        monotonic: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = unix_time,
+        monotonic: Callable[[], float] = monotonic,
     ) -> None:
         """Show the run of `engine` (not started yet) or of another process, else the history of the file.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import threading
-import time
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +17,7 @@ from pipeloom.engine.control import spool
 from pipeloom.engine.control.request import EXPIRES_S, Reply, Request, RequestError, read_reply
 from pipeloom.errors import ControlError
 from pipeloom.store.file.owner import is_owned, owner_name
-from pipeloom.times import stamp
+from pipeloom.times import monotonic, stamp
 
 PATIENCE_S: Final = 10.0
 _POLL_S: Final = 0.02
@@ -125,7 +124,7 @@ class ControlClient:
             raise ControlError(f"{self._path} cannot be used: {error.strerror}.") from error
 
     def _await(self, directory: int, request_id: str) -> Reply:
-        deadline = time.monotonic() + self._patience_s
+        deadline = monotonic() + self._patience_s
         name = f"{request_id}.answer"
         while True:
             try:
@@ -138,7 +137,7 @@ class ControlClient:
                 raise ControlError(f"The answer cannot be understood: {error}") from error
             if os.fstat(directory).st_nlink == 0 or not is_owned(self._db_path):
                 raise ControlError("The run has ended before it answered.")
-            if time.monotonic() > deadline:
+            if monotonic() > deadline:
                 spool.remove(directory, f"{request_id}.request")
                 late = f"did not answer within {self._patience_s:g} s: the request was withdrawn"
                 raise ControlError(f"{owner_name(self._db_path)} {late}.")

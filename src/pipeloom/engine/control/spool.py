@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import stat
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Final
 from uuid import uuid4
 
 from pipeloom.errors import ControlError
+from pipeloom.times import unix_time
 
 MAX_BYTES: Final = 1 << 20
 """Of a request, and of an answer."""
@@ -85,7 +85,7 @@ def opened(path: Path) -> Iterator[int]:
 def entries(directory: int, most: int = 100) -> list[Entry]:
     """Return up to `most` of the files."""
     found = []
-    now = time.time()
+    now = unix_time()
     with os.scandir(directory) as scanned:
         for one in scanned:
             with suppress(FileNotFoundError):

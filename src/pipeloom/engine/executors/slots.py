@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
 from collections.abc import Callable
 
 from pipeloom.engine.attempt import Attempt, Outcome
 from pipeloom.engine.executors.base import Reports
+from pipeloom.times import monotonic
 
 _THREAD_PREFIX = "pipeloom-"
 
@@ -81,9 +81,9 @@ class SlotPool:
                 self._closed = True
                 for _ in self._threads:
                     self._waiting.put(None)
-        deadline = time.monotonic() + timeout_s
+        deadline = monotonic() + timeout_s
         for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+            thread.join(max(0.0, deadline - monotonic()))
         return sum(thread.is_alive() for thread in self._threads)
 
     def _work(self, worker: str) -> None:

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Final
 
 from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
+from pipeloom.engine.capture import attempt_log
 from pipeloom.engine.error_text import error_text
-from pipeloom.engine.worker.capture import attempt_log
 from pipeloom.engine.worker.channel import WorkerChannel
 from pipeloom.errors import TaskCancelled, UsageError
 from pipeloom.pipeline import error_matches

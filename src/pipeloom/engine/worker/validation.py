@@ -54,12 +54,28 @@ def as_json(value: Any) -> tuple[str | None, str | None]:
     if value is None:
         return None, None
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=as_text)
+        try:
+            text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=as_text)
+        except ValueError:  # JSON has no NaN and no infinity
+            text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, default=as_text)
     except (ValueError, TypeError, RecursionError) as error:
         return None, f"result not kept: {error}"
     if len(text) > MAX_TEXT:
         return None, f"result not kept: {len(text):,} characters of JSON are more than {MAX_TEXT:,}"
     return storable(text, MAX_TEXT), None
+
+
+def _finite(value: Any, depth: int = 100) -> Any:
+    """Return a JSON value with null in the place of NaN and infinities."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if not depth:
+        raise ValueError("it is nested too deep, or holds itself")
+    if isinstance(value, dict):
+        return {key: _finite(item, depth - 1) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item, depth - 1) for item in value]
+    return value
 
 
 def _checked_domain(msg: Any) -> Any:

@@ -6,14 +6,15 @@ import logging
 import os
 import sqlite3
 import threading
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, cast
 
+from pipeloom.engine.capture import attempt_log
 from pipeloom.engine.clock import Clock
-from pipeloom.engine.events import Commanded, RunChanged
+from pipeloom.engine.events import KEPT_TEXT, Commanded, Logged, RunChanged
 from pipeloom.engine.writer.batch import Fold, Rejection
 from pipeloom.engine.writer.inbox import Entry, Inbox
 from pipeloom.engine.writer.log_retention import log_changes
@@ -28,8 +29,8 @@ from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.store.write.connect import close_writer, damaged, is_damage, is_outcome_unknown, is_storage_trouble
 from pipeloom.store.write.handler_connection import HandlerAuthorizer
 from pipeloom.store.write.ledger import Ledger
-from pipeloom.text import clean
-from pipeloom.times import stamp
+from pipeloom.text import clean, storable
+from pipeloom.times import monotonic, stamp
 
 MAX_BATCH: Final = 10_000
 WINDOW_S: Final = 0.01
@@ -66,6 +67,7 @@ class Writer:
         clock: Clock,
         *,
         handlers: dict[type, Handler],
+        handler_timeouts: Mapping[type, float] = MappingProxyType({}),
         schemas: Iterable[SchemaHelper],
         sinks: Sequence[Sink],
         on_rejected: Callable[[int, Rejection], None],
@@ -76,7 +78,7 @@ class Writer:
         self._open_connection = open_connection
         self._inbox = inbox
         self._clock = clock
-        self._handlers = dict(handlers)
+        self._handlers = {kind: (handler, handler_timeouts.get(kind)) for kind, handler in handlers.items()}
         self._schemas = tuple(schemas)
         self._sinks = sinks
         self._on_rejected = on_rejected
@@ -215,7 +217,7 @@ class Writer:
 
     def _transact(self, entries: list[Entry], skipped: dict[int, Rejection]) -> CommitBatch | None:
         now = self._clock.now()
-        started = time.perf_counter()
+        started = monotonic()
         beat = self._clock.monotonic() - self._last_beat >= HEARTBEAT_S
         if not entries and not beat:
             return None
@@ -240,7 +242,7 @@ class Writer:
         self._finish_transaction()
         self._identity.check()
         self._log_counts.update(logs.counts)
-        return self._committed(entries, inserts, updates, stored, run, rejected, time.perf_counter() - started)
+        return self._committed(entries, inserts, updates, stored, run, rejected, monotonic() - started)
 
     def _finish_transaction(self) -> None:
         """Commit; after an I/O error, ask the file whether the COMMIT happened."""
@@ -295,17 +297,25 @@ class Writer:
             elif type(entry) is Commanded:
                 commands.append(entry)
             else:
-                rejection = skipped.get(index) or self._handle(index, entry)
+                rejection = skipped.get(index) or self._handle(index, attempt_id, entry, fold)
                 if rejection is not None:
                     rejected.setdefault(attempt_id, rejection)
         return run
 
-    def _handle(self, index: int, msg: Any) -> Rejection | None:
-        """Call the handler of a domain message inside a savepoint; a failure undoes this message alone."""
+    def _handle(self, index: int, attempt_id: int, msg: Any, fold: Fold) -> Rejection | None:
+        """Call the handler of a domain message inside a savepoint; a failure undoes this message alone.
+
+        What the handler prints and logs goes to the log of the attempt that the message is of.
+        """
+
+        def log(level: str, text: str, at: str | None) -> None:
+            fold.lifecycle(attempt_id, Logged(storable(level, 20), storable(text, KEPT_TEXT), at))
+
         self._ledger.savepoint()
         try:
-            with self._authorizer.handler() as connection:
-                self._handler_of(type(msg))(connection, msg)
+            handler, timeout_s = self._handler_of(type(msg))
+            with attempt_log(log), self._authorizer.handler(timeout_s) as connection:
+                handler(connection, msg)
         except BaseException as error:
             rejection = Rejection.of(type(msg), error)
             if self._ledger.in_transaction:
@@ -317,7 +327,7 @@ class Writer:
         self._ledger.release()
         return None
 
-    def _handler_of(self, kind: type) -> Handler:
+    def _handler_of(self, kind: type) -> tuple[Handler, float | None]:
         for base in kind.__mro__:
             if base in self._handlers:
                 return self._handlers.setdefault(kind, self._handlers[base])

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from pipeloom.errors import FileBusyError, StoreError
 from pipeloom.text import clean
+from pipeloom.times import monotonic
 
 _TRY_S: Final = 0.5
 """Seconds for which the lock is tried: `is_owned` of another process has it for a moment."""
@@ -61,10 +62,10 @@ class OwnerLock:
             self._close()
 
     def _take(self) -> None:
-        deadline = time.monotonic() + _TRY_S
+        deadline = monotonic() + _TRY_S
         try:
             while (descriptor := self._locked()) is None:
-                if time.monotonic() > deadline:
+                if monotonic() > deadline:
                     raise FileBusyError(f"{self._db_path} is in use by {owner_name(self._db_path)}.")
                 time.sleep(_RETRY_S)
             owner = {"pid": os.getpid(), "host": socket.gethostname(), "started_at": self._started_at}

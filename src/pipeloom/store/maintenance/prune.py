@@ -7,7 +7,7 @@ import sqlite3
 import tempfile
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from pipeloom.store.file.owner import OwnerLock
 from pipeloom.store.read.history import History
 from pipeloom.store.schema import transaction
 from pipeloom.store.write.connect import close_writer, open_writer
-from pipeloom.times import now_stamp, stamp
+from pipeloom.times import now_stamp, stamp, utc_now
 
 AT_ONCE: Final = 2_000
 """Attempts that one commit removes."""
@@ -231,7 +231,7 @@ def _to_remove(policy: Policy, now: datetime | None) -> tuple[str, list[Any]]:
     """Return a query for the ids of the attempts to remove, and its values."""
     condition, values = policy.where.sql()
     rules = [f"({condition})", f"status IN ({_ENDED})", f"run_id NOT IN ({_NEEDED})"]
-    moment = now or datetime.now(UTC)
+    moment = now or utc_now()
     ages: list[str] = []
     for statuses, days in (("'done'", policy.done_for_days), (_FAILED, policy.failed_for_days)):
         if days is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from pipeloom.store.file.kind import FileKind
 from pipeloom.store.read import values
 from pipeloom.store.read.history import History
 from pipeloom.store.rows import AttemptRow, RunRow
+from pipeloom.times import monotonic
 
 CHUNK: Final = 2_000
 """New attempts that one look reads at most, so that its transaction is short and the first rows are shown soon."""
@@ -56,7 +56,7 @@ class FollowedRun:
     wait shows whether others have left it.
     """
 
-    def __init__(self, history: History, run_id: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, history: History, run_id: int, *, clock: Callable[[], float] = monotonic) -> None:
         self._history = history
         self.run_id = run_id
         self._clock = clock

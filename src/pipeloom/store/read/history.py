@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, Self
@@ -21,6 +20,7 @@ from pipeloom.store.read.paging import NEWEST, Key, Pages, Sort, Wanted, key_of
 from pipeloom.store.read.values import TEXT_LIMIT, attempt_row, run_row, text
 from pipeloom.store.rows import AttemptRow, LogRow, RunRow
 from pipeloom.store.schema import expected_indexes, indexes_of, tables_of
+from pipeloom.times import monotonic
 
 _STEPS_BETWEEN_CHECKS: Final = 2_000
 """Steps of SQLite's virtual machine between two checks of the time."""
@@ -179,14 +179,14 @@ class History:
 
         Raises `InterruptedError` after `interrupt`, and `TimeoutError` when it takes longer than `budget_s`.
         """
-        deadline = None if budget_s is None else time.monotonic() + budget_s
+        deadline = None if budget_s is None else monotonic() + budget_s
         if deadline is not None:
-            self._connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_BETWEEN_CHECKS)
+            self._connection.set_progress_handler(lambda: monotonic() > deadline, _STEPS_BETWEEN_CHECKS)
         try:
             return self._connection.execute(sql, values).fetchall()
         except sqlite3.OperationalError as error:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
-                if deadline is not None and time.monotonic() > deadline:
+                if deadline is not None and monotonic() > deadline:
                     raise TimeoutError("the query took too long") from error
                 raise InterruptedError("the query was interrupted") from error
             raise StoreError(f"{self.path} cannot be read: {error}.") from error

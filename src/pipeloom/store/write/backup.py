@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeloom.errors import StoreError
+from pipeloom.times import utc_now
 
 _log = logging.getLogger(__name__)
 
@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 def back_up(connection: sqlite3.Connection, path: Path) -> Path:
     """Copy the file that `connection` has open to one beside it that only its user may read; return its path."""
     real = Path(os.path.realpath(path))
-    copy = real.with_name(f"{real.name}.backup-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}")
+    copy = real.with_name(f"{real.name}.backup-{utc_now():%Y%m%d-%H%M%S-%f}")
     try:
         # SQLite writes into an empty file, and this one is private.
         os.close(os.open(copy, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))

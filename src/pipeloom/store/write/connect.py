@@ -6,7 +6,6 @@ import logging
 import os
 import re
 import sqlite3
-import time
 from pathlib import Path
 from typing import Final, Literal
 
@@ -24,6 +23,7 @@ from pipeloom.store.schema import (
 )
 from pipeloom.store.write.backup import back_up
 from pipeloom.store.write.legacy import import_legacy
+from pipeloom.times import monotonic
 
 Durability = Literal["full", "normal"]
 
@@ -134,8 +134,8 @@ def _check_sound(connection: sqlite3.Connection, path: Path) -> None:
     A file that is too large to check in time, or that needs something we do not have (a collation, a module), passes.
     Whether rows of the user's tables keep their constraints is not checked.
     """
-    deadline = time.monotonic() + _CHECK_BUDGET_S
-    connection.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
+    deadline = monotonic() + _CHECK_BUDGET_S
+    connection.set_progress_handler(lambda: monotonic() > deadline, 10_000)
     try:
         found = [line for (line,) in connection.execute("PRAGMA quick_check").fetchall()]
     except sqlite3.Error as error:

@@ -6,13 +6,14 @@ They protect against mistakes, not against malice: a handler is the user's own c
 from __future__ import annotations
 
 import sqlite3
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
 from pipeloom.errors import PipeloomError
 from pipeloom.store.schema import OUR_TABLES
+from pipeloom.store.write.bound_values import converted, misfit, rows_to_bind
+from pipeloom.times import monotonic
 
 HANDLER_BUDGET_S: Final = 5.0
 """Seconds after which a statement of a handler is stopped."""
@@ -22,15 +23,25 @@ _READS: Final = frozenset(
     {sqlite3.SQLITE_READ, sqlite3.SQLITE_SELECT, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
 )
 _ROW_WRITES: Final = frozenset({sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE})
+_PROTECTED: Final = OUR_TABLES | {"sqlite_sequence"}
 _NEVER: Final = frozenset({sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH})
 _TRANSACTION: Final = frozenset({sqlite3.SQLITE_TRANSACTION, sqlite3.SQLITE_SAVEPOINT})
 _SCHEMA_PRAGMAS: Final = frozenset(
-    {"table_info", "table_xinfo", "table_list", "index_list", "index_info", "foreign_key_list", "foreign_keys"}
+    {"table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo", "foreign_key_list"}
 )
+"""Pragmas that read with an argument."""
+_ACTING_PRAGMAS: Final = frozenset(
+    {"incremental_vacuum", "optimize", "shrink_memory", "wal_checkpoint", "integrity_check", "quick_check"}
+)
+"""Pragmas that work, or take long, without an argument. All others only read then."""
 
 
 class HandlerAccessError(PipeloomError):
     """User code asked the connection for something that only the writer may do."""
+
+
+class ValueNotStorableError(PipeloomError):
+    """A handler bound a value that SQLite cannot hold; says which row and column."""
 
 
 class HandlerAuthorizer:
@@ -43,15 +54,21 @@ class HandlerAuthorizer:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._mode: str | None = None
+        self._budget_s = HANDLER_BUDGET_S
         self._deadline = 0.0
+        self.refused = ""
+        """What user code was refused last, in words."""
+        # Triggers of the user's tables may write to full-text and other virtual tables. Ours have no triggers, which is
+        # checked when the file is opened, and readers keep the setting off.
+        connection.execute("PRAGMA trusted_schema=ON")
         connection.set_authorizer(self._authorize)
         connection.set_progress_handler(self._out_of_time, _STEPS_BETWEEN_CHECKS)
 
     @contextmanager
-    def handler(self, budget_s: float = HANDLER_BUDGET_S) -> Iterator[HandlerConnection]:
-        """Lend the connection to a handler, whose statements may take `budget_s` seconds in all."""
-        lent = HandlerConnection(self._connection)
-        self._mode, self._deadline = "handler", time.monotonic() + budget_s
+    def handler(self, budget_s: float | None = None) -> Iterator[HandlerConnection]:
+        """Lend the connection to a handler; each statement may take `budget_s` seconds (None: `HANDLER_BUDGET_S`)."""
+        lent = HandlerConnection(self._connection, self)
+        self._mode, self._budget_s = "handler", HANDLER_BUDGET_S if budget_s is None else budget_s
         try:
             yield lent
         finally:
@@ -61,46 +78,82 @@ class HandlerAuthorizer:
     @contextmanager
     def schema(self) -> Iterator[SchemaConnection]:
         """Lend the connection to a schema helper."""
-        lent = SchemaConnection(self._connection)
-        self._mode, self._deadline = "schema", float("inf")
+        lent = SchemaConnection(self._connection, self)
+        self._mode, self._budget_s = "schema", float("inf")
         try:
             yield lent
         finally:
             self._mode = None
             lent._end()
 
+    @property
+    def budget_s(self) -> float:
+        """Seconds that a statement may take."""
+        return self._budget_s
+
+    def begin_statement(self) -> None:
+        """Start the clock of a statement."""
+        self._deadline = monotonic() + self._budget_s
+
     def _out_of_time(self) -> bool:
-        return self._mode is not None and time.monotonic() > self._deadline
+        return self._mode is not None and monotonic() > self._deadline
 
     def _authorize(
         self, action: int, first: str | None, second: str | None, _database: str | None, _trigger: str | None
     ) -> int:
         if self._mode is None or action in _READS:
             return sqlite3.SQLITE_OK
-        if action in _NEVER or (self._mode == "handler" and action in _TRANSACTION):
-            return sqlite3.SQLITE_DENY
+        refused = self._refusal(action, first, second)
+        if refused:
+            self.refused = refused
+        return sqlite3.SQLITE_DENY if refused else sqlite3.SQLITE_OK
+
+    def _refusal(self, action: int, first: str | None, second: str | None) -> str:
+        """Return what is refused, in words; "" for what is allowed."""
+        if action in _NEVER:
+            return "ATTACH and DETACH"
+        if action in _TRANSACTION:
+            return "transactions and savepoints" if self._mode == "handler" else ""
         if action == sqlite3.SQLITE_PRAGMA:
-            allowed = self._mode == "schema" and (first or "").lower() in _SCHEMA_PRAGMAS
-            return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
+            return "" if self._may_read(first or "", second) else f"PRAGMA {first}"
+        if action == sqlite3.SQLITE_ALTER_TABLE and (first or "").lower() == "temp":
+            return "ALTER TABLE on a temporary table"  # it could take the name of one of ours
         named = (first,) if action in _ROW_WRITES else (first, second)
-        ours = any(name is not None and name.lower() in OUR_TABLES for name in named)
-        return sqlite3.SQLITE_DENY if ours else sqlite3.SQLITE_OK
+        ours = next((name for name in named if name is not None and name.lower() in _PROTECTED), None)
+        return "" if ours is None else f"the table {ours}"
+
+    def _may_read(self, pragma: str, argument: str | None) -> bool:
+        """Tell whether a pragma only reads; a schema helper may also switch foreign keys."""
+        name = pragma.lower()
+        if argument is None:
+            return name not in _ACTING_PRAGMAS
+        return name in _SCHEMA_PRAGMAS or (name == "foreign_keys" and self._mode == "schema")
+
+
+class HandlerCursor(sqlite3.Cursor):
+    """The cursor of a handler's statement: it does not lead to the connection."""
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """Raise `HandlerAccessError`: the connection is the writer's."""
+        raise HandlerAccessError("The cursor of a handler has no connection: use the handler's conn.")
 
 
 class HandlerConnection:
     """The `conn` of a handler. It refuses every call once the handler has returned."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, authorizer: HandlerAuthorizer) -> None:
         self._connection: sqlite3.Connection | None = connection
+        self._authorizer = authorizer
         self._cursors: list[sqlite3.Cursor] = []
 
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
-        """Run one statement; as `sqlite3.Connection.execute`."""
-        return self._run("execute", sql, parameters)
+        """Run one statement; as `sqlite3.Connection.execute`. NumPy scalars are stored as the numbers that they are."""
+        return self._run("execute", sql, converted(parameters))
 
     def executemany(self, sql: str, parameters: Iterable[Any], /) -> sqlite3.Cursor:
         """Run one statement for each row; as `sqlite3.Connection.executemany`."""
-        return self._run("executemany", sql, parameters)
+        return self._run("executemany", sql, rows_to_bind(parameters))
 
     def commit(self) -> None:
         """Do nothing: the writer commits the handler's work together with the rest of its batch."""
@@ -108,21 +161,31 @@ class HandlerConnection:
     def _run(self, method: str, *arguments: Any) -> sqlite3.Cursor:
         if self._connection is None:
             raise HandlerAccessError("The connection of a handler ends with the handler: do not keep it.")
-        cursor = self._connection.cursor()
+        cursor = self._connection.cursor(HandlerCursor)
         self._cursors.append(cursor)
+        self._authorizer.begin_statement()
         try:
             getattr(cursor, method)(*arguments)
-        except sqlite3.DatabaseError as error:
-            code = getattr(error, "sqlite_errorcode", None)
-            if code == sqlite3.SQLITE_AUTH:
-                raise HandlerAccessError(
-                    "A handler may read everything and write its own tables; transactions, ATTACH, PRAGMA and "
-                    "pipeloom's tables are the writer's business."
-                ) from error
-            if code == sqlite3.SQLITE_INTERRUPT:
-                raise HandlerAccessError(f"A handler's statement took more than {HANDLER_BUDGET_S:g} s.") from error
-            raise
+        except (sqlite3.Error, OverflowError, UnicodeEncodeError) as error:
+            raise self._explained(error, method, arguments) from error
         return cursor
+
+    def _explained(self, error: Exception, method: str, arguments: Sequence[Any]) -> Exception:
+        """Return the error to raise: with what was refused, or with the place of a value that cannot be stored."""
+        code = getattr(error, "sqlite_errorcode", None)
+        if code == sqlite3.SQLITE_AUTH:
+            return HandlerAccessError(
+                f"A handler may not use {self._authorizer.refused}: it may read everything and write its own tables; "
+                "the rest is the writer's."
+            )
+        if code == sqlite3.SQLITE_INTERRUPT:
+            return HandlerAccessError(f"A handler's statement took more than {self._authorizer.budget_s:g} s.")
+        if code is None and len(arguments) > 1:  # raised before SQLite saw the statement
+            rows = arguments[1] if method == "executemany" else None
+            place = misfit(arguments[1], rows)
+            if place:
+                return ValueNotStorableError(f"{place}.")
+        return error
 
     def _end(self) -> None:
         """Close what the handler left open: an unfinished read would keep the write-ahead log from being folded in."""

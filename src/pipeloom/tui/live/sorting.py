@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from pipeloom.status import FINAL, Status
 from pipeloom.store.rows import AttemptRow
+from pipeloom.times import monotonic
 from pipeloom.tui.live.board import Board, SortKey
 from pipeloom.tui.style import format as fmt
 
@@ -76,9 +76,9 @@ class Sorting:
 
     def apply(self, board: Board, now: float, monotonic_s: float) -> None:
         """Sort the board."""
-        began = time.perf_counter()
+        began = monotonic()
         board.sort(self._key(now), descending=self.descending)
-        self._sorted_s, self._took_s = monotonic_s, time.perf_counter() - began
+        self._sorted_s, self._took_s = monotonic_s, monotonic() - began
 
     def is_due(self, monotonic_s: float, key_pressed_s: float) -> bool:
         """Tell whether the rows may be sorted again, given when the last key was pressed."""

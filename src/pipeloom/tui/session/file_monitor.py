@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from pipeloom.store.maintenance.recovery import recover
 from pipeloom.store.read.follow import CHUNK, FollowedRun, RunChanges
 from pipeloom.store.read.history import History
 from pipeloom.store.read.run_queries import newest_run, running_run
+from pipeloom.times import monotonic
 from pipeloom.tui.session.bridge import UiSink
 
 FOLLOW_S: Final = 0.25
@@ -89,12 +89,12 @@ class FileMonitor:
         """Look again and again, until stopped or until another file is in its place."""
         file = self._path.stat().st_ino
         self._runs.read_from(history)
-        watch_due = time.monotonic() + WATCH_S
+        watch_due = monotonic() + WATCH_S
         while not self._stopped.is_set() and self._path.stat().st_ino == file:
-            if time.monotonic() >= watch_due:
+            if monotonic() >= watch_due:
                 with suppress(StoreError, OSError):  # the run is followed all the same; the next look tells
                     self._changes.look(history)
-                watch_due = time.monotonic() + WATCH_S
+                watch_due = monotonic() + WATCH_S
             if not self._runs.look():
                 self._stopped.wait(FOLLOW_S)
 

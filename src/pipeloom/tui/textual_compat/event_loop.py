@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from pipeloom.times import monotonic
 from pipeloom.tui.textual_compat.contracts import holds
 
 _HOLDS: Final = holds("event loop")
@@ -37,19 +38,24 @@ class PatientSelector(selectors.DefaultSelector):
         return super().select(timeout)
 
 
+class ScreenLoop(asyncio.SelectorEventLoop):
+    """A loop whose timers go by the real clock, also when a task has replaced `time.monotonic`."""
+
+    def time(self) -> float:
+        """Return monotonic seconds."""
+        return monotonic()
+
+
 def _event_loop() -> asyncio.AbstractEventLoop:
-    return asyncio.SelectorEventLoop(PatientSelector())
+    return ScreenLoop(PatientSelector() if _HOLDS else None)
 
 
 @contextmanager
 def priority_runner() -> Iterator[asyncio.Runner]:
-    """Yield a runner of such a loop, or of asyncio's own; the switch interval is restored afterwards."""
-    if not _HOLDS:
-        with asyncio.Runner() as runner:
-            yield runner
-        return
+    """Yield a runner of such a loop; the switch interval is restored afterwards."""
     usual_s = sys.getswitchinterval()
-    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    if _HOLDS:
+        sys.setswitchinterval(_SWITCH_INTERVAL_S)
     try:
         with asyncio.Runner(loop_factory=_event_loop) as runner:
             yield runner

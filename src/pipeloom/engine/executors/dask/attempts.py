@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 import traceback
 from collections.abc import Iterable
 from typing import Final
@@ -14,6 +13,7 @@ from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
 from pipeloom.engine.executors.base import Reports
 from pipeloom.engine.executors.dask.stream import WorkerStream
 from pipeloom.text import clean, first_line, storable
+from pipeloom.times import monotonic
 
 _SHORT_S: Final = 0.2
 _WAITING_PER_SLOT: Final = 8
@@ -129,7 +129,7 @@ class SubmittedAttempts:
             submitted.ended, submitted.future = True, None
             del self._by_id[submitted.attempt.id]
             if submitted.started_s is not None:
-                self._lookahead.add(time.monotonic() - submitted.started_s)
+                self._lookahead.add(monotonic() - submitted.started_s)
             self._one_ended.notify_all()
         self._reports.ended(submitted.attempt.id, outcome)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from functools import partial
 from typing import Any
 
@@ -15,6 +14,7 @@ from pipeloom.engine.executors.dask.serialization import unpacked
 from pipeloom.engine.executors.dask.stream import WorkerStream
 from pipeloom.engine.executors.dask.wire import ENDED, PICKLED, STARTED, Record
 from pipeloom.errors import TaskCancelled, WriterFailedError
+from pipeloom.times import monotonic
 
 
 class Receiver:
@@ -58,7 +58,7 @@ class Receiver:
                 submitted is not None and submitted.key == key and submitted.stream is None and not submitted.ended
             )
             if submitted is not None and expected:
-                submitted.stream, submitted.started_s = stream, time.monotonic()
+                submitted.stream, submitted.started_s = stream, monotonic()
         if submitted is None or not expected:
             self._control.stop([key])  # Dask runs a lost attempt again, or it was withdrawn too late
             return

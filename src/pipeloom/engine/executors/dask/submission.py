@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
@@ -19,6 +18,7 @@ from pipeloom.engine.executors.dask.cluster import Cluster
 from pipeloom.engine.executors.dask.membership import ClusterMembership
 from pipeloom.engine.executors.dask.serialization import Code, packed, packed_code
 from pipeloom.engine.executors.dask.worker.plugin import run_attempt
+from pipeloom.times import monotonic
 
 Inbox = queue.SimpleQueue[SubmittedAttempt | Callable[[], object]]
 """Attempts to submit, and calls to make on the thread."""
@@ -64,7 +64,7 @@ class Submitter:
     def _work(self) -> None:
         try:
             while not self._attempts.closed:
-                if time.monotonic() - self._checked_s >= _CHECK_EVERY_S:
+                if monotonic() - self._checked_s >= _CHECK_EVERY_S:
                     self._check()
                 try:
                     item = self._inbox.get(timeout=_CHECK_EVERY_S)
@@ -140,7 +140,7 @@ class Submitter:
 
         Attempts that a worker has started are handled by its stream: callbacks of all their futures would cost more.
         """
-        self._checked_s = time.monotonic()
+        self._checked_s = monotonic()
         if not self._cluster.is_reachable:
             self._attempts.lose_scheduler(self._cluster.address)
             return

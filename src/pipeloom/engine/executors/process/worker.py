@@ -12,8 +12,8 @@ from multiprocessing.connection import Connection
 from typing import Any, Final
 
 from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
+from pipeloom.engine.capture import capture
 from pipeloom.engine.executors.process.wire import CANCEL, ENDED, MESSAGE, RUN, STARTED, packed, unpacked
-from pipeloom.engine.worker.capture import capture
 from pipeloom.engine.worker.channel import WorkerChannel
 from pipeloom.engine.worker.runner import describe, run_worker
 from pipeloom.errors import MessageError

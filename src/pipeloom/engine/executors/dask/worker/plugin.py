@@ -11,9 +11,9 @@ from typing import Final
 
 from distributed import Worker, WorkerPlugin, get_worker
 
+from pipeloom.engine.capture import capture
 from pipeloom.engine.executors.dask.log_routing import LOGGERS, quiet_loop_errors
 from pipeloom.engine.executors.dask.worker.runtime import WorkerRuntime
-from pipeloom.engine.worker.capture import capture
 from pipeloom.loader import Source
 
 _NICENESS: Final = 10

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from tests.engine.conftest import Bench, Gate
 
-from pipeloom.engine.worker.capture import capture
+from pipeloom.engine.capture import capture
 from pipeloom.engine.writer.log_retention import HEAD, TAIL, log_changes
 from pipeloom.loader import import_file
 from pipeloom.messages import MsgTaskFinished, MsgTaskLog, TaskDef
 from pipeloom.pipeline import Channel, Pipeline
 
-jobs: Any = import_file(str(Path(__file__).parents[1] / "jobs.py"))
+jobs: Any = import_file(str(Path(__file__).with_name("jobs.py")))
 
 
 @pytest.mark.filterwarnings("always")

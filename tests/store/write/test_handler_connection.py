@@ -1,0 +1,158 @@
+"""What a handler can bind, what it is refused, and what it is told then: on the writer's real connection."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeloom.errors import PipeloomError
+from pipeloom.store.write.connect import close_writer, open_writer
+from pipeloom.store.write.handler_connection import HandlerAccessError, HandlerAuthorizer, ValueNotStorableError
+
+
+@pytest.fixture
+def writer(db_path: Path) -> Iterator[sqlite3.Connection]:
+    connection = open_writer(db_path)
+    connection.execute("CREATE TABLE t (a, b)")
+    connection.execute("CREATE TABLE counted (id INTEGER PRIMARY KEY AUTOINCREMENT, x)")
+    yield connection
+    close_writer(connection)
+
+
+@pytest.fixture
+def authorizer(writer: sqlite3.Connection) -> HandlerAuthorizer:
+    return HandlerAuthorizer(writer)
+
+
+NUMPY = [
+    pytest.param(np.int64(5), (5, "integer"), id="int64"),
+    pytest.param(np.int8(-5), (-5, "integer"), id="int8"),
+    pytest.param(np.uint32(5), (5, "integer"), id="uint32"),
+    pytest.param(np.bool_(True), (1, "integer"), id="bool"),
+    pytest.param(np.float64(1.5), (1.5, "real"), id="float64"),
+    pytest.param(np.float32(1.5), (1.5, "real"), id="float32"),
+    pytest.param(np.str_("a"), ("a", "text"), id="str"),
+    pytest.param(np.bytes_(b"a"), (b"a", "blob"), id="bytes"),
+]
+
+
+@pytest.mark.parametrize(("value", "stored"), NUMPY)
+@pytest.mark.parametrize("way", ["execute", "named", "executemany", "generator"])
+def test_a_numpy_scalar_is_stored_as_the_number_that_it_is(
+    authorizer: HandlerAuthorizer, writer: sqlite3.Connection, way: str, value: Any, stored: tuple[Any, str]
+) -> None:
+    with authorizer.handler() as conn:
+        match way:
+            case "execute":
+                conn.execute("INSERT INTO t VALUES (?, 1)", (value,))
+            case "named":
+                conn.execute("INSERT INTO t VALUES (:a, 1)", {"a": value})
+            case "executemany":
+                conn.executemany("INSERT INTO t VALUES (?, ?)", [(value, 1)])
+            case _:
+                conn.executemany("INSERT INTO t VALUES (?, ?)", ((value, 1) for _ in range(1)))
+    assert writer.execute("SELECT a, typeof(a) FROM t").fetchone() == stored
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        pytest.param(Decimal("1.5"), r"row 2, column 2 is Decimal Decimal\('1.5'\): SQLite holds", id="decimal"),
+        pytest.param(date, r"row 2, column 2 is type", id="a class"),
+        pytest.param([1], r"row 2, column 2 is list \[1\]", id="a list"),
+        pytest.param(2**63, r"row 2, column 2 is int 9223372036854775808: SQLite's integers have 64 bits", id="large"),
+        pytest.param("a\udcff", r"row 2, column 2 is str .*: text with a lone surrogate", id="surrogate"),
+    ],
+)
+@pytest.mark.parametrize("lazily", [False, True])
+def test_a_value_that_cannot_be_stored_is_named_by_row_and_column(
+    authorizer: HandlerAuthorizer, value: Any, words: str, lazily: bool
+) -> None:
+    rows = [(1, "good"), (2, value)]
+    with authorizer.handler() as conn, pytest.raises(ValueNotStorableError, match=words):
+        conn.executemany("INSERT INTO t VALUES (?, ?)", iter(rows) if lazily else rows)
+
+
+def test_a_numpy_time_is_refused(authorizer: HandlerAuthorizer) -> None:
+    with authorizer.handler() as conn, pytest.raises(TypeError, match="datetime64"):
+        conn.execute("INSERT INTO t VALUES (?, 1)", (np.datetime64("2026-08-01T00:00:00.000000001"),))
+
+
+@pytest.mark.parametrize(
+    ("sql", "refused"),
+    [
+        ("COMMIT", "transactions and savepoints"),
+        ("RELEASE message", "transactions and savepoints"),
+        ("ATTACH 'x.db' AS x", "ATTACH"),
+        ("PRAGMA journal_mode=DELETE", "PRAGMA journal_mode"),
+        ("PRAGMA wal_checkpoint", "PRAGMA wal_checkpoint"),
+        ("UPDATE task_runs SET status='done'", "the table task_runs"),
+        ("DROP TABLE pipeline_runs", "the table pipeline_runs"),
+        ("CREATE TEMP TABLE task_runs (x)", "the table task_runs"),
+        ("UPDATE sqlite_sequence SET seq=0", "the table sqlite_sequence"),
+    ],
+)
+def test_what_a_handler_may_not_do_is_named(authorizer: HandlerAuthorizer, sql: str, refused: str) -> None:
+    with authorizer.handler() as conn, pytest.raises(HandlerAccessError, match=f"may not use {refused}"):
+        conn.execute(sql)
+
+
+def test_a_temporary_table_cannot_take_the_name_of_one_of_ours(authorizer: HandlerAuthorizer) -> None:
+    with authorizer.handler() as conn:
+        conn.execute("CREATE TEMP TABLE mine (x)")
+        with pytest.raises(HandlerAccessError, match="ALTER TABLE on a temporary table"):
+            conn.execute("ALTER TABLE mine RENAME TO task_runs")
+
+
+def test_a_cursor_does_not_lead_to_the_connection(authorizer: HandlerAuthorizer) -> None:
+    with authorizer.handler() as conn:
+        cursor = conn.execute("SELECT 1")
+        with pytest.raises(PipeloomError, match="no connection"):
+            _ = cursor.connection
+        assert cursor.fetchall() == [(1,)]
+
+
+@pytest.mark.parametrize("pragma", ["table_info(t)", "index_list(t)", "page_size", "user_version", "foreign_keys"])
+def test_a_handler_may_read_a_pragma(authorizer: HandlerAuthorizer, pragma: str) -> None:
+    with authorizer.handler() as conn:
+        conn.execute(f"PRAGMA {pragma}").fetchall()
+
+
+@pytest.mark.parametrize("module", ["fts5(body)", "fts4(body)", "rtree(id, x0, x1)"])
+def test_virtual_tables_work_in_schema_helpers_handlers_and_triggers(
+    authorizer: HandlerAuthorizer, writer: sqlite3.Connection, module: str
+) -> None:
+    values = "(1, 0.0, 1.0)" if module.startswith("rtree") else "('hello')"
+    columns = "(id, x0, x1)" if module.startswith("rtree") else "(body)"
+    with authorizer.schema() as conn:
+        conn.executescript(
+            f"CREATE VIRTUAL TABLE docs USING {module};"
+            f"CREATE TRIGGER copied AFTER INSERT ON counted BEGIN INSERT INTO docs {columns} VALUES {values}; END;"
+        )
+    writer.execute("BEGIN IMMEDIATE")
+    with authorizer.handler() as conn:
+        if module.startswith("rtree"):
+            conn.execute("INSERT INTO counted (x) VALUES (1)")
+        else:
+            conn.execute(f"INSERT INTO docs {columns} VALUES {values}")
+            conn.execute("INSERT INTO counted (x) VALUES (1)")
+            assert conn.execute("SELECT count(*) FROM docs WHERE docs MATCH 'hello'").fetchall() == [(2,)]
+    writer.execute("COMMIT")
+    assert writer.execute("SELECT count(*) FROM docs").fetchone() == (1 if module.startswith("rtree") else 2,)
+
+
+def test_the_clock_of_a_statement_begins_with_it(authorizer: HandlerAuthorizer) -> None:
+    slow = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 200000) SELECT max(i) FROM n"
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) SELECT max(i) FROM n"
+    with authorizer.handler(0.3) as conn:
+        for _ in range(40):
+            conn.execute(slow).fetchall()
+        with pytest.raises(HandlerAccessError, match=r"took more than 0\.3 s"):
+            conn.execute(endless).fetchall()
