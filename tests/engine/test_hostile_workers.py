@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+import types
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial, wraps
@@ -22,23 +23,25 @@ from pipeloom.store.write.handler_connection import HandlerConnection
 # -- work that nothing runs ----------------------------------------------------------------------------------------------
 
 
+def never() -> int:
+    raise AssertionError("it was run")
+
+
 async def plain_async(task: TaskDef, q: Channel, base: str = "") -> None:
-    raise AssertionError("never run")
+    never()
 
 
 def generator(task: TaskDef, q: Channel) -> Iterator[int]:
-    raise AssertionError("never run")
-    yield 1
+    yield never()
 
 
 async def async_generator(task: TaskDef, q: Channel) -> AsyncIterator[int]:
-    raise AssertionError("never run")
-    yield 1
+    yield never()
 
 
 class AsyncCallable:
     async def __call__(self, task: TaskDef, q: Channel) -> None:
-        raise AssertionError("never run")
+        never()
 
 
 def decorated(function: Callable[..., object]) -> Callable[..., object]:
@@ -96,37 +99,28 @@ def test_a_decorator_that_runs_the_coroutine_makes_a_plain_worker(bench: Bench) 
 # -- errors that cannot be printed -----------------------------------------------------------------------------------------
 
 
-class Loud(str):
-    __slots__ = ()
-
-    def splitlines(self, keepends: bool = False) -> Any:
-        raise SystemExit(9)
+def exits(*_: object) -> Any:
+    raise SystemExit(7)
 
 
-def hostile_errors() -> dict[str, Callable[[], BaseException]]:
-    class ExitsError(Exception):
-        def __str__(self) -> str:
-            raise SystemExit(7)
+def interrupts(*_: object) -> Any:
+    raise KeyboardInterrupt
 
-    class InterruptsError(Exception):
-        def __str__(self) -> str:
-            raise KeyboardInterrupt
 
-    class OddTextError(Exception):
-        def __str__(self) -> str:
-            return Loud("odd")
+LOUD: Any = types.new_class("Loud", (str,), exec_body=lambda made: made.update(splitlines=exits, translate=exits))
 
-    class OddClassError(Exception):
-        @property
-        def __class__(self) -> Any:
-            raise SystemExit(8)
 
-    class OddNotesError(Exception):
-        @property
-        def __notes__(self) -> list[str]:
-            raise SystemExit(9)
+def hostile(name: str, **members: object) -> Any:
+    return types.new_class(name, (Exception,), exec_body=lambda made: made.update(members))
 
-    return {made.__name__: made for made in (ExitsError, InterruptsError, OddTextError, OddClassError, OddNotesError)}
+
+HOSTILE = {
+    "ExitsError": hostile("ExitsError", __str__=exits),
+    "InterruptsError": hostile("InterruptsError", __str__=interrupts),
+    "OddTextError": hostile("OddTextError", __str__=lambda self: LOUD("odd")),
+    "OddClassError": hostile("OddClassError", __class__=property(exits)),
+    "OddNotesError": hostile("OddNotesError", __notes__=property(exits)),
+}
 
 
 @dataclass(frozen=True)
@@ -134,10 +128,10 @@ class Go:
     task_id: int
 
 
-@pytest.mark.parametrize("name", sorted(hostile_errors()))
+@pytest.mark.parametrize("name", sorted(HOSTILE))
 @pytest.mark.parametrize("where", ["worker", "handler"])
 def test_an_error_that_cannot_be_printed_ends_its_own_attempt_only(bench: Bench, name: str, where: str) -> None:
-    error = hostile_errors()[name]
+    error = HOSTILE[name]
 
     def worker(task: TaskDef, q: Channel) -> None:
         q.put(Go(int(task.task_id)))
