@@ -60,18 +60,19 @@ class AttemptLog:
 
     def close(self) -> None:
         """Keep the printed text that has no line end."""
-        for level, rest in self._partial.items():
+        while self._partial:
+            level, rest = self._partial.popitem()
             if rest:
                 self.line(level, rest)
 
 
 @contextmanager
-def attempt_log(write: Write) -> Iterator[None]:
+def attempt_log(write: Write) -> Iterator[AttemptLog]:
     """Route what the code in the block logs and prints to `write`."""
     log = AttemptLog(write)
     token = _current.set(log)
     try:
-        yield
+        yield log
     finally:
         _current.reset(token)
         log.close()

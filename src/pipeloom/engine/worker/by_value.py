@@ -47,6 +47,10 @@ def by_value(msg: Any) -> Any:
     Raises `MessageError` for an iterator, which can be read only once, and for containers that are nested too deep.
     Objects that Python cannot copy (a lock, a connection) stay the same object.
     """
+    kind: Any = type(msg)
+    names = _frozen_fields(kind)
+    if names is not None and all(type(getattr(msg, name)) in _IMMUTABLE for name in names):
+        return msg  # most messages of one row
     try:
         return _copied(msg, type(msg).__name__, MAX_DEPTH)
     except _OneTimeError as error:
@@ -178,6 +182,12 @@ def _attributes(kind: type) -> tuple[str, ...]:
         return ()
     slots = (getattr(base, "__slots__", ()) for base in kind.__mro__)
     return tuple(name for names in slots for name in ((names,) if isinstance(names, str) else names))
+
+
+@lru_cache(maxsize=512)
+def _frozen_fields(kind: Any) -> tuple[str, ...] | None:
+    """Return the fields of a frozen dataclass that sets them all; None for any other class."""
+    return _attributes(kind) if _is_frozen(kind) and all(field.init for field in fields(kind)) else None
 
 
 @lru_cache(maxsize=512)

@@ -287,34 +287,36 @@ class Writer:
         """Apply the entries in order: progress and lifecycle are folded, domain messages go to their handlers."""
         run: RunRow | None = None
         progress = fold.progress
-        for index, (attempt_id, entry) in enumerate(entries):
-            if type(entry) is MsgTaskProgress:
-                progress[attempt_id] = entry
-            elif fold.lifecycle(attempt_id, entry):
-                continue
-            elif type(entry) is RunChanged:
-                run = replace(self._run, status=entry.status, finished_at=entry.finished_at, workers=entry.workers)
-            elif type(entry) is Commanded:
-                commands.append(entry)
-            else:
-                rejection = skipped.get(index) or self._handle(index, attempt_id, entry, fold)
-                if rejection is not None:
-                    rejected.setdefault(attempt_id, rejection)
+        handled = 0
+
+        def write(level: str, text: str, at: str | None) -> None:
+            fold.lifecycle(handled, Logged(storable(level, 20), storable(text, KEPT_TEXT), at))
+
+        # What a handler prints and logs goes to the log of the attempt that its message is of.
+        with attempt_log(write) as log:
+            for index, (attempt_id, entry) in enumerate(entries):
+                if type(entry) is MsgTaskProgress:
+                    progress[attempt_id] = entry
+                elif fold.lifecycle(attempt_id, entry):
+                    continue
+                elif type(entry) is RunChanged:
+                    run = replace(self._run, status=entry.status, finished_at=entry.finished_at, workers=entry.workers)
+                elif type(entry) is Commanded:
+                    commands.append(entry)
+                else:
+                    handled = attempt_id
+                    rejection = skipped.get(index) or self._handle(index, entry)
+                    log.close()
+                    if rejection is not None:
+                        rejected.setdefault(attempt_id, rejection)
         return run
 
-    def _handle(self, index: int, attempt_id: int, msg: Any, fold: Fold) -> Rejection | None:
-        """Call the handler of a domain message inside a savepoint; a failure undoes this message alone.
-
-        What the handler prints and logs goes to the log of the attempt that the message is of.
-        """
-
-        def log(level: str, text: str, at: str | None) -> None:
-            fold.lifecycle(attempt_id, Logged(storable(level, 20), storable(text, KEPT_TEXT), at))
-
+    def _handle(self, index: int, msg: Any) -> Rejection | None:
+        """Call the handler of a domain message inside a savepoint; a failure undoes this message alone."""
         self._ledger.savepoint()
         try:
             handler, timeout_s = self._handler_of(type(msg))
-            with attempt_log(log), self._authorizer.handler(timeout_s) as connection:
+            with self._authorizer.handler(timeout_s) as connection:
                 handler(connection, msg)
         except BaseException as error:
             rejection = Rejection.of(type(msg), error)
