@@ -14,7 +14,7 @@ import pytest
 
 from pipeloom.errors import PipeloomError
 from pipeloom.store.write.connect import close_writer, open_writer
-from pipeloom.store.write.handler_connection import HandlerAccessError, HandlerAuthorizer, ValueNotStorableError
+from pipeloom.store.write.handler_connection import HandlerAccessError, HandlerAuthorizer
 
 
 @pytest.fixture
@@ -62,21 +62,30 @@ def test_a_numpy_scalar_is_stored_as_the_number_that_it_is(
 
 
 @pytest.mark.parametrize(
-    ("value", "words"),
+    ("value", "kind", "words"),
     [
-        pytest.param(Decimal("1.5"), r"row 2, column 2 is Decimal Decimal\('1.5'\): SQLite holds", id="decimal"),
-        pytest.param(date, r"row 2, column 2 is type", id="a class"),
-        pytest.param([1], r"row 2, column 2 is list \[1\]", id="a list"),
-        pytest.param(2**63, r"row 2, column 2 is int 9223372036854775808: SQLite's integers have 64 bits", id="large"),
-        pytest.param("a\udcff", r"row 2, column 2 is str .*: text with a lone surrogate", id="surrogate"),
+        pytest.param(
+            Decimal("1.5"), sqlite3.Error, r"row 2, column 2 is Decimal Decimal\('1.5'\): SQLite holds", id="decimal"
+        ),
+        pytest.param(date, sqlite3.Error, r"row 2, column 2 is type", id="a class"),
+        pytest.param([1], sqlite3.Error, r"row 2, column 2 is list \[1\]", id="a list"),
+        pytest.param(
+            2**63,
+            OverflowError,
+            r"row 2, column 2 is int 9223372036854775808: SQLite's integers have 64 bits",
+            id="large",
+        ),
+        pytest.param(
+            "a\udcff", UnicodeEncodeError, r"row 2, column 2 is str .*: text with a lone surrogate", id="surrogate"
+        ),
     ],
 )
 @pytest.mark.parametrize("lazily", [False, True])
 def test_a_value_that_cannot_be_stored_is_named_by_row_and_column(
-    authorizer: HandlerAuthorizer, value: Any, words: str, lazily: bool
+    authorizer: HandlerAuthorizer, value: Any, kind: type[Exception], words: str, lazily: bool
 ) -> None:
     rows = [(1, "good"), (2, value)]
-    with authorizer.handler() as conn, pytest.raises(ValueNotStorableError, match=words):
+    with authorizer.handler() as conn, pytest.raises(kind, match=words):
         conn.executemany("INSERT INTO t VALUES (?, ?)", iter(rows) if lazily else rows)
 
 

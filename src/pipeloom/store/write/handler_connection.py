@@ -40,10 +40,6 @@ class HandlerAccessError(PipeloomError):
     """User code asked the connection for something that only the writer may do."""
 
 
-class ValueNotStorableError(PipeloomError):
-    """A handler bound a value that SQLite cannot hold; says which row and column."""
-
-
 class HandlerAuthorizer:
     """Lends the writer's connection to user code, and limits it to what user code may do meanwhile.
 
@@ -184,7 +180,7 @@ class HandlerConnection:
             rows = arguments[1] if method == "executemany" else None
             place = misfit(arguments[1], rows)
             if place:
-                return ValueNotStorableError(f"{place}.")
+                return _with_place(error, place)
         return error
 
     def _end(self) -> None:
@@ -192,6 +188,14 @@ class HandlerConnection:
         for cursor in self._cursors:
             cursor.close()
         self._connection = None
+
+
+def _with_place(error: Exception, place: str) -> Exception:
+    """Return an error of the same class that names the place of the value."""
+    if isinstance(error, UnicodeEncodeError):
+        reason = f"{error.reason} ({place})"
+        return UnicodeEncodeError(error.encoding, error.object, error.start, error.end, reason)
+    return type(error)(f"{place}.")
 
 
 class SchemaConnection(HandlerConnection):
