@@ -2,7 +2,7 @@
 
 A filter is a list of terms, all of which must hold; `-` before a term negates it::
 
-    orders "two words"          in the name or the message, whatever the case of ASCII letters
+    orders "two words"          in the name or the message, in any case of ASCII letters
     status:error,cancelled      one of these          run:12,14   task:17   attempt:>1
     dur:>5m  dur:10s..1m        how long it ran       age:<2h     since its start, or since it was queued
     started:2026-08-01..        a UTC day, an instant, a range of them, `today` or `yesterday`

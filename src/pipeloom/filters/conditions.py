@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Contains:
-    """One of the columns contains the text, whatever the case of ASCII letters."""
+    """One of the columns contains the text, in any case of ASCII letters."""
 
     columns: tuple[str, ...]
     text: str

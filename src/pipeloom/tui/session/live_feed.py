@@ -52,7 +52,7 @@ class FeedHost(Protocol):
 
 
 class LiveFeed:
-    """Keeps the board of one run up to date, whichever process runs it, and tells the screens."""
+    """Keeps the board of one run up to date, of this process or another, and tells the screens."""
 
     def __init__(self, host: FeedHost, commits: Signal[Delivery]) -> None:
         """Publish each delivery in `commits` when the board has it."""

@@ -41,7 +41,7 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True):
 
     The cursor stays with its row when rows come, go or move, and its row stays on its line of the screen. Call
     `refresh_rows` after the source has changed, and `tick` when time has passed. A paint costs as much as the visible
-    lines, whatever the number of rows.
+    lines, for any number of rows.
     """
 
     ALLOW_SELECT = False
