@@ -133,16 +133,26 @@ class Puppets:
 
     def __init__(self) -> None:
         self._orders: dict[int, queue.SimpleQueue[Any]] = {}
+        self.called: set[int] = set()
+        """Attempts whose worker function was called: until then one that is cancelled ends without it."""
+        self.to_put = 0
+        self.put: list[int] = []
+        """What was put, by attempt: a message that repeats another leaves no trace in the file."""
 
     def order(self, attempt_id: int, *what: object) -> None:
+        self.to_put += what[0] == "put"
         self._orders.setdefault(attempt_id, queue.SimpleQueue()).put(what)
 
     def __call__(self, task: TaskDef, q: WorkerChannel) -> None:
         orders = self._orders.setdefault(q.attempt_id, queue.SimpleQueue())
+        self.called.add(q.attempt_id)
         while True:
             what, *values = orders.get(timeout=60)
             if what == "put":
-                q.put(*values)
+                try:
+                    q.put(*values)
+                finally:
+                    self.put.append(q.attempt_id)
             elif what == "raise":
                 raise values[0]
             else:
@@ -211,6 +221,8 @@ class Life(RuleBasedStateMachine):
             [(number,) for number in model.loaded],
             sorted(model.runs.items()),
             (len(model.held), len(model.held) - active, model.paused),
+            set(model.held),
+            self.puppets.to_put,
         )
         deadline = time.monotonic() + 5
         while (found := self._found()) != wanted and time.monotonic() < deadline:
@@ -224,6 +236,8 @@ class Life(RuleBasedStateMachine):
             rows("SELECT number FROM loaded ORDER BY rowid"),
             rows("SELECT id, status FROM pipeline_runs ORDER BY id"),
             (load.busy, load.lost, load.paused),
+            self.model.held & self.puppets.called,
+            len(self.puppets.put),
         )
 
     def pick(self, which: int, *statuses: str) -> Attempt | None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
+import html
+import pickle
+import re
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,6 +13,7 @@ from pathlib import Path, PurePath
 from typing import Any, Protocol
 
 import pytest
+from pytest_textual_snapshot import node_to_report_path
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 from textual.widget import Widget
@@ -113,6 +118,49 @@ class SnapCompare(Protocol):
         terminal_size: tuple[int, int] = (80, 24),
         run_before: Callable[[Pilot[None]], Awaitable[None] | None] | None = None,
     ) -> bool: ...
+
+
+def lines_of(svg: str) -> list[str]:
+    """The text of a picture, a line per line of the terminal."""
+    found: dict[str, list[str]] = {}
+    for line, text in re.findall(r'<text [^>]*url\(#terminal-(?:\d+-)?line-(\d+)\)">([^<]*)', svg):
+        found.setdefault(line, []).append(html.unescape(text).replace("\xa0", " ").rstrip("\n"))
+    return ["".join(texts) for texts in found.values()]
+
+
+@pytest.fixture
+def snap_compare(snap_compare: SnapCompare, request: pytest.FixtureRequest) -> SnapCompare:
+    """Compare once the screen stands still; print the lines that differ."""
+
+    def compare(
+        app: str | PurePath | App[Any],
+        press: Iterable[str] = (),
+        terminal_size: tuple[int, int] = (80, 24),
+        run_before: Callable[[Pilot[None]], Awaitable[None] | None] | None = None,
+    ) -> bool:
+        async def before(pilot: Pilot[None]) -> None:
+            if run_before is not None and (awaited := run_before(pilot)) is not None:
+                await awaited
+            await stands_still(pilot)
+
+        same = snap_compare(app, press, terminal_size, before)
+        if not same:
+            _, kept, found, *_ = pickle.loads(node_to_report_path(request.node).read_bytes())
+            print(*difflib.unified_diff(lines_of(kept), lines_of(found), "kept", "found", lineterm="", n=0), sep="\n")
+        return same
+
+    return compare
+
+
+async def stands_still(pilot: Pilot[None]) -> None:
+    """Wait until three looks in a row find the same text."""
+    seen: list[str] = []
+    for _ in range(200):
+        await pilot.pause(0.02)
+        seen = [*seen, text_of(pilot.app)] if seen[-1:] == [text_of(pilot.app)] else [text_of(pilot.app)]
+        if len(seen) == 3:
+            return
+    raise AssertionError(f"the screen does not come to rest:\n{seen[-1]}")
 
 
 @pytest.fixture

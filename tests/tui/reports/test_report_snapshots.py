@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.tui.conftest import SnapCompare, at_rest, text_of
+from tests.tui.conftest import SnapCompare, at_rest, text_of, until
 from textual.pilot import Pilot
 
 from pipeloom.status import RunStatus, Status
@@ -19,6 +19,7 @@ from pipeloom.store.write.connect import close_writer, open_writer
 from pipeloom.store.write.ledger import Ledger
 from pipeloom.times import stamp
 from pipeloom.tui.app import PipeloomApp
+from pipeloom.tui.history.screen import HistoryScreen
 from pipeloom.tui.reports.base import ReportScreen
 from pipeloom.tui.reports.charts.screen import FileChartScreen, TaskChartScreen
 from pipeloom.tui.reports.compare.attempts import CompareAttemptsScreen
@@ -166,6 +167,7 @@ HISTORY: dict[str, tuple[str, ...]] = {
 
 def history(*keys: str) -> Callable[[Any], Awaitable[None]]:
     async def before(pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: isinstance(pilot.app.screen, HistoryScreen) and pilot.app.screen.lists.is_read)
         await at_rest(pilot)
         for pressed in keys:
             await pilot.press(pressed)
