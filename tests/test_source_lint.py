@@ -123,3 +123,8 @@ def test_no_widget_takes_its_id_from_data() -> None:
                 given = [word.value for word in node.keywords if word.arg in ("id", "classes", "name")]
                 dynamic += [ast.unparse(value) for value in given if isinstance(value, ast.JoinedStr)]
     assert dynamic == ["f'choice-{number}'"], "only a number of our own counting may be part of an id"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_nothing_that_must_happen_waits_for_a_timer_of_textual(path: Path) -> None:
+    assert ".set_timer(" not in path.read_text(encoding="utf-8"), "use call_in: Textual drops such a call at times"

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import ClassVar, Final, Self, TypeVar
 
 from textual import on
-from textual.app import App
 from textual.binding import BindingType
 from textual.events import Event, Key
 from textual.filter import LineFilter
@@ -57,7 +56,7 @@ class PipeloomApp(QuietCrashApp):
 
     TITLE = "pipeloom"
     CSS_PATH = [*css_paths()]  # noqa: RUF012 - Textual's own declaration is no ClassVar
-    COMMANDS = App.COMMANDS | {ActionCommands}
+    COMMANDS = {ActionCommands}  # noqa: RUF012 - not a ClassVar in Textual
     HORIZONTAL_BREAKPOINTS = [(0, "-too-narrow"), (40, "-narrow"), (140, "-wide")]  # noqa: RUF012 - not a ClassVar in Textual
     VERTICAL_BREAKPOINTS = [(0, "-too-low"), (12, "-high"), (20, "-tall")]  # noqa: RUF012 - not a ClassVar in Textual
 
@@ -156,6 +155,7 @@ class PipeloomApp(QuietCrashApp):
         self.add_mode("history", HistoryScreen)
         self.add_mode("start", StartScreen)
         self._apply_settings()
+        self.set_interval(1.0, self.feed.fetch_late)
         if self.engine is not None:
             self.switch_mode("live")
             if self._start:
@@ -387,6 +387,10 @@ class PipeloomApp(QuietCrashApp):
     def action_leave(self) -> None:
         """Stop and leave; asks while tasks run."""
         self.session.leave()
+
+    async def action_quit(self) -> None:
+        """Leave, as by key: whatever calls Textual's own action asks while tasks run."""
+        self.action_leave()
 
     def action_help(self) -> None:
         """Show the keys of this screen."""

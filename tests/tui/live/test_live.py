@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from dataclasses import replace
 from functools import partial
@@ -12,6 +13,7 @@ import pytest
 from tests.tui.conftest import Cockpit, Synthetic, text_of, until
 from textual.actions import parse
 from textual.binding import Binding
+from textual.command import DiscoveryHit
 from textual.containers import ScrollableContainer
 from textual.dom import DOMNode
 from textual.events import Paste
@@ -95,8 +97,8 @@ async def test_what_is_due_while_keys_are_pressed_is_shown_right_after_the_next_
         await pilot.press("j")
         await pilot.pause()
         assert status() is Status.QUEUED, "it is not due yet"
-        assert cockpit.app.feed._timer is not None
-        cockpit.app.feed._timer.pause()  # what would show it if no key came
+        assert cockpit.app.feed._due is not None
+        cockpit.app.feed._due.cancel()  # what would show it if no key came
         cockpit.monotonic += 1.7
         await pilot.press("j")
         await until(pilot, lambda: status() is Status.CANCELLED)
@@ -565,3 +567,35 @@ async def test_trouble_with_the_file_is_shown_as_long_as_it_lasts(cockpit: Cockp
         cockpit.app.feed.sink.writer_failed(OSError("disk gone"))
         await cockpit.settle(pilot)
         assert "nothing more can be saved: disk gone" in text_of(cockpit.app)
+
+
+async def test_the_palette_has_no_entry_that_leaves_without_a_question(cockpit: Cockpit, synthetic: Synthetic) -> None:
+    async with cockpit.app.run_test(size=(120, 40)) as pilot:
+        cockpit.commit(synthetic.rows(), synthetic.run)
+        await cockpit.settle(pilot)
+        assert {ActionCommands} == cockpit.app.COMMANDS
+        hits = [str(hit.text) async for hit in ActionCommands(cockpit.live).discover() if isinstance(hit, DiscoveryHit)]
+        assert len(hits) == len(set(hits))
+        assert "Theme" in hits
+        assert hits.index("Cancel  (x)") < hits.index(next(hit for hit in hits if "(home" in hit or "(up" in hit))
+        asked: list[bool] = []
+        cockpit.app.session.leave = lambda: asked.append(True)  # type: ignore[method-assign]
+        await cockpit.app.run_action("app.quit")
+        assert asked == [True]
+
+
+async def test_q_twice_asks_once(tmp_path: Path) -> None:
+    gate = threading.Event()
+    pipeline = Pipeline("wait", [TaskDef(1, "a")], lambda _task, _q: gate.wait(20))
+    app = PipeloomApp(tmp_path / "etl.db", Engine(tmp_path / "etl.db", pipeline))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: app.board.counts[Status.RUNNING])
+        app.action_leave()
+        app.action_leave()
+        await until(pilot, lambda: isinstance(app.screen, ConfirmDialog))
+        await pilot.pause()
+        assert sum(isinstance(screen, ConfirmDialog) for screen in app.screen_stack) == 1
+        gate.set()
+        await pilot.press("escape")
+    assert app.engine is not None
+    await asyncio.to_thread(app.engine.close)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
+
 import pytest
 from tests.tui.conftest import MakeThemedApp, text_of
 from textual.binding import Binding
 from textual.content import Content
+from textual.events import Key
 from textual.widgets import Button, Static
 
 from pipeloom.tui.widgets.dialogs import ConfirmDialog, HelpDialog, HelpRow, HelpSection, help_sections
@@ -82,3 +86,33 @@ async def test_help_is_made_from_the_bindings_that_work_here(themed_app: MakeThe
         rows = [row for section in help_sections(pilot.app.screen, "Live") for row in section.rows]
         assert HelpRow("x", "Cancel", "Ask the task to stop.") in rows
         assert "Wordless" not in [row.label for row in rows]
+
+
+async def test_a_dialog_takes_one_answer(themed_app: MakeThemedApp) -> None:
+    answers: list[bool | None] = []
+    async with themed_app(Static("below")).run_test() as pilot:
+        first, second = (ConfirmDialog(name, "It runs.", "Cancel task") for name in ("a", "b"))
+        await pilot.app.push_screen(first, answers.append)
+        await pilot.app.push_screen(second, answers.append)
+        first.dismiss(result=True)
+        assert pilot.app.screen is second, "an answer of a covered dialog closes nothing"
+        second.dismiss(result=True)
+        second.dismiss(result=False)
+        first.dismiss(result=False)
+        first.dismiss(result=True)
+        await pilot.pause()
+        assert answers == [True, False]
+        assert len(pilot.app.screen_stack) == 1
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_fast_keys_over_dialogs_crash_nothing(themed_app: MakeThemedApp, seed: int) -> None:
+    chance = random.Random(seed)
+    async with themed_app(Static("below")).run_test() as pilot:
+        for _ in range(8):
+            pilot.app.push_screen(ConfirmDialog("Cancel a?", "It runs.", "Cancel task"))
+            pilot.app.push_screen(HelpDialog([HelpSection("Keys", (HelpRow("q", "Quit"),))]))
+            for _ in range(10):
+                pilot.app.post_message(Key(chance.choice(["enter", "escape", "tab", "q", "right", "r"]), None))
+            await asyncio.sleep(0)
+        await pilot.pause()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, ClassVar, Final
 
 from textual import getters, on, work
@@ -9,7 +10,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
 from textual.screen import Screen
-from textual.timer import Timer
 from textual.widgets import Footer
 
 from pipeloom.errors import StoreError
@@ -35,6 +35,7 @@ from pipeloom.tui.session.bridge import Delivery
 from pipeloom.tui.session.file_monitor import FileChanged
 from pipeloom.tui.table.file_table import FileTable
 from pipeloom.tui.table.virtual_table import VirtualTable
+from pipeloom.tui.textual_compat.one_shot import call_in
 from pipeloom.tui.widgets.filter_bar import FilterBar
 
 _RELOAD_S: Final = 1.0
@@ -58,7 +59,7 @@ class HistoryScreen(TableScreen):
         """The filter of the filter line."""
         self.scope = Scope()
         self.sort = NEWEST
-        self._reload_timer: Timer | None = None
+        self._reload_due: asyncio.TimerHandle | None = None
         self._offered: tuple[object, ...] = ()
         """What the offered keys depend on."""
 
@@ -114,8 +115,8 @@ class HistoryScreen(TableScreen):
         """Reload, at most once a second, and only while this screen is shown; show another owner at once."""
         if isinstance(event, FileChanged):
             self._show_bar()
-        if self._reload_timer is None and self.is_current:
-            self._reload_timer = self.set_timer(_RELOAD_S, self.reload)
+        if self._reload_due is None and self.is_current:
+            self._reload_due = call_in(self, _RELOAD_S, self.reload)
 
     def on_screen_resume(self) -> None:
         """Show the changes since this screen was last shown."""
@@ -130,9 +131,9 @@ class HistoryScreen(TableScreen):
 
     def _read_list(self, *, from_top: bool = True) -> None:
         """Read the list, in one look at the file: the newest rows, or those that are shown when the user is below."""
-        if self._reload_timer is not None:
-            self._reload_timer.stop()
-            self._reload_timer = None
+        if self._reload_due is not None:
+            self._reload_due.cancel()
+            self._reload_due = None
         self._show_bar()
         self.lists.read(self.shown, self.sort, from_top=from_top)
 

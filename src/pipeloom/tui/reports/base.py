@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar, Final, Generic, TypeVar
@@ -11,8 +12,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import Screen
-from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Footer, Static
 
@@ -24,6 +23,8 @@ from pipeloom.tui.services import ServicesGetter
 from pipeloom.tui.session.bridge import Delivery
 from pipeloom.tui.session.file_monitor import FileChanged
 from pipeloom.tui.style.text import content
+from pipeloom.tui.textual_compat.one_answer import OneAnswerScreen
+from pipeloom.tui.textual_compat.one_shot import call_in
 
 Found = TypeVar("Found")
 Answer = TypeVar("Answer")
@@ -39,7 +40,7 @@ REPORT_KEYS: Final[list[BindingType]] = [
 """Listed by each screen after its own keys, which come first in the footer."""
 
 
-class ReportScreen(Screen[Answer], Generic[Answer, Found]):
+class ReportScreen(OneAnswerScreen[Answer], Generic[Answer, Found]):
     """Reads its report off the UI thread, when it opens and at each reload."""
 
     services = ServicesGetter()
@@ -59,7 +60,7 @@ class ReportScreen(Screen[Answer], Generic[Answer, Found]):
         self.db_path = db_path
         self.found: Found | None = None
         """The report that was read last."""
-        self._timer: Timer | None = None
+        self._due: asyncio.TimerHandle | None = None
 
     def compose(self) -> ComposeResult:
         """Yield title, body, notice and footer."""
@@ -113,7 +114,7 @@ class ReportScreen(Screen[Answer], Generic[Answer, Found]):
     @work(exclusive=True, group="report")
     async def reload(self) -> None:
         """Read the file again."""
-        self._timer = None
+        self._due = None
         try:
             found = await read(self.db_path, self.look_up)
         except (StoreError, InterruptedError) as error:
@@ -130,8 +131,8 @@ class ReportScreen(Screen[Answer], Generic[Answer, Found]):
 
     def _reload_soon(self, _event: Delivery | FileChanged) -> None:
         """Reload a report that may change, at most once a second, and only while the screen is shown."""
-        if self._timer is None and self.is_current and self.found is not None and self.goes_on(self.found):
-            self._timer = self.set_timer(_RELOAD_S, self.reload)
+        if self._due is None and self.is_current and self.found is not None and self.goes_on(self.found):
+            self._due = call_in(self, _RELOAD_S, self.reload)
 
     def _say(self, sentence_content: Content) -> None:
         """Show a sentence in place of the report."""

@@ -73,6 +73,11 @@ class Mailbox:
             first, self._called = not self._called, True
             return first
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether something was put since the last drain."""
+        return self._called
+
     def drain(self) -> Delivery:
         """Return what was put since the last drain; the next `put` asks for a wake-up again."""
         with self._lock:

@@ -80,6 +80,8 @@ class EngineSession:
         self.start_error: PipeloomError | None = None
         self.is_leaving = False
         """Whether the user has said to stop and leave."""
+        self._is_asking = False
+        """Whether the question is open: `q` pressed twice asks once."""
 
     # -- the start -----------------------------------------------------------------------------------------------------
 
@@ -163,7 +165,7 @@ class EngineSession:
         self._host.run_worker(self._leave())
 
     async def _leave(self) -> None:
-        if self.is_leaving:
+        if self.is_leaving or self._is_asking:
             return
         unfinished = sum(self._feed.board.counts[status] for status in OPEN)
         if self.engine is not None and self.engine.is_running and unfinished:
@@ -172,7 +174,10 @@ class EngineSession:
                 f"{_tasks(unfinished)} not finished. Running tasks get {grace:g} s to stop; they and those that wait "
                 "are kept as interrupted."
             )
-            if not await self._host.push_screen_wait(ConfirmDialog("Stop the run and quit?", body, "Stop and quit")):
+            self._is_asking = True
+            stops = await self._host.push_screen_wait(ConfirmDialog("Stop the run and quit?", body, "Stop and quit"))
+            self._is_asking = False
+            if not stops:
                 return
         self.is_leaving = True
         if self.engine is None or not self.engine.is_started:

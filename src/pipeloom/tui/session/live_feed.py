@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import gc
 from collections.abc import Callable
@@ -10,17 +11,19 @@ from typing import Any, Final, Protocol
 
 from textual.message import Message
 from textual.signal import Signal
-from textual.timer import Timer
 
 from pipeloom.status import Status
 from pipeloom.store.rows import RunRow
 from pipeloom.tui.live.board import Board
 from pipeloom.tui.session.bridge import Delivery, UiSink
-from pipeloom.tui.session.refresh_pacing import NEXT_KEY_S, RefreshPacing
+from pipeloom.tui.session.refresh_pacing import LONGEST_WAIT_S, NEXT_KEY_S, RefreshPacing
 from pipeloom.tui.style import format as fmt
+from pipeloom.tui.textual_compat.one_shot import call_in
 
 _MANY: Final = 2_000
 """New tasks between two calls of `gc.freeze`."""
+_LATE_S: Final = 1.0
+"""Seconds after which what was committed is fetched in any case."""
 _LONG_RUN_S: Final = 30.0
 """Duration from which the end of a run is announced, in seconds."""
 
@@ -38,8 +41,8 @@ class FeedHost(Protocol):
     def post_message(self, message: Message) -> bool:
         """Send a message to the app; from any thread."""
 
-    def set_timer(self, delay: float, callback: Callable[[], None]) -> Timer:
-        """Call `callback` in `delay` seconds."""
+    def call_later(self, callback: Callable[..., Any]) -> bool:
+        """Call `callback` once the messages before it are handled."""
 
     def call_after_refresh(self, callback: Callable[..., None], *args: Any) -> bool:
         """Call `callback` after the next paint."""
@@ -71,8 +74,8 @@ class LiveFeed:
         """Why the writer has given up."""
         self.wal_bytes = 0
         """Size of the write-ahead log at the last commit."""
-        self._timer: Timer | None = None
-        """Runs while a fetch waits for its time."""
+        self._due: asyncio.TimerHandle | None = None
+        """A fetch that waits for its time."""
         self._frozen = 0
         """Tasks on the board at the last `gc.freeze`."""
 
@@ -85,7 +88,7 @@ class LiveFeed:
     def note_key(self) -> None:
         """Note that a key was pressed; once its effect is painted, fetch what is due: the next key is furthest then."""
         now = self.key_pressed_s = self._host.monotonic()
-        if self._timer is not None and self.pace.wait_s(now, now) <= 0 and self.pace.fits_between_keys(now, now):
+        if self._due is not None and self.pace.wait_s(now, now) <= 0 and self.pace.fits_between_keys(now, now):
             self._host.call_after_refresh(self._fetch_if_due)
 
     def fetch_soon(self) -> None:
@@ -97,19 +100,31 @@ class LiveFeed:
             return
         if self.pace.fits_between_keys(now, self.key_pressed_s):
             wait_s += NEXT_KEY_S  # see `note_key`
-        self._timer = self._host.set_timer(wait_s, self.fetch)
+        self._put_off(min(wait_s, LONGEST_WAIT_S))
+
+    def fetch_late(self) -> None:
+        """Fetch what has waited too long, whatever the reason."""
+        if self.sink.mailbox.is_waiting and self._host.monotonic() - self.pace.began_s > _LATE_S:
+            self.fetch()
+
+    def _put_off(self, wait_s: float) -> None:
+        self._take_back()
+        self._due = call_in(self._host, wait_s, self._fetch_if_due)
+
+    def _take_back(self) -> None:
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
 
     def _fetch_if_due(self) -> None:
-        if self._timer is not None:
+        if self._due is not None:
             self.fetch()
 
     # -- fetching ------------------------------------------------------------------------------------------------------
 
     def fetch(self) -> None:
         """Bring the board up to date and tell the screens."""
-        if self._timer is not None:
-            self._timer.stop()
-            self._timer = None
+        self._take_back()
         began_s = self.pace.began_s = self._host.monotonic()
         delivery = self.sink.mailbox.drain()
         self.wal_bytes = delivery.wal_bytes

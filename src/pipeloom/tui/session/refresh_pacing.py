@@ -20,6 +20,8 @@ _BETWEEN_KEYS_S: Final = 0.05
 """Longest refresh that fits between two keys, in seconds."""
 NEXT_KEY_S: Final = 0.2
 """Seconds that a refresh which fits between keys waits for the next key, to come right after it."""
+LONGEST_WAIT_S: Final = 0.25
+"""Seconds within which what was committed is fetched, whatever a refresh costs."""
 
 
 class RefreshPacing:

@@ -15,6 +15,7 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import Button, Input, Static
 
 from pipeloom.tui.style.text import content, lines
+from pipeloom.tui.textual_compat.one_answer import OneAnswerScreen
 
 T = TypeVar("T")
 
@@ -33,7 +34,7 @@ class Choice(Generic[T]):
     kind: Literal["", "-confirm", "-destructive"] = ""
 
 
-class ChoiceDialog(ModalScreen[T]):
+class ChoiceDialog(OneAnswerScreen[T], ModalScreen[T]):
     """Asks for one of several answers. The first is the safe one: it has the focus, and escape gives it."""
 
     DEFAULT_CSS = """
@@ -94,7 +95,7 @@ class ConfirmDialog(ChoiceDialog[bool]):
         super().__init__(title, body, [Choice(False, cancel_label), Choice(True, confirm_label, kind)])  # noqa: FBT003
 
 
-class NameDialog(ModalScreen[str]):
+class NameDialog(OneAnswerScreen[str], ModalScreen[str]):
     """Asks for a name; "" when there is none."""
 
     DEFAULT_CSS = """
@@ -146,7 +147,7 @@ class HelpSection:
     rows: tuple[HelpRow, ...]
 
 
-class HelpDialog(ModalScreen[None]):
+class HelpDialog(OneAnswerScreen[None], ModalScreen[None]):
     """Lists keys and their effects."""
 
     DEFAULT_CSS = """
@@ -175,7 +176,7 @@ class HelpDialog(ModalScreen[None]):
             yield Static("esc closes", classes="dialog--hint")
 
 
-class StackDialog(ModalScreen[None]):
+class StackDialog(OneAnswerScreen[None], ModalScreen[None]):
     """Shows the stack of a task's code, updated until it is closed."""
 
     DEFAULT_CSS = """

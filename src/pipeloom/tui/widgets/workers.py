@@ -17,6 +17,7 @@ from textual.widgets import Static
 
 from pipeloom.engine.executors.base import WorkerInfo
 from pipeloom.tui.style.text import clip, clip_middle, content
+from pipeloom.tui.textual_compat.one_answer import OneAnswerScreen
 
 _UPDATE_S: Final = 1.0
 _NAME: Final = 30
@@ -24,7 +25,7 @@ _TASKS: Final = 26
 _NAMED: Final = 3
 
 
-class WorkersDialog(ModalScreen[None]):
+class WorkersDialog(OneAnswerScreen[None], ModalScreen[None]):
     """Shows the workers, updated until it is closed."""
 
     DEFAULT_CSS = """

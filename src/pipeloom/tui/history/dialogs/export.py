@@ -28,6 +28,7 @@ from pipeloom.tui.bindings import key
 from pipeloom.tui.services import AppServices
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.text import content
+from pipeloom.tui.textual_compat.one_answer import OneAnswerScreen
 from pipeloom.tui.widgets.dialogs import ConfirmDialog
 
 _FORMATS: Final = (Format.CSV, Format.JSONL, Format.MARKDOWN)
@@ -57,7 +58,7 @@ class _Radio(RadioButton):
         self.refresh()
 
 
-class ExportDialog(ModalScreen[ExportPlan | None]):
+class ExportDialog(OneAnswerScreen[ExportPlan | None], ModalScreen[ExportPlan | None]):
     """Asks for format and file; an existing file is replaced only after a second question."""
 
     DEFAULT_CSS = """

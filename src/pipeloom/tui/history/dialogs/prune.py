@@ -24,6 +24,7 @@ from pipeloom.tui.reader import read
 from pipeloom.tui.services import AppServices
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.text import content
+from pipeloom.tui.textual_compat.one_answer import OneAnswerScreen
 from pipeloom.tui.widgets.bar import bar_content
 from pipeloom.tui.widgets.dialogs import ConfirmDialog
 
@@ -36,7 +37,7 @@ _FIELDS: Final = (
 )
 
 
-class PruneDialog(ModalScreen[Pruned | None]):
+class PruneDialog(OneAnswerScreen[Pruned | None], ModalScreen[Pruned | None]):
     """Takes a policy, shows what it would remove, and removes it; stopping keeps what was removed so far removed."""
 
     DEFAULT_CSS = """
