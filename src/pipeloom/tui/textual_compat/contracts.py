@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import pkgutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Final
@@ -13,6 +14,8 @@ _log = logging.getLogger(__name__)
 
 SET: Final = "set by __init__"
 """Expected of an attribute: the `__init__` of its class sets it."""
+TABLE: Final = "a table"
+"""Expected of a name: it is a mapping."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,7 @@ class Contract:
     name: str
     """`module:Class.attribute`."""
     expected: str
-    """The parameters of a method, without types; or `SET`; or "calls" and the method that it calls."""
+    """The parameters of a method, without types; or `SET`; or `TABLE`; or "calls" and the method that it calls."""
     feature: str
 
     def fault(self) -> str | None:
@@ -34,6 +37,8 @@ class Contract:
                 init = pkgutil.resolve_name(where).__init__
                 return None if attribute in init.__code__.co_names else "is not set"
             found = pkgutil.resolve_name(self.name)
+            if self.expected == TABLE:
+                return None if isinstance(found, Mapping) else f"is no longer {TABLE}"
             if self.expected.startswith("calls "):
                 called = self.expected.removeprefix("calls ")
                 return None if called in found.__code__.co_names else f"does not call {called}"
@@ -70,6 +75,7 @@ CONTRACTS: Final = (
     Contract("driver", f"{_PARSER}.__init__", "(self, debug=False)", "keys are parsed"),
     Contract("driver", f"{_PARSER}.feed", "(self, data)", "keys are parsed"),
     Contract("driver", f"{_PARSER}.tick", "(self)", "an escape that nothing follows is a key"),
+    Contract("driver", "textual._ansi_sequences.ANSI_SEQUENCES_KEYS", TABLE, "only what is a key reaches the app"),
     Contract("driver", f"{_APP}._handle_exception", "(self, error)", "an error in the reading of keys is a crash"),
     Contract("event loop", "asyncio.base_events:BaseEventLoop._run_once", "(self)", "the loop keeps its turn"),
     Contract("key dispatch", f"{_APP}._check_bindings", "(self, key, priority=False)", "no key after / is lost"),

@@ -6,6 +6,7 @@ thread that computes: a key would wait four times before it is handled, and once
 
 from __future__ import annotations
 
+import asyncio
 import os
 import select
 from codecs import getincrementaldecoder
@@ -16,9 +17,11 @@ from typing import Any, Final
 from textual import constants
 from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
+from textual.events import Key
 from textual.message import Message
 
 from pipeloom.tui.textual_compat.reopen import reopen_terminal
+from pipeloom.tui.textual_compat.terminal_input import ESCAPE, TerminalInput
 
 _READ_BYTES: Final = 1 << 16
 _MAX_UNSENT_BYTES: Final = 1 << 18
@@ -40,6 +43,7 @@ class LoopDriver(LinuxDriver):
         """Open until the program ends: the screen may be suspended and resumed."""
         self._texts: list[str] = []
         self._unsent = bytearray()
+        self._escape_due: asyncio.TimerHandle | None = None
         self._is_due = False
         """Whether a call of `flush` is scheduled."""
 
@@ -50,7 +54,7 @@ class LoopDriver(LinuxDriver):
         has_started = self._key_thread is not before  # false in the background (SIGTTOU)
         if self._tty is not None and has_started:
             decode = getincrementaldecoder("utf-8")(errors="replace").decode
-            self._loop.add_reader(self._tty, self._read, self._tty, decode, XTermParser(self._debug))
+            self._loop.add_reader(self._tty, self._read, self._tty, decode, TerminalInput(), XTermParser(self._debug))
 
     def _run_input_thread(self) -> None:
         """Return at once: the loop reads. Textual runs this in the thread of the keyboard."""
@@ -98,7 +102,7 @@ class LoopDriver(LinuxDriver):
         else:
             self._app.post_message(message)
 
-    def _read(self, tty: int, decode: Callable[[bytes], str], parser: XTermParser) -> None:
+    def _read(self, tty: int, decode: Callable[[bytes], str], typed: TerminalInput, parser: XTermParser) -> None:
         """Read what was typed; a terminal that has hung up is not read again."""
         try:
             data = os.read(tty, _READ_BYTES)
@@ -109,8 +113,17 @@ class LoopDriver(LinuxDriver):
         if not data:
             self._loop.remove_reader(tty)
         elif text := decode(data):
-            self._process(parser.feed(text))
-            self._loop.call_later(_ESCAPE_S, lambda: self._process(parser.tick()))
+            for part in typed.feed(text):
+                self._process([Key("escape", ESCAPE)] if part == ESCAPE else parser.feed(part))
+            if self._escape_due is not None:
+                self._escape_due.cancel()
+            self._escape_due = self._loop.call_later(_ESCAPE_S, self._end_escape, typed, parser)
+
+    def _end_escape(self, typed: TerminalInput, parser: XTermParser) -> None:
+        """Take an escape that nothing has followed for a key."""
+        if typed.give_up_escape():
+            self._process([Key("escape", ESCAPE)])
+        self._process(parser.tick())
 
     def _process(self, messages: Iterable[Message]) -> None:
         try:
