@@ -599,3 +599,42 @@ async def test_q_twice_asks_once(tmp_path: Path) -> None:
         await pilot.press("escape")
     assert app.engine is not None
     await asyncio.to_thread(app.engine.close)
+
+
+async def test_a_key_acts_on_the_marks_in_view_and_says_what_the_filter_hides(
+    cockpit: Cockpit, synthetic: Synthetic
+) -> None:
+    async with cockpit.app.run_test(size=(120, 40), notifications=True) as pilot:
+        rows = synthetic.rows()
+        cockpit.commit(rows, synthetic.run)
+        await cockpit.settle(pilot)
+        running = [row for row in rows if row.status is Status.RUNNING]
+        failed = [row for row in rows if row.status is Status.ERROR]
+        table = cockpit.live.table
+        table.mark(row.task_id for row in [*running, *failed])
+        cockpit.live.filter_bar.set("status:error")
+        await pilot.pause()
+        assert f"· {len(failed)} marked · {len(running)} hidden" in text_of(cockpit.app)
+        assert cockpit.live._chosen_rows() == failed
+        await pilot.pause()
+        assert "marked tasks are hidden by the filter, and left alone" in " ".join(text_of(cockpit.app).split())
+        table.unmark(row.task_id for row in failed)
+        assert cockpit.live._chosen_rows() == [table.cursor_row], "the row under the cursor, when no mark is in view"
+        await pilot.press("u")
+        assert not table.marked
+
+
+@pytest.mark.parametrize("key", ["d", "l", "x"])
+async def test_what_is_open_stays_with_its_task_when_the_rows_move(
+    cockpit: Cockpit, synthetic: Synthetic, key: str
+) -> None:
+    async with cockpit.app.run_test(size=(120, 40)) as pilot:
+        rows = synthetic.rows()
+        cockpit.commit(rows, synthetic.run)
+        await cockpit.settle(pilot)
+        table = cockpit.live.table
+        first = table.cursor_key
+        await pilot.press(key)
+        cockpit.commit([row._replace(status=Status.DONE) for row in rows if row.task_id == first])
+        await cockpit.settle(pilot)
+        assert table.cursor_key == first

@@ -103,14 +103,16 @@ class TableScreen(Screen[None]):
         self.filter_bar.begin()
 
     def action_detail(self) -> None:
-        """Show the detail, or hide it."""
+        """Show the detail of the row under the cursor, or hide it."""
+        self.table.hold_cursor()
         self.detail.display = not self.detail.display
         if not self.detail.display:
             self.table.focus()
         self.follow()
 
     def action_log(self) -> None:
-        """Show the log."""
+        """Show the log of the row under the cursor."""
+        self.table.hold_cursor()
         self.detail.display = True
         self.detail.show_tab("log")
         self.detail.begin()

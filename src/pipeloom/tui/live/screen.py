@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import ClassVar, Final
 
 from textual import getters, on, work
@@ -146,9 +147,11 @@ class LiveScreen(TableScreen):
         await self._baselines.load(run)
 
     def _show_count(self) -> None:
-        board, marked = self.services.board, len(self.table.marked)
-        shown = f"{fmt.count(board.count())} of {fmt.count(board.total())}"
-        self.filter_bar.show_count(content(shown + (f" · {fmt.count(marked)} marked" if marked else ""), "$muted"))
+        board, marked = self.services.board, len(self._marks_in_view())
+        told = [f"{fmt.count(board.count())} of {fmt.count(board.total())}"]
+        told += [f"{fmt.count(marked)} marked"] if self.table.marked else []
+        told += [f"{fmt.count(hidden)} hidden"] if (hidden := len(self.table.marked) - marked) else []
+        self.filter_bar.show_count(content(" · ".join(told), "$muted"))
 
     def _offer_keys(self) -> None:
         """Update the footer when the row under the cursor has another status: other keys work on it."""
@@ -235,7 +238,7 @@ class LiveScreen(TableScreen):
             return False
         if action == "stack":
             return self.services.engine is not None
-        if action in ("cancel", "retry") and not self.table.marked:
+        if action in ("cancel", "retry") and not self._marks_in_view():
             row = self._row()
             allowed = OPEN if action == "cancel" else FINAL | {Status.RETRYING}
             return row is not None and row.status in allowed
@@ -256,7 +259,7 @@ class LiveScreen(TableScreen):
     @work
     async def _retry(self, rows: list[AttemptRow]) -> None:
         if await self._commands.retry(rows):
-            self.table.clear_marks()
+            self.table.unmark(row.task_id for row in rows)
 
     @work
     async def action_retry_failed(self) -> None:
@@ -302,7 +305,15 @@ class LiveScreen(TableScreen):
         key = self.table.cursor_key
         return None if key is None else self.services.board.row(key)
 
+    def _marks_in_view(self) -> list[Hashable]:
+        return [key for key in self.table.marked if self.services.board.index(key) is not None]
+
     def _chosen_rows(self) -> list[AttemptRow]:
-        """Return the latest attempts of the marked tasks, or of the task under the cursor, as they are now."""
-        keys = [*self.table.marked] or [self.table.cursor_key]
+        """Return the latest attempts of the marked tasks in view, or of the task under the cursor, as they are now."""
+        marked = self._marks_in_view()
+        if hidden := len(self.table.marked) - len(marked):
+            told = "1 marked task is" if hidden == 1 else f"{hidden:,} marked tasks are"
+            self.services.tell(f"{told} hidden by the filter, and left alone; u unmarks.")
+        self.table.hold_cursor()  # a second key means the same task
+        keys = marked or [self.table.cursor_key]
         return [row for key in keys if (row := self.services.board.row(key)) is not None]

@@ -191,13 +191,15 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True):
         for place in {before, self._selection.cursor}:
             self._refresh_place(place)
 
+    def hold_cursor(self) -> None:
+        """Keep the cursor on its row from now on, also where it stands at the top and was never moved."""
+        self._selection.keeps_top = False
+
     def move_to_key(self, key: Hashable) -> bool:
         """Put the cursor on the row of `key`; False when its place is not known."""
-        index = self._selection.source.index(key)
-        if index is None:
-            return False
-        self.move_cursor(index)
-        return True
+        if (index := self._selection.source.index(key)) is not None:
+            self.move_cursor(index)
+        return index is not None
 
     def toggle_mark(self, key: Hashable | None = None) -> None:
         """Mark the row of `key` (of the cursor, when None), or unmark it."""
@@ -216,6 +218,10 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True):
     def mark_range(self) -> None:
         """Mark every row from the one that was marked last to the cursor."""
         self.mark(self._selection.up_to_cursor())
+
+    def unmark(self, keys: Iterable[Hashable]) -> None:
+        """Unmark these rows."""
+        self._set_marks(self.marked - set(keys))
 
     def clear_marks(self) -> None:
         """Unmark all rows."""

@@ -14,7 +14,8 @@ class OneAnswerScreen(Screen[T]):
     """Gives its answer once, and only from the top: `dismiss` does nothing else.
 
     A key that was typed before the screen is gone, or is covered by another, reaches it still. Textual would answer the
-    caller a second time (InvalidStateError), and close the screen on top in its place.
+    caller a second time (InvalidStateError), and close the screen on top in its place. A dialog names `ModalScreen`
+    first: Textual takes the style of the first base alone.
     """
 
     def dismiss(self, result: T | None = None) -> AwaitComplete:

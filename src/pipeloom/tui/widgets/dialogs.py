@@ -34,7 +34,7 @@ class Choice(Generic[T]):
     kind: Literal["", "-confirm", "-destructive"] = ""
 
 
-class ChoiceDialog(OneAnswerScreen[T], ModalScreen[T]):
+class ChoiceDialog(ModalScreen[T], OneAnswerScreen[T]):
     """Asks for one of several answers. The first is the safe one: it has the focus, and escape gives it."""
 
     DEFAULT_CSS = """
@@ -95,7 +95,7 @@ class ConfirmDialog(ChoiceDialog[bool]):
         super().__init__(title, body, [Choice(False, cancel_label), Choice(True, confirm_label, kind)])  # noqa: FBT003
 
 
-class NameDialog(OneAnswerScreen[str], ModalScreen[str]):
+class NameDialog(ModalScreen[str], OneAnswerScreen[str]):
     """Asks for a name; "" when there is none."""
 
     DEFAULT_CSS = """
@@ -147,7 +147,7 @@ class HelpSection:
     rows: tuple[HelpRow, ...]
 
 
-class HelpDialog(OneAnswerScreen[None], ModalScreen[None]):
+class HelpDialog(ModalScreen[None], OneAnswerScreen[None]):
     """Lists keys and their effects."""
 
     DEFAULT_CSS = """
@@ -176,7 +176,7 @@ class HelpDialog(OneAnswerScreen[None], ModalScreen[None]):
             yield Static("esc closes", classes="dialog--hint")
 
 
-class StackDialog(OneAnswerScreen[None], ModalScreen[None]):
+class StackDialog(ModalScreen[None], OneAnswerScreen[None]):
     """Shows the stack of a task's code, updated until it is closed."""
 
     DEFAULT_CSS = """

@@ -25,7 +25,7 @@ _TASKS: Final = 26
 _NAMED: Final = 3
 
 
-class WorkersDialog(OneAnswerScreen[None], ModalScreen[None]):
+class WorkersDialog(ModalScreen[None], OneAnswerScreen[None]):
     """Shows the workers, updated until it is closed."""
 
     DEFAULT_CSS = """

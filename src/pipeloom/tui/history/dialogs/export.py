@@ -58,7 +58,7 @@ class _Radio(RadioButton):
         self.refresh()
 
 
-class ExportDialog(OneAnswerScreen[ExportPlan | None], ModalScreen[ExportPlan | None]):
+class ExportDialog(ModalScreen[ExportPlan | None], OneAnswerScreen[ExportPlan | None]):
     """Asks for format and file; an existing file is replaced only after a second question."""
 
     DEFAULT_CSS = """

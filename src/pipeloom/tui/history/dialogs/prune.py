@@ -37,7 +37,7 @@ _FIELDS: Final = (
 )
 
 
-class PruneDialog(OneAnswerScreen[Pruned | None], ModalScreen[Pruned | None]):
+class PruneDialog(ModalScreen[Pruned | None], OneAnswerScreen[Pruned | None]):
     """Takes a policy, shows what it would remove, and removes it; stopping keeps what was removed so far removed."""
 
     DEFAULT_CSS = """
