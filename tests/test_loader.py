@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeloom.errors import UsageError
-from pipeloom.loader import load_pipeline
+from pipeloom.loader import being_imported, load_pipeline
 
 ONE = "from pipeloom import Pipeline\nfirst = Pipeline('first', [], print)\n"
 TWO = ONE + "second = Pipeline('second', [], print)\n"
@@ -62,3 +62,36 @@ def test_what_is_no_python_file_is_refused(tmp_path: Path, name: str, words: str
     (tmp_path / "jobs.txt").write_text(ONE)
     with pytest.raises(UsageError, match=words):
         load_pipeline(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("ui", ["none", "tui"])
+def test_a_file_that_runs_its_pipeline_when_it_is_imported_is_refused(file: Path, ui: str) -> None:
+    mine = file.parent / "mine.db"
+    call = f"run_pipeline({str(mine)!r}, pipeline, ui={ui!r})"
+    head = (
+        "from pipeloom import Pipeline, TaskDef, run_pipeline\npipeline = Pipeline('mine', [TaskDef(1, 'a')], print)\n"
+    )
+    file.write_text(head + call)
+    with pytest.raises(UsageError, match=r"run_pipeline is called while .* is imported"):
+        load_pipeline(str(file))
+    assert not mine.exists()
+    assert being_imported() is None
+    file.write_text(f"{head}if __name__ == '__main__':\n    {call}")
+    assert load_pipeline(str(file)).name == "mine"
+    assert not mine.exists()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "sys.exit(3)",
+        "argparse.ArgumentParser().parse_args(['--no-such'])",
+        "json.loads('{')",
+        "Pipeline()",
+        "1 / 0",
+    ],
+)
+def test_what_fails_at_import_names_the_line_of_the_user(file: Path, line: str) -> None:
+    file.write_text(f"import argparse, json, sys\nfrom pipeloom import Pipeline\n\n{line}\n")
+    with pytest.raises(UsageError, match=rf"cannot be imported: .*\({file.name}, line 4\)"):
+        load_pipeline(str(file))

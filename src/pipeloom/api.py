@@ -15,6 +15,7 @@ from pipeloom.engine.run.resume import Resume
 from pipeloom.engine.run.summary import RunSummary
 from pipeloom.engine.writer.sink import CommitBatch, Sink
 from pipeloom.errors import PipeloomError, UsageError, WriterFailedError
+from pipeloom.loader import being_imported
 from pipeloom.messages import TaskLike
 from pipeloom.pipeline import Handler, Pipeline, RetryPolicy, SchemaHelper, WorkerFn
 
@@ -82,6 +83,11 @@ def run_pipeline(
     used, before anything starts, and `WriterFailedError` when something could not be saved. Ctrl+C gives running
     work ten seconds, saves, and raises `KeyboardInterrupt`.
     """
+    if (place := being_imported()) is not None:
+        raise UsageError(
+            f"run_pipeline is called while {place} is imported, where it would run beside the program that imports the "
+            "file, and again in each worker process: put the call under `if __name__ == '__main__':`."
+        )
     options = EngineOptions(
         workers=workers,
         wal=wal,

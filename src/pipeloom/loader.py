@@ -6,7 +6,11 @@ import hashlib
 import importlib
 import importlib.util
 import sys
+import sysconfig
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib.abc import InspectLoader
 from importlib.machinery import ModuleSpec
@@ -20,6 +24,9 @@ from pipeloom.text import first_line
 
 _LONGEST = 4096
 _PREFIX = "pipeloom_file_"
+_NOT_THE_USERS = (*(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")), str(Path(__file__).parent))
+"""Folders of Python, of installed packages and of pipeloom: what is raised there comes from a line elsewhere."""
+_imported: ContextVar[str | None] = ContextVar("pipeloom_imported", default=None)
 
 
 def load_pipeline(spec: str) -> Pipeline:
@@ -41,6 +48,20 @@ def load_pipeline(spec: str) -> Pipeline:
     if not found:
         raise UsageError(f"{place} holds no Pipeline: write `pipeline = Pipeline(name=…, tasks=…, worker_fn=…)` in it.")
     raise UsageError(f"{place} holds several pipelines: choose one with {place}:{' or :'.join(found)}.")
+
+
+def being_imported() -> str | None:
+    """Return the file or module of a pipeline that this thread is importing; None when it imports none."""
+    return _imported.get()
+
+
+@contextmanager
+def _importing(place: str) -> Iterator[None]:
+    token = _imported.set(place)
+    try:
+        yield
+    finally:
+        _imported.reset(token)
 
 
 def loaded_files() -> list[str]:
@@ -92,7 +113,8 @@ class Source:
         module.__file__ = self.path
         sys.modules[self.name] = module
         try:
-            cast("ModuleSpec", spec).loader.exec_module(module)  # type: ignore[union-attr]
+            with _importing(self.path):
+                cast("ModuleSpec", spec).loader.exec_module(module)  # type: ignore[union-attr]
         except BaseException:
             del sys.modules[self.name]
             raise
@@ -166,7 +188,8 @@ def import_file(place: str) -> ModuleType:
     module = importlib.util.module_from_spec(module_spec)
     sys.modules[name] = module  # dataclasses and pickling look a class's module up by name
     try:
-        module_spec.loader.exec_module(module)
+        with _importing(str(path)):
+            module_spec.loader.exec_module(module)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
@@ -177,7 +200,8 @@ def import_file(place: str) -> ModuleType:
 
 def _import_module(name: str) -> ModuleType:
     try:
-        return importlib.import_module(name)
+        with _importing(name):
+            return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
             raise UsageError(
@@ -195,10 +219,7 @@ def _import_failure(place: str, error: BaseException) -> str:
     if isinstance(error, SyntaxError) and error.lineno:
         where = f" ({Path(error.filename or place).name}, line {error.lineno})"
         return f"{place} cannot be imported: SyntaxError: {first_line(error.msg)}{where}."
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if "importlib" not in frame.filename and not frame.filename.startswith("<") and __file__ != frame.filename
-    ]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<")]
+    frames = [frame for frame in frames if not frame.filename.startswith(_NOT_THE_USERS)]
     where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
     return f"{place} cannot be imported: {type(error).__name__}: {first_line(error)}{where}."

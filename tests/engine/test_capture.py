@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import io
 import logging
+import logging.config
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.engine.conftest import Bench, Gate
 
-from pipeloom.engine.capture import capture
+from pipeloom.engine.capture import AttemptLog, capture
 from pipeloom.engine.writer.log_retention import HEAD, TAIL, log_changes
 from pipeloom.loader import import_file
 from pipeloom.messages import MsgTaskFinished, MsgTaskLog, TaskDef
@@ -130,3 +134,97 @@ def test_batches_of_any_size_leave_the_same_lines() -> None:
     whole = kept([3_000])
     assert len(whole) == HEAD + TAIL
     assert kept([1] * 3_000) == kept([HEAD, TAIL, 1, 1_999]) == kept([150, 100, 2_750]) == kept([2_999, 1]) == whole
+
+
+def collected() -> tuple[AttemptLog, list[str]]:
+    lines: list[str] = []
+    return AttemptLog(lambda _level, text, _at: lines.append(text)), lines
+
+
+def test_a_huge_print_keeps_its_head_and_its_tail_and_says_what_was_cut() -> None:
+    log, lines = collected()
+    log.printed("STDOUT", "a" * 64_000 + "b" * 20_000_000 + "c" * 64_000)
+    log.close()
+    assert "".join(line for line in lines if "left out" not in line).replace("b", "") == "a" * 64_000 + "c" * 64_000
+    assert [line for line in lines if "left out" in line] == ["… 19,996,000 characters left out …"]
+    assert len(lines) < 40
+
+
+@given(st.lists(st.integers(0, 9_000), max_size=6))
+def test_text_without_a_line_end_is_kept_whole_up_to_a_bound(sizes: list[int]) -> None:
+    log, lines = collected()
+    for size in sizes:
+        log.printed("STDOUT", "x" * size)
+    log.close()
+    assert "".join(lines) == "x" * sum(sizes)
+    assert all(len(line) <= 4_000 for line in lines)
+
+
+class Broken(io.StringIO):
+    """A stream that nobody reads any more, that is closed, or that has other characters."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    def write(self, text: str) -> int:
+        raise self.error
+
+    def flush(self) -> None:
+        raise self.error
+
+
+BROKEN = [
+    BrokenPipeError(32, "Broken pipe"),
+    ValueError("I/O operation on closed file"),
+    UnicodeEncodeError("ascii", "é", 0, 1, "ordinal not in range"),
+    OSError(28, "No space left on device"),
+]
+
+
+@pytest.mark.parametrize("error", BROKEN, ids=lambda error: type(error).__name__)
+def test_a_stream_that_cannot_take_the_text_fails_no_task(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr("sys.stdout", Broken(error))
+
+    def work(_task: TaskDef, _q: Channel) -> None:
+        print("é is in the log", flush=True)
+
+    bench.run(work, 2)
+    assert bench.rows("SELECT status FROM task_runs") == [("done",)] * 2
+    assert bench.rows("SELECT text FROM task_logs") == [("é is in the log",)] * 2
+
+
+def test_a_task_closes_no_stream_for_the_others(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    def work(task: TaskDef, _q: Channel) -> None:
+        sys.stdout.close()
+        sys.stderr.close()
+        print(f"said {task.task_id}")
+
+    bench.run(work, 2)
+    assert sorted(capsys.readouterr().out.split("\n")) == ["", "said 1", "said 2"]
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda: logging.basicConfig(force=True),
+        lambda: logging.config.dictConfig({"version": 1, "disable_existing_loggers": False, "root": {"handlers": []}}),
+        logging.getLogger().handlers.clear,
+    ],
+    ids=["basicConfig", "dictConfig", "clear"],
+)
+def test_a_task_that_sets_logging_up_ends_the_logs_of_no_other(bench: Bench, harm: Callable[[], object]) -> None:
+    def work(task: TaskDef, _q: Channel) -> None:
+        if task.task_id == 1:
+            harm()
+        else:
+            logging.getLogger("etl").warning("kept")
+
+    before = logging.getLogger().handlers[:]
+    try:
+        bench.run(work, 2, workers=1)
+    finally:
+        logging.getLogger().handlers[:] = before
+    assert bench.rows("SELECT text FROM task_logs") == [("kept",)]

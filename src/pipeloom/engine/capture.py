@@ -22,6 +22,8 @@ Write = Callable[[str, str, str | None], None]
 """Takes level, text and time of a line; time None is now."""
 
 _MAX_LINE: Final = 4_000
+_KEPT_LINES: Final = 16
+"""Lines of the greatest length that are kept of each end of text without a line end."""
 _LOOK_BACK: Final = 20
 """Frames from a handler's write up to `logging.Handler.handle`."""
 
@@ -51,10 +53,10 @@ class AttemptLog:
         """Keep printed text, cut into lines."""
         with self._lock:
             *lines, rest = (self._partial.pop(level, "") + text).split("\n")
-            while len(rest) > _MAX_LINE:  # a progress bar that draws with carriage returns never ends its line
-                lines.append(rest[:_MAX_LINE])
-                rest = rest[_MAX_LINE:]
-            self._partial[level] = rest
+            # A progress bar that draws with carriage returns never ends its line.
+            cut = max(0, len(rest) - 1) // _MAX_LINE * _MAX_LINE
+            lines += _in_lines(rest[:cut])
+            self._partial[level] = rest[cut:]
         for line in filter(None, lines):
             self.line(level, line)
 
@@ -66,10 +68,21 @@ class AttemptLog:
                 self.line(level, rest)
 
 
+def _in_lines(text: str) -> Iterator[str]:
+    """Yield text without a line end in lines of the greatest length; of very long text its head and its tail."""
+    middle = range(_KEPT_LINES * _MAX_LINE, max(0, len(text) - _KEPT_LINES * _MAX_LINE))
+    for start in range(0, len(text), _MAX_LINE):
+        if start not in middle:
+            yield text[start : start + _MAX_LINE]
+        elif start == middle.start:
+            yield f"… {len(middle):,} characters left out …"
+
+
 @contextmanager
 def attempt_log(write: Write) -> Iterator[AttemptLog]:
     """Route what the code in the block logs and prints to `write`."""
     log = AttemptLog(write)
+    capture.check()
     token = _current.set(log)
     try:
         yield log
@@ -92,11 +105,23 @@ class _Printed:
             return self._stream.write(text)
         if not _is_logging():
             log.printed(self._level, text)
-        return self._stream.write(text) if self._echo else len(text)
+        if self._echo:
+            with suppress(OSError, ValueError):  # its reader has gone, it is closed or has not these characters
+                self._stream.write(text)
+        return len(text)
 
     def writelines(self, lines: Any) -> None:
         for line in lines:
             self.write(line)
+
+    def flush(self) -> None:
+        with suppress(*(() if _current.get() is None else (OSError, ValueError))):
+            self._stream.flush()
+
+    def close(self) -> None:
+        """Leave the stream open for the others, where an attempt closes it."""
+        if _current.get() is None:
+            self._stream.close()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -141,6 +166,7 @@ class Capture:
         self._lock = threading.Lock()
         self._users = 0
         self._undo: list[Callable[[], object]] = []
+        self._handler = _Logged()
 
     def start(self, *, echo: bool = True) -> None:
         """Install the routes. With `echo`, printed text still reaches its stream."""
@@ -160,8 +186,13 @@ class Capture:
                 while self._undo:
                     self._undo.pop()()
 
+    def check(self) -> None:
+        """Install the logging route again where a task has removed it: `basicConfig(force=True)`, `dictConfig`."""
+        if self._users and self._handler not in logging.getLogger().handlers:
+            logging.getLogger().addHandler(self._handler)
+
     def _route_logging(self) -> None:
-        root, handler = logging.getLogger(), _Logged()
+        root, handler = logging.getLogger(), self._handler
         if not root.handlers and root.level == logging.WARNING:
             # Logging is not set up: a worker's "info" lines are worth keeping, and go nowhere else.
             root.setLevel(logging.INFO)
