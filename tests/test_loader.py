@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pipeloom.errors import UsageError
-from pipeloom.loader import being_imported, load_pipeline
+from pipeloom.loader import being_imported, load_pipeline, loaded_modules
 
 ONE = "from pipeloom import Pipeline\nfirst = Pipeline('first', [], print)\n"
 TWO = ONE + "second = Pipeline('second', [], print)\n"
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
-    """A Python file in a folder whose name holds a colon."""
+def file(tmp_path: Path) -> Iterator[Path]:
+    """A Python file in a folder whose name holds a colon; its module is forgotten, for worker processes load it too."""
     folder = tmp_path / "a:b"
     folder.mkdir()
-    return folder / "jobs.py"
+    before = loaded_modules()
+    yield folder / "jobs.py"
+    for name in loaded_modules().keys() - before.keys():
+        del sys.modules[name]
 
 
 def test_a_file_with_one_pipeline_needs_no_name(file: Path) -> None:
