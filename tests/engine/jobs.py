@@ -176,6 +176,19 @@ def from_a_child(task: TaskDef, q: Channel) -> None:
     os.close(read)
 
 
+def leave_a_fork(task: TaskDef, q: Channel, how: str) -> None:
+    """Fork, let the child leave the worker function, and tell its exit code."""
+    child = os.fork()
+    if child == 0:
+        if how == "exit":
+            sys.exit(3)
+        if how == "raise":
+            raise ValueError("in the child")
+        return
+    _, status = os.waitpid(child, 0)
+    q.put(Note(task.task_id, str(os.waitstatus_to_exitcode(status))))
+
+
 def say(task: TaskDef, q: Channel) -> None:
     q.put(MsgTaskProgress(task.task_id, 1, 2, "half"))
     q.put(MsgTaskLog(task.task_id, "a line"))

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -282,6 +283,13 @@ def test_a_dead_writer_stops_the_worker(rig: Rig) -> None:
 def test_a_forked_child_cannot_publish_and_the_parent_goes_on(rig: Rig) -> None:
     assert rig.run(1, jobs.from_a_child).kind is OutcomeKind.OK
     assert rig.log.values(1) == ["MessageError"]
+
+
+@pytest.mark.parametrize(("how", "code"), [("return", 0), ("exit", 3), ("raise", 1)])
+def test_nothing_of_the_engine_runs_in_a_forked_child(rig: Rig, how: str, code: int) -> None:
+    assert rig.run(1, partial(jobs.leave_a_fork, how=how)).kind is OutcomeKind.OK
+    assert rig.log.values(1) == [str(code)]
+    assert rig.run(2, jobs.nothing).kind is OutcomeKind.OK
 
 
 def test_lifecycle_messages_travel_too(rig: Rig) -> None:

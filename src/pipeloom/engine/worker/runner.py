@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import traceback
 import types
+from contextlib import suppress
 from dataclasses import replace
-from typing import Final
+from typing import Final, Never
 
 from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
 from pipeloom.engine.capture import attempt_log
@@ -24,14 +28,34 @@ _RAN_NOTHING: Final = {
 
 def run_worker(attempt: Attempt, channel: WorkerChannel) -> Outcome:
     """Call the worker function; no exception of it leaves this function."""
+    process = os.getpid()
     try:
         with attempt_log(channel.log):
             returned = attempt.worker_fn(attempt.task, channel)
-    except TaskCancelled:
-        return Outcome(OutcomeKind.CANCELLED)
     except BaseException as error:  # noqa: BLE001 - SystemExit ends the attempt, never the worker thread
+        if os.getpid() != process:
+            _end_fork(error)
+        if isinstance(error, TaskCancelled):
+            return Outcome(OutcomeKind.CANCELLED)
         return describe(error, attempt.retry_on)
+    if os.getpid() != process:
+        _end_fork(None)
     return _OK if returned is None else _outcome_of(returned)
+
+
+def _end_fork(error: BaseException | None) -> Never:
+    """End the child of a fork of the worker function as Python ends a process; it would go on as a second worker."""
+    code = 0
+    if isinstance(error, SystemExit):
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+    elif error is not None:
+        code = 1
+        with suppress(BaseException):
+            traceback.print_exception(error)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(BaseException):
+            stream.flush()
+    os._exit(code & 0xFF)
 
 
 def describe(error: BaseException, retry_on: tuple[type[BaseException] | str, ...] = ()) -> Outcome:
