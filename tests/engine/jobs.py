@@ -6,13 +6,16 @@ Arrivals and departures are files: a gate that works between processes as it doe
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -187,6 +190,25 @@ def leave_a_fork(task: TaskDef, q: Channel, how: str) -> None:
         return
     _, status = os.waitpid(child, 0)
     q.put(Note(task.task_id, str(os.waitstatus_to_exitcode(status))))
+
+
+def double(number: int) -> int:
+    return number * 2
+
+
+def compute_in_a_pool(task: TaskDef, q: Channel) -> None:
+    with multiprocessing.Pool(2) as pool:
+        q.put(Note(task.task_id, str(sum(pool.map(double, range(4))))))
+    with ProcessPoolExecutor(2) as executor:
+        q.put(Note(task.task_id, str(sum(executor.map(double, range(4))))))
+
+
+def leave_a_child(task: TaskDef, q: Channel, *, waits: bool) -> None:
+    """Start a program that goes on, tell its pid, and come back or wait."""
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    q.put(Note(task.task_id, child.pid))
+    if waits:
+        child.wait()
 
 
 def say(task: TaskDef, q: Channel) -> None:

@@ -107,3 +107,31 @@ def test_what_cannot_be_sent_is_a_clear_error_on_its_attempt(bench: Bench, pipel
         ("error", "TypeError", f"TypeError: the task cannot be sent to a {place}: it does not want to travel"),
         ("done", None, ""),
     ]
+
+
+@pytest.mark.parametrize("pipeline", ["process"], indirect=True)
+def test_a_task_may_have_a_pool_of_processes(bench: Bench, pipeline: Pipeline) -> None:
+    bench.run(jobs.compute_in_a_pool, 1, pipeline=pipeline)
+    assert bench.rows("SELECT status FROM task_runs") == [("done",)]
+    assert bench.rows("SELECT value FROM notes") == [("12",), ("12",)]
+
+
+@pytest.mark.parametrize("pipeline", ["process"], indirect=True)
+def test_what_a_task_has_started_ends_with_its_worker_process(
+    bench: Bench, pipeline: Pipeline, wait_for: WaitFor
+) -> None:
+    bench.run(partial(jobs.leave_a_child, waits=False), 1, pipeline=pipeline)
+    wait_for(lambda: is_gone(bench.rows("SELECT value FROM notes")[0][0]))
+
+
+@pytest.mark.parametrize("pipeline", ["process"], indirect=True)
+def test_what_a_task_waits_for_ends_at_its_time_limit(bench: Bench, pipeline: Pipeline, wait_for: WaitFor) -> None:
+    engine = bench.engine(partial(jobs.leave_a_child, waits=True), [TaskDef(1, "a", timeout=30)], pipeline=pipeline)
+    engine.start()
+    bench.recorder.wait_until(lambda: bench.rows("SELECT value FROM notes"))
+    bench.clock.advance(31)
+    bench.recorder.wait_for_status("cancelling")
+    bench.clock.advance(KILL_AFTER_S)
+    assert engine.wait(20)
+    engine.close()
+    wait_for(lambda: is_gone(bench.rows("SELECT value FROM notes")[0][0]))

@@ -7,6 +7,7 @@ One pipe per worker: a process that is killed while it holds the lock of a share
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import threading
 from collections.abc import Iterable
@@ -61,8 +62,9 @@ class _WorkerProcess:
             theirs.close()
 
     def kill(self) -> None:
-        """End the process by force; the reader of the pipe then gets an `EOFError`."""
+        """End the process by force, with its children; the reader of the pipe then gets an `EOFError`."""
         self.process.kill()
+        self._end_group()
 
     def reap(self) -> str:
         """Wait for the end of the process, and return how it ended."""
@@ -71,9 +73,16 @@ class _WorkerProcess:
         if self.process.is_alive():  # it has closed its end of the pipe: nothing more can come from it
             self.process.kill()
             self.process.join()
+        self._end_group()
         code = self.process.exitcode or 0
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"has ended with exit code {code}"
         return f"worker process {self.process.pid} {how}"
+
+    def _end_group(self) -> None:
+        """End what the worker's code has started and left: the process leads a group of its own."""
+        if self.process.pid is not None:
+            with suppress(OSError):  # nothing is left, or the process was killed before it led one
+                os.killpg(self.process.pid, signal.SIGKILL)
 
     def memory(self) -> int | None:
         """Return the resident memory in bytes; None once the process has ended."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import queue
 import signal
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
@@ -23,20 +25,31 @@ from pipeloom.text import first_line
 ORPHAN_GRACE_S: Final = 2.0
 """Seconds that a task has to stop when the program has died."""
 
+_SIGNALS: Final = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
 _NICENESS: Final = 10
 """The program has priority: all workers wait for it to write their messages, and its user for its screen."""
 
 
 def serve(connection: Connection, files: Sequence[str]) -> None:
     """Run attempts until told to stop; `files` are the paths of modules that were loaded by path."""
+    with suppress(OSError):
+        os.setsid()  # its children end with it, and none of them reads from the terminal of the screen
+    multiprocessing.current_process().daemon = False  # Python lets a daemon have no children: no pool in a task
+    multiprocessing.set_start_method(None, force=True)  # Python's own choice: ours was inherited
     # Ctrl+C, a closed terminal and a service manager signal the whole process group; the program decides what happens
     # to the tasks. A handler, because a task's child processes would inherit SIG_IGN: `Popen.terminate` must end them.
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)
+    usual = {number: signal.signal(number, lambda *_: None) for number in _SIGNALS}
+    os.register_at_fork(after_in_child=lambda: [signal.signal(*each) for each in usual.items()])
     os.nice(_NICENESS)
     # Prints go to the attempt's log; on a terminal they would break the program's progress display.
     capture.start(echo=sys.stdout is not None and not sys.stdout.isatty())
     _Worker(connection, files).run()
+
+
+def _end_children() -> None:
+    """End the group that this process leads, and so this process."""
+    if os.getpgrp() == os.getpid():
+        os.killpg(os.getpid(), signal.SIGKILL)
 
 
 class _Worker:
@@ -128,4 +141,5 @@ class _Worker:
                 self._channel.cancel()
         self._attempts.put(None)
         threading.Event().wait(ORPHAN_GRACE_S)
+        _end_children()
         os._exit(1)
