@@ -460,6 +460,37 @@ def run_script(folder: Path, executor: str, guard: str) -> subprocess.CompletedP
 
 
 @pytest.mark.kill
+@pytest.mark.parametrize("waits", ["q.sleep(600)", "child.wait()"])
+def test_what_a_worker_process_has_started_does_not_outlive_the_program(
+    tmp_path: Path, wait_for: WaitFor, waits: str
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import subprocess, sys\nfrom pathlib import Path\nfrom pipeloom import TaskDef, run_pipeline\n"
+        "def work(task, q):\n"
+        "    child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        "    Path(sys.argv[1], f'pid-{child.pid}').touch()\n"
+        f"    {waits}\n"
+        "if __name__ == '__main__':\n"
+        "    run_pipeline(Path(sys.argv[1], 'etl.db'), [TaskDef(1, 'a')], worker_fn=work, executor='process')\n"
+    )
+    program = subprocess.Popen([sys.executable, script, tmp_path], stderr=subprocess.DEVNULL)
+    wait_for(lambda: list(tmp_path.glob("pid-*")), 30)
+    (child,) = [int(path.name.removeprefix("pid-")) for path in tmp_path.glob("pid-*")]
+    program.kill()
+    program.wait()
+    wait_for(lambda: is_gone(child), 10)
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+@pytest.mark.kill
 @pytest.mark.parametrize("executor", ["process", "dask"])
 def test_worker_processes_do_not_outlive_the_program(tmp_path: Path, wait_for: WaitFor, executor: str) -> None:
     script = tmp_path / "script.py"

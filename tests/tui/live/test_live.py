@@ -614,7 +614,7 @@ async def test_a_key_acts_on_the_marks_in_view_and_says_what_the_filter_hides(
         table.mark(row.task_id for row in [*running, *failed])
         cockpit.live.filter_bar.set("status:error")
         await pilot.pause()
-        assert f"· {len(failed)} marked · {len(running)} hidden" in text_of(cockpit.app)
+        assert f"· {len(failed)} marked in view, {len(running)} hidden" in text_of(cockpit.app)
         assert cockpit.live._chosen_rows() == failed
         await pilot.pause()
         assert "marked tasks are hidden by the filter, and left alone" in " ".join(text_of(cockpit.app).split())

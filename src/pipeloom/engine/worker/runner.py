@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 import types
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final, Never
+from typing import Final
 
 from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
 from pipeloom.engine.capture import attempt_log
@@ -32,26 +31,27 @@ def run_worker(attempt: Attempt, channel: WorkerChannel) -> Outcome:
     try:
         with attempt_log(channel.log):
             returned = attempt.worker_fn(attempt.task, channel)
+    except TaskCancelled as error:
+        _end_if_forked(process, error)
+        return Outcome(OutcomeKind.CANCELLED)
     except BaseException as error:  # noqa: BLE001 - SystemExit ends the attempt, never the worker thread
-        if os.getpid() != process:
-            _end_fork(error)
-        if isinstance(error, TaskCancelled):
-            return Outcome(OutcomeKind.CANCELLED)
+        _end_if_forked(process, error)
         return describe(error, attempt.retry_on)
-    if os.getpid() != process:
-        _end_fork(None)
+    _end_if_forked(process, None)
     return _OK if returned is None else _outcome_of(returned)
 
 
-def _end_fork(error: BaseException | None) -> Never:
-    """End the child of a fork of the worker function as Python ends a process; it would go on as a second worker."""
-    code = 0
-    if isinstance(error, SystemExit):
-        code = error.code if isinstance(error.code, int) else int(error.code is not None)
-    elif error is not None:
-        code = 1
-        with suppress(BaseException):
-            traceback.print_exception(error)
+def _end_if_forked(process: int, error: BaseException | None) -> None:
+    """End a child that the worker function has forked from `process`, as Python does; it would be a second worker."""
+    if os.getpid() == process:
+        return
+    code = int(error is not None)
+    with suppress(BaseException):  # printing an error runs the user's code
+        if error is not None and issubclass(type(error), SystemExit):
+            asked = vars(SystemExit)["code"].__get__(error)
+            code = asked if type(asked) is int else int(asked is not None)
+        elif error is not None:
+            sys.stderr.write(error_text(error).traceback)
     for stream in (sys.stdout, sys.stderr):
         with suppress(BaseException):
             stream.flush()

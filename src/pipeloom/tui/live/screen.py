@@ -149,8 +149,10 @@ class LiveScreen(TableScreen):
     def _show_count(self) -> None:
         board, marked = self.services.board, len(self._marks_in_view())
         told = [f"{fmt.count(board.count())} of {fmt.count(board.total())}"]
-        told += [f"{fmt.count(marked)} marked"] if self.table.marked else []
-        told += [f"{fmt.count(hidden)} hidden"] if (hidden := len(self.table.marked) - marked) else []
+        if hidden := len(self.table.marked) - marked:
+            told.append(f"{fmt.count(marked)} marked in view, {fmt.count(hidden)} hidden")
+        elif marked:
+            told.append(f"{fmt.count(marked)} marked")
         self.filter_bar.show_count(content(" · ".join(told), "$muted"))
 
     def _offer_keys(self) -> None:

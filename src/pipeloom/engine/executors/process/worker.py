@@ -43,7 +43,13 @@ def serve(connection: Connection, files: Sequence[str]) -> None:
     os.nice(_NICENESS)
     # Prints go to the attempt's log; on a terminal they would break the program's progress display.
     capture.start(echo=sys.stdout is not None and not sys.stdout.isatty())
-    _Worker(connection, files).run()
+    worker = _Worker(connection, files)
+    try:
+        worker.run()
+    except OSError:  # the pipe has no other end
+        worker.is_orphaned = True
+    if worker.is_orphaned:
+        _end_children()
 
 
 def _end_children() -> None:
@@ -63,6 +69,8 @@ class _Worker:
         self._attempts: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._channel: WorkerChannel | None = None
+        self.is_orphaned = False
+        """Whether the program has died."""
         self._stopping: int | None = None
         """Id of the attempt that was last asked to stop."""
 
@@ -136,6 +144,7 @@ class _Worker:
 
     def _stop_orphaned(self) -> None:
         """Ask the task to stop, and exit after `ORPHAN_GRACE_S`: the program has died."""
+        self.is_orphaned = True
         with self._lock:
             if self._channel is not None:
                 self._channel.cancel()
