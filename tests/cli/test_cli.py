@@ -271,3 +271,71 @@ def test_who_only_reads_cannot_control(run: Run, folder: Path) -> None:
     done = run("pipeloom-tui", "etl.db", "--read-only", "--control")
     assert done.returncode == 2
     assert done.stderr == "pipeloom: Give either --read-only or --control, not both.\n"
+
+
+LEFT = {
+    "thread": ("threading.Thread(target=forever, name='poller').start()", "", "threads that do not end: poller"),
+    "pool": ("", "pools.append(ThreadPoolExecutor(1)); pools[0].submit(forever)", "a pool of threads"),
+    "atexit": ("atexit.register(forever)", "", "a pool of threads, or a function of atexit, that does not end"),
+    "timer": ("threading.Timer(600, print).start()", "", "Thread-"),
+}
+
+
+@pytest.mark.parametrize("status", ["done", "error"])
+@pytest.mark.parametrize(("at_import", "in_task", "words"), LEFT.values(), ids=LEFT)
+def test_what_the_users_code_has_left_does_not_keep_the_program(
+    run: Run, folder: Path, at_import: str, in_task: str, words: str, status: str
+) -> None:
+    (folder / "leaves.py").write_text(
+        "import atexit, threading\nfrom concurrent.futures import ThreadPoolExecutor\nfrom pipeloom import *\n"
+        f"pools = []\nforever = threading.Event().wait\n{at_import}\n"
+        f"def work(task, q):\n    {in_task or 'pass'}\n    {'' if status == 'done' else '1 / 0'}\n"
+        "pipeline = Pipeline('p', [TaskDef(1, 'a')], work)\n"
+    )
+    done = run("pipeloom", "run", "etl.db", "leaves.py", "--grace", "0.2")
+    assert done.returncode == (0 if status == "done" else 1)
+    assert f"1 {status} in" in done.stderr
+    assert "Left behind: " in done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert rows(folder / "etl.db", "SELECT status FROM task_runs") == [(status,)]
+
+
+def test_a_mistake_is_told_and_ends_the_program_whatever_the_file_has_started(run: Run, folder: Path) -> None:
+    (folder / "starts.py").write_text(
+        "import threading\nfrom pipeloom import *\nthreading.Thread(target=threading.Event().wait).start()\n"
+        "pipeline = Pipeline('p', [TaskDef(1, 'a'), TaskDef(1, 'b')], print)\n"
+    )
+    done = run("pipeloom", "run", "etl.db", "starts.py")
+    assert done.returncode == 2
+    assert "more than once: 1" in done.stderr
+    assert "Left behind: threads that do not end" in done.stderr
+
+
+def test_what_ends_within_the_grace_is_waited_for(run: Run, folder: Path) -> None:
+    (folder / "ends.py").write_text(
+        "import atexit, threading, time\nfrom pathlib import Path\nfrom pipeloom import *\n"
+        "atexit.register(lambda: Path('said').write_text('atexit'))\n"
+        "def send():\n    time.sleep(0.3)\n    print('sent', flush=True)\n"
+        "def work(task, q):\n    threading.Thread(target=send, daemon=False).start()\n"
+        "pipeline = Pipeline('p', [TaskDef(1, 'a')], work)\n"
+    )
+    done = run("pipeloom", "run", "etl.db", "ends.py")
+    assert done.returncode == 0
+    assert "Left behind" not in done.stderr
+    assert "sent" in done.stdout
+    assert (folder / "said").read_text() == "atexit"
+
+
+def test_a_signal_while_it_leaves_ends_it_without_a_traceback(popen: Popen, folder: Path) -> None:
+    (folder / "leaves.py").write_text(
+        "import threading\nfrom pipeloom import *\nthreading.Thread(target=threading.Event().wait).start()\n"
+        "pipeline = Pipeline('p', [TaskDef(1, 'a')], lambda t, q: None)\n"
+    )
+    process = popen("pipeloom", "run", "etl.db", "leaves.py", "--grace", "60")
+    while "shows this run" not in (line := first_line(process)):
+        assert line
+    process.send_signal(signal.SIGTERM)
+    said, _ = process.communicate(timeout=20)
+    assert process.returncode in (-signal.SIGTERM, 128 + signal.SIGTERM)  # the second: it came before the run was over
+    assert "Traceback" not in said

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from pipeloom.cli.common import engine_for, source_of, tell
+from pipeloom.cli.common import engine_for, leave, source_of, tell
 from pipeloom.cli.options import HangupChoice, OptionalPipeline, RunOptions, Version, takes_run_options
 from pipeloom.cli.run import run_engine
 from pipeloom.console import has_terminal
@@ -143,9 +143,10 @@ def _show(path: Path, engine: Engine | None, on_hangup: HangupChoice, **look: bo
         with suppress(OSError):  # the terminal may be gone
             for line in summary_lines(app.summary):
                 shared_console().print(in_ascii(line) if app.ascii_only else line, soft_wrap=True)
-    if code:
-        raise typer.Exit(code)
-    if app.failure is not None:
+    if not code and app.failure is not None:
         tell(f"Nothing more could be saved: {app.failure}")
-        raise typer.Exit(Exit.UNSAVED)
-    raise typer.Exit(app.summary.exit_code if app.summary is not None else Exit.DONE)
+        code = Exit.UNSAVED
+    code = code or (app.summary.exit_code if app.summary is not None else Exit.DONE)
+    if app.engine is not None:
+        leave(code, app.engine.options.grace_s)
+    raise typer.Exit(code)

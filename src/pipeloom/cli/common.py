@@ -6,9 +6,13 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
+
+import typer
 
 from pipeloom.cli.options import HangupChoice
 from pipeloom.console.streams import open_missing_streams, release_lost_terminal
@@ -19,6 +23,9 @@ from pipeloom.pipeline import Pipeline
 from pipeloom.status import Exit
 from pipeloom.text import clean
 from pipeloom.user_state import remember_pipeline
+
+STOPPED_GRACE_S: Final = 2.0
+"""Longest grace for what the user's code has left, in seconds, when a signal has ended the run."""
 
 
 def run(program: Callable[[], Any]) -> NoReturn:
@@ -36,12 +43,48 @@ def run(program: Callable[[], Any]) -> NoReturn:
         logging.getLogger(__name__).debug("internal error", exc_info=error)
         tell(f"internal error: {type(error).__name__}. Please report it.")
         code = Exit.INTERNAL
+    _limit_the_end(code, STOPPED_GRACE_S)
     sys.exit(code)
 
 
 def tell(sentence: str) -> None:
     """Write a sentence to stderr."""
     sys.stderr.write(f"pipeloom: {clean(sentence, 1000)}\n")
+
+
+def leave(code: int, grace_s: float) -> NoReturn:
+    """Leave with `code` when all is saved and told: in `grace_s` at the latest, whatever the user's code has left.
+
+    Python waits at its end for threads that are no daemons, and for functions of `atexit`.
+    """
+    _limit_the_end(code, grace_s)
+    raise typer.Exit(code)
+
+
+def _limit_the_end(code: int, grace_s: float) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)  # from here on it ends the program at once
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()  # however long its reader takes
+    threading.Thread(target=_leave_late, args=(code, grace_s), name="pipeloom-leave", daemon=True).start()
+
+
+def _leave_late(code: int, grace_s: float) -> None:
+    threading.Event().wait(grace_s)
+    main = threading.main_thread()
+    left = [thread.name for thread in threading.enumerate() if not thread.daemon and thread is not main]
+    what = (
+        f"threads that do not end: {', '.join(left)}"
+        if left
+        else "a pool of threads, or a function of atexit, that does not end"
+    )
+    with suppress(OSError, ValueError):
+        tell(f"Left behind: {what}.")
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    os._exit(code)
 
 
 class Signalled(KeyboardInterrupt):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pipeloom.api import Reporter, reporter_for, run_headless
-from pipeloom.cli.common import Signalled, engine_for, source_of, stop_on_signals, tell
+from pipeloom.cli.common import STOPPED_GRACE_S, Signalled, engine_for, leave, source_of, stop_on_signals, tell
 from pipeloom.cli.options import PIPELINE_HELP, HangupChoice, RunOptions, takes_run_options
 from pipeloom.console.lines import LineReporter, json_lines, json_summary
 from pipeloom.console.streams import take_stdout
@@ -49,12 +49,17 @@ def run_engine(engine: Engine, on_hangup: HangupChoice, *, json: bool = False) -
         run_headless(engine, reporter)
     except Signalled as stop:
         stopped = stop.number
+    grace_s = engine.options.grace_s if stopped is None else min(engine.options.grace_s, STOPPED_GRACE_S)
+    leave(_exit_code(engine, reporter, stopped, json=json), grace_s)
+
+
+def _exit_code(engine: Engine, reporter: Reporter | None, stopped: int | None, *, json: bool) -> int:
     if stopped is not None:
-        raise typer.Exit(128 + stopped)
+        return 128 + stopped
     if json and isinstance(reporter, LineReporter) and not isinstance(reporter.trouble, BrokenPipeError | None):
         tell(f"The lines could not be written: {reporter.trouble}.")
-        raise typer.Exit(Exit.UNSAVED)
-    raise typer.Exit(Exit.UNSAVED if engine.failure is not None else engine.summary().exit_code)
+        return Exit.UNSAVED
+    return Exit.UNSAVED if engine.failure is not None else engine.summary().exit_code
 
 
 def _reporter(engine: Engine, *, json: bool) -> Reporter:
