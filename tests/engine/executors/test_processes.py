@@ -11,6 +11,7 @@ import pytest
 from tests.conftest import WaitFor
 from tests.engine.conftest import Bench
 
+from pipeloom.engine.engine import Engine
 from pipeloom.engine.run.run import KILL_AFTER_S
 from pipeloom.loader import import_file
 from pipeloom.messages import TaskDef
@@ -68,14 +69,19 @@ def test_abandoning_a_worker_process_kills_it_and_frees_its_slot(
     wait_for(lambda: is_gone(bench.rows("SELECT value FROM notes")[0][0]))
 
 
-def test_a_process_that_does_not_stop_at_its_time_limit_is_killed(bench: Bench, pipeline: Pipeline) -> None:
-    engine = bench.engine(jobs.deaf, [TaskDef(1, "deaf", timeout=30)], pipeline=pipeline)
+def run_beyond_the_limit(bench: Bench, engine: Engine) -> None:
+    """Run a task whose limit is 30 s until it is killed."""
     engine.start()
     bench.recorder.wait_until(lambda: bench.rows("SELECT value FROM notes"))
     bench.clock.advance(31)
     bench.recorder.wait_for_status("cancelling")
     bench.clock.advance(KILL_AFTER_S)
     assert engine.wait(20)
+
+
+def test_a_process_that_does_not_stop_at_its_time_limit_is_killed(bench: Bench, pipeline: Pipeline) -> None:
+    engine = bench.engine(jobs.deaf, [TaskDef(1, "deaf", timeout=30)], pipeline=pipeline)
+    run_beyond_the_limit(bench, engine)
     assert bench.rows("SELECT status, error_type, error FROM task_runs") == [
         ("error", "TimeoutError", "time limit reached")
     ]
@@ -127,11 +133,6 @@ def test_what_a_task_has_started_ends_with_its_worker_process(
 @pytest.mark.parametrize("pipeline", ["process"], indirect=True)
 def test_what_a_task_waits_for_ends_at_its_time_limit(bench: Bench, pipeline: Pipeline, wait_for: WaitFor) -> None:
     engine = bench.engine(partial(jobs.leave_a_child, waits=True), [TaskDef(1, "a", timeout=30)], pipeline=pipeline)
-    engine.start()
-    bench.recorder.wait_until(lambda: bench.rows("SELECT value FROM notes"))
-    bench.clock.advance(31)
-    bench.recorder.wait_for_status("cancelling")
-    bench.clock.advance(KILL_AFTER_S)
-    assert engine.wait(20)
+    run_beyond_the_limit(bench, engine)
     engine.close()
     wait_for(lambda: is_gone(bench.rows("SELECT value FROM notes")[0][0]))

@@ -51,17 +51,12 @@ class TerminalInput:
         self._held = ""
         self._pasting = False
 
-    @property
-    def is_escape(self) -> bool:
-        """Whether what is held is a lone escape."""
-        return self._held == ESCAPE and not self._pasting
-
     def give_up_escape(self) -> bool:
         """Take the lone escape that is held for a key; return whether there was one."""
-        held = self.is_escape
-        if held:
-            self._held = ""
-        return held
+        if self._pasting or self._held != ESCAPE:
+            return False
+        self._held = ""
+        return True
 
     def feed(self, text: str) -> Iterator[str]:
         """Yield what is whole: a run of characters, a sequence that is known, an escape, or a paste with its marks."""
