@@ -29,22 +29,31 @@ STOPPED_GRACE_S: Final = 2.0
 
 
 def run(program: Callable[[], Any]) -> NoReturn:
-    """Run a typer program; an error becomes one sentence on stderr and an exit code, never a traceback."""
+    """Run a typer program and leave the process with its exit code, `STOPPED_GRACE_S` later at the latest."""
     open_missing_streams()
+    code = exit_code_of(program)
+    _limit_the_end(code, STOPPED_GRACE_S)
+    sys.exit(code)
+
+
+def exit_code_of(program: Callable[[], Any]) -> int:
+    """Run a typer program; an error becomes one sentence on stderr and an exit code, never a traceback.
+
+    Raises:
+        SystemExit: from typer, which leaves so on its own.
+    """
     try:
         program()
-        code = int(Exit.DONE)
     except PipeloomError as error:
         tell(str(error))
-        code = Exit.USAGE
+        return Exit.USAGE
     except KeyboardInterrupt:
-        code = 128 + signal.SIGINT
+        return 128 + signal.SIGINT
     except Exception as error:
         logging.getLogger(__name__).debug("internal error", exc_info=error)
         tell(f"internal error: {type(error).__name__}. Please report it.")
-        code = Exit.INTERNAL
-    _limit_the_end(code, STOPPED_GRACE_S)
-    sys.exit(code)
+        return Exit.INTERNAL
+    return Exit.DONE
 
 
 def tell(sentence: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from tests.store.conftest import MakeFile, MakeSqlite
 
-from pipeloom.cli.common import run as run_program
+from pipeloom.cli.common import exit_code_of
 from pipeloom.cli.main import program
 from pipeloom.errors import PipeloomError, StoreError
 from pipeloom.export.attempts import whole_rows
@@ -216,10 +216,12 @@ def commanded(
     path: Path, arguments: list[str], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> tuple[int, str, str]:
     monkeypatch.setattr(sys, "argv", ["pipeloom", arguments[0], str(path), *arguments[1:]])
-    with pytest.raises(SystemExit) as left:
-        run_program(program)
+    try:
+        code = exit_code_of(program)
+    except SystemExit as left:
+        code = int(left.code or 0)
     said = capfd.readouterr()
-    return int(left.value.code or 0), said.out, said.err
+    return code, said.out, said.err
 
 
 @contextmanager
