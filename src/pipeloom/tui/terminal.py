@@ -20,7 +20,7 @@ from platformdirs import user_log_path
 
 from pipeloom.status import Exit
 from pipeloom.tui.textual_compat.crash import error_of
-from pipeloom.tui.textual_compat.driver import use_loop_driver
+from pipeloom.tui.textual_compat.driver import drop_output, use_loop_driver
 from pipeloom.tui.textual_compat.event_loop import priority_runner
 from pipeloom.tui.textual_compat.reopen import reopen_terminal
 
@@ -38,6 +38,10 @@ _MODES_OFF: Final = (2026, 2048, 2004, 1016, 1015, 1006, 1004, 1003, 1000)
 """Synchronized output, in-band resizes, bracketed paste, five modes of mouse reports, focus reports."""
 # The kitty keyboard protocol has a stack for each screen, so it is left before the alternate screen.
 _RESET: Final = b"".join(b"\x1b[?%dl" % mode for mode in _MODES_OFF) + b"\x1b[?7h\x1b[<u\x1b[?1049l\x1b[?25h\x1b[0m"
+
+_LOOKS: Final = 400
+_LOOK_S: Final = 0.005
+"""How often, and with which pause in seconds, a terminal that stopped reading is tried."""
 
 _FOCUS: Final = b"\x1b[I"
 """What a terminal sends when it gets the focus; reading it has no effect."""
@@ -249,15 +253,32 @@ class Leaving:
 
     def _force(self, number: int) -> None:
         """Leave at once; the terminal gets its modes back if it can still be reached."""
-        descriptor = sys.__stderr__.fileno() if sys.__stderr__ is not None else 2
-        with suppress(OSError, termios.error):
+        with suppress(OSError, ValueError, termios.error):
+            descriptor = os.dup(sys.__stderr__.fileno() if sys.__stderr__ is not None else 2)
+            self._terminal.let_go()
+            drop_output(self._app)
             if self._modes is not None:
                 termios.tcsetattr(descriptor, termios.TCSANOW, self._modes)  # type: ignore[arg-type]
-            termios.tcflush(descriptor, termios.TCOFLUSH)  # unread output leaves no room for the reset
-            tty = reopen_terminal(descriptor)
-            if tty is not None or select.select([], [descriptor], [], 0)[1]:
-                os.write(descriptor if tty is None else tty, _RESET)  # one that may block could block even so
+            write_past_blocked(descriptor, _RESET)
         os._exit(128 + number)
+
+
+def write_past_blocked(descriptor: int, data: bytes) -> None:
+    """Write `data` to a terminal that may have stopped reading, instead of what it has not read yet.
+
+    A write to a terminal waits for the one before it, and that may be blocked: unread output is dropped until `data`
+    has been taken as a whole. The bound is a number of looks, for a busy machine needs more time for the same work.
+    """
+    tty = reopen_terminal(descriptor)
+    for _ in range(_LOOKS):
+        termios.tcflush(descriptor, termios.TCOFLUSH)
+        with suppress(BlockingIOError):
+            if tty is not None and os.write(tty, data) == len(data):
+                return
+            if tty is None and select.select([], [descriptor], [], 0)[1]:
+                os.write(descriptor, data)  # it could block even so
+                return
+        select.select([], [], [], _LOOK_S)
 
 
 def _terminal_modes() -> list[object] | None:

@@ -76,6 +76,7 @@ CONTRACTS: Final = (
     Contract("driver", f"{_PARSER}.feed", "(self, data)", "keys are parsed"),
     Contract("driver", f"{_PARSER}.tick", "(self)", "an escape that nothing follows is a key"),
     Contract("driver", "textual._ansi_sequences.ANSI_SEQUENCES_KEYS", TABLE, "only what is a key reaches the app"),
+    Contract("driver", f"{_APP}._driver", SET, "a program that leaves by force draws no more"),
     Contract("driver", f"{_APP}._handle_exception", "(self, error)", "an error in the reading of keys is a crash"),
     Contract("event loop", "asyncio.base_events:BaseEventLoop._run_once", "(self)", "the loop keeps its turn"),
     Contract("key dispatch", f"{_APP}._check_bindings", "(self, key, priority=False)", "no key after / is lost"),

@@ -95,6 +95,13 @@ class LoopDriver(LinuxDriver):
             self._drain(_MAX_UNSENT_BYTES)
             self._loop.add_writer(self._tty, self._catch_up, self._tty)
 
+    def drop_output(self) -> None:
+        """Let nothing more reach the terminal; from any thread."""
+        if self._tty is not None:
+            nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+            os.dup2(nowhere, self._tty, inheritable=False)
+            os.close(nowhere)
+
     def send_message(self, message: Message) -> None:
         """Post a message to the app."""
         if self._tty is None:
