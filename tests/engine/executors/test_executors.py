@@ -361,6 +361,15 @@ def test_a_worker_process_that_dies_ends_its_own_attempt_only(processes: Rig, ho
     assert processes.run(3, jobs.count, messages=2).kind is OutcomeKind.OK
 
 
+@pytest.mark.parametrize("first", [0, 3])
+def test_a_worker_process_that_has_closed_its_descriptors_ends_its_own_attempt_only(first: int) -> None:
+    own = Rig("process", slots=1)
+    outcome = own.run(1, jobs.close_descriptors, first=first)
+    assert (outcome.kind, outcome.retryable, outcome.started) == (OutcomeKind.LOST, True, True)
+    assert own.run(2, jobs.nothing).kind is OutcomeKind.OK
+    assert own.executor.shutdown(PATIENCE_S) == 0
+
+
 def test_a_message_that_cannot_leave_its_process_raises_in_the_workers_own_call(processes: Rig) -> None:
     outcome = processes.run(1, jobs.publish, what="unpicklable")
     assert (outcome.kind, outcome.error_type) == (OutcomeKind.ERROR, "MessageError")

@@ -16,7 +16,7 @@ from pipeloom.tui.textual_compat.terminal_input import ESCAPE, TerminalInput
 
 def osc() -> Iterator[str]:
     for end in ("\x1b\\", "\x07"):
-        for number in (*range(10, 20), *(f"4;{color}" for color in range(16))):
+        for number in (*range(10, 20), *(f"4;{color}" for color in range(32))):
             yield f"\x1b]{number};rgb:{0x1A:04x}/{0x2B:04x}/{0xFFFF:04x}{end}"
         yield f"\x1b]52;c;cXFx{end}"
         yield f"\x1b]lquit rR{end}"
@@ -67,7 +67,7 @@ def csi() -> Iterator[str]:
     yield from (f"\x1b[{number}*y" for number in range(4))
     yield from (f"\x1b[{place}&w" for place in ("0", "1;1;10;20;0"))
     yield from (f"\x1b[>{number}m" for number in range(5))
-    yield from (f"\x1b[?{mode};{value}$y" for mode in (1004, 2004, 1049) for value in (1, 2))
+    yield from (f"\x1b[?{mode};{value}$y" for mode in (1, 7, 12, 25, 1000, 1002, 1004, 2004, 1049) for value in (1, 2))
 
 
 REPLIES = [*osc(), *dcs(), *apc_and_others(), *csi()]
