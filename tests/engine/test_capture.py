@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import logging.config
@@ -206,21 +207,29 @@ def test_a_task_closes_no_stream_for_the_others(bench: Bench, capsys: pytest.Cap
     assert sorted(capsys.readouterr().out.split("\n")) == ["", "said 1", "said 2"]
 
 
+def disable_existing() -> None:
+    logging.config.dictConfig({"version": 1, "disable_existing_loggers": True, "root": {"handlers": []}})
+
+
 @pytest.mark.parametrize(
     "harm",
     [
         lambda: logging.basicConfig(force=True),
-        lambda: logging.config.dictConfig({"version": 1, "disable_existing_loggers": False, "root": {"handlers": []}}),
+        disable_existing,
         logging.getLogger().handlers.clear,
+        logging.shutdown,
+        lambda: logging.disable(logging.CRITICAL),
     ],
-    ids=["basicConfig", "dictConfig", "clear"],
+    ids=["basicConfig", "dictConfig", "clear", "shutdown", "disable"],
 )
 def test_a_task_that_sets_logging_up_ends_the_logs_of_no_other(bench: Bench, harm: Callable[[], object]) -> None:
+    logger = logging.getLogger("etl.before")
+
     def work(task: TaskDef, _q: Channel) -> None:
         if task.task_id == 1:
             harm()
         else:
-            logging.getLogger("etl").warning("kept")
+            logger.warning("kept")
 
     before = logging.getLogger().handlers[:]
     try:
@@ -228,3 +237,44 @@ def test_a_task_that_sets_logging_up_ends_the_logs_of_no_other(bench: Bench, har
     finally:
         logging.getLogger().handlers[:] = before
     assert bench.rows("SELECT text FROM task_logs") == [("kept",)]
+
+
+@pytest.mark.parametrize("other", [None, io.StringIO(), sys.__stdout__], ids=["none", "another", "the original"])
+def test_a_task_that_replaces_the_streams_ends_the_logs_of_no_other(bench: Bench, other: Any) -> None:
+    def work(task: TaskDef, _q: Channel) -> None:
+        if task.task_id == 1:
+            sys.stdout = sys.stderr = other
+        else:
+            print("kept")
+
+    before = sys.stdout, sys.stderr
+    try:
+        bench.run(work, 2, workers=1)
+        assert bench.rows("SELECT text FROM task_logs") == [("kept",)]
+        assert (sys.stdout, sys.stderr) == before
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def test_a_task_may_redirect_what_it_prints_while_others_end(bench: Bench, gate: Gate) -> None:
+    own = io.StringIO()
+
+    def work(task: TaskDef, q: Channel) -> None:
+        if task.task_id != 1:
+            return
+        with contextlib.redirect_stdout(own):
+            print("one")
+            gate.pass_through()
+            print("two")
+        print("three")
+
+    engine = bench.engine(work, 4, workers=2)
+    engine.start()
+    gate.await_arrival()
+    for task_id in (2, 3, 4):
+        bench.recorder.wait_for_status("done", task_id)
+    gate.open()
+    assert engine.wait(20)
+    engine.close()
+    assert own.getvalue() == "one\ntwo\n"
+    assert bench.rows("SELECT text FROM task_logs") == [("three",)]

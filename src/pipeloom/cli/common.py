@@ -16,6 +16,7 @@ import typer
 
 from pipeloom.cli.options import HangupChoice
 from pipeloom.console.streams import open_missing_streams, release_lost_terminal
+from pipeloom.engine.capture import capture
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.options import EngineOptions
 from pipeloom.errors import PipeloomError
@@ -74,7 +75,8 @@ def _limit_the_end(code: int, grace_s: float) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)  # from here on it ends the program at once
-    with suppress(OSError, ValueError):
+    capture.check()
+    with suppress(Exception):
         sys.stdout.flush()  # however long its reader takes
     threading.Thread(target=_leave_late, args=(code, grace_s), name="pipeloom-leave", daemon=True).start()
 

@@ -7,6 +7,7 @@ worker starts itself belong to no attempt, unless it runs them in a copy of its 
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 import warnings
@@ -16,6 +17,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
+from pipeloom.engine.interpreter import Interpreter
 from pipeloom.times import stamp
 
 Write = Callable[[str, str, str | None], None]
@@ -26,6 +28,8 @@ _KEPT_LINES: Final = 16
 """Lines of the greatest length that are kept of each end of text without a line end."""
 _LOOK_BACK: Final = 20
 """Frames from a handler's write up to `logging.Handler.handle`."""
+
+_AT_IMPORT: Final = {"stdout": sys.stdout, "stderr": sys.stderr}
 
 _current: ContextVar[AttemptLog | None] = ContextVar("pipeloom_attempt", default=None)
 
@@ -82,32 +86,33 @@ def _in_lines(text: str) -> Iterator[str]:
 def attempt_log(write: Write) -> Iterator[AttemptLog]:
     """Route what the code in the block logs and prints to `write`."""
     log = AttemptLog(write)
-    capture.check()
+    capture.enter(log)
     token = _current.set(log)
     try:
         yield log
     finally:
         _current.reset(token)
         log.close()
+        capture.leave(log)
 
 
 class _Printed:
     """Replaces stdout or stderr: keeps what a worker prints, and passes it on if `echo` says so."""
 
     def __init__(self, stream: TextIO, level: str, *, echo: bool) -> None:
-        self._stream = stream
+        self.stream = stream
         self._level = level
         self._echo = echo
 
     def write(self, text: str) -> int:
         log = _current.get()
         if log is None:
-            return self._stream.write(text)
+            return self.stream.write(text)
         if not _is_logging():
             log.printed(self._level, text)
         if self._echo:
-            with suppress(OSError, ValueError):  # its reader has gone, it is closed or has not these characters
-                self._stream.write(text)
+            with suppress(Exception):  # its reader has gone, it is closed or has not these characters
+                self.stream.write(text)
         return len(text)
 
     def writelines(self, lines: Any) -> None:
@@ -115,16 +120,16 @@ class _Printed:
             self.write(line)
 
     def flush(self) -> None:
-        with suppress(*(() if _current.get() is None else (OSError, ValueError))):
-            self._stream.flush()
+        with suppress(*(() if _current.get() is None else (Exception,))):
+            self.stream.flush()
 
     def close(self) -> None:
         """Leave the stream open for the others, where an attempt closes it."""
         if _current.get() is None:
-            self._stream.close()
+            self.stream.close()
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+        return getattr(self.stream, name)
 
 
 def _is_logging() -> bool:
@@ -160,19 +165,27 @@ _FORMAT: Final = logging.Formatter()
 
 
 class Capture:
-    """Installs the routes while a run goes on; runs of one process share them."""
+    """Installs the routes while a run goes on; runs of one process share them. Tasks may remove them: see `check`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._users = 0
         self._undo: list[Callable[[], object]] = []
         self._handler = _Logged()
+        self._interpreter = Interpreter()
+        self._routes: dict[str, _Printed] = {}
+        self._running: set[AttemptLog] = set()
+        self._foreign: dict[str, tuple[object, set[AttemptLog]]] = {}
+        """A stream in place of a route, and the attempts of which one has put it there."""
+        self._silenced: tuple[int, frozenset[str]] = (logging.NOTSET, frozenset())
+        """The level below which logging is off, and the loggers that are, as the first run found them."""
 
     def start(self, *, echo: bool = True) -> None:
         """Install the routes. With `echo`, printed text still reaches its stream."""
         with self._lock:
             self._users += 1
             if self._users == 1:
+                self._undo.append(self._interpreter.take())
                 self._route_logging()
                 self._route_warnings()
                 for name in ("stdout", "stderr"):
@@ -185,14 +198,59 @@ class Capture:
             if self._users == 0:
                 while self._undo:
                     self._undo.pop()()
+                self._routes.clear()
+                self._foreign.clear()
+
+    def after_fork(self) -> None:
+        """Be usable in a forked child: another thread may have held the lock."""
+        self._lock = threading.Lock()
+
+    def enter(self, log: AttemptLog) -> None:
+        """Note that an attempt runs."""
+        with self._lock:
+            self._running.add(log)
+            self._check()
+
+    def leave(self, log: AttemptLog) -> None:
+        """Note that an attempt has ended."""
+        with self._lock:
+            self._running.discard(log)
+            self._check()
 
     def check(self) -> None:
-        """Install the logging route again where a task has removed it: `basicConfig(force=True)`, `dictConfig`."""
-        if self._users and self._handler not in logging.getLogger().handlers:
-            logging.getLogger().addHandler(self._handler)
+        """Put back what tasks have taken from others: the routes, the loggers, and what every program needs."""
+        with self._lock:
+            self._check()
+
+    def _check(self) -> None:
+        if not self._users:
+            return
+        self._interpreter.repair()
+        root, (level, disabled) = logging.getLogger(), self._silenced
+        if self._handler not in root.handlers:  # `basicConfig(force=True)`, `dictConfig`
+            root.addHandler(self._handler)
+            for name in _disabled_loggers() - disabled:
+                logging.getLogger(name).disabled = False
+        root.manager.disable = min(root.manager.disable, level)
+        for name, route in self._routes.items():
+            stream = getattr(sys, name)
+            if stream is route:
+                self._foreign.pop(name, None)
+                continue
+            # One of the attempts that run may have put it there for a while (`redirect_stdout`): it may end first.
+            seen, owners = self._foreign.get(name, (route, set()))
+            if seen is not stream:
+                owners = set(self._running)
+                self._foreign[name] = stream, owners
+            if not owners & self._running:
+                if stream is _AT_IMPORT[name]:
+                    route.stream = stream  # a screen that had it has ended
+                setattr(sys, name, route)
+                del self._foreign[name]
 
     def _route_logging(self) -> None:
         root, handler = logging.getLogger(), self._handler
+        self._silenced = root.manager.disable, _disabled_loggers()
         if not root.handlers and root.level == logging.WARNING:
             # Logging is not set up: a worker's "info" lines are worth keeping, and go nowhere else.
             root.setLevel(logging.INFO)
@@ -226,10 +284,17 @@ class Capture:
 
         def restore() -> None:
             if getattr(sys, name) is route:  # else other code has replaced it
-                setattr(sys, name, before)
+                setattr(sys, name, route.stream)
 
         setattr(sys, name, route)
+        self._routes[name] = route
         self._undo.append(restore)
 
 
+def _disabled_loggers() -> frozenset[str]:
+    loggers = logging.getLogger().manager.loggerDict.copy()
+    return frozenset(name for name, logger in loggers.items() if getattr(logger, "disabled", False))
+
+
 capture: Final = Capture()
+os.register_at_fork(after_in_child=capture.after_fork)

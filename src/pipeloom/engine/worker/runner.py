@@ -12,6 +12,7 @@ from typing import Final
 from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
 from pipeloom.engine.capture import attempt_log
 from pipeloom.engine.error_text import error_text
+from pipeloom.engine.interpreter import traces_kept
 from pipeloom.engine.worker.channel import WorkerChannel
 from pipeloom.errors import TaskCancelled, UsageError
 from pipeloom.pipeline import error_matches
@@ -29,7 +30,7 @@ def run_worker(attempt: Attempt, channel: WorkerChannel) -> Outcome:
     """Call the worker function; no exception of it leaves this function."""
     process = os.getpid()
     try:
-        with attempt_log(channel.log):
+        with attempt_log(channel.log), traces_kept():
             returned = attempt.worker_fn(attempt.task, channel)
     except TaskCancelled as error:
         _end_if_forked(process, error)

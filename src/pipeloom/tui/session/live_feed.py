@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 from textual.message import Message
 from textual.signal import Signal
 
+from pipeloom.engine.capture import capture
 from pipeloom.status import Status
 from pipeloom.store.rows import RunRow
 from pipeloom.tui.live.board import Board
@@ -103,7 +104,8 @@ class LiveFeed:
         self._put_off(min(wait_s, LONGEST_WAIT_S))
 
     def fetch_late(self) -> None:
-        """Fetch what has waited too long, whatever the reason."""
+        """Fetch what has waited too long, whatever the reason; and see that tasks have left what a screen needs."""
+        capture.check()
         if self.sink.mailbox.is_waiting and self._host.monotonic() - self.pace.began_s > _LATE_S:
             self.fetch()
 

@@ -1,0 +1,68 @@
+"""What tasks share with the engine in one interpreter: a limit, hooks, and functions that trace."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+_log = logging.getLogger(__name__)
+
+_HOOKS: Final[tuple[tuple[Any, str], ...]] = (
+    (threading, "excepthook"),  # without it, no thread can be started
+    (sys, "excepthook"),
+    (sys, "unraisablehook"),
+)
+
+
+class Interpreter:
+    """Keeps the interpreter usable while tasks run in it."""
+
+    def __init__(self) -> None:
+        self._hooks: list[Any] = []
+        self._traces: tuple[Any, Any] = (None, None)
+
+    def take(self) -> Callable[[], object]:
+        """Note how things are, and refuse a lower recursion limit from now on; returns what undoes that."""
+        self._hooks = [getattr(module, name) for module, name in _HOOKS]
+        self._traces = threading.gettrace(), threading.getprofile()
+        lowest, before = sys.getrecursionlimit(), sys.setrecursionlimit
+
+        def set_limit(limit: int, /) -> None:
+            if limit < lowest:
+                _log.warning("sys.setrecursionlimit(%d) was ignored: it would hold for the whole program.", limit)
+            else:
+                before(limit)
+
+        def undo() -> None:
+            if sys.setrecursionlimit is set_limit:
+                sys.setrecursionlimit = before
+
+        sys.setrecursionlimit = set_limit
+        return undo
+
+    def repair(self) -> None:
+        """Put back what no program can do without; what a task may change for itself is left alone."""
+        for (module, name), before in zip(_HOOKS, self._hooks, strict=True):
+            if not callable(getattr(module, name, None)):
+                setattr(module, name, before)
+        if threading.gettrace() is not self._traces[0]:
+            threading.settrace(self._traces[0])
+        if threading.getprofile() is not self._traces[1]:
+            threading.setprofile(self._traces[1])
+
+
+@contextmanager
+def traces_kept() -> Iterator[None]:
+    """Let a trace or profile function that the block sets for its thread end with the block."""
+    trace, profile = sys.gettrace(), sys.getprofile()
+    try:
+        yield
+    finally:
+        if sys.gettrace() is not trace:
+            sys.settrace(trace)
+        if sys.getprofile() is not profile:
+            sys.setprofile(profile)
