@@ -79,7 +79,7 @@ def group_commit(durability: Durability, messages: int) -> float:
         ]
         began = time.perf_counter()
         inbox.put_now(*entries)
-        writer.stop(60, 60)
+        writer.stop(60)
         rate = messages / (time.perf_counter() - began)
         connection = sqlite3.connect(path)
         (last,) = connection.execute("SELECT max(step) FROM task_runs").fetchone()

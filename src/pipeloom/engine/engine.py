@@ -207,7 +207,6 @@ class Engine:
             return
         run.stop_running(running)
         grace = self.options.grace_s if grace_s is None else grace_s
-        handlers_until = self._clock.monotonic() + grace
         with run.lock:
             run.await_workers(grace)
             for attempt in run.attempts.in_status(*ACTIVE):
@@ -217,7 +216,7 @@ class Engine:
                 run.finish()
         parts.executor.shutdown(0.5 if not run.lost_workers else 0.0)
         parts.control.stop()
-        parts.writer.stop(max(grace, 2.0), handlers_until - self._clock.monotonic())
+        parts.writer.stop(patience_s=max(grace, 2.0))
         self._owner.release()
         capture.stop()
         self._closed.set()

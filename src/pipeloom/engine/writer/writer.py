@@ -16,12 +16,11 @@ from pipeloom.engine.capture import attempt_log
 from pipeloom.engine.clock import Clock
 from pipeloom.engine.events import KEPT_TEXT, Commanded, Logged, RunChanged
 from pipeloom.engine.writer.batch import Fold, Rejection
-from pipeloom.engine.writer.handler_calls import GivenUpError, HandlerCalls
 from pipeloom.engine.writer.inbox import Entry, Inbox
 from pipeloom.engine.writer.log_retention import log_changes
 from pipeloom.engine.writer.open_attempts import OpenAttempts
 from pipeloom.engine.writer.sink import CommitBatch, Sink
-from pipeloom.errors import PipeloomError, StoreError, UsageError
+from pipeloom.errors import StoreError, UsageError
 from pipeloom.messages import MsgTaskProgress
 from pipeloom.pipeline import Handler, SchemaHelper
 from pipeloom.status import FINAL
@@ -36,7 +35,6 @@ from pipeloom.times import monotonic, stamp
 MAX_BATCH: Final = 10_000
 WINDOW_S: Final = 0.01
 HEARTBEAT_S: Final = 5.0
-_LOOK_S: Final = 0.1
 _RETRY_DELAYS_S: Final = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 _log = logging.getLogger(__name__)
@@ -80,7 +78,7 @@ class Writer:
         self._open_connection = open_connection
         self._inbox = inbox
         self._clock = clock
-        self._calls = HandlerCalls(handlers, handler_timeouts)
+        self._handlers = {kind: (handler, handler_timeouts.get(kind)) for kind, handler in handlers.items()}
         self._schemas = tuple(schemas)
         self._sinks = sinks
         self._on_rejected = on_rejected
@@ -111,23 +109,15 @@ class Writer:
         assert self._opened is not None
         return self._opened
 
-    def stop(self, patience_s: float, handler_s: float) -> None:
+    def stop(self, patience_s: float) -> None:
         """Write what is in the inbox, close the file, end the thread.
 
-        A file that cannot be written now gets `patience_s` seconds; entries that are unsaved then are counted. So are
-        those of a batch whose handler does not return in `handler_s` seconds (and at least `STUCK_S`): the
-        thread is left in it, and commits nothing more.
+        A file that cannot be written now gets `patience_s` seconds; entries that are unsaved then are counted.
         """
         self._inbox.close()
-        began = monotonic()
-        while self._thread.is_alive():
-            self._thread.join(_LOOK_S)
-            waited_s = monotonic() - began
-            if waited_s >= patience_s:
-                self._giving_up.set()
-            if waited_s >= handler_s and (error := self._calls.give_up()) is not None:
-                self._fail(error)
-                return
+        self._thread.join(patience_s)
+        self._giving_up.set()
+        self._thread.join()
 
     def _main(self) -> None:
         try:
@@ -139,8 +129,6 @@ class Writer:
         self._ready.set()
         try:
             self._loop()
-        except GivenUpError:
-            pass  # `stop` has told it
         except BaseException as error:  # noqa: BLE001 - a writer must not die unseen: every sink is told
             self._fail(error)
         finally:
@@ -327,9 +315,9 @@ class Writer:
         """Call the handler of a domain message inside a savepoint; a failure undoes this message alone."""
         self._ledger.savepoint()
         try:
-            self._calls.call(self._authorizer, msg)
-        except GivenUpError:
-            raise
+            handler, timeout_s = self._handler_of(type(msg))
+            with self._authorizer.handler(timeout_s) as connection:
+                handler(connection, msg)
         except BaseException as error:
             rejection = Rejection.of(type(msg), error)
             if self._ledger.in_transaction:
@@ -340,6 +328,12 @@ class Writer:
             raise _TransactionLostError(index, rejection) from error
         self._ledger.release()
         return None
+
+    def _handler_of(self, kind: type) -> tuple[Handler, float | None]:
+        for base in kind.__mro__:
+            if base in self._handlers:
+                return self._handlers.setdefault(kind, self._handlers[base])
+        raise UsageError(f"No handler is registered for {kind.__name__}.")
 
     def _committed(
         self,
@@ -393,7 +387,6 @@ class Writer:
                 _log.exception("%s failed to note a commit", type(sink).__name__)
 
     def _fail(self, error: BaseException) -> None:
-        is_bug = not issubclass(type(error), PipeloomError)
-        _log.critical("The writer has stopped: %s", clean(error), exc_info=error if is_bug else None)
+        _log.critical("The writer has stopped: %s", clean(error), exc_info=error)
         self.unsaved += self._inbox.fail(error)
         self._tell(lambda sink: sink.writer_failed(error))
