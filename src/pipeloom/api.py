@@ -81,7 +81,8 @@ def run_pipeline(
 
     Failed tasks raise nothing: they are in the summary. Raises `PipeloomError` for misuse and for a file that cannot be
     used, before anything starts, and `WriterFailedError` when something could not be saved. Ctrl+C gives running
-    work ten seconds, saves, and raises `KeyboardInterrupt`.
+    work ten seconds, saves, and raises `KeyboardInterrupt`; a note on it says what could not be saved, because of a
+    handler that does not return, say.
     """
     if (place := being_imported()) is not None:
         raise UsageError(
@@ -123,6 +124,8 @@ def run_headless(engine: Engine, reporter: Reporter) -> RunSummary:
             engine.wait()
         except KeyboardInterrupt as stop:
             engine.close(reason=str(stop) or "stopped with ctrl+c")
+            if engine.failure is not None:
+                stop.add_note(f"Not saved: {engine.summary().unsaved:,} changes: {engine.failure}")
             raise
         finally:
             engine.close()

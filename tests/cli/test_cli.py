@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -339,3 +340,58 @@ def test_a_signal_while_it_leaves_ends_it_without_a_traceback(popen: Popen, fold
     said, _ = process.communicate(timeout=20)
     assert process.returncode in (-signal.SIGTERM, 128 + signal.SIGTERM)  # the second: it came before the run was over
     assert "Traceback" not in said
+
+
+STUCK = """
+import threading
+from dataclasses import dataclass
+from pipeloom import *
+@dataclass(frozen=True)
+class Row:
+    n: int
+def work(task, q):
+    q.put(Row(task.task_id))
+    q.sleep(600)
+pipeline = Pipeline("stuck", [TaskDef(1, "a"), TaskDef(2, "b")], work)
+@pipeline.handler(Row)
+def handle(conn, msg):
+    print("stuck", flush=True)
+    threading.Event().wait()
+"""
+
+
+@pytest.mark.parametrize("executor", ["thread", "process"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_handler_that_does_not_return_does_not_keep_the_program(
+    popen: Popen, folder: Path, executor: str, number: signal.Signals
+) -> None:
+    (folder / "stuck.py").write_text(STUCK)
+    process = popen("pipeloom", "run", "etl.db", "stuck.py", "--grace", "0.5", "--executor", executor)
+    while (line := first_line(process)) != "stuck\n":
+        assert line
+    process.send_signal(number)
+    begin = time.monotonic()
+    said, _ = process.communicate(timeout=30)
+    assert time.monotonic() - begin < 6
+    assert process.returncode == 128 + number
+    assert "the handler for Row does not return" in said
+    assert "changes could not be saved" in said
+    assert rows(folder / "etl.db", "SELECT DISTINCT status FROM task_runs") == [("interrupted",)]
+    assert rows(folder / "etl.db", "SELECT status FROM pipeline_runs") == [("interrupted",)]
+
+
+def test_a_script_leaves_past_a_handler_that_does_not_return(popen: Popen, folder: Path) -> None:
+    body = STUCK.replace("    print(", "    os.kill(os.getpid(), signal.SIGINT)\n    print(").replace(
+        "import threading", "import os, signal, threading"
+    )
+    (folder / "stuck.py").write_text(
+        body + "from pipeloom.engine.options import EngineOptions\n"
+        "from pipeloom.engine.engine import Engine\nfrom pipeloom.api import NoDisplay, run_headless\n"
+        "run_headless(Engine('etl.db', pipeline, EngineOptions(grace_s=0.2)), NoDisplay())\n"
+    )
+    process = subprocess.run(
+        [sys.executable, "stuck.py"], cwd=folder, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert process.returncode == -signal.SIGINT
+    assert "KeyboardInterrupt\nNot saved: " in process.stderr
+    assert "the handler for Row does not return" in process.stderr

@@ -35,10 +35,12 @@ from pipeloom.status import ACTIVE, RunStatus, Status
 from pipeloom.store.file.owner import OwnerLock
 from pipeloom.store.rows import RunRow
 from pipeloom.store.write.connect import check_writable, open_writer
-from pipeloom.times import stamp
+from pipeloom.times import monotonic, stamp
 
 _RUN_NOTHING: Final = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 _SIGNAL_LATENCY_S: Final = 0.5
+_WRITER_S: Final = 1.0
+"""Seconds that the writer has at least to save what is left, when the workers have taken the whole grace."""
 _PROCESS_STARTED_AT: Final = stamp(SYSTEM_CLOCK.now())
 
 
@@ -198,7 +200,7 @@ class Engine:
         parts = self._started
         if parts is None:
             return
-        run = parts.run
+        run, begin = parts.run, monotonic()
         with run.lock:
             first, run.closing = run.closing is None, run.closing or reason
             running = run.interrupt(run.closing) if first else []
@@ -216,8 +218,8 @@ class Engine:
                 run.finish()
         parts.executor.shutdown(0.5 if not run.lost_workers else 0.0)
         parts.control.stop()
-        parts.writer.stop(patience_s=max(grace, 2.0))
-        self._owner.release()
+        if parts.writer.stop(patience_s=max(grace + _WRITER_S - (monotonic() - begin), _WRITER_S)):
+            self._owner.release()
         capture.stop()
         self._closed.set()
         with run.lock:

@@ -16,11 +16,12 @@ from pipeloom.engine.capture import attempt_log
 from pipeloom.engine.clock import Clock
 from pipeloom.engine.events import KEPT_TEXT, Commanded, Logged, RunChanged
 from pipeloom.engine.writer.batch import Fold, Rejection
+from pipeloom.engine.writer.handler_calls import AbandonedError, HandlerCalls, call_schema_helper
 from pipeloom.engine.writer.inbox import Entry, Inbox
 from pipeloom.engine.writer.log_retention import log_changes
 from pipeloom.engine.writer.open_attempts import OpenAttempts
 from pipeloom.engine.writer.sink import CommitBatch, Sink
-from pipeloom.errors import StoreError, UsageError
+from pipeloom.errors import StoreError
 from pipeloom.messages import MsgTaskProgress
 from pipeloom.pipeline import Handler, SchemaHelper
 from pipeloom.status import FINAL
@@ -36,6 +37,10 @@ MAX_BATCH: Final = 10_000
 WINDOW_S: Final = 0.01
 HEARTBEAT_S: Final = 5.0
 _RETRY_DELAYS_S: Final = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+_LAST_S: Final = 0.3
+"""Seconds that a handler gets to return once the writer gives up."""
+_DISK_S: Final = 10.0
+"""Seconds that the disk gets then: without a handler the writer ends by itself, unless the disk hangs."""
 
 _log = logging.getLogger(__name__)
 
@@ -78,7 +83,7 @@ class Writer:
         self._open_connection = open_connection
         self._inbox = inbox
         self._clock = clock
-        self._handlers = {kind: (handler, handler_timeouts.get(kind)) for kind, handler in handlers.items()}
+        self._handlers = HandlerCalls(handlers, handler_timeouts)
         self._schemas = tuple(schemas)
         self._sinks = sinks
         self._on_rejected = on_rejected
@@ -96,6 +101,8 @@ class Writer:
         self._last_beat = float("-inf")
         self._waits = False
         self._giving_up = threading.Event()
+        self._refused = 0
+        """Messages that came too late for their handlers."""
         self.unsaved = 0
         """Entries that could not be written: above 0 once the writer has stopped."""
 
@@ -109,15 +116,28 @@ class Writer:
         assert self._opened is not None
         return self._opened
 
-    def stop(self, patience_s: float) -> None:
-        """Write what is in the inbox, close the file, end the thread.
+    def stop(self, patience_s: float) -> bool:
+        """Write what is in the inbox, close the file, end the thread; returns whether the file has been let go.
 
-        A file that cannot be written now gets `patience_s` seconds; entries that are unsaved then are counted.
+        After `patience_s` seconds it waits neither for a file that cannot be written now nor for a handler. Entries
+        that are unsaved then are counted.
         """
         self._inbox.close()
         self._thread.join(patience_s)
         self._giving_up.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._handlers.interrupt(self._connection)
+        begin = monotonic()
+        while self._thread.is_alive():
+            stuck = self._handlers.running
+            if monotonic() - begin > (_DISK_S if stuck is None else _LAST_S):
+                what = (
+                    "the disk does not answer" if stuck is None else f"the handler for {stuck.__name__} does not return"
+                )
+                self._fail(StoreError(what))
+                return self._handlers.abandon(self._connection, self._authorizer)
+            self._thread.join(0.02)
+        return True
 
     def _main(self) -> None:
         try:
@@ -129,10 +149,11 @@ class Writer:
         self._ready.set()
         try:
             self._loop()
+        except AbandonedError:
+            return  # the thread that stops the writer has told the sinks, and has closed the file
         except BaseException as error:  # noqa: BLE001 - a writer must not die unseen: every sink is told
             self._fail(error)
-        finally:
-            close_writer(self._connection)
+        close_writer(self._connection)
 
     def _connect(self) -> None:
         self._connection = self._open_connection()
@@ -144,7 +165,7 @@ class Writer:
         try:
             self._identity = FileIdentity(self._path)
             for helper in self._schemas:
-                self._call_schema_helper(helper)
+                call_schema_helper(helper, self._authorizer, self._ledger)
             (self._foreign_keys,) = self._connection.execute("PRAGMA foreign_keys").fetchone()
             self._ledger.begin()
             if recovered := self._ledger.recover():
@@ -159,17 +180,6 @@ class Writer:
         except BaseException:
             close_writer(self._connection)
             raise
-
-    def _call_schema_helper(self, helper: SchemaHelper) -> None:
-        name = getattr(helper, "__name__", repr(helper))
-        try:
-            with self._authorizer.schema() as connection:
-                helper(connection)
-            if self._ledger.in_transaction:
-                self._ledger.commit()
-        except Exception as error:
-            self._ledger.rollback()
-            raise UsageError(f"Schema helper {name} failed: {type(error).__name__}: {clean(error)}") from error
 
     def _loop(self) -> None:
         finished = False
@@ -196,7 +206,7 @@ class Writer:
                 self._tell_waiting(clean(error))
                 self._pause(tries, error)
                 tries += 1
-        self.unsaved = 0
+        self.unsaved = self._refused
         self._tell_waiting(None)
         if batch is not None:
             self._tell(lambda sink: sink.committed(batch))
@@ -313,12 +323,16 @@ class Writer:
 
     def _handle(self, index: int, msg: Any) -> Rejection | None:
         """Call the handler of a domain message inside a savepoint; a failure undoes this message alone."""
+        if self._giving_up.is_set():
+            self._refused += 1
+            return Rejection(StoreError, f"{type(msg).__name__} was not stored: the program was closed", "")
         self._ledger.savepoint()
         try:
-            handler, timeout_s = self._handler_of(type(msg))
-            with self._authorizer.handler(timeout_s) as connection:
-                handler(connection, msg)
+            self._handlers.call(self._authorizer, msg)
+        except AbandonedError:
+            raise
         except BaseException as error:
+            self._refused += self._giving_up.is_set()
             rejection = Rejection.of(type(msg), error)
             if self._ledger.in_transaction:
                 self._ledger.undo()
@@ -328,12 +342,6 @@ class Writer:
             raise _TransactionLostError(index, rejection) from error
         self._ledger.release()
         return None
-
-    def _handler_of(self, kind: type) -> tuple[Handler, float | None]:
-        for base in kind.__mro__:
-            if base in self._handlers:
-                return self._handlers.setdefault(kind, self._handlers[base])
-        raise UsageError(f"No handler is registered for {kind.__name__}.")
 
     def _committed(
         self,

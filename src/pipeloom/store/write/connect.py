@@ -122,7 +122,11 @@ def _create_private(path: Path) -> None:
 def _connect(path: Path) -> sqlite3.Connection:
     try:
         return sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S
+            f"{path.absolute().as_uri()}?mode=rw",
+            uri=True,
+            isolation_level=None,
+            timeout=BUSY_TIMEOUT_S,
+            check_same_thread=False,  # the way out past a handler that does not return is on another thread
         )
     except sqlite3.Error as error:
         raise StoreError(f"{path} cannot be opened for writing: {error}.") from error

@@ -52,23 +52,29 @@ class HandlerAuthorizer:
         self._mode: str | None = None
         self._budget_s = HANDLER_BUDGET_S
         self._deadline = 0.0
+        self._lent: HandlerConnection | None = None
         self.refused = ""
         """What user code was refused last, in words."""
         # Triggers of the user's tables may write to full-text and other virtual tables. Ours have no triggers, which is
         # checked when the file is opened, and readers keep the setting off.
         connection.execute("PRAGMA trusted_schema=ON")
         connection.set_authorizer(self._authorize)
-        connection.set_progress_handler(self._out_of_time, _STEPS_BETWEEN_CHECKS)
+        connection.set_progress_handler(lambda: self.is_out_of_time, _STEPS_BETWEEN_CHECKS)
 
     @contextmanager
     def handler(self, budget_s: float | None = None) -> Iterator[HandlerConnection]:
         """Lend the connection to a handler; each statement may take `budget_s` seconds (None: `HANDLER_BUDGET_S`)."""
-        lent = HandlerConnection(self._connection, self)
+        lent = self._lent = HandlerConnection(self._connection, self)
         self._mode, self._budget_s = "handler", HANDLER_BUDGET_S if budget_s is None else budget_s
         try:
             yield lent
         finally:
-            self._mode = None
+            self.take_back()
+
+    def take_back(self) -> None:
+        """End the loan to a handler, from another thread too; does nothing when it has ended."""
+        lent, self._lent, self._mode = self._lent, None, None
+        if lent is not None:
             lent._end()
 
     @contextmanager
@@ -83,6 +89,11 @@ class HandlerAuthorizer:
             lent._end()
 
     @property
+    def is_out_of_time(self) -> bool:
+        """Whether the statement of user code has had its time."""
+        return self._mode is not None and monotonic() > self._deadline
+
+    @property
     def budget_s(self) -> float:
         """Seconds that a statement may take."""
         return self._budget_s
@@ -90,9 +101,6 @@ class HandlerAuthorizer:
     def begin_statement(self) -> None:
         """Start the clock of a statement."""
         self._deadline = monotonic() + self._budget_s
-
-    def _out_of_time(self) -> bool:
-        return self._mode is not None and monotonic() > self._deadline
 
     def _authorize(
         self, action: int, first: str | None, second: str | None, _database: str | None, _trigger: str | None
@@ -174,6 +182,8 @@ class HandlerConnection:
                 f"A handler may not use {self._authorizer.refused}: it may read everything and write its own tables; "
                 "the rest is the writer's."
             )
+        if code == sqlite3.SQLITE_INTERRUPT and not self._authorizer.is_out_of_time:
+            return HandlerAccessError("The program was closed during a handler's statement.")
         if code == sqlite3.SQLITE_INTERRUPT:
             return HandlerAccessError(f"A handler's statement took more than {self._authorizer.budget_s:g} s.")
         if code is None and len(arguments) > 1:  # raised before SQLite saw the statement
@@ -185,9 +195,9 @@ class HandlerConnection:
 
     def _end(self) -> None:
         """Close what the handler left open: an unfinished read would keep the write-ahead log from being folded in."""
-        for cursor in self._cursors:
-            cursor.close()
         self._connection = None
+        while self._cursors:
+            self._cursors.pop().close()
 
 
 def _with_place(error: Exception, place: str) -> Exception:

@@ -1,0 +1,106 @@
+"""The calls of the handlers, and the way out past one that does not return."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pipeloom.errors import UsageError
+from pipeloom.pipeline import Handler, SchemaHelper
+from pipeloom.store.write.connect import close_writer
+from pipeloom.store.write.handler_connection import HandlerAuthorizer
+from pipeloom.store.write.ledger import Ledger
+from pipeloom.text import clean
+
+_PATIENCE_S: Final = 1.0
+"""Seconds that the file gets to be closed: a statement of the handler may hold the connection for longer."""
+
+_log = logging.getLogger(__name__)
+
+
+class AbandonedError(Exception):
+    """A handler has returned after the file was taken from the writer: the writer's thread must end at once."""
+
+
+class HandlerCalls:
+    """Calls handlers on the writer's thread; another thread may see which one runs, and take the file from it."""
+
+    def __init__(self, handlers: Mapping[type, Handler], timeouts: Mapping[type, float]) -> None:
+        self._handlers = {kind: (handler, timeouts.get(kind)) for kind, handler in handlers.items()}
+        self._lock = threading.Lock()
+        self._running: type | None = None
+        self._abandoned = False
+
+    @property
+    def running(self) -> type | None:
+        """The type of the message whose handler runs now."""
+        return self._running
+
+    def call(self, authorizer: HandlerAuthorizer, msg: Any) -> None:
+        """Call the handler of `msg`; raises what it raises, and `AbandonedError` when it has returned too late."""
+        handler, timeout_s = self._handler_of(type(msg))
+        self._running = type(msg)
+        try:
+            with authorizer.handler(timeout_s) as connection:
+                handler(connection, msg)
+        finally:
+            with self._lock:
+                self._running = None
+                abandoned = self._abandoned
+            if abandoned:
+                raise AbandonedError
+
+    def interrupt(self, connection: sqlite3.Connection) -> None:
+        """Stop the statement of the handler that runs, if one does; no statement of the writer's own."""
+        with self._lock:
+            if self._running is not None:
+                connection.interrupt()
+
+    def abandon(self, connection: sqlite3.Connection, authorizer: HandlerAuthorizer) -> bool:
+        """Take the file from the handler that runs, roll its transaction back, end what is open and close the file.
+
+        Returns whether that was done in time; False, too, when no handler runs.
+        """
+        with self._lock:
+            self._abandoned = self._running is not None
+        if not self._abandoned:
+            return False
+        closed = threading.Event()
+
+        def close() -> None:
+            try:
+                authorizer.take_back()
+                ledger = Ledger(connection)
+                ledger.rollback()
+                ledger.begin()
+                ledger.recover()
+                ledger.commit()
+                close_writer(connection)
+                closed.set()
+            except sqlite3.Error as error:
+                _log.warning("The file could not be closed in order: %s", clean(error))
+
+        threading.Thread(target=close, name="pipeloom-close", daemon=True).start()
+        return closed.wait(_PATIENCE_S)
+
+    def _handler_of(self, kind: type) -> tuple[Handler, float | None]:
+        for base in kind.__mro__:
+            if base in self._handlers:
+                return self._handlers.setdefault(kind, self._handlers[base])
+        raise UsageError(f"No handler is registered for {kind.__name__}.")
+
+
+def call_schema_helper(helper: SchemaHelper, authorizer: HandlerAuthorizer, ledger: Ledger) -> None:
+    """Call a schema helper and commit its work; raises `UsageError` when it fails."""
+    name = getattr(helper, "__name__", repr(helper))
+    try:
+        with authorizer.schema() as connection:
+            helper(connection)
+        if ledger.in_transaction:
+            ledger.commit()
+    except Exception as error:
+        ledger.rollback()
+        raise UsageError(f"Schema helper {name} failed: {type(error).__name__}: {clean(error)}") from error
