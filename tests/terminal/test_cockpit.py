@@ -8,6 +8,7 @@ import termios
 from pathlib import Path
 
 import pytest
+from tests.conftest import WaitFor
 from tests.terminal.conftest import Rows, Start, Write
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -115,6 +116,43 @@ def test_quitting_does_not_wait_for_a_task_that_never_comes_back(start: Start, w
     terminal.wait_for("Stop the run and quit?")
     terminal.press("\x1b[C\r")
     assert terminal.end() == 3
+    assert rows("SELECT status FROM task_runs") == [("interrupted",)]
+
+
+STUCK = """
+from dataclasses import dataclass
+@dataclass(frozen=True)
+class Row:
+    number: int
+def work(task, q):
+    q.put(MsgTaskProgress(task.task_id, 1, 2, "half way"))
+    q.sleep(0.3)
+    q.put(Row(1))
+    q.sleep(600)
+pipeline = Pipeline("stuck", [TaskDef(1, "stuck")], work)
+@pipeline.handler(Row)
+def insert(connection, msg):
+    open("arrived", "w").close()
+    threading.Event().wait()
+"""
+
+
+@pytest.mark.parametrize("how", ["q", "SIGTERM"])
+def test_a_handler_that_never_returns_can_be_left_and_what_is_unsaved_is_told(
+    start: Start, write: Write, rows: Rows, tmp_path: Path, wait_for: WaitFor, how: str
+) -> None:
+    terminal = start("etl.db", write("stuck.py", STUCK), "--grace", "0.3")
+    terminal.wait_for("half way")
+    wait_for((tmp_path / "arrived").exists)
+    if how == "q":
+        terminal.press("q")
+        terminal.wait_for("Stop the run and quit?")
+        terminal.press("\x1b[C\r")
+    else:
+        os.kill(terminal.process.pid, signal.SIGTERM)
+    assert terminal.end() == (4 if how == "q" else 128 + signal.SIGTERM)
+    assert "the handler for Row does not return" in terminal.text
+    assert terminal.modes_left() == set()
     assert rows("SELECT status FROM task_runs") == [("interrupted",)]
 
 

@@ -143,9 +143,9 @@ def _show(path: Path, engine: Engine | None, on_hangup: HangupChoice, **look: bo
         with suppress(OSError):  # the terminal may be gone
             for line in summary_lines(app.summary):
                 shared_console().print(in_ascii(line) if app.ascii_only else line, soft_wrap=True)
-    if not code and app.failure is not None:
+    if app.failure is not None:
         tell(f"Nothing more could be saved: {app.failure}")
-        code = Exit.UNSAVED
+        code = code or Exit.UNSAVED
     code = code or (app.summary.exit_code if app.summary is not None else Exit.DONE)
     if app.engine is not None:
         leave(code, app.engine.options.grace_s)
