@@ -111,7 +111,8 @@ def run_pipeline(
 def _saved(engine: Engine, summary: RunSummary) -> RunSummary:
     """Return the summary, unless something could not be saved."""
     if engine.failure is not None:
-        raise WriterFailedError(f"{summary.unsaved:,} changes were not saved: {engine.failure}") from engine.failure
+        lost = f"{summary.unsaved:,} changes were not saved" if summary.unsaved else "What was saved last may be lost"
+        raise WriterFailedError(f"{lost}: {engine.failure}") from engine.failure
     return summary
 
 

@@ -15,6 +15,10 @@ class StoreError(PipeloomError):
     """The database file cannot be used as asked."""
 
 
+class DamagedFileError(StoreError):
+    """The database file has lost content, or is no database: it is left as it is."""
+
+
 class FileBusyError(StoreError):
     """Another process owns the file for writing."""
 

@@ -294,7 +294,7 @@ def test_a_dead_writer_makes_every_put_raise_and_is_reported(bench: Bench, gate:
             raised.append(error)
             raise
 
-    engine = bench.engine(worker)
+    engine = bench.engine(worker, wal=False)  # the write-ahead log would go with the connection
     engine.add_sink(OnWriter(engine, first=lambda connection: connection.close()))
     engine.start()
     gate.await_arrival()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,13 +20,14 @@ from pipeloom.engine.writer.inbox import Entry, Inbox
 from pipeloom.engine.writer.log_retention import log_changes
 from pipeloom.engine.writer.open_attempts import OpenAttempts
 from pipeloom.engine.writer.sink import CommitBatch, Sink
-from pipeloom.errors import StoreError
+from pipeloom.errors import DamagedFileError, StoreError
 from pipeloom.messages import MsgTaskProgress
 from pipeloom.pipeline import Handler, SchemaHelper
 from pipeloom.status import FINAL
+from pipeloom.store.file.damage import damaged, is_damage
 from pipeloom.store.file.identity import FileIdentity
 from pipeloom.store.rows import AttemptRow, RunRow
-from pipeloom.store.write.connect import close_writer, damaged, is_damage, is_outcome_unknown, is_storage_trouble
+from pipeloom.store.write.connect import close_writer, is_outcome_unknown, is_storage_trouble, leave_writer
 from pipeloom.store.write.handler_connection import HandlerAuthorizer
 from pipeloom.store.write.ledger import Ledger
 from pipeloom.text import clean, storable
@@ -79,7 +79,6 @@ class Writer:
         keep_lock: Callable[[], None],
     ) -> None:
         self._path = path
-        self._wal_path = f"{os.path.realpath(path)}-wal"
         self._open_connection = open_connection
         self._inbox = inbox
         self._clock = clock
@@ -149,11 +148,17 @@ class Writer:
         self._ready.set()
         try:
             self._loop()
+            self._identity.check()
         except AbandonedError:
             return  # the thread that stops the writer has told the sinks, and has closed the file
+        except DamagedFileError as error:
+            self._fail(error)
+            leave_writer(self._connection, self._path)
         except BaseException as error:  # noqa: BLE001 - a writer must not die unseen: every sink is told
             self._fail(error)
-        close_writer(self._connection)
+            close_writer(self._connection)
+        else:
+            close_writer(self._connection)
 
     def _connect(self) -> None:
         self._connection = self._open_connection()
@@ -163,7 +168,7 @@ class Writer:
     def _open(self) -> None:
         self._connect()
         try:
-            self._identity = FileIdentity(self._path)
+            self._identity = FileIdentity(self._path, self._connection)
             for helper in self._schemas:
                 call_schema_helper(helper, self._authorizer, self._ledger)
             (self._foreign_keys,) = self._connection.execute("PRAGMA foreign_keys").fetchone()
@@ -250,7 +255,7 @@ class Writer:
             self._ledger.insert_commands(self._run.id, [astuple(command) for command in commands])
         self._ledger.beat(self._run.id, stamp(now))
         self._finish_transaction()
-        self._identity.check()
+        self._identity.check(committed=True)
         self._log_counts.update(logs.counts)
         return self._committed(entries, inserts, updates, stored, run, rejected, monotonic() - started)
 
@@ -273,9 +278,10 @@ class Writer:
         tries = 0
         while True:
             self._tell_waiting(clean(error))
-            self._identity.check()
+            self._identity.check_path()
             try:
                 self._connect()
+                self._identity.follow(self._connection)
                 self._connection.execute(f"PRAGMA foreign_keys={self._foreign_keys}")  # a schema helper's choice
                 commits = self._ledger.commits(self._run.id)
                 break
@@ -373,13 +379,7 @@ class Writer:
         self._run = run or self._run
         self._seq += 1
         self._last_beat = self._clock.monotonic()
-        return CommitBatch(self._seq, tuple(rows), run, len(entries), took_s, len(self._inbox), self._wal_bytes())
-
-    def _wal_bytes(self) -> int:
-        try:
-            return os.stat(self._wal_path).st_size  # noqa: PTH116 - after each commit, and a third cheaper
-        except OSError:
-            return 0
+        return CommitBatch(self._seq, tuple(rows), run, len(entries), took_s, len(self._inbox), self._identity.log_bytes)
 
     def _tell_waiting(self, reason: str | None) -> None:
         if reason is not None or self._waits:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Final, Literal
 
 from pipeloom.errors import StoreError
+from pipeloom.store.file.damage import damaged, is_damage, primary_code
 from pipeloom.store.file.filesystem import NETWORK_FILESYSTEMS, filesystem_of
-from pipeloom.store.file.kind import FileKind, file_kind
+from pipeloom.store.file.kind import FileKind, file_kind, open_reader
 from pipeloom.store.schema import (
     OUR_TABLES,
     create_in_memory,
@@ -76,6 +77,26 @@ def close_writer(connection: sqlite3.Connection) -> None:
         _log.warning("The write-ahead log stays beside the file: %s", error)
     finally:
         connection.close()
+
+
+def leave_writer(connection: sqlite3.Connection, path: Path) -> None:
+    """Close without folding the write-ahead log into the file: what another program has left of them stays as it is.
+
+    SQLite folds it in when the last connection closes. One that may only read, opened before, closes last and cannot.
+    """
+    try:
+        last = open_reader(path)
+    except StoreError as error:
+        _log.warning("The file is closed as it is: %s", error)
+        connection.close()
+        return
+    try:
+        last.execute("SELECT 1 FROM sqlite_schema").fetchone()  # it has a lock on the file from now on
+    except sqlite3.Error:
+        pass  # it has the lock all the same
+    finally:
+        connection.close()
+        last.close()
 
 
 def check_writable(path: Path, *, store: bool = True) -> FileKind:
@@ -169,26 +190,14 @@ def _set_up(connection: sqlite3.Connection, path: Path, *, wal: bool | None, dur
     connection.execute("PRAGMA fullfsync=1")  # macOS: fsync alone leaves the data in the drive's cache
 
 
-def is_damage(error: sqlite3.Error) -> bool:
-    """Tell whether `error` means that the file is damaged."""
-    return _primary_code(error) in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-
-
-def damaged(path: Path, reason: object) -> StoreError:
-    """Return the error for a damaged file."""
-    return StoreError(
-        f"{path} is damaged ({reason}). Nothing was removed: `sqlite3 {path} .recover` may save what is in it."
-    )
-
-
 def is_outcome_unknown(error: sqlite3.Error) -> bool:
     """Tell whether a COMMIT that failed with `error` may still be in the file."""
-    return _primary_code(error) == sqlite3.SQLITE_IOERR
+    return primary_code(error) == sqlite3.SQLITE_IOERR
 
 
 def is_storage_trouble(error: sqlite3.Error) -> bool:
     """Tell whether `error` may pass by itself (disk full, I/O error, file locked), so that the batch must be kept."""
-    return _primary_code(error) in {
+    return primary_code(error) in {
         sqlite3.SQLITE_FULL,
         sqlite3.SQLITE_IOERR,
         sqlite3.SQLITE_NOMEM,
@@ -198,9 +207,3 @@ def is_storage_trouble(error: sqlite3.Error) -> bool:
         sqlite3.SQLITE_READONLY,
         sqlite3.SQLITE_PROTOCOL,
     }
-
-
-def _primary_code(error: sqlite3.Error) -> int | None:
-    """Return SQLite's primary error code; None for errors of the Python module."""
-    code = getattr(error, "sqlite_errorcode", None)
-    return None if code is None else code & 0xFF
