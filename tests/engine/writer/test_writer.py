@@ -400,3 +400,36 @@ def test_what_a_killed_process_left_open_is_interrupted_when_the_file_is_opened_
     assert bench.rows("SELECT DISTINCT finished_at FROM task_runs WHERE task_id > 1") == [(heartbeat,)]
     assert bench.rows("SELECT status, finished_at=heartbeat_at FROM pipeline_runs WHERE id=1") == [("interrupted", 1)]
     assert bench.rows("PRAGMA integrity_check") == [("ok",)]
+
+
+@pytest.mark.parametrize("when", ["running", "running, with the last row to come", "queued"])
+def test_an_attempt_whose_row_another_program_deleted_ends_with_a_sentence(bench: Bench, gate: Gate, when: str) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
+        if task.task_id != 1:
+            return
+        gate.pass_through()
+        if when == "running":
+            while True:
+                q.sleep(0.01)
+                q.put(MsgTaskProgress(task.task_id, 1, 2))
+
+    engine = bench.engine(worker, 3, workers=1)
+    engine.start()
+    gate.await_arrival()
+    bench.recorder.wait_for_status("running")
+    bench.recorder.wait_for_status("queued", 3)
+    gone = 3 if when == "queued" else 1
+    connection = sqlite3.connect(bench.path)
+    with connection:
+        connection.execute("DELETE FROM task_runs WHERE task_id=?", (gone,))
+        connection.execute("DELETE FROM pipeline_runs")
+    connection.close()
+    gate.open()
+    assert engine.wait(20)
+    engine.close()
+    expected = dict.fromkeys((1, 2, 3), "done") | {gone: "error"}
+    assert {task: status for task, _, status in bench.rows()} == expected
+    assert bench.one("message", gone) == "its row was deleted from the file by another program while it was open"
+    assert bench.one("error_type", gone) == "StoreError"
+    assert bench.rows("SELECT id, pipeline, status FROM pipeline_runs") == [(engine.run_id, "bench", "error")]
+    assert bench.recorder.failures == []

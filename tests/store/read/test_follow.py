@@ -74,7 +74,7 @@ class Owner:
         changed = [self.rows[one]._replace(status=status, message=f"now {status}") for one, status in changes]
         self.ledger.begin()
         self.ledger.update_attempts(changed)
-        self.ledger.beat(self.run.id, NOW)
+        self.ledger.beat(self.run, NOW, 1)
         self.ledger.commit()
         self.rows |= {row.id: row for row in changed}
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pipeloom.engine.error_text import error_text
 from pipeloom.engine.events import KEPT_TEXT, CancelAsked, Ended, Logged, Requeued, Started, Submitted
 from pipeloom.engine.writer.log_retention import RawLine
+from pipeloom.errors import StoreError
 from pipeloom.fingerprints import fingerprint
 from pipeloom.messages import MsgTaskProgress, MsgTaskStarted
 from pipeloom.status import FINAL, TRANSITIONS, Status
@@ -28,6 +29,25 @@ class Rejection(NamedTuple):
         """Return the rejection of a message whose handler raised `error`."""
         text = error_text(error)
         return cls(type(error), f"handler for {message_type.__name__}: {text.type}: {text.line}", text.traceback)
+
+
+_DELETED: Final = "its row was deleted from the file by another program while it was open"
+ROW_DELETED: Final = Rejection(StoreError, _DELETED, _DELETED)
+"""Stops an attempt whose row is gone: what else was removed with it is not known."""
+
+
+def restored(row: AttemptRow) -> AttemptRow:
+    """Return the row to insert for one that another program has deleted while it was open."""
+    if row.status is not Status.DONE:
+        return row
+    kind = StoreError.__name__
+    return row._replace(
+        status=Status.ERROR,
+        message=_DELETED,
+        error_type=kind,
+        error=_DELETED,
+        fingerprint=fingerprint(kind, _DELETED, _DELETED),
+    )
 
 
 class Fold:

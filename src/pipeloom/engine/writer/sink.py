@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from pipeloom.store.rows import AttemptRow, RunRow
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +42,32 @@ class Sink(Protocol):
 
     def writer_failed(self, error: BaseException) -> None:
         """Note that the writer has stopped: nothing more is saved."""
+
+
+class Sinks:
+    """Tells every sink; one that raises harms neither the writer nor the other sinks."""
+
+    def __init__(self, sinks: Sequence[Sink]) -> None:
+        self._sinks = sinks
+        self._waits = False
+
+    def committed(self, batch: CommitBatch) -> None:
+        """Tell of a transaction that is on disk."""
+        self._tell(lambda sink: sink.committed(batch))
+
+    def writer_waiting(self, reason: str | None) -> None:
+        """Tell that the writer waits; None is told once, and only after a reason."""
+        if reason is not None or self._waits:
+            self._waits = reason is not None
+            self._tell(lambda sink: sink.writer_waiting(reason))
+
+    def writer_failed(self, error: BaseException) -> None:
+        """Tell that the writer has stopped."""
+        self._tell(lambda sink: sink.writer_failed(error))
+
+    def _tell(self, call: Callable[[Sink], None]) -> None:
+        for sink in self._sinks:
+            try:
+                call(sink)
+            except Exception:  # noqa: BLE001 - logged here, because no caller could do more
+                _log.exception("%s failed to note a commit", type(sink).__name__)

@@ -14,16 +14,16 @@ from typing import Any, Final, cast
 from pipeloom.engine.capture import attempt_log
 from pipeloom.engine.clock import Clock
 from pipeloom.engine.events import KEPT_TEXT, Commanded, Logged, RunChanged
-from pipeloom.engine.writer.batch import Fold, Rejection
+from pipeloom.engine.writer.batch import ROW_DELETED, Fold, Rejection, restored
 from pipeloom.engine.writer.handler_calls import AbandonedError, HandlerCalls, call_schema_helper
 from pipeloom.engine.writer.inbox import Entry, Inbox
 from pipeloom.engine.writer.log_retention import log_changes
 from pipeloom.engine.writer.open_attempts import OpenAttempts
-from pipeloom.engine.writer.sink import CommitBatch, Sink
+from pipeloom.engine.writer.sink import CommitBatch, Sink, Sinks
 from pipeloom.errors import DamagedFileError, StoreError
 from pipeloom.messages import MsgTaskProgress
 from pipeloom.pipeline import Handler, SchemaHelper
-from pipeloom.status import FINAL
+from pipeloom.status import FINAL, Status
 from pipeloom.store.file.damage import damaged, is_damage
 from pipeloom.store.file.identity import FileIdentity
 from pipeloom.store.rows import AttemptRow, RunRow
@@ -84,7 +84,7 @@ class Writer:
         self._clock = clock
         self._handlers = HandlerCalls(handlers, handler_timeouts)
         self._schemas = tuple(schemas)
-        self._sinks = sinks
+        self._sinks = Sinks(sinks)
         self._on_rejected = on_rejected
         self._keep_lock = keep_lock
         self._connection: sqlite3.Connection
@@ -98,7 +98,6 @@ class Writer:
         self._rejections: dict[int, Rejection] = {}
         self._seq = 0
         self._last_beat = float("-inf")
-        self._waits = False
         self._giving_up = threading.Event()
         self._refused = 0
         """Messages that came too late for their handlers."""
@@ -208,13 +207,13 @@ class Writer:
                 self._ledger.rollback()
                 if not tries:
                     _log.warning("The file cannot be written now, and is tried again: %s", clean(error))
-                self._tell_waiting(clean(error))
+                self._sinks.writer_waiting(clean(error))
                 self._pause(tries, error)
                 tries += 1
         self.unsaved = self._refused
-        self._tell_waiting(None)
+        self._sinks.writer_waiting(None)
         if batch is not None:
-            self._tell(lambda sink: sink.committed(batch))
+            self._sinks.committed(batch)
 
     def _pause(self, tries: int, error: Exception) -> None:
         """Wait before the next try; raises `StoreError` when the writer is being stopped."""
@@ -245,7 +244,8 @@ class Writer:
         run = self._apply(entries, fold, rejected, skipped, commands)
         inserts, updates = fold.flush()
         self._ledger.insert_attempts(inserts)
-        stored = self._ledger.update_attempts(updates)
+        stored, lost = self._ledger.update_attempts(updates)
+        self._restore(lost, stored, rejected)
         logs = log_changes(fold.logs, self._log_counts)
         self._ledger.insert_logs(logs.inserts)
         self._ledger.drop_logs(logs.drops)
@@ -253,11 +253,20 @@ class Writer:
             self._ledger.update_run(run)
         if commands:
             self._ledger.insert_commands(self._run.id, [astuple(command) for command in commands])
-        self._ledger.beat(self._run.id, stamp(now))
+        self._ledger.beat(run or self._run, stamp(now), self._seq + 1)
         self._finish_transaction()
         self._identity.check(committed=True)
         self._log_counts.update(logs.counts)
         return self._committed(entries, inserts, updates, stored, run, rejected, monotonic() - started)
+
+    def _restore(self, lost: list[AttemptRow], stored: dict[int, AttemptRow], rejected: dict[int, Rejection]) -> None:
+        """Insert again what another program has deleted; an attempt that was running is stopped, and fails."""
+        for row in lost:
+            _log.warning("Attempt %d was deleted from the file by another program while it was open.", row.id)
+            stored[row.id] = restored(row)
+            if row.status is Status.RUNNING:
+                rejected.setdefault(row.id, ROW_DELETED)
+        self._ledger.insert_attempts([stored[row.id] for row in lost])
 
     def _finish_transaction(self) -> None:
         """Commit; after an I/O error, ask the file whether the COMMIT happened."""
@@ -277,7 +286,7 @@ class Writer:
         self._connection.close()
         tries = 0
         while True:
-            self._tell_waiting(clean(error))
+            self._sinks.writer_waiting(clean(error))
             self._identity.check_path()
             try:
                 self._connect()
@@ -354,22 +363,19 @@ class Writer:
         entries: list[Entry],
         inserts: list[AttemptRow],
         updates: list[AttemptRow],
-        stored: dict[int, AttemptRow | None],
+        stored: dict[int, AttemptRow],
         run: RunRow | None,
         rejected: dict[int, Rejection],
         took_s: float,
     ) -> CommitBatch:
         """Make the committed changes the new state, and describe them."""
-        rows = inserts + [row for update in updates if (row := stored.get(update.id, update)) is not None]
+        rows = inserts + [stored.get(update.id, update) for update in updates]
         for row in rows:
             if row.status in FINAL:
                 self._open_attempts.drop(row.id)
                 self._log_counts.pop(row.id, None)
             else:
                 self._open_attempts.keep(row)
-        for deleted in (attempt_id for attempt_id, row in stored.items() if row is None):
-            _log.warning("Attempt %d was deleted from the file by another program while it was open.", deleted)
-            self._open_attempts.drop(deleted)
         fresh = rejected.keys() - self._rejections.keys()
         self._rejections = {key: value for key, value in rejected.items() if key in self._open_attempts}
         for attempt_id in fresh:
@@ -379,22 +385,12 @@ class Writer:
         self._run = run or self._run
         self._seq += 1
         self._last_beat = self._clock.monotonic()
-        return CommitBatch(self._seq, tuple(rows), run, len(entries), took_s, len(self._inbox), self._identity.log_bytes)
-
-    def _tell_waiting(self, reason: str | None) -> None:
-        if reason is not None or self._waits:
-            self._waits = reason is not None
-            self._tell(lambda sink: sink.writer_waiting(reason))
-
-    def _tell(self, call: Callable[[Sink], None]) -> None:
-        """Call every sink; one that raises harms neither the writer nor the other sinks."""
-        for sink in self._sinks:
-            try:
-                call(sink)
-            except Exception:  # noqa: BLE001 - logged here, because no caller could do more
-                _log.exception("%s failed to note a commit", type(sink).__name__)
+        return CommitBatch(
+            self._seq, tuple(rows), run, len(entries), took_s, len(self._inbox), self._identity.log_bytes
+        )
 
     def _fail(self, error: BaseException) -> None:
-        _log.critical("The writer has stopped: %s", clean(error), exc_info=error)
+        known = issubclass(type(error), StoreError)
+        _log.critical("The writer has stopped: %s", clean(error), exc_info=None if known else error)
         self.unsaved += self._inbox.fail(error)
-        self._tell(lambda sink: sink.writer_failed(error))
+        self._sinks.writer_failed(error)

@@ -1,4 +1,4 @@
-"""Notices what other programs do to the file and its write-ahead log while they are written: a commit would be lost then.
+"""Notices harm that other programs do to the file and its write-ahead log: a commit would be lost then.
 
 Uses `stat` and SQLite alone: opening and closing one of the files would drop SQLite's locks.
 """
@@ -49,7 +49,7 @@ class FileIdentity:
         """
         now = self.check_path()
         self._check_log()
-        # Without a log, a commit writes the header anew.
+        # Without a log, each commit writes the header.
         if now.st_mtime_ns != self._seen.st_mtime_ns and not (committed and self._log_file is None):
             self._look_into()
         self._seen = now

@@ -129,11 +129,17 @@ class Ledger:
             (run.status, run.finished_at, run.workers, run.id),
         )
 
-    def beat(self, run_id: int, at: str) -> None:
-        """Write the heartbeat, and count the transaction."""
-        self._connection.execute(
-            "UPDATE pipeline_runs SET heartbeat_at=?, commits=commits+1 WHERE id=? /* pipeloom */", (at, run_id)
+    def beat(self, run: RunRow, at: str, commits: int) -> None:
+        """Write the heartbeat and the number of transactions; insert a run again that another program has deleted."""
+        cursor = self._connection.execute(
+            "UPDATE pipeline_runs SET heartbeat_at=?, commits=? WHERE id=? /* pipeloom */", (at, commits, run.id)
         )
+        if cursor.rowcount == 0:
+            marks = ", ".join("?" * (len(_RUN_COLUMNS) + 2))
+            self._connection.execute(
+                f"INSERT INTO pipeline_runs ({', '.join(_RUN_COLUMNS)}, id, commits) VALUES ({marks}) /* pipeloom */",
+                (*_RUN_VALUES_OF(replace(run, heartbeat_at=at)), run.id, commits),
+            )
 
     def commits(self, run_id: int) -> int | None:
         """Return the number of transactions that the run has committed; None when the run is not in the file."""
@@ -147,15 +153,17 @@ class Ledger:
         for chunk in _chunks(rows):
             self._connection.execute(_INSERTS[len(chunk)], tuple(chain.from_iterable(chunk)))
 
-    def update_attempts(self, rows: Sequence[AttemptRow]) -> dict[int, AttemptRow | None]:
-        """Write the state of open attempts; return those that had ended or are missing, as the file has them."""
+    def update_attempts(self, rows: Sequence[AttemptRow]) -> tuple[dict[int, AttemptRow], list[AttemptRow]]:
+        """Write the state of open attempts; return those that had ended, as stored, and those that the file lacks."""
         written = 0
         for chunk in _chunks(rows):
             values = tuple(chain.from_iterable(map(_CHANGES_OF, chunk)))
             written += self._connection.execute(_UPDATES[len(chunk)], values).rowcount
         if written == len(rows):
-            return {}
-        return {row.id: stored for row in rows if (stored := self._attempt(row.id)) != row}
+            return {}, []
+        stored = {row.id: self._attempt(row.id) for row in rows}
+        ended = {row.id: there for row in rows if (there := stored[row.id]) is not None and there != row}
+        return ended, [row for row in rows if stored[row.id] is None]
 
     def insert_logs(self, lines: Iterable[LogLine]) -> None:
         """Append lines to the logs of attempts."""
