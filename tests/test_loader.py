@@ -99,3 +99,50 @@ def test_what_fails_at_import_names_the_line_of_the_user(file: Path, line: str) 
     file.write_text(f"import argparse, json, sys\nfrom pipeloom import Pipeline\n\n{line}\n")
     with pytest.raises(UsageError, match=rf"cannot be imported: .*\({file.name}, line 4\)"):
         load_pipeline(str(file))
+
+
+def test_a_neighbour_that_imports_from_the_file_gets_the_same_classes(file: Path) -> None:
+    (file.parent / "helper_of_shared.py").write_text("from shared_of_helper import Row\ndef made(): return Row()\n")
+    path = file.with_name("shared_of_helper.py")
+    path.write_text(
+        "from pipeloom import Pipeline\nclass Row: pass\nfrom helper_of_shared import made\n"
+        "assert type(made()) is Row\npipeline = Pipeline('shared', [], print)\n"
+    )
+    assert load_pipeline(str(path)).name == "shared"
+
+
+@pytest.mark.parametrize(
+    "how", ["from .near import name", "from . import near; name = near.name", "from ..far import name"]
+)
+def test_a_file_in_a_package_may_import_with_dots(tmp_path: Path, how: str) -> None:
+    inner = tmp_path / "outer_package" / "inner"
+    inner.mkdir(parents=True)
+    for folder in (inner, inner.parent):
+        (folder / "__init__.py").write_text("")
+    (inner / "near.py").write_text("name = 'found'\n")
+    (inner.parent / "far.py").write_text("name = 'found'\n")
+    path = inner / f"dotted_{abs(hash(how))}.py"
+    path.write_text(f"from pipeloom import Pipeline\n{how}\npipeline = Pipeline(name, [], print)\n")
+    before = list(sys.path)
+    try:
+        assert load_pipeline(str(path)).name == "found"
+    finally:
+        sys.path[:] = before
+        for name in [name for name in sys.modules if name.startswith("outer_package")]:
+            del sys.modules[name]
+
+
+def test_a_dot_outside_a_package_is_an_error_that_says_what_makes_one(file: Path) -> None:
+    file.write_text("from .near import name\n")
+    with pytest.raises(UsageError, match=r"put an __init__\.py into the folder a:b/"):
+        load_pipeline(str(file))
+
+
+def test_a_file_with_the_name_of_one_of_pythons_modules_is_named_and_takes_its_place_nowhere(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (file.parent / "stringprep.py").write_text("raise ValueError\n")
+    sys.modules.pop("stringprep", None)
+    file.write_text("import stringprep\nstringprep.in_table_a1\n" + ONE)
+    assert load_pipeline(str(file)).name == "first"
+    assert "stringprep.py has the name of a module of Python" in caplog.text

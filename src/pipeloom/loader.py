@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import logging
 import sys
-import sysconfig
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -20,12 +19,14 @@ from typing import cast
 
 from pipeloom.errors import UsageError
 from pipeloom.pipeline import Pipeline
-from pipeloom.text import first_line
+from pipeloom.users_error import users_error
+
+_log = logging.getLogger(__name__)
 
 _LONGEST = 4096
 _PREFIX = "pipeloom_file_"
-_NOT_THE_USERS = (*(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")), str(Path(__file__).parent))
-"""Folders of Python, of installed packages and of pipeloom: what is raised there comes from a line elsewhere."""
+_HARMLESS = frozenset({"antigravity", "test", "this"})
+"""Modules of Python that nothing needs: they act when they are imported, or files often have their names."""
 _imported: ContextVar[str | None] = ContextVar("pipeloom_imported", default=None)
 
 
@@ -71,7 +72,11 @@ def loaded_files() -> list[str]:
 
 def loaded_modules() -> dict[str, str]:
     """Return the names and the paths of the modules that `import_file` has made in this process."""
-    return {name: str(module.__file__) for name, module in list(sys.modules.items()) if name.startswith(_PREFIX)}
+    return {
+        name: str(module.__file__)
+        for name, module in list(sys.modules.items())
+        if name.rpartition(".")[2].startswith(_PREFIX)
+    }
 
 
 def loaded_sources() -> tuple[Source, ...]:
@@ -176,26 +181,48 @@ def import_file(place: str) -> ModuleType:
     if not _exists(path):
         raise UsageError(f"There is no file {path}: name the Python file that holds the pipeline.")
     real = path.resolve()
-    # As `python file.py` does, so that the file may import its neighbours; never the current directory as such.
-    if str(real.parent) not in sys.path:
-        sys.path.insert(0, str(real.parent))
-    name = f"{_PREFIX}{real.stem}_{hashlib.sha256(str(real).encode()).hexdigest()[:8]}"
+    package, root = _package_of(real)
+    name = f"{package}{_PREFIX}{real.stem}_{hashlib.sha256(str(real).encode()).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
+    # As `python file.py` does, so that the file may import its neighbours; never the current directory as such.
+    for folder in (root, real.parent):
+        if str(folder) not in sys.path:
+            _keep_pythons_own(folder)
+            sys.path.insert(0, str(folder))
     module_spec = importlib.util.spec_from_file_location(name, real)
     if module_spec is None or module_spec.loader is None:
         raise UsageError(f"{path} is not a Python file: its name must end in .py.")
     module = importlib.util.module_from_spec(module_spec)
-    sys.modules[name] = module  # dataclasses and pickling look a class's module up by name
+    # Dataclasses and pickling look a class's module up by name; a neighbour that imports the file gets the same module.
+    names = {name, *({f"{package}{real.stem}"} - sys.modules.keys())}
+    sys.modules.update(dict.fromkeys(names, module))
     try:
         with _importing(str(path)):
             module_spec.loader.exec_module(module)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        del sys.modules[name]
+        for each in names:
+            del sys.modules[each]
         raise UsageError(_import_failure(str(path), error)) from error
     return module
+
+
+def _package_of(path: Path) -> tuple[str, Path]:
+    """Return the package of a file, with a dot after it, and the folder that it is in; "" for a file in no package."""
+    root, package = path.parent, ""
+    while (root / "__init__.py").is_file() and root.name.isidentifier():
+        root, package = root.parent, f"{root.name}.{package}"
+    return package, root
+
+
+def _keep_pythons_own(folder: Path) -> None:
+    """Import those modules of Python that files in `folder` have the names of: they would take their places."""
+    for file in folder.glob("*.py"):
+        if file.stem in sys.stdlib_module_names - _HARMLESS and file.stem not in sys.modules:
+            importlib.import_module(file.stem)
+            _log.warning("%s has the name of a module of Python, which is used in its place: rename the file.", file)
 
 
 def _import_module(name: str) -> ModuleType:
@@ -216,10 +243,7 @@ def _import_module(name: str) -> ModuleType:
 
 def _import_failure(place: str, error: BaseException) -> str:
     """Return one sentence with the error and the user's own line that it comes from."""
-    if isinstance(error, SyntaxError) and error.lineno:
-        where = f" ({Path(error.filename or place).name}, line {error.lineno})"
-        return f"{place} cannot be imported: SyntaxError: {first_line(error.msg)}{where}."
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<")]
-    frames = [frame for frame in frames if not frame.filename.startswith(_NOT_THE_USERS)]
-    where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
-    return f"{place} cannot be imported: {type(error).__name__}: {first_line(error)}{where}."
+    hint = ""
+    if isinstance(error, ImportError) and "no known parent package" in str(error):
+        hint = f" To import with a dot, put an __init__.py into the folder {Path(place).resolve().parent.name}/."
+    return f"{place} cannot be imported: {users_error(error, place)}.{hint}"

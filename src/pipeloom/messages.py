@@ -24,16 +24,29 @@ class TaskLike(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TaskDef:
-    """A unit of work. `task_id` is unique in its pipeline; 0 is valid."""
+    """A unit of work. `task_id` is unique in its pipeline; 0 is valid. Without one, the task's name is its id.
 
-    task_id: TaskId
-    name: str
+    An id that stays the task's own (a file's name, a day) lets `--resume` and `retry` find it again; one from
+    `enumerate` is another task's when the list changes.
+    """
+
+    task_id: TaskId = None  # type: ignore[assignment] # never None once it is made
+    name: str = None  # type: ignore[assignment] # the id as text, when it is not given
     steps: int = 1
     params: Mapping[str, Any] = field(default_factory=dict, kw_only=True, hash=False)
     retries: int | None = field(default=None, kw_only=True)
     """Automatic retries after an error; None for those of the pipeline's `RetryPolicy`."""
     timeout: float | None = field(default=None, kw_only=True)
     """Seconds that one attempt may run; None for the pipeline's `timeout`."""
+
+    def __post_init__(self) -> None:
+        """Fill in the id from the name, or the name from the id."""
+        task_id: TaskId | None = self.task_id
+        name: str | None = self.name
+        if name is None:
+            object.__setattr__(self, "name", "" if task_id is None else str(task_id))
+        elif task_id is None:
+            object.__setattr__(self, "task_id", name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from pipeloom.errors import TaskCancelled, UsageError
 from pipeloom.messages import TaskId, TaskLike
+from pipeloom.users_error import users_error
 
 M = TypeVar("M")
 
@@ -144,11 +145,11 @@ class Pipeline:
 
 
 def checked_tasks(tasks: Iterable[TaskLike]) -> Sequence[TaskLike]:
-    """Return the tasks as a list; raise `UsageError` unless each has a unique id and a name."""
-    try:
-        listed = list(tasks)
-    except TypeError as error:
-        raise UsageError(f"tasks must be a list of tasks, not {type(tasks).__name__}.") from error
+    """Return the tasks as a list; raise `UsageError` unless each has a unique id and a name.
+
+    An iterator can be gone through once: a second time is an error, too, and no run without tasks.
+    """
+    listed = _listed(tasks)
     seen: set[TaskId] = set()
     doubles: dict[TaskId, None] = {}
     for place, task in enumerate(listed, 1):
@@ -162,6 +163,27 @@ def checked_tasks(tasks: Iterable[TaskLike]) -> Sequence[TaskLike]:
         shown = ", ".join(map(repr, list(doubles)[:10])) + (" …" if len(doubles) > 10 else "")
         raise UsageError(f"Task ids must be unique, but these are used more than once: {shown}.")
     return listed
+
+
+def _listed(tasks: Iterable[TaskLike]) -> list[TaskLike]:
+    try:
+        iterator = iter(tasks)
+    except TypeError as error:
+        raise UsageError(f"tasks must be a list of tasks, not {type(tasks).__name__}.") from error
+    if iterator is tasks:
+        if any(iterator is used for used in _used_up):
+            raise UsageError(
+                f"tasks is a {type(tasks).__name__} that was gone through before, and has nothing left: give a list."
+            )
+        _used_up.append(iterator)
+    try:
+        return list(iterator)
+    except Exception as error:
+        raise UsageError(f"The list of tasks cannot be made: {users_error(error)}.") from error
+
+
+_used_up: Final[list[Iterator[TaskLike]]] = []
+"""Iterators of tasks that were gone through; most kinds cannot be referred to weakly."""
 
 
 def _checked_id(task: object, place: int) -> TaskId:

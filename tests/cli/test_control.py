@@ -18,7 +18,7 @@ def rows(folder: Path, sql: str) -> list[Any]:
         return connection.execute(sql).fetchall()
 
 
-def written(folder: Path, pipeline: str = "good", name: str = "mend.py") -> None:
+def written(folder: Path, pipeline: str = "good", name: str = "mend.py", task: str = "task") -> None:
     """Write a pipeline whose tasks 1 and 2 fail until there is a file `mended`."""
     (folder / name).write_text(
         f"""
@@ -27,7 +27,7 @@ from pipeloom import *
 def work(task, q):
     if task.task_id in (1, 2) and not os.path.exists("mended"):
         raise KeyError("temp_max")
-pipeline = Pipeline("{pipeline}", (TaskDef(n, f"task-{{n}}") for n in range(5)), work)
+pipeline = Pipeline("{pipeline}", (TaskDef(n, f"{task}-{{n}}") for n in range(5)), work)
 """,
         encoding="utf-8",
     )
@@ -182,7 +182,7 @@ def test_only_the_latest_attempt_of_a_task_counts(run: Run, folder: Path, own: O
 def test_a_run_whose_owner_was_killed_is_settled_before_its_tasks_are_run_again(
     run: Run, folder: Path, own: Own
 ) -> None:
-    written(folder, "gated")
+    written(folder, "gated", task="gated")
     (folder / "mended").touch()
     own(4).kill()
     done = run("pipeloom", "retry", "etl.db", "status:interrupted", "mend.py")

@@ -16,12 +16,13 @@ from pipeloom.cli.common import source_of, tell
 from pipeloom.cli.options import Json, OptionalPipeline, RunOptions, WritableDatabase, takes_run_options
 from pipeloom.cli.output import parsed
 from pipeloom.cli.run import run_engine
-from pipeloom.console.streams import point_nowhere
+from pipeloom.console.streams import point_nowhere, take_stdout
 from pipeloom.engine.commands import CommandResult
 from pipeloom.engine.control.client import ControlClient
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.refusal_text import refusal_text
 from pipeloom.engine.run.resume import Resume
+from pipeloom.engine.run.same_task import changed_error, same_tasks
 from pipeloom.errors import UsageError
 from pipeloom.filters import Filter
 from pipeloom.loader import load_pipeline
@@ -54,6 +55,8 @@ class Chosen:
     def as_json(self, **more: Any) -> str:
         """Return one line of JSON."""
         tasks = [task._asdict() for task in self.tasks]
+        for task in tasks:
+            del task["params"]
         return json.dumps({"command": self.command, "run_id": self.run_id, "tasks": tasks, **more})
 
 
@@ -113,23 +116,27 @@ def retry_command(
     if not chosen.tasks:
         _say_nothing(chosen, json=json)
         return
+    data = take_stdout() if json else None  # before the file is imported: it may print
     asked = options.for_engine(source_of(pipeline))
     made = load_pipeline(pipeline)
     made = replace(made, tasks=checked_tasks(made.tasks))  # a generator of tasks can be read only once
     engine = Engine(db, made, replace(asked, resume=_resume(made, chosen), ask_to_resume=False))
-    run_engine(engine, options.on_hangup, json=json)
+    run_engine(engine, options.on_hangup, data)
 
 
 def _resume(pipeline: Pipeline, chosen: Chosen) -> Resume:
     """Return the tasks to run again; says on stderr how many of them the pipeline no longer has."""
     if pipeline.name != chosen.pipeline:
         raise UsageError(f"Run {chosen.run_id} is one of {clean(chosen.pipeline, 60)}, and not of {pipeline.name}.")
-    wanted = {task.task_id for task in chosen.tasks}
-    there = frozenset(task.task_id for task in pipeline.tasks if task.task_id in wanted)
+    same = same_tasks(checked_tasks(pipeline.tasks), chosen.tasks)
+    changed = [(now, before) for now, before in same.changed.values() if now.name != before.name]
+    if changed:
+        raise changed_error(changed)
+    there = frozenset((*same.found, *same.changed))  # whose params were corrected may run again
     if not there:
         raise UsageError(f"{pipeline.name} has none of these tasks any more.")
-    if missing := len(wanted) - len(there):
-        tell(f"{missing:,} of the {len(wanted):,} tasks are no longer part of {pipeline.name}.")
+    if missing := len(chosen.tasks) - len(there):
+        tell(f"{missing:,} of the {len(chosen.tasks):,} tasks are no longer part of {pipeline.name}.")
     return Resume(run_id=chosen.run_id, task_ids=there)
 
 

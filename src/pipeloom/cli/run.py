@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
@@ -34,23 +34,27 @@ def run_command(
     Exit codes: 0 all tasks done; 1 some failed; 2 it could not start; 3 tasks were cancelled; 4 something could not be
     saved; 128 + n ended by signal n.
     """
+    data = take_stdout() if json else None  # before the file is imported: it may print
     chosen = load_pipeline(pipeline)
     engine = engine_for(db, chosen, options.for_engine(source_of(pipeline)))
-    run_engine(engine, options.on_hangup, json=json)
+    run_engine(engine, options.on_hangup, data)
 
 
-def run_engine(engine: Engine, on_hangup: HangupChoice, *, json: bool = False) -> None:
-    """Run an engine to its end, tell the summary, and leave with the run's exit code."""
+def run_engine(engine: Engine, on_hangup: HangupChoice, json: TextIO | None = None) -> None:
+    """Run an engine to its end, tell the summary, and leave with the run's exit code.
+
+    With `json` the run is written there as lines of JSON.
+    """
     stop_on_signals(on_hangup)
     stopped: int | None = None
     reporter: Reporter | None = None
     try:
-        reporter = _reporter(engine, json=json)
+        reporter = _reporter(engine, json)
         run_headless(engine, reporter)
     except Signalled as stop:
         stopped = stop.number
     grace_s = engine.options.grace_s if stopped is None else min(engine.options.grace_s, STOPPED_GRACE_S)
-    leave(_exit_code(engine, reporter, stopped, json=json), grace_s)
+    leave(_exit_code(engine, reporter, stopped, json=json is not None), grace_s)
 
 
 def _exit_code(engine: Engine, reporter: Reporter | None, stopped: int | None, *, json: bool) -> int:
@@ -62,10 +66,8 @@ def _exit_code(engine: Engine, reporter: Reporter | None, stopped: int | None, *
     return Exit.UNSAVED if engine.failure is not None else engine.summary().exit_code
 
 
-def _reporter(engine: Engine, *, json: bool) -> Reporter:
+def _reporter(engine: Engine, json: TextIO | None) -> Reporter:
     """Return what shows the run and then its summary, if the run was started."""
-    if json:
-        return LineReporter(
-            take_stdout(), json_lines, lambda: [json_summary(engine.summary())] if engine.is_started else []
-        )
+    if json is not None:
+        return LineReporter(json, json_lines, lambda: [json_summary(engine.summary())] if engine.is_started else [])
     return reporter_for(engine, "auto", lambda: summary_lines(engine.summary()) if engine.is_started else [])

@@ -89,6 +89,10 @@ class DurationBaseline(NamedTuple):
 class TaskStanding(NamedTuple):
     """A task after a run, by its latest attempt. One that had not ended counts as interrupted."""
 
+    task_id: TaskId
+    name: str
+    params: str | None
+    """JSON."""
     status: Status
     attempt: int
     due_at: str | None

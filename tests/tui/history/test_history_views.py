@@ -380,7 +380,7 @@ def motley(tmp_path: Path) -> Path:
 
 
 async def test_many_kinds_of_failure_can_be_marked_and_run_again_or_exported_together(motley: Path) -> None:
-    tasks = [TaskDef(number, f"page-{number}") for number in range(20)]
+    tasks = [TaskDef(number, f"page-{number}" if number else 'the "first" page') for number in range(20)]
     engine = Engine(motley, Pipeline("pages", tasks, lambda task, q: None), EngineOptions())
     app = PipeloomApp(motley, engine, start=False)
     async with app.run_test(size=(160, 40)) as pilot:

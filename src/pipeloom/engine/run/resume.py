@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from pipeloom.engine.run.attempts import TaskStart
+from pipeloom.engine.run.same_task import changed_error, same_tasks
 from pipeloom.engine.run.tasks import entered
 from pipeloom.messages import TaskId, TaskLike
 from pipeloom.status import Status
@@ -31,7 +32,7 @@ class Resume:
     statuses: frozenset[Status] = NOT_DONE
     """Tasks that ended so are run again; so is a task that the earlier run did not have."""
     task_ids: frozenset[TaskId] | None = None
-    """Only these tasks, however they have ended."""
+    """Only these tasks of today's list, however they have ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,28 +40,37 @@ class Earlier:
     """An earlier run, and how each of its tasks stands after it and the runs that it continued."""
 
     run: RunRow
-    standings: dict[TaskId, TaskStanding]
+    standings: list[TaskStanding]
 
     def count(self, tasks: Sequence[TaskLike], statuses: frozenset[Status]) -> int:
-        """Return how many of `tasks` a `Resume` with `statuses` would run again."""
-        return sum(self.wants(task.task_id, Resume(statuses=statuses)) for task in tasks)
+        """Return how many of `tasks` a `Resume` with `statuses` would run again; raises as `starts`."""
+        return sum(1 for _ in self.starts(tasks, Resume(statuses=statuses), datetime.max.replace(tzinfo=UTC)))
 
-    def wants(self, task_id: TaskId, resume: Resume) -> bool:
-        """Tell whether the task is run again."""
-        if resume.task_ids is not None:
-            return task_id in resume.task_ids
-        standing = self.standings.get(task_id)
-        return standing is None or standing.status in resume.statuses
+    def starts(self, tasks: Sequence[TaskLike], resume: Resume, now: datetime) -> Iterator[TaskStart]:
+        """Yield how the tasks start that are run again.
 
-    def start(self, task: TaskLike, now: datetime) -> TaskStart:
-        """Return how the task starts: one that waited for a retry goes on waiting until it is due."""
-        standing = self.standings.get(task.task_id)
-        due = valid_stamp(standing.due_at) if standing is not None else None
-        if standing is None or due is None:
-            return TaskStart(entered(task), task)
-        if datetime.fromisoformat(due) <= now:
-            return TaskStart(entered(task), task, standing.attempt)
-        return TaskStart(entered(task), task, standing.attempt, Status.RETRYING, due)
+        Raises `UsageError` when a task that was done has other params now, or its id is another task's.
+        """
+        same = same_tasks(tasks, self.standings)
+        if resume.task_ids is None:
+            changed = [pair for pair in same.changed.values() if pair[1].status not in resume.statuses]
+            if changed:
+                raise changed_error(changed)
+        for task in tasks:
+            standing = same.found.get(task.task_id)
+            wanted = standing is None or standing.status in resume.statuses
+            if wanted if resume.task_ids is None else task.task_id in resume.task_ids:
+                yield _start(task, standing, now)
+
+
+def _start(task: TaskLike, standing: TaskStanding | None, now: datetime) -> TaskStart:
+    """Return how the task starts: one that waited for a retry goes on waiting until it is due."""
+    due = valid_stamp(standing.due_at) if standing is not None else None
+    if standing is None or due is None:
+        return TaskStart(entered(task), task)
+    if datetime.fromisoformat(due) <= now:
+        return TaskStart(entered(task), task, standing.attempt)
+    return TaskStart(entered(task), task, standing.attempt, Status.RETRYING, due)
 
 
 def earlier_run(path: Path, pipeline: str, run_id: int | None = None) -> Earlier | None:
@@ -74,8 +84,11 @@ def earlier_run(path: Path, pipeline: str, run_id: int | None = None) -> Earlier
 
 def first_starts(
     tasks: Sequence[TaskLike], earlier: Earlier | None, resume: Resume | None, now: datetime
-) -> Iterator[TaskStart]:
-    """Yield how a run begins: with all tasks, or with those of an earlier run that are run again."""
+) -> Iterable[TaskStart]:
+    """Return how a run begins: with all tasks, or with those of an earlier run that are run again.
+
+    Raises `UsageError` where `Earlier.starts` does.
+    """
     if earlier is None or resume is None:
         return (TaskStart(entered(task), task) for task in tasks)
-    return (earlier.start(task, now) for task in tasks if earlier.wants(task.task_id, resume))
+    return list(earlier.starts(tasks, resume, now))

@@ -28,6 +28,8 @@ class LatestAttempt(NamedTuple):
     task_id: TaskId
     name: str
     status: Status
+    params: str | None = None
+    """JSON."""
 
 
 def latest(among: str) -> str:
@@ -144,13 +146,15 @@ def latest_attempts(history: History, run_id: int, where: Filter, statuses: Coll
     condition, bound = where.sql()
     wanted: list[Any] = sorted(status.value for status in statuses)
     rows = history.rows(
-        "SELECT id, task_id, substr(name, 1, 500), status FROM task_runs "
+        "SELECT id, task_id, name, status, params FROM task_runs "
         f"WHERE run_id = ? AND status IN ({_marks(wanted)}) AND ({condition}) AND {_IS_LATEST} ORDER BY id",
         [run_id, *wanted, *bound],
     )
     return [
-        LatestAttempt(attempt_id, values.task_id(task_id), values.text(name), values.status(word))
-        for attempt_id, task_id, name, word in rows
+        LatestAttempt(
+            attempt_id, values.task_id(task_id), values.text(name), values.status(word), values.optional_text(params)
+        )
+        for attempt_id, task_id, name, word, params in rows
     ]
 
 
@@ -161,20 +165,29 @@ WITH RECURSIVE family(id, generation) AS (
     SELECT parent_run_id, generation + 1 FROM pipeline_runs JOIN family USING (id)
     WHERE parent_run_id < id AND generation < 10000
 )
-SELECT task_id, status, attempt, due_at FROM task_runs
-WHERE id IN {latest("other.run_id IN (SELECT id FROM family) GROUP BY other.task_id")}
+SELECT task_id, name, params, status, attempt, due_at FROM task_runs
+WHERE id IN {latest("other.run_id IN (SELECT id FROM family) GROUP BY other.task_id, other.name, other.params")}
+ORDER BY id
 """
 
 
-def task_standings(history: History, run_id: int) -> dict[TaskId, TaskStanding]:
-    """Return the standing of each task after a run: by its latest attempt in the run and those that it continued."""
-    rows = history.rows(_STANDINGS, [run_id])
-    return {task_id: _standing(word, attempt, due_at) for task_id, word, attempt, due_at in rows}
+def task_standings(history: History, run_id: int) -> list[TaskStanding]:
+    """Return the standing of each task after a run: by its latest attempt in the run and those that it continued.
+
+    A task is known by its id, name and params together; those with newer attempts come last.
+    """
+    return [_standing(*row) for row in history.rows(_STANDINGS, [run_id])]
 
 
-def _standing(word: Any, attempt: Any, due_at: Any) -> TaskStanding:
-    known = Status(word) if word in FINAL else Status.INTERRUPTED
-    return TaskStanding(known, values.attempt_number(attempt), values.optional_text(due_at))
+def _standing(task_id: Any, name: Any, params: Any, word: Any, attempt: Any, due_at: Any) -> TaskStanding:
+    return TaskStanding(
+        values.task_id(task_id),
+        values.text(name),
+        values.optional_text(params),
+        Status(word) if word in FINAL else Status.INTERRUPTED,
+        values.attempt_number(attempt),
+        values.optional_text(due_at),
+    )
 
 
 def _marks(wanted: Collection[object]) -> str:

@@ -23,14 +23,16 @@ class SelectedTask:
     name: str
     run_id: int
     pipeline: str
+    params: str | None
+    """JSON."""
     is_done: bool
     """Whether the task's latest attempt, in any run of its pipeline, is done."""
 
 
 # SQLite takes the other columns from the row of the highest id.
 _TASKS: Final = """
-SELECT task_id, name, run_id, coalesce((SELECT pipeline FROM pipeline_runs WHERE id = run_id), ''), max(id)
-FROM task_runs WHERE {condition} GROUP BY task_id, (SELECT pipeline FROM pipeline_runs WHERE id = run_id)
+SELECT task_id, name, run_id, coalesce((SELECT pipeline FROM pipeline_runs WHERE id = run_id), ''), params, max(id)
+FROM task_runs WHERE {condition} GROUP BY task_id, name, (SELECT pipeline FROM pipeline_runs WHERE id = run_id)
 ORDER BY max(id) LIMIT ?
 """
 _LATEST_OF_NAME: Final = f"SELECT {latest('other.name = ?')}"
@@ -50,13 +52,14 @@ def selected_tasks(history: History, where: Filter) -> list[SelectedTask]:
 
 def tasks_of_attempts(history: History, attempt_ids: Iterable[int]) -> list[SelectedTask]:
     """Return the tasks of some attempts."""
-    found: dict[tuple[TaskId, str], SelectedTask] = {}
+    found: dict[tuple[TaskId, str, str], SelectedTask] = {}
     for attempt_id in attempt_ids:
         for row in history.rows(_TASKS.format(condition="id = ?"), [attempt_id, 1]):
             task = _selected_task(history, *row)
-            known = found.get((task.task_id, task.pipeline))
+            key = task.task_id, task.name, task.pipeline
+            known = found.get(key)
             if known is None or known.run_id < task.run_id:
-                found[task.task_id, task.pipeline] = task
+                found[key] = task
     return list(found.values())
 
 
@@ -66,12 +69,15 @@ def tasks_named(history: History, names: Iterable[str]) -> list[SelectedTask]:
     return tasks_of_attempts(history, [attempt_id for attempt_id in found if attempt_id is not None])
 
 
-def _selected_task(history: History, task_id: Any, name: Any, run_id: Any, pipeline: Any, _id: int) -> SelectedTask:
+def _selected_task(
+    history: History, task_id: Any, name: Any, run_id: Any, pipeline: Any, params: Any, _id: int
+) -> SelectedTask:
     status = history.rows(_LATEST_STATUS, [name, task_id, pipeline])
     return SelectedTask(
         task_id=values.task_id(task_id),
         name=str(name),
         run_id=run_id if isinstance(run_id, int) else 0,
         pipeline=str(pipeline),
+        params=values.optional_text(params),
         is_done=bool(status) and status[0][0] == "done",
     )

@@ -14,6 +14,7 @@ from textual.content import Content
 
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.run.resume import NOT_DONE, Resume, earlier_run
+from pipeloom.engine.run.same_task import changed_error, same_tasks
 from pipeloom.errors import PipeloomError, UsageError
 from pipeloom.messages import TaskLike
 from pipeloom.store.read.failures import FailureGroup
@@ -144,7 +145,8 @@ class RetryPlan:
 def plan_tasks(engine: Engine, chosen: Sequence[SelectedTask], *, leave_done: bool) -> RetryPlan:
     """Return the plan for the chosen tasks; with `leave_done` without those that were done since.
 
-    When all were done since, the plan has them all. Raises `UsageError` when the loaded pipeline has none of them.
+    When all were done since, the plan has them all. Raises `UsageError` when the loaded pipeline has
+    none of them, or gives the id of one to another task.
     """
     name = engine.pipeline.name
     mine = [selected for selected in chosen if selected.pipeline == name]
@@ -155,17 +157,21 @@ def plan_tasks(engine: Engine, chosen: Sequence[SelectedTask], *, leave_done: bo
             if others
             else "There is nothing to run again here."
         )
-    ids = {selected.task_id for selected in mine}
-    wanted = {selected.task_id for selected in mine if not (leave_done and selected.is_done)} or ids
-    tasks = [task for task in engine.tasks if task.task_id in wanted]
+    wanted = [selected for selected in mine if not (leave_done and selected.is_done)] or mine
+    same = same_tasks(engine.tasks, wanted)
+    if changed := [(now, before) for now, before in same.changed.values() if now.name != before.name]:
+        raise changed_error(changed)
+    there = {*same.found, *same.changed}  # whose params were corrected may run again
+    tasks = [task for task in engine.tasks if task.task_id in there]
     if not tasks:
         word = "task" if len(wanted) == 1 else "tasks"
         raise UsageError(f"The pipeline that is loaded has no such {word} any more.")
-    runs = {selected.run_id for selected in mine if selected.task_id in wanted}
+    runs = {selected.run_id for selected in wanted}
     left = {
-        "have been done since and are left out": len(ids) - len(wanted),
+        "have been done since and are left out": len(mine) - len(wanted),
         "are no tasks of the pipeline that is loaded": len(wanted) - len(tasks),
         "are of other pipelines": len(chosen) - len(mine),
+        "have other params now": len(same.changed),
     }
     remarks = [f"{fmt.count(count)} {why}" for why, count in left.items() if count]
     if leave_done and all(selected.is_done for selected in mine):

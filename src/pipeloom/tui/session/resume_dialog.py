@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from enum import Enum, auto
 
 from pipeloom.engine.run.resume import FAILED, NOT_DONE, Earlier, Resume
+from pipeloom.errors import UsageError
 from pipeloom.messages import TaskLike
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.widgets.dialogs import Choice, ChoiceDialog
@@ -20,8 +21,15 @@ class Start(Enum):
 
 def resume_dialog(earlier: Earlier, tasks: Sequence[TaskLike]) -> ChoiceDialog[Resume | Start]:
     """Return the dialog that asks what to do about `earlier`; nothing runs unless the answer says so."""
-    left, failed = earlier.count(tasks, NOT_DONE), earlier.count(tasks, FAILED)
     run = earlier.run
+    try:
+        left, failed = earlier.count(tasks, NOT_DONE), earlier.count(tasks, FAILED)
+        body = (
+            f"{fmt.count(len(tasks) - left)} of its {fmt.count(len(tasks))} tasks are done. What it did stays as it is."
+        )
+    except UsageError as error:  # its tasks are others now
+        left = failed = 0
+        body = f"It cannot be resumed. {error}"
     choices: list[Choice[Resume | Start]] = [Choice(Start.NOTHING, "Leave it, and show the history")]
     if left:
         choices.append(Choice(Resume(run_id=run.id), f"Resume all that is not done ({fmt.count(left)})", "-confirm"))
@@ -29,5 +37,4 @@ def resume_dialog(earlier: Earlier, tasks: Sequence[TaskLike]) -> ChoiceDialog[R
         again = Resume(run_id=run.id, statuses=FAILED)
         choices.append(Choice(again, f"Resume what failed or was interrupted ({fmt.count(failed)})", "-confirm"))
     choices.append(Choice(Start.EVERYTHING, f"Run everything again ({fmt.count(len(tasks))})", "-confirm"))
-    body = f"{fmt.count(len(tasks) - left)} of its {fmt.count(len(tasks))} tasks are done. What it did stays as it is."
     return ChoiceDialog(f"Run {run.id} of {run.pipeline} did not come to its end.", body, choices)
