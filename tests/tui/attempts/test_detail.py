@@ -129,3 +129,89 @@ async def test_the_row_or_its_detail_is_copied(cockpit: Cockpit, synthetic: Synt
         assert cockpit.app.clipboard.startswith(f"{row.task_id}\t{row.name}\t{row.status}")
         await pilot.press("d", "y")
         assert f"task {row.task_id} · attempt {row.attempt}" in cockpit.app.clipboard
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_the_detail_of_a_failed_task_opens_on_its_message(
+    cockpit: Cockpit, synthetic: Synthetic, size: tuple[int, int]
+) -> None:
+    async with cockpit.app.run_test(size=size) as pilot:
+        cockpit.commit(synthetic.rows(500), synthetic.run)
+        await cockpit.settle(pilot)
+        table, detail = cockpit.live.table, cockpit.live.detail
+        table.move_to_key(5)
+        await pilot.press("enter")
+        await cockpit.settle(pilot)
+        await pilot.pause()
+        assert detail.plain.startswith("KeyError: 'temp_max'\n\nTraceback")
+        shown = text_of(pilot.app).split("\n")
+        place = next(y for y, line in enumerate(shown) if "Overview" in line)
+        assert "KeyError: 'temp_max'" in shown[place + 2]
+        assert detail.size.height >= table.size.height, "the detail gets half of the lines"
+        await pilot.press("up")
+        await cockpit.settle(pilot)
+        assert "seattle" in detail.plain.split("\n")[0], "what has not failed is shown by its overview"
+
+
+async def test_the_detail_takes_the_lines_that_the_table_does_not_need(cockpit: Cockpit, synthetic: Synthetic) -> None:
+    async with cockpit.app.run_test(size=(120, 40)) as pilot:
+        cockpit.commit(synthetic.rows(3), synthetic.run)
+        await cockpit.settle(pilot)
+        await pilot.press("l")
+        await pilot.pause()
+        few = cockpit.live.detail.size.height
+        cockpit.commit(synthetic.rows(9), synthetic.run)
+        await cockpit.settle(pilot)
+        await pilot.pause()
+        assert few - cockpit.live.detail.size.height == 6
+        await pilot.press("escape")
+        await pilot.pause()
+        assert cockpit.live.table.size.height > 30
+
+
+@pytest.mark.parametrize("key", ["enter", "z"])
+@pytest.mark.parametrize("opened_by", ["d", "l", "e"])
+async def test_the_detail_becomes_the_whole_screen_and_small_again(
+    cockpit: Cockpit, synthetic: Synthetic, opened_by: str, key: str
+) -> None:
+    async with cockpit.app.run_test(size=(80, 24)) as pilot:
+        cockpit.commit(synthetic.rows(500), synthetic.run)
+        await cockpit.settle(pilot)
+        await pilot.press(opened_by)
+        await pilot.pause()
+        small = cockpit.live.detail.size.height
+        await pilot.press(key)
+        await pilot.pause()
+        assert cockpit.live.detail.size.height >= 22
+        for step in (key, key, "escape"):
+            await pilot.press(step)
+            await pilot.pause()
+        assert cockpit.live.detail.size.height == small
+        await pilot.press("escape")
+        await pilot.pause()
+        assert not cockpit.live.detail.display
+        assert cockpit.app.focused is cockpit.live.table
+
+
+async def test_left_and_right_change_the_tab_from_the_table_and_e_goes_to_the_error(
+    cockpit: Cockpit, synthetic: Synthetic
+) -> None:
+    async with cockpit.app.run_test(size=(80, 24)) as pilot:
+        cockpit.commit(synthetic.rows(), synthetic.run)
+        await cockpit.settle(pilot)
+        table, detail = cockpit.live.table, cockpit.live.detail
+        await pilot.press("d", "right")
+        await pilot.pause()
+        assert "● running" in detail.plain, "the attempts"
+        await pilot.press("left", "left")
+        await pilot.pause()
+        assert detail.plain == "No result.", "the tab before the first is the last"
+        table.move_to_key(4)
+        await pilot.press("e")
+        await cockpit.settle(pilot)
+        assert detail.plain == "No error."
+        cockpit.commit([synthetic.rows()[3]._replace(id=4, attempt=1, status=Status.ERROR, message="Refused: 429")])
+        await cockpit.settle(pilot)
+        assert detail.plain == "of attempt 1\nRefused: 429", "a task that waits for its retry shows why"
+        await pilot.press("slash", "a", "left")
+        assert detail.plain.startswith("of attempt 1"), "where text is typed, the keys are the field's"

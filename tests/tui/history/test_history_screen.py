@@ -80,6 +80,9 @@ async def test_filter_and_detail_work_on_a_file_without_a_run(tmp_path: Path) ->
         await pilot.press("slash", *"status:error task-4")
         await until(app, pilot, "2 attempts")
         await pilot.press("enter", "enter")
+        await until(app, pilot, "Overview")
+        assert app.screen.query_one(DetailPane).plain == "m49", "what failed is shown by its error"
+        app.screen.query_one(DetailPane).show_tab("overview")
         await until(app, pilot, "task 49 · attempt 1 · run 1")
         app.screen.query_one(DetailPane).show_tab("log")
         await until(app, pilot, "No log lines.")

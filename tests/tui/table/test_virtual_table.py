@@ -14,7 +14,7 @@ from textual.app import App
 from textual.message import Message
 from textual.strip import Strip
 
-from pipeloom.tui.table.columns import GUTTER, Column, RenderContext, fit
+from pipeloom.tui.table.columns import GUTTER, Column, RenderContext, SeenWidths, fit
 from pipeloom.tui.table.virtual_table import VirtualTable
 
 
@@ -455,3 +455,38 @@ def test_spare_width_goes_to_shares_up_to_their_maximum() -> None:
     assert [slot.column.id for slot in fit(columns, 90).slots] == ["a", "b", "c", "d"]
     assert fit(columns, 20).width == GUTTER + 32
     assert fit([], 20).width == GUTTER
+
+
+@pytest.mark.parametrize("width", [80, 120, 160])
+@pytest.mark.parametrize("long", ["name", "note"])
+def test_columns_are_as_wide_as_what_they_hold_and_the_rest_goes_to_the_others(width: int, long: str) -> None:
+    columns = [
+        Column[Item]("id", "ID", note, 2, max_width=10, content=lambda item: str(item.id)),
+        Column[Item]("name", "Name", note, 12, share=3, max_width=60, content=lambda item: item.name),
+        Column[Item]("note", "Note", note, 12, share=4),
+    ]
+    seen: SeenWidths[Item] = SeenWidths()
+    assert seen.note(columns, [Item(1234, "n" * (200 if long == "name" else 15)), None])
+    assert not seen.note(columns, [Item(7, "x")]), "a column never gets narrower under the hand"
+    layout = fit(columns, width, seen.cells)
+    number, name, rest = (slot.width for slot in layout.slots)
+    assert (number, layout.width) == (4, width)
+    assert name == 15 if long == "note" else name <= 60
+    assert rest >= name
+
+
+def note(_row: Item, _ctx: RenderContext) -> Text:
+    return Text("")
+
+
+async def test_the_columns_widen_when_longer_texts_come_into_view(themed_app: MakeThemedApp) -> None:
+    column = Column[Item]("name", "Name", lambda row, _: Text(row.name), 4, max_width=20, content=lambda row: row.name)
+    source = Items([Item(number, "x" * (5 if number < 50 else 12)) for number in range(100)])
+    table = VirtualTable(source, [column, Column("end", "End", lambda *_: Text("|"), 3)])
+    app = themed_app(table)
+    async with app.run_test(size=(40, 10)) as pilot:
+        await pilot.pause()
+        assert "xxxxx | " in text_of(app).split("\n")[1]
+        await pilot.press("end")
+        await pilot.pause()
+        assert "xxxxxxxxxxxx | " in text_of(app).split("\n")[5]

@@ -12,7 +12,7 @@ from pipeloom.store.rows import AttemptRow, DurationBaseline
 from pipeloom.text import clean
 from pipeloom.tui.attempts.estimate import Estimate, estimate
 from pipeloom.tui.style import format as fmt
-from pipeloom.tui.style.glyphs import status_text
+from pipeloom.tui.style.glyphs import badge, status_text
 from pipeloom.tui.style.text import cell, cell_first_line, clip_middle
 from pipeloom.tui.table.columns import Column, RenderContext
 from pipeloom.tui.widgets.bar import bar
@@ -20,7 +20,6 @@ from pipeloom.tui.widgets.bar import bar
 _PERCENT = 5
 _LONG_S = 30.0
 """Seconds without a change after which a task that reported progress before counts as stuck."""
-_WHOLE_TIME = len("2026-08-01 12:00:41")
 
 COLUMN_IDS: Final = {
     "live": ("id", "task", "status", "progress", "try", "elapsed", "eta", "message"),
@@ -78,34 +77,59 @@ def live_columns(
         return _message(row, ctx)
 
     return [
-        Column("id", "ID", _task_id, 5, share=0, justify="right"),
-        Column("task", "Task", _name, 20, share=3, max_width=44),
-        Column("status", "Status", _status, 12),
-        Column("progress", "Progress", progress, 14, share=3, max_width=44),
-        Column("try", "Try", attempt, 3 if tries < 2 else 4, justify="right", hide_below=90),
+        _id_column(),
+        _task_column(),
+        _status_column(),
+        Column("progress", "Progress", progress, 12, share=1, max_width=25),
+        Column("try", "Try", attempt, 3, justify="right", hide_below=90 if tries < 2 else 64),
         Column("elapsed", "Time", _elapsed, 6, justify="right"),
         Column("eta", "ETA", eta, 6, justify="right", hide_below=96),
         Column("message", "Message", message, 12, share=4),
     ]
 
 
+def _id_column(hide_below: int = 0) -> Column[AttemptRow]:
+    return Column(
+        "id",
+        "ID",
+        _task_id,
+        2,
+        max_width=10,
+        justify="right",
+        hide_below=hide_below,
+        content=lambda row: str(row.task_id),
+    )
+
+
+def _task_column() -> Column[AttemptRow]:
+    return Column("task", "Task", _name, 12, share=3, max_width=60, content=lambda row: row.name)
+
+
+def _status_column() -> Column[AttemptRow]:
+    return Column("status", "Status", _status, 9, content=lambda row: badge(row.status).label)
+
+
 def history_columns() -> list[Column[AttemptRow]]:
     """Return the columns of the history."""
     return [
-        Column("run", "Run", lambda row, ctx: cell(row.run_id, ctx.style("table--muted")), 5, justify="right"),
-        Column("id", "ID", _task_id, 5, justify="right", hide_below=90),
-        Column("task", "Task", _name, 18, share=3, max_width=44),
-        Column("status", "Status", _status, 13),
+        Column("run", "Run", _run, 3, max_width=8, justify="right", content=lambda row: str(row.run_id)),
+        _id_column(hide_below=90),
+        _task_column(),
+        _status_column(),
         Column("try", "Try", lambda row, ctx: cell(row.attempt, ctx.style("table--muted")), 3, justify="right"),
-        Column("started", "Started", _started, 11, share=2, max_width=_WHOLE_TIME),
-        Column("elapsed", "Time", _elapsed, 7, justify="right"),
-        Column("message", "Message", _message, 8, share=4),
+        Column("started", "Started", _started, 11),
+        Column("elapsed", "Time", _elapsed, 6, justify="right"),
+        Column("message", "Message", _message, 12, share=4),
     ]
 
 
 def is_moving(row: AttemptRow) -> bool:
     """Tell whether the row's cells change with time alone."""
     return row.status in ACTIVE or row.status is Status.RETRYING
+
+
+def _run(row: AttemptRow, ctx: RenderContext) -> Text:
+    return cell(row.run_id, ctx.style("table--muted"))
 
 
 def _task_id(row: AttemptRow, ctx: RenderContext) -> Text:
@@ -157,5 +181,4 @@ def _message(row: AttemptRow, ctx: RenderContext) -> Text:
 
 def _started(row: AttemptRow, ctx: RenderContext) -> Text:
     text = fmt.stamp(row.started_at or row.queued_at)
-    short = text[5:16]  # month, day, hour, minute
-    return cell(text if ctx.width >= _WHOLE_TIME else short, ctx.style("table--muted"))
+    return cell(text[5:16], ctx.style("table--muted"))  # month, day, hour, minute

@@ -15,7 +15,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input, Static, Tab, Tabs
 
-from pipeloom.status import ACTIVE
+from pipeloom.status import ACTIVE, Status
 from pipeloom.store.rows import AttemptRow, LogRow
 from pipeloom.tui.attempts.log_text import LEVELS, log_lines, matches
 from pipeloom.tui.attempts.traceback_text import traceback_text
@@ -24,10 +24,12 @@ from pipeloom.tui.style.glyphs import badge
 from pipeloom.tui.style.text import content, lines
 
 _TABS: Final = ("overview", "attempts", "log", "error", "params", "result")
+FAILED: Final = frozenset({Status.ERROR, Status.INTERRUPTED})
+"""Statuses of which the error is of interest first."""
 
 
 class DetailPane(Vertical):
-    """Follows the cursor and keeps its tab."""
+    """Follows the cursor. It shows the error of what has failed and the overview of all else, until a tab is chosen."""
 
     DEFAULT_CSS = """
     DetailPane Tabs { height: 2; }
@@ -38,8 +40,9 @@ class DetailPane(Vertical):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("right", "next_tab", "Tab", tooltip="Show the next tab.", id="detail.next", show=False),
-        Binding("left", "previous_tab", "Tab", tooltip="Show the tab before.", id="detail.previous", show=False),
+        Binding(
+            "enter", "screen.zoom", "Zoom", tooltip="Make the detail large, or small.", id="detail.zoom", show=False
+        ),
         Binding("slash", "search", "Search", tooltip="Search the log.", id="log.search", key_display="/"),
         Binding("n", "match(1)", "Next", tooltip="Go to the next match in the log.", id="log.next"),
         Binding("N", "match(-1)", "Previous", tooltip="Go to the match before.", id="log.previous", show=False),
@@ -65,6 +68,8 @@ class DetailPane(Vertical):
         super().__init__(id=id, classes="detail")
         self._ascii_only = ascii_only
         self._row: AttemptRow | None = None
+        self._chosen: str | None = None
+        """The tab that the user chose since the detail was opened."""
         self._attempts: Sequence[AttemptRow] = ()
         self._logs: Sequence[LogRow] = ()
         self._follows = True
@@ -89,20 +94,27 @@ class DetailPane(Vertical):
         if row is None or self._row is None or row.id != self._row.id:
             self._scroll.scroll_home(animate=False)
         self._row, self._attempts, self._logs = row, attempts, logs
+        self._tabs.active = self._tab
         self._draw()
         self._keep_end()
 
+    @property
+    def _tab(self) -> str:
+        """The tab to show: the user's choice, else the one that fits the attempt."""
+        return self._chosen or ("error" if self._row is not None and self._row.status in FAILED else _TABS[0])
+
+    def open_on(self, tab: str | None) -> None:
+        """Show a tab; None: the one that fits the attempt."""
+        self._chosen = tab
+        self._tabs.active = self._tab
+
     def show_tab(self, name: str) -> None:
         """Show a tab."""
-        self._tabs.active = name
+        self.open_on(name)
 
-    def action_next_tab(self) -> None:
-        """Show the next tab."""
-        self._tabs.action_next_tab()
-
-    def action_previous_tab(self) -> None:
-        """Show the tab before."""
-        self._tabs.action_previous_tab()
+    def step_tab(self, step: int) -> None:
+        """Show the next tab, or the one before; the first follows the last."""
+        self.open_on(_TABS[(_TABS.index(self._tabs.active) + step) % len(_TABS)])
 
     @property
     def plain(self) -> str:
@@ -114,7 +126,9 @@ class DetailPane(Vertical):
         self._scroll.focus()
 
     @on(Tabs.TabActivated)
-    def _begin_tab(self) -> None:
+    def _begin_tab(self, event: Tabs.TabActivated) -> None:
+        if event.tab.id == self._tabs.active != self._tab:
+            self._chosen = event.tab.id  # by the mouse, or by a key of the tabs
         self._scroll.scroll_home(animate=False)
         self._draw()
         self._keep_end()
@@ -207,7 +221,7 @@ class DetailPane(Vertical):
             case "log":
                 return Content("\n").join(self._log()) if self._logs else _nothing("No log lines.")
             case "error":
-                return traceback_text(row.error) if row.error else _nothing("No error.")
+                return _error(row, self._attempts)
             case "params":
                 return _pretty(row.params) if row.params else _nothing("No params.")
             case "result":
@@ -245,6 +259,17 @@ class DetailPane(Vertical):
             content(f"{row.worker}  " if row.worker else "", "$muted", limit=40),
             content(row.message, limit=200),
         )
+
+
+def _error(row: AttemptRow, attempts: Sequence[AttemptRow]) -> Content:
+    """Return the message of a failed attempt and its traceback; else those of the last attempt that failed."""
+    failed = next((one for one in (row, *reversed(attempts)) if one.error or one.status in FAILED), None)
+    if failed is None:
+        return _nothing("No error.")
+    head = [] if failed.id == row.id else [content(f"of attempt {failed.attempt}", "$muted")]
+    told = [lines(failed.message, "$status-error", limit=2000)] if failed.message else []
+    trace = [Content(""), traceback_text(failed.error)] if failed.error else []
+    return Content("\n").join([*head, *told, *trace])
 
 
 def _progress(row: AttemptRow) -> str:

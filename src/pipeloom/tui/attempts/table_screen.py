@@ -6,10 +6,11 @@ from typing import ClassVar, Final
 
 from textual import getters, on
 from textual.app import ComposeResult
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.containers import Container
+from textual.layouts.vertical import VerticalLayout
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Footer, Input, Static
 
 from pipeloom.store.rows import AttemptRow
 from pipeloom.tui.attempts.columns import chosen, is_moving
@@ -17,6 +18,7 @@ from pipeloom.tui.attempts.detail import DetailPane
 from pipeloom.tui.bindings import key
 from pipeloom.tui.services import ServicesGetter
 from pipeloom.tui.table.columns import Column
+from pipeloom.tui.table.row_view import HEADER_LINES
 from pipeloom.tui.table.sources import RowSource
 from pipeloom.tui.table.virtual_table import VirtualTable
 from pipeloom.tui.widgets.filter_bar import FilterBar
@@ -25,6 +27,10 @@ SHARED_KEYS: Final[list[BindingType]] = [
     key("slash", "filter", "Filter", "Show only the rows that match.", "table.filter", display="/"),
     key("d", "detail", "Detail", "Show or hide what is known about the row.", "table.detail"),
     key("l", "log", "Log", "Show the log of the row.", "table.log", footer=False),
+    key("e", "error", "Error", "Show why the row failed.", "table.error", footer=False),
+    key("z", "zoom", "Zoom", "Give the detail the whole screen, or take it back.", "table.zoom", footer=False),
+    Binding("right", "tab(1)", "Tab", tooltip="Show the next tab.", id="detail.next", show=False, priority=True),
+    Binding("left", "tab(-1)", "Tab", tooltip="Show the tab before.", id="detail.previous", show=False, priority=True),
     key("y", "copy", "Copy", "Copy what the detail shows, else the row.", "table.copy", footer=False),
     key("space", "mark", "Mark", "Mark the row, or unmark it.", "table.mark", footer=False),
     key("v", "mark_range", "Range", "Mark from the last mark to the cursor.", "table.range", footer=False),
@@ -32,6 +38,10 @@ SHARED_KEYS: Final[list[BindingType]] = [
     key("escape", "back", "Back", "Close the detail, then clear the filter.", "table.back", footer=False),
 ]
 """Listed by each screen after its own keys, which come first in the footer."""
+_WHOLE: Final = "-whole-detail"
+"""Class of a screen on which the detail takes the place of all else."""
+_LEAST_LINES: Final = 4
+"""Minimum lines of a table above the detail."""
 
 
 def too_small() -> Static:
@@ -76,13 +86,29 @@ class TableScreen(Screen[None]):
     def follow(self) -> None:
         """Show the row under the cursor in the detail, if that is open; each screen reads it in its own way."""
 
+    def share_lines(self) -> None:
+        """Give the detail the lines that the tables above it do not need; they get no more than it."""
+        panes = self.query_one(".panes")
+        rows = max((table.row_count for table in panes.query(VirtualTable) if table.display), default=0)
+        lines = max(_LEAST_LINES, min(rows, self.size.height) + HEADER_LINES)
+        is_below = self.detail.display and isinstance(panes.styles.layout, VerticalLayout)
+        panes.children[0].styles.max_height = lines if is_below else None
+
+    def on_resize(self) -> None:
+        """Share the lines again: a wide screen has table and detail beside each other."""
+        self.call_after_refresh(self.share_lines)
+
     @on(FilterBar.Changed)
     def _remember_filter(self, event: FilterBar.Changed) -> None:
         self.services.remember(f"{self.screen_name}.filter", str(event.where))
 
     @on(VirtualTable.Chosen)
     def _open(self) -> None:
-        self.action_detail()
+        """Open the detail; a second time, make it the whole screen."""
+        if self.detail.display:
+            self.action_zoom()
+        else:
+            self.action_detail()
 
     @on(FilterBar.Left)
     def _back_to_table(self) -> None:
@@ -96,6 +122,8 @@ class TableScreen(Screen[None]):
         """Offer `back` only where there is something to close or clear."""
         if action == "back":
             return self.detail.display or self.filter_bar.is_filtering
+        if action == "tab":
+            return self.detail.display and not isinstance(self.focused, Input)
         return super().check_action(action, parameters)
 
     def action_filter(self) -> None:
@@ -104,19 +132,49 @@ class TableScreen(Screen[None]):
 
     def action_detail(self) -> None:
         """Show the detail of the row under the cursor, or hide it."""
-        self.table.hold_cursor()
-        self.detail.display = not self.detail.display
-        if not self.detail.display:
+        if self.detail.display:
+            self._zoom(whole=False)
+            self.detail.display = False
+            self.share_lines()
             self.table.focus()
+        else:
+            self.open_detail()
+
+    def open_detail(self, tab: str | None = None) -> None:
+        """Open the detail, on a tab or on the one that fits the row."""
+        self.table.hold_cursor()
+        self.detail.open_on(tab)
+        self.detail.display = True
+        self.share_lines()
         self.follow()
 
     def action_log(self) -> None:
         """Show the log of the row under the cursor."""
-        self.table.hold_cursor()
-        self.detail.display = True
-        self.detail.show_tab("log")
+        self.open_detail("log")
         self.detail.begin()
-        self.follow()
+
+    def action_error(self) -> None:
+        """Show the error of the row under the cursor."""
+        self.open_detail("error")
+
+    def action_tab(self, step: int) -> None:
+        """Show the next tab of the detail, or the one before."""
+        self.detail.step_tab(step)
+
+    def action_zoom(self) -> None:
+        """Make the detail the whole screen, or give the table its place back."""
+        if not self.detail.display:
+            self.open_detail()
+        self._zoom(whole=not self.has_class(_WHOLE))
+
+    def _zoom(self, *, whole: bool) -> None:
+        if whole is self.has_class(_WHOLE):
+            return
+        self.set_class(whole, _WHOLE)
+        if whole:
+            self.detail.begin()
+        else:
+            self.table.focus()
 
     def action_copy(self) -> None:
         """Put text on the clipboard of the terminal (OSC 52)."""
@@ -133,8 +191,10 @@ class TableScreen(Screen[None]):
         return "" if row is None else f"{row.task_id}\t{row.name}\t{row.status}\t{row.message}"
 
     def action_back(self) -> None:
-        """Hide the detail, or clear the filter."""
-        if self.detail.display:
+        """Make the detail small, hide it, or clear the filter."""
+        if self.has_class(_WHOLE):
+            self.action_zoom()
+        elif self.detail.display:
             self.action_detail()
         else:
             self.filter_bar.action_clear()

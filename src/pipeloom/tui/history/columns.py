@@ -25,10 +25,10 @@ _BAD_SHARE = 0.9
 def run_columns() -> list[Column[RunItem]]:
     """Return the columns of the list of runs."""
     return [
-        Column("run", "Run", _run, 8),
+        Column("run", "Run", _run, 5, max_width=8, content=lambda item: f"● {item.run.id}" if item.run else "all runs"),
         Column("started", "Started", _run_started, 11),
-        Column("took", "Time", _run_took, 6, justify="right"),
-        Column("counts", "Tasks", _run_counts, 9, share=1),
+        Column("took", "Time", _run_took, 6, justify="right", hide_below=40),
+        Column("counts", "Tasks", _run_counts, 7, share=1),
         Column("pipeline", "Pipeline", _pipeline, 10, share=1, hide_below=60),
         Column("executor", "By", _executor, 8, hide_below=70),
     ]
@@ -37,7 +37,7 @@ def run_columns() -> list[Column[RunItem]]:
 def task_columns() -> list[Column[TaskStats]]:
     """Return the columns of the list of tasks."""
     return [
-        Column("task", "Task", _task, 20, share=3, max_width=44),
+        Column("task", "Task", _task, 12, share=3, max_width=60, content=lambda row: row.name),
         Column("last", "Last", _last, 13),
         Column("success", "Done", _success, 5, justify="right"),
         Column("attempts", "Of", _attempts, 4, justify="right", hide_below=70),
@@ -50,8 +50,8 @@ def task_columns() -> list[Column[TaskStats]]:
 def failure_columns() -> list[Column[FailureGroup]]:
     """Return the columns of the list of failures."""
     return [
-        Column("type", "Error", _error_type, 14, share=1, max_width=24),
-        Column("place", "Where", _where, 14, share=1, max_width=24),
+        Column("type", "Error", _error_type, 10, share=1, max_width=24, content=lambda row: row.error_type or ""),
+        Column("place", "Where", _where, 10, share=1, max_width=24, content=lambda row: row.place),
         Column("attempts", "Attempts", lambda row, _ctx: cell(fmt.count(row.attempts)), 8, justify="right"),
         Column("tasks", "Tasks", lambda row, _ctx: cell(fmt.count(row.tasks)), 6, justify="right"),
         Column("runs", "Runs", _runs, 5, justify="right", hide_below=104),

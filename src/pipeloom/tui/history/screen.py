@@ -142,6 +142,7 @@ class HistoryScreen(TableScreen):
         """Show the number of rows, and of those that wait."""
         self._show_bar()
         self.filter_bar.show_count(event.total)
+        self.share_lines()
         self.follow()
 
     def _show_bar(self) -> None:
@@ -215,9 +216,9 @@ class HistoryScreen(TableScreen):
         self.lists.give_focus(self.lists.attempts)
 
     def action_back(self) -> None:
-        """Close the detail, else leave the runs, else clear the filter, else show all runs."""
+        """Make the detail small or close it, else leave the runs, else clear the filter, else show all runs."""
         if self.detail.display:
-            self.action_detail()
+            super().action_back()
         elif self.has_class("-runs"):
             self.action_runs()
         elif self.filter_bar.is_filtering:
@@ -322,8 +323,7 @@ class HistoryScreen(TableScreen):
     @work
     async def action_timeline(self) -> None:
         """Show a run in time, and go to the attempt that is chosen there."""
-        chosen = await actions.attempt_on_timeline(self.services, self.selection())
-        if chosen:
+        if chosen := await actions.attempt_on_timeline(self.services, self.selection()):
             self.go_to_attempt(chosen)
 
     def action_chart(self) -> None:
@@ -332,7 +332,7 @@ class HistoryScreen(TableScreen):
 
     def action_days(self) -> None:
         """Show the runs of each day."""
-        self._open_report(actions.days_chart(self.services))
+        self.app.push_screen(actions.days_chart(self.services))
 
     def _open_report(self, report: Screen[Any] | None) -> None:
         if report is not None:
@@ -362,7 +362,7 @@ class HistoryScreen(TableScreen):
         self.where, self.lists.goal = Filter(), attempt_id
         self._take_order(NEWEST)
         self.action_view("attempts")
-        self.detail.display = True
+        self.open_detail()
         self.lists.give_focus(self.lists.attempts)
 
     @on(VirtualTable.Highlighted)

@@ -113,7 +113,9 @@ class LiveScreen(TableScreen):
     def _show_rows(self) -> None:
         self.table.tick(self.services.clock())
         self.table.refresh_rows()
-        self.follow()
+        if self.detail.display:
+            self.share_lines()
+            self.follow()
         self._offer_keys()
 
     def _show_header(self) -> None:

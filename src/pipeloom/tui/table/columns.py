@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, Literal, TypeVar
 
+from rich.cells import cell_len
 from rich.style import Style
 from rich.text import Text
 
@@ -33,7 +34,10 @@ class RenderContext:
 
 @dataclass(frozen=True)
 class Column(Generic[Row]):
-    """A column: at least `width` cells, and `share` parts of the cells that are left over."""
+    """A column: at least `width` cells, and `share` parts of the cells that are left over.
+
+    A column with `content` is as wide as the widest text that was seen in it: at once where it has no share.
+    """
 
     id: str
     label: str
@@ -44,6 +48,14 @@ class Column(Generic[Row]):
     justify: Literal["left", "right"] = "left"
     hide_below: int = 0
     """Width of the table in cells below which the column is hidden."""
+    content: Callable[[Row], str] | None = None
+    """Returns the text of a row that the column has to hold; None: its width does not depend on the rows."""
+
+    def wanted(self, seen: int) -> int | None:
+        """Return the largest width that is of use when texts of `seen` cells were seen; None: any."""
+        if self.content is None:
+            return self.max_width
+        return max(self.width, seen if self.max_width is None else min(seen, self.max_width))
 
 
 @dataclass(frozen=True)
@@ -68,12 +80,38 @@ class Layout(Generic[Row]):
         return next((slot for slot in self.slots if x < slot.x + slot.width), None)
 
 
-def fit(columns: Sequence[Column[Row]], width: int) -> Layout[Row]:
-    """Lay the columns out over `width` cells, in their order. They are wider than that if their minimum widths are."""
+class SeenWidths(Generic[Row]):
+    """The widest text that was seen in each column. It only grows, so that columns do not move to and fro."""
+
+    def __init__(self) -> None:
+        self.cells: dict[str, int] = {}
+        """Cells by column id."""
+
+    def note(self, columns: Iterable[Column[Row]], rows: Sequence[Row | None]) -> bool:
+        """Measure rows (None: not loaded); returns whether a column needs more than before."""
+        before = dict(self.cells)
+        for column in columns:
+            if column.content is not None:
+                texts = (column.content(row)[: column.max_width] for row in rows if row is not None)
+                seen = max(map(cell_len, texts), default=0)
+                self.cells[column.id] = max(seen, self.cells.get(column.id, 0))
+        return self.cells != before
+
+
+def fit(columns: Sequence[Column[Row]], width: int, seen: Mapping[str, int] | None = None) -> Layout[Row]:
+    """Lay the columns out over `width` cells, in their order. They are wider than that if their minimum widths are.
+
+    `seen` has the widest text of columns by id.
+    """
+    seen = seen or {}
     shown = [column for column in columns if width >= column.hide_below]
     gap = 2 if width >= ROOMY else 1
-    spare = width - GUTTER - sum(column.width for column in shown) - gap * max(0, len(shown) - 1)
-    widths = _grown(shown, spare)
+    limits = [column.wanted(seen.get(column.id, 0)) for column in shown]
+    least = [
+        column.width if column.share or column.content is None or limit is None else limit
+        for column, limit in zip(shown, limits, strict=True)
+    ]
+    widths = _grown(shown, least, limits, width - GUTTER - sum(least) - gap * max(0, len(shown) - 1))
     slots = []
     x = GUTTER
     for column, cells in zip(shown, widths, strict=True):
@@ -82,21 +120,20 @@ def fit(columns: Sequence[Column[Row]], width: int) -> Layout[Row]:
     return Layout(tuple(slots), x - gap if slots else GUTTER)
 
 
-def _grown(columns: Sequence[Column[Row]], spare: int) -> list[int]:
-    """Return the columns' widths after `spare` cells are shared out, each column up to its maximum."""
-    widths = [column.width for column in columns]
+def _grown(columns: Sequence[Column[Row]], widths: list[int], limits: Sequence[int | None], spare: int) -> list[int]:
+    """Return the columns' widths after `spare` cells are shared out, each column up to its limit."""
     while spare > 0:
         growing = [
             place
             for place, column in enumerate(columns)
-            if column.share and (column.max_width is None or widths[place] < column.max_width)
+            if column.share and ((limit := limits[place]) is None or widths[place] < limit)
         ]
         shares = sum(columns[place].share for place in growing)
         if not shares:
             break
         left = spare
         for place in growing:
-            limit = columns[place].max_width
+            limit = limits[place]
             room = left if limit is None else limit - widths[place]
             grant = min(left, room, max(1, spare * columns[place].share // shares))
             widths[place] += grant

@@ -12,6 +12,8 @@ from pipeloom.tui.table.line_painter import LinePainter, LineState
 from pipeloom.tui.table.selection import Selection
 
 HEADER_LINES: Final = 1
+_SAMPLES: Final = 9
+"""Number of rows that tell where the rows on the screen have gone."""
 
 
 class RowView(Generic[Row]):
@@ -42,10 +44,12 @@ class RowView(Generic[Row]):
         self._drawn[y] = index, row, state
         return painter.line(row, state, key, self.now, left)
 
-    def changed(self, first: int, lines: int) -> Iterator[int]:
-        """Yield the lines that show another row or state than they should, with the row at `first` on the top line."""
+    def changed(self, first: int, rows: Sequence[Row | None], lines: int) -> Iterator[int]:
+        """Yield the lines that show another row or state than they should, with `rows` from the top line on.
+
+        The place of the first row is `first`; there may be more lines than rows.
+        """
         source = self._selection.source
-        rows = source.window(first, min(first + lines, self._selection.count))
         for place in range(lines):
             y, row = place + HEADER_LINES, rows[place] if place < len(rows) else None
             state = self._state(first + place, row, None if row is None else source.key(row))
@@ -55,10 +59,17 @@ class RowView(Generic[Row]):
             else:
                 yield y
 
-    def top_row(self, first: int) -> Row | None:
-        """Return the row on the top line; None when it is not loaded, or not the row at `first` any more."""
-        place, row, _state = self._drawn.get(HEADER_LINES, (first, None, None))
-        return row if place == first else None
+    def shift(self, first: int, lines: int) -> int:
+        """Return by how many places most of the rows on the screen, from `first` on, have moved since they were drawn.
+
+        One row alone would not do: when its task ends, it may go far away from the others.
+        """
+        source = self._selection.source
+        shown = [(place, row) for place, row, _ in self._drawn.values() if first <= place < first + lines]
+        keys = [(place, source.key(row)) for place, row in shown if row is not None]
+        found = ((place, source.index(key)) for place, key in keys[:: max(1, len(keys) // _SAMPLES)])
+        moved = sorted(index - place for place, index in found if index is not None)
+        return moved[len(moved) // 2] if moved else 0
 
     def forget(self) -> None:
         """Forget what the lines show: all have to be drawn again."""

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic
+from typing import Any, ClassVar, Final, Generic
 
 from textual import events
 from textual.binding import BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
-from textual.reactive import var
+from textual.reactive import reactive, var
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from pipeloom.tui.style.glyphs import STATUS_CLASSES
-from pipeloom.tui.table.columns import Column, Row, fit
+from pipeloom.tui.table.columns import Column, Row, SeenWidths, fit
 from pipeloom.tui.table.keys import TABLE_KEYS
 from pipeloom.tui.table.line_painter import LINE_CLASSES, LinePainter
 from pipeloom.tui.table.row_view import HEADER_LINES, RowView
 from pipeloom.tui.table.selection import Selection
 from pipeloom.tui.table.sources import RowSource
 from pipeloom.tui.textual_compat.table_size import set_virtual_size
+
+_LEADS_S: Final = 5.0
+"""Seconds after a key for which the view goes with the cursor's row."""
 
 
 @dataclass
@@ -39,9 +42,9 @@ class TableMessage(Message):
 class VirtualTable(ScrollView, Generic[Row], can_focus=True):
     """Shows the rows of a `RowSource` below a fixed header, with a cursor and marks.
 
-    The cursor stays with its row when rows come, go or move, and its row stays on its line of the screen. Call
-    `refresh_rows` after the source has changed, and `tick` when time has passed. A paint costs as much as the visible
-    lines, for any number of rows.
+    The cursor stays with its row when rows come, go or move. Its row stays on its line of the screen for some seconds
+    after the user moved the cursor; later the other rows stay on theirs. Call `refresh_rows` after the source has
+    changed, and `tick` when time has passed. A paint costs as much as the visible lines, for any number of rows.
     """
 
     ALLOW_SELECT = False
@@ -82,7 +85,7 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True):
     class MarksChanged(TableMessage):
         """Rows were marked or unmarked."""
 
-    empty_text: var[str] = var("Nothing here yet.")
+    empty_text: reactive[str] = reactive("Nothing here yet.")
     """Shown when there are no rows; may have several lines."""
     ascii_only: var[bool] = var(False)  # noqa: FBT003
     """Whether marks, bars and glyphs are ASCII."""
@@ -103,6 +106,9 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True):
         self._selection: Selection[Row] = Selection(source)
         self._view: RowView[Row] = RowView(self._selection, is_live or _never)
         self._columns = tuple(columns)
+        self._widths: SeenWidths[Row] = SeenWidths()
+        self._moved_s = 0.0
+        """When the user last moved the cursor or acted on its row, in Unix seconds."""
         self._sorted: tuple[str, bool] | None = None
         self._painter: LinePainter[Row] | None = None
         self.set_reactive(VirtualTable.ascii_only, ascii_only)
@@ -152,18 +158,18 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True):
         """Take over the changes of the source; draws only lines whose row is another object than before."""
         if not self.is_attached:
             return  # there is no layout yet; on_mount calls this again
-        anchor, place = self._anchor()
+        at_top, leads, place = self.is_at_top, self._leads, self.cursor_index
         had_rows = self._selection.count > 0
-        self._selection.recount(is_at_top=self.is_at_top)
+        self._selection.recount(is_at_top=at_top)
+        first = self.scroll_offset.y
+        shift = self.cursor_index - place if leads else self._view.shift(first, self._page) if first else 0
         self._tell_cursor()
         self._resize_virtual()
-        found = None if anchor is None else self._selection.source.index(anchor)
-        if found is not None and found != place:
-            self.scroll_to(y=self.scroll_offset.y + found - place, animate=False, force=True)
+        if shift and not at_top:
+            self.scroll_to(y=first + shift, animate=False, force=True)
         if had_rows != (self._selection.count > 0):
             self.refresh()
-        else:
-            self._refresh_changed()
+        self._refresh_changed()
 
     def tick(self, now: float) -> None:
         """Set the clock (Unix seconds) and draw the visible rows again that read it."""
@@ -184,7 +190,7 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True):
 
     def move_cursor(self, index: int) -> None:
         """Put the cursor on the row at `index`, or on the nearest row, and scroll it into view."""
-        before = self._selection.cursor
+        before, self._moved_s = self._selection.cursor, self._view.now
         self._selection.move_to(index)
         self._tell_cursor()
         self._reveal_cursor()
@@ -193,7 +199,7 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True):
 
     def hold_cursor(self) -> None:
         """Keep the cursor on its row from now on, also where it stands at the top and was never moved."""
-        self._selection.keeps_top = False
+        self._selection.keeps_top, self._moved_s = False, self._view.now
 
     def move_to_key(self, key: Hashable) -> bool:
         """Put the cursor on the row of `key`; False when its place is not known."""
@@ -230,15 +236,11 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True):
 
     # -- cursor and scrolling ---------------------------------------------------------------------------------------
 
-    def _anchor(self) -> tuple[Hashable | None, int]:
-        """Return key and place of the row that stays on its line: the cursor's if it is visible, else the top row."""
-        first = self.scroll_offset.y
-        if self.is_at_top:
-            return None, 0
-        if first <= self.cursor_index < first + self._page:
-            return self.cursor_key, self.cursor_index
-        row = self._view.top_row(first)
-        return None if row is None else self._selection.source.key(row), first
+    @property
+    def _leads(self) -> bool:
+        """Whether the view goes with the cursor's row: it is visible, and the user has just moved to it."""
+        first, stop = self.visible_range
+        return first <= self.cursor_index < stop and self._view.now - self._moved_s < _LEADS_S
 
     def _tell_cursor(self) -> None:
         """Post a message when the cursor is on another row than before."""
@@ -272,8 +274,8 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True):
         painter = self._lines
         left, width = self.scroll_offset.x, painter.width
         if y < HEADER_LINES:
-            style = self.get_component_rich_style("table--header")
-            return painter.header(self._sorted).crop_extend(left, left + width, style)
+            header = painter.header(self._sorted)
+            return header.crop_extend(left, left + width, self.get_component_rich_style("table--header"))
         if not self._selection.count:
             return painter.empty_line(y, self._page, self.empty_text)
         return self._view.draw(y, self.scroll_offset.y + y - HEADER_LINES, painter, left)
@@ -282,15 +284,20 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True):
     def _lines(self) -> LinePainter[Row]:
         if self._painter is None:
             width = self.scrollable_content_region.width
-            self._painter = LinePainter(self, fit(self._columns, width), width, ascii_only=self.ascii_only)
+            layout = fit(self._columns, width, self._widths.cells)
+            self._painter = LinePainter(self, layout, width, ascii_only=self.ascii_only)
         return self._painter
 
     def _refresh_changed(self) -> None:
-        """Draw the lines again that show another row than they should, or another state of it."""
+        """Draw the lines again that show another row than they should, or another state; all for wider columns."""
         if not self._selection.count:
             return  # the text that is shown without rows refreshes itself
-        first, width = self.visible_range[0], self.size.width
-        for y in self._view.changed(first, self._page):
+        (first, stop), width = self.visible_range, self.size.width
+        rows = self._selection.source.window(first, stop)
+        if self._widths.note(self._columns, rows):
+            self._restyle()
+            self._resize_virtual()
+        for y in self._view.changed(first, rows, self._page):
             self.refresh(Region(0, y, width, 1))
 
     def _refresh_place(self, place: int) -> None:
@@ -332,10 +339,6 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True):
         """Draw all lines again."""
         self._restyle()
 
-    def watch_empty_text(self) -> None:
-        """Draw the new text."""
-        self.refresh()
-
     # -- keys and mouse ---------------------------------------------------------------------------------------------
 
     def action_move(self, lines: int) -> None:
@@ -362,8 +365,7 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True):
 
     def action_choose(self) -> None:
         """Post a message that the user chose the row under the cursor."""
-        row = self.cursor_row
-        if row is not None:
+        if (row := self.cursor_row) is not None:
             self.post_message(self.Chosen(self, self._selection.source.key(row), row))
 
     def on_mount(self) -> None:
@@ -384,8 +386,7 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True):
         if place is None:
             return
         if place.y < HEADER_LINES:
-            slot = self._lines.layout.at(place.x + self.scroll_offset.x)
-            if slot is not None:
+            if (slot := self._lines.layout.at(place.x + self.scroll_offset.x)) is not None:
                 self.post_message(self.HeaderClicked(self, slot.column.id))
             return
         index = self.scroll_offset.y + place.y - HEADER_LINES
