@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.tui.conftest import CLOCK, RUN, at
 
 from pipeloom.filters import Filter, parse
 from pipeloom.status import TRANSITIONS, Status
 from pipeloom.store.rows import AttemptRow
-from pipeloom.tui.live.board import _GROUPS, Board
+from pipeloom.tui.live.board import _GROUPS, _QUEUED_AGAIN, Board
 
 
 def row(task: int, status: Status = Status.QUEUED, attempt: int = 1, **changes: Any) -> AttemptRow:
@@ -23,8 +26,18 @@ def naive(rows: dict[int, AttemptRow], where: Filter) -> list[AttemptRow]:
     """Sort everything anew: what the board must show at less cost."""
     return sorted(
         (kept for kept in rows.values() if where.matches(kept)),
-        key=lambda kept: (_GROUPS[kept.status], int(kept.task_id)),
+        key=lambda kept: (_group(kept), _start(kept), int(kept.task_id)),
     )
+
+
+def _group(kept: AttemptRow) -> int:
+    return _QUEUED_AGAIN if kept.status is Status.QUEUED and kept.attempt > 1 else _GROUPS[kept.status]
+
+
+def _start(kept: AttemptRow) -> tuple[str, int]:
+    """Where a task stands among those that wait for another attempt."""
+    again = kept.status is Status.RETRYING or _group(kept) == _QUEUED_AGAIN
+    return (kept.due_at or kept.queued_at or "", kept.id) if again else ("", 0)
 
 
 steps = st.lists(
@@ -45,7 +58,10 @@ def test_the_board_shows_what_sorting_everything_anew_would_show(actions: list[t
         if action == "next" and after:
             rows[task] = current._replace(status=after[pick % len(after)])
         elif action == "retry" and not after:
-            rows[task] = row(task, Status.QUEUED, current.attempt + 1)
+            due: dict[str, Any] = (
+                {"status": Status.RETRYING, "due_at": at(pick)} if pick % 2 else {"queued_at": at(pick)}
+            )
+            rows[task] = row(task, Status.QUEUED, current.attempt + 1)._replace(**due)
         elif action == "progress":
             rows[task] = current._replace(progress=pick / 10)
         elif action == "filter":
@@ -86,7 +102,6 @@ def test_what_comes_at_once_is_as_if_it_had_come_one_by_one(
         assert at_once.shown() == singly.shown()
         assert [at_once.index(kept.task_id) for kept in at_once.shown()] == list(range(at_once.count()))
         assert (at_once.counts, at_once.total()) == (singly.counts, singly.total())
-        assert at_once.tasks_per_s(3.0) == singly.tasks_per_s(3.0)
         for task in range(10):
             assert at_once.attempts_of(task) == singly.attempts_of(task)
             assert at_once.silent_s(row(task), 5.0) == singly.silent_s(row(task), 5.0)
@@ -185,12 +200,83 @@ def test_late_news_of_an_older_attempt_say_nothing_of_the_newest() -> None:
     ]
 
 
-def test_the_rate_counts_tasks_that_ended_lately() -> None:
+def test_the_rate_counts_tasks_that_ended_lately_but_not_those_that_were_cancelled() -> None:
     board = Board()
-    board.apply([row(task) for task in range(30)], None, 100.0)
-    assert board.tasks_per_s(100.5) is None
+    board.apply([row(task) for task in range(500)], RUN, 100.0)
+    assert board.tasks_per_s(CLOCK - 40.5) is None, "the run has just begun"
     for second in range(20):
-        board.apply([row(second, Status.DONE)], None, 101.0 + second)
-    assert board.tasks_per_s(120.5) == 1.0
-    assert board.history(121.0, 3) == (1.0, 1.0, 1.0)
-    assert board.tasks_per_s(140.0) == 0.0
+        board.apply([row(second, Status.DONE, finished_at=at(second))], None, 100.0)
+    board.apply([row(task, Status.CANCELLED, finished_at=at(19)) for task in range(100, 500)], None, 100.0)
+    now = CLOCK - 41 + 19.5
+    assert board.tasks_per_s(now) == 1.0
+    assert board.history(now, 3) == (1.0, 1.0, 1.0)
+    assert board.tasks_per_s(now + 20) == 0.0
+
+
+ends = st.sampled_from([Status.DONE, Status.ERROR, Status.CANCELLED, Status.INTERRUPTED])
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), ends, st.integers(0, 40)), max_size=40), st.randoms())
+def test_a_viewer_that_comes_late_shows_the_rate_and_the_time_left_of_the_owner(
+    seen: list[tuple[int, Status, int]], random: Random
+) -> None:
+    owner, viewer = Board(), Board()
+    owner.apply([row(task) for task in range(12)], RUN, 0.0)
+    attempts: dict[int, list[AttemptRow]] = {task: [row(task)] for task in range(12)}
+    for number, (task, status, second) in enumerate(seen):
+        last = attempts[task][-1]
+        if last.status is Status.QUEUED:
+            running = last._replace(status=Status.RUNNING, started_at=at(second))
+            ended = running._replace(status=status, finished_at=at(second + 2), duration_s=2.0)
+            for step in (running, ended) if second % 3 else (running,):
+                owner.apply([step], None, float(number))
+                attempts[task][-1] = step
+        else:
+            again = row(task, Status.QUEUED, last.attempt + 1)
+            owner.apply([again] if last.status is not Status.RUNNING else [], None, float(number))
+            attempts[task] += [again] if last.status is not Status.RUNNING else []
+    rows = [kept for tried in attempts.values() for kept in tried]
+    random.shuffle(rows)
+    viewer.apply(rows, RUN, 777.0)
+    for now in (CLOCK - 30, CLOCK, CLOCK + 5):
+        assert viewer.tasks_per_s(now) == owner.tasks_per_s(now)
+        assert viewer.history(now, 60) == owner.history(now, 60)
+        for past_s in (None, 3.0):
+            assert viewer.time_left(now, past_s) == pytest.approx(owner.time_left(now, past_s))
+
+
+def test_the_next_running_task_is_found_in_any_order() -> None:
+    board = Board()
+    board.apply([row(task, Status.RUNNING if task in (2, 5) else Status.DONE) for task in range(8)], None, 0.0)
+    assert [board.next_running(place) for place in (0, 1, 7)] == [1, 0, 0]
+    board.sort(lambda kept: kept.name)
+    assert [board.next_running(place) for place in (0, 2, 4, 5)] == [2, 5, 5, 2]
+    board.apply([row(task, Status.DONE) for task in (2, 5)], None, 0.0)
+    assert board.next_running(0) is None
+
+
+def test_tasks_that_are_tried_again_wait_behind_the_others_in_the_order_in_which_they_will_start() -> None:
+    board = Board()
+    board.apply([row(task) for task in range(6)], None, 0.0)
+    board.apply([row(0, Status.ERROR, message="429"), row(1, Status.ERROR, message="503")], None, 0.0)
+    board.apply(
+        [
+            row(0, Status.RETRYING, 2, due_at=at(9)),
+            row(1, Status.RETRYING, 2, due_at=at(5)),
+            row(2, Status.QUEUED, 2, queued_at=at(3)),
+            row(3, Status.QUEUED, 2, queued_at=at(1)),
+        ],
+        None,
+        0.0,
+    )
+    assert [kept.task_id for kept in board.shown()] == [4, 5, 3, 2, 1, 0]
+    assert [board.index(task) for task in range(6)] == [5, 4, 3, 2, 0, 1]
+    assert [board.last_error(kept) for kept in board.shown()] == ["", "", "", "", "503", "429"]
+
+
+@pytest.mark.parametrize("descending", [False, True])
+def test_rows_without_a_value_come_last_in_both_directions(descending: bool) -> None:
+    board = Board()
+    board.apply([row(task, progress=None if task % 3 else task / 10) for task in range(9)], None, 0.0)
+    board.sort(lambda kept: kept.progress, descending=descending)
+    assert [kept.task_id for kept in board.shown()] == [*([6, 3, 0] if descending else [0, 3, 6]), 1, 2, 4, 5, 7, 8]

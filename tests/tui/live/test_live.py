@@ -28,6 +28,8 @@ from pipeloom.engine.writer.sink import CommitBatch
 from pipeloom.messages import TaskDef
 from pipeloom.pipeline import Channel, Pipeline
 from pipeloom.status import RunStatus, Status
+from pipeloom.store.write.connect import close_writer, open_writer
+from pipeloom.store.write.ledger import Ledger
 from pipeloom.text import clean
 from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.attempts.detail import DetailPane
@@ -638,3 +640,65 @@ async def test_what_is_open_stays_with_its_task_when_the_rows_move(
         cockpit.commit([row._replace(status=Status.DONE) for row in rows if row.task_id == first])
         await cockpit.settle(pilot)
         assert table.cursor_key == first
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_a_task_that_waits_for_its_retry_shows_its_try_and_why_it_failed(
+    cockpit: Cockpit, synthetic: Synthetic, size: tuple[int, int]
+) -> None:
+    async with cockpit.app.run_test(size=size) as pilot:
+        rows = synthetic.rows()
+        failed = rows[4]._replace(id=4, task_id=4, name=rows[3].name, message="Refused: 429")
+        cockpit.commit([*rows[:3], failed, *rows[4:]], synthetic.run)
+        cockpit.commit([rows[3]])
+        await cockpit.settle(pilot)
+        shown = text_of(pilot.app).split("\n")
+        line = next(line for line in shown if "retrying" in line and "seattle" in line)
+        assert "2/3" in line
+        assert "Refused: 429" in line
+        assert shown.index(line) > max(y for y, line in enumerate(shown) if "queued" in line and "seattle" in line)
+
+
+async def test_running_tasks_stay_in_view_when_the_task_under_the_cursor_ends_and_one_key_goes_to_the_next(
+    cockpit: Cockpit, synthetic: Synthetic
+) -> None:
+    async with cockpit.app.run_test(size=(80, 24)) as pilot:
+        rows = [row._replace(status=Status.RUNNING, started_at=synthetic.at(30)) for row in synthetic.rows(3)]
+        rows += [
+            row._replace(status=Status.QUEUED, attempt=1, id=row.id % 1000, started_at=None)
+            for row in synthetic.rows(200)[3:]
+        ]
+        cockpit.commit(rows, synthetic.run)
+        await cockpit.settle(pilot)
+        table = cockpit.live.table
+        await pilot.press("down", "down", "d")
+        table.tick(synthetic.clock + 60)
+        cockpit.commit([rows[2]._replace(status=Status.DONE, duration_s=1.0), rows[3]._replace(status=Status.RUNNING)])
+        cockpit.app.clock = lambda: synthetic.clock + 60
+        await cockpit.settle(pilot)
+        assert table.scroll_offset.y == 0
+        assert table.cursor_key == 3, "the cursor stays on its task"
+        seen = []
+        for _ in range(4):
+            await pilot.press("full_stop")
+            seen.append(table.cursor_key)
+        assert seen == [1, 2, 4, 1]
+
+
+async def test_the_second_run_shows_a_time_left_from_the_first_at_once(cockpit: Cockpit, synthetic: Synthetic) -> None:
+    connection = open_writer(cockpit.app.db_path)
+    run = Ledger(connection).insert_run(replace(synthetic.run, id=1))
+    done = [
+        row._replace(id=row.id % 1000, run_id=run.id, attempt=1, status=Status.DONE, duration_s=30.0)
+        for row in synthetic.rows()
+    ]
+    Ledger(connection).insert_attempts(done)
+    close_writer(connection)
+    async with cockpit.app.run_test(size=(120, 40)) as pilot:
+        rows = [
+            row._replace(status=Status.QUEUED, id=row.id % 1000, attempt=1, started_at=None) for row in synthetic.rows()
+        ]
+        rows[:4] = [row._replace(status=Status.RUNNING, progress=None, started_at=synthetic.at(41)) for row in rows[:4]]
+        cockpit.commit(rows, synthetic.run)
+        await cockpit.settle(pilot)
+        await until(pilot, lambda: "eta ~2m" in text_of(pilot.app))  # three rounds of 30 seconds

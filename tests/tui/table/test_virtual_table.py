@@ -490,3 +490,41 @@ async def test_the_columns_widen_when_longer_texts_come_into_view(themed_app: Ma
         await pilot.press("end")
         await pilot.pause()
         assert "xxxxxxxxxxxx | " in text_of(app).split("\n")[5]
+
+
+@pytest.mark.parametrize("waited_s", [1.0, 60.0])
+@pytest.mark.parametrize("top", [0, 30])
+async def test_the_view_goes_with_the_cursors_row_only_just_after_the_cursor_was_moved(
+    themed_app: MakeThemedApp, waited_s: float, top: int
+) -> None:
+    table, source, _ = make(100)
+    async with themed_app(table).run_test(size=(60, 20)) as pilot:
+        await pilot.pause()
+        table.tick(1000.0)
+        table.move_cursor(top + 18 if top else 5)
+        table.move_cursor(top + 5)
+        if top:
+            table.scroll_to(y=top, animate=False, force=True)
+        await pilot.pause()
+        table.tick(1000.0 + waited_s)
+        key, before = table.cursor_key, table.scroll_offset.y
+        source.rows.append(source.rows.pop(top + 5))  # its task ended: the row goes to the end
+        table.refresh_rows()
+        await pilot.pause()
+        assert table.cursor_key == key
+        assert (table.scroll_offset.y == before) is (waited_s > 5)
+
+
+async def test_the_view_stays_on_its_rows_when_some_come_and_the_first_of_them_goes(themed_app: MakeThemedApp) -> None:
+    table, source, _ = make(100)
+    async with themed_app(table).run_test(size=(60, 20)) as pilot:
+        await pilot.pause()
+        table.move_cursor(90)
+        table.scroll_to(y=40, animate=False, force=True)
+        await pilot.pause()
+        table.tick(1000.0)
+        source.rows.append(source.rows.pop(40))
+        source.rows[:0] = [Item(1000 + number) for number in range(7)]
+        table.refresh_rows()
+        await pilot.pause()
+        assert table.scroll_offset.y == 40 + 7 - 1

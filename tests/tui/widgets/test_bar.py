@@ -10,7 +10,7 @@ from rich.style import Style
 
 from pipeloom.status import Status
 from pipeloom.tui.style.glyphs import badge, spark, status_text, wants_ascii
-from pipeloom.tui.widgets.bar import bar, bar_content, pieces
+from pipeloom.tui.widgets.bar import bar, bar_content, parts_content, pieces
 
 ANYTHING = st.one_of(st.none(), st.floats(), st.integers(), st.text(), st.booleans(), st.just(10**400))
 
@@ -74,3 +74,26 @@ def test_ascii_is_used_where_the_terminal_has_nothing_else() -> None:
     assert wants_ascii({}, "ANSI_X3.4-1968")
     assert wants_ascii({"PIPELOOM_ASCII": "1"}, "UTF-8")
     assert not wants_ascii({}, "utf8")
+
+
+@given(
+    st.lists(st.floats(0, 1), min_size=4, max_size=4).filter(lambda shares: sum(shares) > 0),
+    st.integers(0, 80),
+    st.booleans(),
+)
+def test_a_bar_of_parts_is_as_long_as_one_of_their_sum_and_shows_each_part(
+    shares: list[float], width: int, ascii_only: bool
+) -> None:
+    whole = max(1.0, sum(shares))
+    parts = [(share / whole, f"$s{place}", "#ox+"[place]) for place, share in enumerate(shares)]
+    bar = parts_content(parts, width, ascii_only=ascii_only)
+    filled, empty = pieces(sum(share for share, _, _ in parts), width, ascii_only=ascii_only)
+    assert bar.cell_length == width
+    assert bar.plain.endswith(empty)
+    lengths = {span.style: span.end - span.start for span in bar.spans}
+    assert sum(length for style, length in lengths.items() if style != "$rail") == len(filled)
+    shown = [place for place, share in enumerate(shares) if share > 0]
+    if len(filled) >= len(shown):
+        assert all(lengths[f"$s{place}"] >= 1 for place in shown)
+    else:
+        assert lengths.get(f"$s{shown[-1]}", 0) == bool(filled), "of too many parts, the last stays"

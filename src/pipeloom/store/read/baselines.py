@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from statistics import median
 from typing import Final
 
 from pipeloom.messages import TaskId
@@ -14,6 +15,19 @@ _DURATIONS: Final = """
 SELECT duration_s FROM task_runs WHERE run_id IN ({runs}) AND task_id = ? AND status = 'done'
 AND typeof(duration_s) = 'real' ORDER BY duration_s
 """
+
+
+_LAST: Final = """
+SELECT duration_s FROM task_runs WHERE run_id = ? AND status = 'done' AND typeof(duration_s) = 'real' LIMIT 100000
+"""
+
+
+def median_duration(history: History, pipeline: str, before: int) -> float | None:
+    """Return how long a task took, in seconds, in the newest run of the pipeline before run `before` with one done."""
+    for (run,) in history.rows(_RUNS, [pipeline, before]):
+        if took := [seconds for (seconds,) in history.rows(_LAST, [run])]:
+            return float(median(took))
+    return None
 
 
 def duration_baselines(

@@ -7,7 +7,7 @@ from typing import Final
 
 from rich.text import Text
 
-from pipeloom.status import ACTIVE, FINAL, Status
+from pipeloom.status import ACTIVE, FINAL, WAITING, Status
 from pipeloom.store.rows import AttemptRow, DurationBaseline
 from pipeloom.text import clean
 from pipeloom.tui.attempts.estimate import Estimate, estimate
@@ -39,11 +39,12 @@ def live_columns(
     silent_s: Callable[[AttemptRow], float],
     grace_s: float = 10.0,
     past: Callable[[AttemptRow], DurationBaseline | None] = lambda _row: None,
+    last_error: Callable[[AttemptRow], str] = lambda _row: "",
 ) -> list[Column[AttemptRow]]:
     """Return the columns of the live table; `tries` is the number of attempts that a task is granted.
 
     `silent_s` tells for how long a row has not changed: one that was asked to stop more than `grace_s` ago does not
-    respond. `past` tells what the task took in earlier runs.
+    respond. `past` tells what the task took in earlier runs, `last_error` why the attempt before failed.
     """
 
     def estimated(row: AttemptRow, ctx: RenderContext) -> Estimate | None:
@@ -69,6 +70,8 @@ def live_columns(
             return cell(f"not responding {fmt.stopwatch(silent)}", ctx.style("status--cancelling"))
         if row.status is Status.RUNNING and row.step is not None and silent >= _LONG_S:
             return cell(f"no progress {fmt.stopwatch(silent)}", ctx.style("status--retrying"))
+        if row.status in WAITING and not row.message:
+            return cell_first_line(last_error(row), ctx.style("table--faint"))
         told = estimated(row, ctx)
         if told is not None and told.slow is not None:
             slow = cell(f"{told.slow:.1f}× slow", ctx.style("status--retrying"))

@@ -2,39 +2,44 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, Final
 
-from sortedcontainers import SortedList
+from sortedcontainers import SortedKeyList, SortedList
 
 from pipeloom.filters import Filter
 from pipeloom.messages import TaskId
-from pipeloom.status import ACTIVE, FINAL, Status
+from pipeloom.status import ACTIVE, Status
 from pipeloom.store.rows import AttemptRow, RunRow
+from pipeloom.tui.live.pace import Pace, time_left
+from pipeloom.tui.style import format as fmt
 
 _GROUPS: Final = {
     Status.RUNNING: 0,
     Status.CANCELLING: 1,
-    Status.RETRYING: 2,
-    Status.ERROR: 3,
-    Status.QUEUED: 4,
-    Status.INTERRUPTED: 5,
-    Status.CANCELLED: 5,
-    Status.DONE: 5,
+    Status.ERROR: 2,
+    Status.QUEUED: 3,
+    Status.RETRYING: 5,
+    Status.INTERRUPTED: 6,
+    Status.CANCELLED: 6,
+    Status.DONE: 6,
 }
 _GROUP_COUNT: Final = max(_GROUPS.values()) + 1
-HISTORY_S: Final = 60
-_RATE_WINDOW_S: Final = 10
+_RUNNING: Final = _GROUPS[Status.RUNNING]
+_QUEUED_AGAIN: Final = 4
+"""The group of tasks that are queued for another attempt: they are at the end of the queue."""
 
 SortKey = Callable[[AttemptRow], Any]
+"""Returns the value to sort a row by; None: the row has none, and comes last in both directions."""
 
 
 class Board:
     """A `RowSource` of the latest attempt of each task, keyed by task id. Fed with what was committed, nothing else.
 
-    Tasks stand in groups (running, cancelling, retrying, error, queued, ended), inside a group in the order in which
-    they were submitted; or, once `sort` was called, in the order that they had at that moment.
+    Tasks stand in groups (running, cancelling, error, queued, queued again, retrying, ended), inside a group in the
+    order in which they were submitted, those that wait for another attempt in the order in which they will start; or,
+    once `sort` was called, in the order that they had at that moment.
     """
 
     def __init__(self) -> None:
@@ -48,13 +53,12 @@ class Board:
         self._by_rank: list[int] = []
         """The place of each rank."""
         self._is_sorted = False
-        self._groups = [SortedList() for _ in range(_GROUP_COUNT)]
+        self._groups = self._sorted_groups([[]] * _GROUP_COUNT)
         """The ranks of the shown tasks, by group."""
         self._filter = Filter()
         self._shown = bytearray()
         """For each place, whether its row passes the filter."""
-        self._ended: deque[tuple[int, int]] = deque(maxlen=HISTORY_S + 1)
-        self._started: float | None = None
+        self._pace = Pace()
         self._moved: dict[TaskId, float] = {}
         """When each active task last changed, in monotonic seconds."""
 
@@ -102,6 +106,14 @@ class Board:
         latest = self.row(task_id)
         return [] if latest is None else [*self._older.get(latest.task_id, ()), latest]
 
+    def next_running(self, index: int) -> int | None:
+        """Return the index of the first running task after `index`, else of the first of all; None: none in view."""
+        if not self._is_sorted:
+            running = len(self._groups[_RUNNING])
+            return None if not running else index + 1 if index + 1 < running else 0
+        places = [place for place, row in enumerate(self.shown()) if row.status is Status.RUNNING]
+        return next((place for place in places if place > index), places[0] if places else None)
+
     def shown(self) -> list[AttemptRow]:
         """Return every row that passes the filter, in order."""
         return list(self.window(0, self.count()))
@@ -119,7 +131,10 @@ class Board:
         self._by_rank = self._ranks[:]
         if order is not None:
             rows = self._rows
-            self._by_rank.sort(key=lambda place: order(rows[place]), reverse=descending)
+            values = [order(row) for row in rows]
+            known = [place for place in self._by_rank if values[place] is not None]
+            known.sort(key=lambda place: values[place], reverse=descending)
+            self._by_rank = known + [place for place in self._by_rank if values[place] is None]
             for rank, place in enumerate(self._by_rank):
                 self._ranks[place] = rank
         self._regroup()
@@ -128,7 +143,18 @@ class Board:
         return bytes(map(self._filter.matches, rows)) if self._filter else b"\1" * len(rows)
 
     def _regroup(self) -> None:
-        self._groups = [SortedList(ranks) for ranks in self._grouped(range(len(self._rows)))]
+        self._groups = self._sorted_groups(self._grouped(range(len(self._rows))))
+
+    def _sorted_groups(self, grouped: Sequence[list[int]]) -> list[SortedList]:
+        """Return the ranks of each group in order: for tasks that wait for another attempt that of their starts."""
+        groups = [SortedList(ranks) for ranks in grouped]
+        for group in (_QUEUED_AGAIN, _GROUPS[Status.RETRYING]):
+            groups[group] = SortedKeyList(grouped[group], key=self._start_key)
+        return groups
+
+    def _start_key(self, rank: int) -> tuple[str, int]:
+        row = self._rows[self._by_rank[rank]]
+        return row.due_at or row.queued_at or "", row.id
 
     def _grouped(self, ranks: Iterable[int]) -> list[list[int]]:
         """Return those of the ranks that pass the filter, by group."""
@@ -140,7 +166,9 @@ class Board:
         return found
 
     def _group(self, row: AttemptRow) -> int:
-        return 0 if self._is_sorted else _GROUPS[row.status]
+        if self._is_sorted:
+            return 0
+        return _QUEUED_AGAIN if row.status is Status.QUEUED and row.attempt > 1 else _GROUPS[row.status]
 
     # -- what was committed ------------------------------------------------------------------------------------------
 
@@ -148,8 +176,6 @@ class Board:
         """Store the newest state of attempts and run; `now_s` is monotonic."""
         if run is not None:
             self.run = run
-        if self._started is None:
-            self._started = now_s
         fresh: dict[TaskId, AttemptRow] = {}
         known: list[AttemptRow] = []
         for row in rows:
@@ -157,29 +183,34 @@ class Board:
                 known.append(row)
             else:
                 fresh[row.task_id] = row
-        ended = self._add(list(fresh.values()), now_s) + sum(self._take(row, now_s) for row in known)
-        if ended:
-            self._count_ended(int(now_s), ended)
+        self._add(list(fresh.values()), now_s)
+        for row in known:
+            self._take(row, now_s)
 
-    def tasks_per_s(self, now_s: float) -> float | None:
-        """Return the tasks ended per second, over the last ten seconds or since the start."""
-        if self._started is None or now_s - self._started < 1:
-            return None
-        window = min(_RATE_WINDOW_S, now_s - self._started)
-        return sum(count for second, count in self._ended if second > now_s - window) / window
+    def tasks_per_s(self, now: float) -> float | None:
+        """Return the tasks ended per second lately, as of `now` in Unix seconds; None at the start of a run."""
+        began = fmt.moment(self.run.started_at) if self.run is not None else None
+        return None if began is None else self._pace.tasks_per_s(now, began.timestamp())
 
-    def history(self, now_s: float, seconds: int) -> tuple[float, ...]:
-        """Return the tasks ended in each of the last `seconds` seconds, oldest first."""
-        by_second = dict(self._ended)
-        newest = int(now_s) - 1
-        return tuple(float(by_second.get(second, 0)) for second in range(newest - seconds + 1, newest + 1))
+    def history(self, now: float, seconds: int) -> tuple[float, ...]:
+        """Return the tasks ended in each of the last `seconds` seconds, oldest first; `now` in Unix seconds."""
+        return self._pace.history(now, seconds)
+
+    def time_left(self, now: float, past_s: float | None = None) -> float | None:
+        """Return the seconds until all tasks have ended; `past_s` is how long a task took in earlier runs."""
+        active = [self._rows[self._places[task_id]] for task_id in self._moved]
+        waiting = self.counts[Status.QUEUED] + self.counts[Status.RETRYING]
+        return time_left(active, waiting, self._pace.task_s(past_s), now)
 
     def silent_s(self, row: AttemptRow, now_s: float) -> float:
         """Return the seconds since an active task changed; 0 for any other."""
         return now_s - self._moved.get(row.task_id, now_s)
 
-    def _add(self, rows: list[AttemptRow], now_s: float) -> int:
-        """Add tasks; returns how many of them have ended already."""
+    def last_error(self, row: AttemptRow) -> str:
+        """Return the message of the attempt before that of `row`; "" when there was none."""
+        return next((kept.message for kept in reversed(self._older.get(row.task_id, ()))), "")
+
+    def _add(self, rows: list[AttemptRow], now_s: float) -> None:
         # One object per place, shared by all lists: for 100,000 tasks each copy would be 3 MB.
         places = list(range(len(self._rows), len(self._rows) + len(rows)))
         self._places.update(zip((row.task_id for row in rows), places, strict=True))
@@ -193,15 +224,16 @@ class Board:
         for status, count in statuses.items():
             self.counts[status] += count
         self._moved.update((row.task_id, now_s) for row in rows if row.status in ACTIVE)
-        return sum(statuses[status] for status in FINAL)
+        for row in rows:
+            self._pace.add(row)
 
-    def _take(self, row: AttemptRow, now_s: float) -> bool:
-        """Store the new state of a task; returns whether it has just ended."""
+    def _take(self, row: AttemptRow, now_s: float) -> None:
+        """Store the new state of a task."""
         place = self._places[row.task_id]
         before = self._rows[place]
         if row.attempt < before.attempt:
             self._keep_older(row)
-            return False
+            return
         if row.attempt > before.attempt:
             self._keep_older(before)
         if row.status in ACTIVE:
@@ -213,7 +245,8 @@ class Board:
         self.counts[before.status] -= 1
         self.counts[row.status] += 1
         self._show(place, row)
-        return row.status in FINAL and before.status not in FINAL
+        self._pace.remove(before)
+        self._pace.add(row)
 
     def _keep_older(self, row: AttemptRow) -> None:
         known = {kept.attempt: kept for kept in self._older.get(row.task_id, ())}
@@ -228,8 +261,3 @@ class Board:
         if self._shown[place]:
             self._shown[place] = False
             self._groups[self._group(row)].remove(self._ranks[place])
-
-    def _count_ended(self, second: int, count: int) -> None:
-        if self._ended and self._ended[-1][0] == second:
-            count += self._ended.pop()[1]
-        self._ended.append((second, count))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -21,8 +22,10 @@ _SAMPLES: Final = 10
 class HeaderSource:
     """Makes the header's state from board, engine and clock."""
 
-    def __init__(self, services: AppServices) -> None:
+    def __init__(self, services: AppServices, task_s: Callable[[], float | None]) -> None:
+        """`task_s` tells how long a task took in earlier runs, in seconds."""
         self._services = services
+        self._task_s = task_s
         self._since = services.monotonic()
         self._messages = self._commits = 0
         self._messages_per_s: float | None = None
@@ -45,7 +48,7 @@ class HeaderSource:
         self._measure(now, load)
         counts = {status: count for status, count in services.board.counts.items() if count}
         going = run is not None and run.status is RunStatus.RUNNING
-        rate = services.board.tasks_per_s(now) if going else None
+        clock = services.clock()
         ours = going and not services.is_viewer  # a viewer knows only outcomes
         state = HeaderState(
             pipeline=run.pipeline if run else engine.pipeline.name if engine else "",
@@ -54,8 +57,8 @@ class HeaderSource:
             executor=_EXECUTORS.get(run.executor, run.executor) if run else "",
             status=run.status if run else None,
             counts=counts,
-            tasks_per_s=rate,
-            history=services.board.history(now, SPARK_WIDTH) if going else (),
+            tasks_per_s=services.board.tasks_per_s(clock) if going else None,
+            history=services.board.history(clock, SPARK_WIDTH) if going else (),
             messages_per_s=self._messages_per_s if ours else None,
             commits_per_s=self._commits_per_s if ours else None,
             commit_s=self._commit_s if ours else None,
@@ -69,10 +72,9 @@ class HeaderSource:
             owner_pid=run.pid if run and services.is_viewer and services.owner is not None else None,
             notice=services.notice,
         )
-        left = state.total - state.settled
-        if not going or not rate or not left:
+        if not going or state.paused:
             return state
-        return replace(state, eta_s=left / rate)
+        return replace(state, eta_s=services.board.time_left(clock, self._task_s()))
 
     def _elapsed(self) -> float | None:
         run = self._services.board.run

@@ -53,6 +53,9 @@ class LiveScreen(TableScreen):
         key("S", "reverse", "Reverse", "Turn the order round.", "live.reverse", footer=False),
         key("T", "stack", "Stack", "Show where the running task's code is just now.", "live.stack", footer=False),
         key("W", "show_workers", "Workers", "Show the workers and what they do.", "live.workers", footer=False),
+        key(
+            "full_stop", "next_running", "Next", "Go to the next running task.", "live.next", display=".", footer=False
+        ),
         key("plus", "workers(1)", "More", "Add a worker.", "live.more", display="+", footer=False),
         key("minus", "workers(-1)", "Fewer", "Take a worker away.", "live.fewer", display="-", footer=False),
         *SHARED_KEYS,
@@ -66,9 +69,9 @@ class LiveScreen(TableScreen):
         super().__init__()
         services = self.services
         self._commands = LiveCommands(services)
-        self._header_source = HeaderSource(services)
         self._shown_task = ShownTask(services)
         self._baselines = DurationBaselines(services.db_path)
+        self._header_source = HeaderSource(services, lambda: self._baselines.task_s)
         self._sorting = Sorting.from_text(services.remembered("live.sort"))
         self._offered: Status | None = None
         """Status of the row that the footer's keys are for."""
@@ -82,7 +85,11 @@ class LiveScreen(TableScreen):
         services, engine = self.services, self.services.engine
         tries, grace = (1, _GRACE_S) if engine is None else (engine.attempts_granted, engine.options.grace_s)
         columns = live_columns(
-            tries, lambda row: services.board.silent_s(row, services.monotonic()), grace, self._baselines.of
+            tries,
+            lambda row: services.board.silent_s(row, services.monotonic()),
+            grace,
+            self._baselines.of,
+            services.board.last_error,
         )
         yield RunHeader()
         yield from self.compose_panes(services.board, columns, "No tasks yet.")
@@ -104,6 +111,9 @@ class LiveScreen(TableScreen):
         self._show_rows()
         if not self._keys_come_first(self._header_s):
             self._show_header()
+        run = self.services.board.run
+        if run is not None and run.id != self._baselines.run_id:
+            self._load_baselines(run)
 
     def _show(self) -> None:
         """Update rows and header; what has not changed is not drawn."""
@@ -144,9 +154,10 @@ class LiveScreen(TableScreen):
         if self.detail.display and row is not None and row.status in ACTIVE:
             self._load_task(row)
 
-    @work(exclusive=True, group="baselines")
+    @work(group="baselines")
     async def _load_baselines(self, run: RunRow) -> None:
         await self._baselines.load(run)
+        self._show_header()
 
     def _show_count(self) -> None:
         board, marked = self.services.board, len(self._marks_in_view())
@@ -300,6 +311,14 @@ class LiveScreen(TableScreen):
             self.services.tell("There are no workers: nothing runs.", problem=True)
             return
         self.app.push_screen(WorkersDialog(engine.workers, engine.task_name))
+
+    def action_next_running(self) -> None:
+        """Go to the next running task, after the last to the first."""
+        place = self.services.board.next_running(self.table.cursor_index)
+        if place is None:
+            self.services.tell("No task in view runs.", problem=True)
+        else:
+            self.table.move_cursor(place)
 
     def action_mark_all(self) -> None:
         """Mark every task in view."""

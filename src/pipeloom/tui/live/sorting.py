@@ -21,10 +21,10 @@ _QUIET_S: Final = 1.0
 _STATUSES: Final = {status: place for place, status in enumerate(Status)}
 
 
-def _order(value: object) -> tuple[int, Any]:
-    """Return a key that orders values of any kind: numbers, then texts, then nothing."""
+def _order(value: object) -> tuple[int, Any] | None:
+    """Return a key that orders values of any kind: numbers, then texts; None for nothing."""
     if value is None:
-        return 2, 0
+        return None
     return (0, value) if isinstance(value, (int, float)) else (1, str(value))
 
 

@@ -12,8 +12,8 @@ from pipeloom.tui.table.line_painter import LinePainter, LineState
 from pipeloom.tui.table.selection import Selection
 
 HEADER_LINES: Final = 1
-_SAMPLES: Final = 9
-"""Number of rows that tell where the rows on the screen have gone."""
+_SAMPLES: Final = 5
+"""Number of rows at the top of the screen that tell where the rows have gone."""
 
 
 class RowView(Generic[Row]):
@@ -60,14 +60,14 @@ class RowView(Generic[Row]):
                 yield y
 
     def shift(self, first: int, lines: int) -> int:
-        """Return by how many places most of the rows on the screen, from `first` on, have moved since they were drawn.
+        """Return by how many places most of the top rows, from `first` on, have moved since they were drawn.
 
         One row alone would not do: when its task ends, it may go far away from the others.
         """
         source = self._selection.source
-        shown = [(place, row) for place, row, _ in self._drawn.values() if first <= place < first + lines]
-        keys = [(place, source.key(row)) for place, row in shown if row is not None]
-        found = ((place, source.index(key)) for place, key in keys[:: max(1, len(keys) // _SAMPLES)])
+        drawn = sorted(self._drawn.values(), key=lambda line: line[0])
+        shown = [(place, row) for place, row, _ in drawn if first <= place < first + lines and row is not None]
+        found = ((place, source.index(source.key(row))) for place, row in shown[:_SAMPLES])
         moved = sorted(index - place for place, index in found if index is not None)
         return moved[len(moved) // 2] if moved else 0
 

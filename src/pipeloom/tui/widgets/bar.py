@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from rich.style import Style
@@ -57,6 +58,28 @@ def bar(
     text.append(before, fill).append(empty[: max(0, place - len(filled))], rail)
     text.append(mark, ghost_style)
     return text.append(after, fill).append(empty[max(0, place + 1 - len(filled)) :], rail)
+
+
+def parts_content(parts: Sequence[tuple[float, str, str]], width: int, *, ascii_only: bool = False) -> Content:
+    """Return a bar of several parts as content: each is a share of 1, a style, and a sign for ASCII.
+
+    A part that is not empty has a cell at least, wherever there is room for it.
+    """
+    total = min(sum(share for share, _, _ in parts), 1.0)
+    filled, empty = pieces(total, width, ascii_only=ascii_only)
+    kept = [part for part in parts if part[0] > 0]
+    cells = [max(1, round(share / total * len(filled))) for share, _, _ in kept]
+    while kept and sum(cells) != len(filled):
+        widest = cells.index(max(cells))
+        if cells[widest] == 1 and sum(cells) > len(filled):
+            cells[cells.index(1)] = 0  # more parts than cells
+        else:
+            cells[widest] += 1 if sum(cells) < len(filled) else -1
+    drawn, start = [], 0
+    for (_, style, sign), length in zip(kept, cells, strict=True):
+        drawn.append((sign * length if ascii_only else filled[start : start + length], style))
+        start += length
+    return Content.assemble(*drawn, (empty, "$rail"))
 
 
 def bar_content(progress: object, width: int, fill: str, rail: str = "$rail", *, ascii_only: bool = False) -> Content:

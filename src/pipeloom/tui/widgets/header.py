@@ -15,7 +15,7 @@ from pipeloom.status import FINAL, RunStatus, Status
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.glyphs import badge, spark
 from pipeloom.tui.style.text import content
-from pipeloom.tui.widgets.bar import bar_content
+from pipeloom.tui.widgets.bar import parts_content
 from pipeloom.tui.widgets.line_layout import Part, line
 
 SPARK_WIDTH: Final = 12
@@ -160,7 +160,12 @@ def _progress(state: HeaderState, width: int, ascii_only: bool) -> Content:
         [], numbers, sum(part.content.cell_length + len(part.before) for part in numbers if part.content.plain)
     )
     room = max(0, width - right.cell_length)
-    return (bar_content(done, room, "$status-done", ascii_only=ascii_only) + right).truncate(width)
+    ends = [
+        (state.counts.get(status, 0) / state.total, f"$status-{status}", "#" if status is Status.DONE else "x")
+        for status in _ORDER
+        if status in FINAL and state.total
+    ]
+    return (parts_content(ends, room, ascii_only=ascii_only) + right).truncate(width)
 
 
 def _counts(state: HeaderState, width: int, ascii_only: bool) -> Content:
