@@ -167,3 +167,18 @@ def test_pages_by_key_and_by_place_are_the_same(tmp_path: Path, text: str, sort:
         last = (len(whole) - 1) // query.size
         assert load_pages(query, history, [last], {}, len(whole))[last] == whole[last * query.size :]
         assert source.take_missing() == []
+
+
+@pytest.mark.parametrize(("size", "least"), [((80, 24), 16), ((120, 40), 20), ((160, 50), 40)])
+async def test_the_list_of_runs_leaves_room_for_names_and_messages(
+    tmp_path: Path, size: tuple[int, int], least: int
+) -> None:
+    app = PipeloomApp(make(tmp_path / "etl.db", 50))
+    async with app.run_test(size=size) as pilot:
+        await until(app, pilot, "task-50")
+        screen = app.screen
+        assert isinstance(screen, HistoryScreen)
+        widths = {slot.column.id: slot.width for slot in screen.lists.attempts._lines.layout.slots}
+        assert widths["message"] >= least
+        assert widths["task"] >= len("task-50")
+        assert screen.lists.attempts._lines.layout.width <= screen.lists.attempts.size.width

@@ -41,7 +41,8 @@ def live_columns(
     past: Callable[[AttemptRow], DurationBaseline | None] = lambda _row: None,
     last_error: Callable[[AttemptRow], str] = lambda _row: "",
 ) -> list[Column[AttemptRow]]:
-    """Return the columns of the live table; `tries` is the number of attempts that a task is granted.
+    """Return the columns of the live table; `tries` is the number of attempts that a task is granted, 0 where
+    that is not known.
 
     `silent_s` tells for how long a row has not changed: one that was asked to stop more than `grace_s` ago does not
     respond. `past` tells what the task took in earlier runs, `last_error` why the attempt before failed.
@@ -84,7 +85,7 @@ def live_columns(
         _task_column(),
         _status_column(),
         Column("progress", "Progress", progress, 12, share=1, max_width=25),
-        Column("try", "Try", attempt, 3, justify="right", hide_below=90 if tries < 2 else 64),
+        Column("try", "Try", attempt, 3, justify="right", hide_below=90 if tries == 1 else 64),
         Column("elapsed", "Time", _elapsed, 6, justify="right"),
         Column("eta", "ETA", eta, 6, justify="right", hide_below=96),
         Column("message", "Message", message, 12, share=4),

@@ -12,7 +12,7 @@ from pipeloom.filters import Filter
 from pipeloom.messages import TaskId
 from pipeloom.status import ACTIVE, Status
 from pipeloom.store.rows import AttemptRow, RunRow
-from pipeloom.tui.live.pace import Pace, time_left
+from pipeloom.tui.live.throughput import Throughput, time_left
 from pipeloom.tui.style import format as fmt
 
 _GROUPS: Final = {
@@ -58,7 +58,7 @@ class Board:
         self._filter = Filter()
         self._shown = bytearray()
         """For each place, whether its row passes the filter."""
-        self._pace = Pace()
+        self._throughput = Throughput()
         self._moved: dict[TaskId, float] = {}
         """When each active task last changed, in monotonic seconds."""
 
@@ -190,17 +190,17 @@ class Board:
     def tasks_per_s(self, now: float) -> float | None:
         """Return the tasks ended per second lately, as of `now` in Unix seconds; None at the start of a run."""
         began = fmt.moment(self.run.started_at) if self.run is not None else None
-        return None if began is None else self._pace.tasks_per_s(now, began.timestamp())
+        return None if began is None else self._throughput.tasks_per_s(now, began.timestamp())
 
     def history(self, now: float, seconds: int) -> tuple[float, ...]:
         """Return the tasks ended in each of the last `seconds` seconds, oldest first; `now` in Unix seconds."""
-        return self._pace.history(now, seconds)
+        return self._throughput.history(now, seconds)
 
     def time_left(self, now: float, past_s: float | None = None) -> float | None:
         """Return the seconds until all tasks have ended; `past_s` is how long a task took in earlier runs."""
         active = [self._rows[self._places[task_id]] for task_id in self._moved]
         waiting = self.counts[Status.QUEUED] + self.counts[Status.RETRYING]
-        return time_left(active, waiting, self._pace.task_s(past_s), now)
+        return time_left(active, waiting, self._throughput.task_s(past_s), now)
 
     def silent_s(self, row: AttemptRow, now_s: float) -> float:
         """Return the seconds since an active task changed; 0 for any other."""
@@ -225,7 +225,7 @@ class Board:
             self.counts[status] += count
         self._moved.update((row.task_id, now_s) for row in rows if row.status in ACTIVE)
         for row in rows:
-            self._pace.add(row)
+            self._throughput.add(row)
 
     def _take(self, row: AttemptRow, now_s: float) -> None:
         """Store the new state of a task."""
@@ -245,8 +245,8 @@ class Board:
         self.counts[before.status] -= 1
         self.counts[row.status] += 1
         self._show(place, row)
-        self._pace.remove(before)
-        self._pace.add(row)
+        self._throughput.remove(before)
+        self._throughput.add(row)
 
     def _keep_older(self, row: AttemptRow) -> None:
         known = {kept.attempt: kept for kept in self._older.get(row.task_id, ())}

@@ -83,7 +83,7 @@ class LiveScreen(TableScreen):
     def compose(self) -> ComposeResult:
         """Yield header, filter, table, detail and footer."""
         services, engine = self.services, self.services.engine
-        tries, grace = (1, _GRACE_S) if engine is None else (engine.attempts_granted, engine.options.grace_s)
+        tries, grace = (0, _GRACE_S) if engine is None else (engine.attempts_granted, engine.options.grace_s)
         columns = live_columns(
             tries,
             lambda row: services.board.silent_s(row, services.monotonic()),

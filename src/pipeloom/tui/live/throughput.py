@@ -25,7 +25,7 @@ _TELLING: Final = 0.05
 """Progress below which a task's own pace says nothing."""
 
 
-class Pace:
+class Throughput:
     """Counts the tasks that ended with work done, by the second of their end."""
 
     def __init__(self) -> None:

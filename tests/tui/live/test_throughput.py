@@ -7,7 +7,7 @@ from tests.tui.conftest import CLOCK, RUN, Cockpit, at
 
 from pipeloom.status import Status
 from pipeloom.store.rows import AttemptRow
-from pipeloom.tui.live.pace import time_left
+from pipeloom.tui.live.throughput import time_left
 
 
 def running(elapsed_s: float, progress: float | None = None, status: Status = Status.RUNNING) -> AttemptRow:
