@@ -27,6 +27,7 @@ def running(elapsed_s: float, progress: float | None = None, status: Status = St
         ([running(30, 0.5)], 2, None, 30 + 2 * 60),  # the first run: by the pace of what runs
         ([running(10), running(30, 0.5)], 0, 20.0, 30),
         ([running(10, status=Status.CANCELLING)], 1, 20.0, 20),
+        ([running(10, status=Status.CANCELLING)], 0, 20.0, None),
         ([running(90)], 1, 60.0, 60),
         ([running(90)], 0, 60.0, None),  # longer than expected: nothing is known
         ([running(90)], 1, None, None),

@@ -512,7 +512,7 @@ async def test_the_view_goes_with_the_cursors_row_only_just_after_the_cursor_was
         table.refresh_rows()
         await pilot.pause()
         assert table.cursor_key == key
-        assert (table.scroll_offset.y == before) is (waited_s > 5)
+        assert (table.scroll_offset.y == before) is (waited_s > 3)
 
 
 async def test_the_view_stays_on_its_rows_when_some_come_and_the_first_of_them_goes(themed_app: MakeThemedApp) -> None:

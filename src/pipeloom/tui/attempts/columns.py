@@ -41,8 +41,7 @@ def live_columns(
     past: Callable[[AttemptRow], DurationBaseline | None] = lambda _row: None,
     last_error: Callable[[AttemptRow], str] = lambda _row: "",
 ) -> list[Column[AttemptRow]]:
-    """Return the columns of the live table; `tries` is the number of attempts that a task is granted, 0 where
-    that is not known.
+    """Return the columns of the live table; `tries` is the number of attempts that a task is granted, 0: not known.
 
     `silent_s` tells for how long a row has not changed: one that was asked to stop more than `grace_s` ago does not
     respond. `past` tells what the task took in earlier runs, `last_error` why the attempt before failed.

@@ -88,7 +88,9 @@ class TableScreen(Screen[None]):
 
     def share_lines(self) -> None:
         """Give the detail the lines that the tables above it do not need; they get no more than it."""
-        panes = self.query_one(".panes")
+        panes = next(iter(self.query(".panes")), None)
+        if panes is None:
+            return  # the screen is about to go
         rows = max((table.row_count for table in panes.query(VirtualTable) if table.display), default=0)
         lines = max(_LEAST_LINES, min(rows, self.size.height) + HEADER_LINES)
         is_below = self.detail.display and isinstance(panes.styles.layout, VerticalLayout)

@@ -103,9 +103,9 @@ def _own_pace(active: Iterable[AttemptRow], now: float) -> float | None:
 
 
 def _task_left(row: AttemptRow, task_s: float | None, now: float) -> float | None:
-    """Return the seconds that a running task has left; None when it has taken longer than expected."""
-    if row.status is Status.CANCELLING:
-        return 0.0
+    """Return the seconds that a task has left; None when it is told to stop, or has taken longer than expected."""
+    if row.status is not Status.RUNNING:
+        return None
     elapsed, progress = fmt.seconds_since(row.started_at, now) or 0.0, min(row.progress or 0.0, 1.0)
     if progress > _TELLING:
         return elapsed * (1 - progress) / progress

@@ -23,7 +23,7 @@ from pipeloom.tui.table.selection import Selection
 from pipeloom.tui.table.sources import RowSource
 from pipeloom.tui.textual_compat.table_size import set_virtual_size
 
-_LEADS_S: Final = 5.0
+_LEADS_S: Final = 3.0
 """Seconds after a key for which the view goes with the cursor's row."""
 
 
