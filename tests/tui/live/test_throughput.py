@@ -41,6 +41,12 @@ def test_the_time_left_is_that_of_workers_who_take_one_task_after_another(
     assert time_left(active, waiting, task_s, CLOCK) == (None if left_s is None else pytest.approx(left_s))
 
 
+def test_the_time_left_counts_the_time_until_a_retry() -> None:
+    retries = [running(0)._replace(status=Status.RETRYING, due_at=at(41 + due_s)) for due_s in (90, 5)]
+    assert time_left([running(10)], 1, 20.0, CLOCK, retries) == pytest.approx(90 + 20)
+    assert time_left([running(10)], 9, 20.0, CLOCK, retries) == pytest.approx(10 + 11 * 20)
+
+
 async def test_a_mass_cancel_changes_neither_rate_nor_eta(cockpit: Cockpit) -> None:
     rows = [AttemptRow(number, 12, number, 1, "load", Status.QUEUED, queued_at=at(0)) for number in range(1, 41)]
     for number in range(4):

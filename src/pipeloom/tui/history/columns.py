@@ -25,7 +25,7 @@ _BAD_SHARE = 0.9
 def run_columns() -> list[Column[RunItem]]:
     """Return the columns of the list of runs."""
     return [
-        Column("run", "Run", _run, 5, max_width=8, content=lambda item: f"● {item.run.id}" if item.run else "all runs"),
+        Column("run", "Run", _run, 5, max_width=8, content=lambda item: f"● {item.run.id}" if item.run else ""),
         Column("started", "Started", _run_started, 11),
         Column("took", "Time", _run_took, 6, justify="right", hide_below=40),
         Column("counts", "Tasks", _run_counts, 7, share=1),
@@ -63,7 +63,7 @@ def failure_columns() -> list[Column[FailureGroup]]:
 
 def _run(item: RunItem, ctx: RenderContext) -> Text:
     if item.run is None:
-        return cell("all runs", ctx.style("table--strong"))
+        return cell("all", ctx.style("table--strong"))
     shown = badge(_run_status(item), ascii_only=ctx.ascii_only)
     return Text(shown.glyph, ctx.style(shown.style), no_wrap=True, end="").append(
         f" {item.run.id}", ctx.style(shown.style)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from itertools import islice
 from typing import Any, Final
 
 from sortedcontainers import SortedKeyList, SortedList
@@ -29,6 +30,8 @@ _GROUP_COUNT: Final = max(_GROUPS.values()) + 1
 _RUNNING: Final = _GROUPS[Status.RUNNING]
 _QUEUED_AGAIN: Final = 4
 """The group of tasks that are queued for another attempt: they are at the end of the queue."""
+_MOST_RETRIES: Final = 500
+"""Number of retries whose times count for the time left; any others count as queued."""
 
 SortKey = Callable[[AttemptRow], Any]
 """Returns the value to sort a row by; None: the row has none, and comes last in both directions."""
@@ -59,6 +62,8 @@ class Board:
         self._shown = bytearray()
         """For each place, whether its row passes the filter."""
         self._throughput = Throughput()
+        self._retrying: dict[TaskId, None] = {}
+        """The tasks that wait for the time of their retry, in the order in which they came to."""
         self._moved: dict[TaskId, float] = {}
         """When each active task last changed, in monotonic seconds."""
 
@@ -199,8 +204,9 @@ class Board:
     def time_left(self, now: float, past_s: float | None = None) -> float | None:
         """Return the seconds until all tasks have ended; `past_s` is how long a task took in earlier runs."""
         active = [self._rows[self._places[task_id]] for task_id in self._moved]
-        waiting = self.counts[Status.QUEUED] + self.counts[Status.RETRYING]
-        return time_left(active, waiting, self._throughput.task_s(past_s), now)
+        retrying = [self._rows[self._places[task_id]] for task_id in islice(self._retrying, _MOST_RETRIES)]
+        queued = self.counts[Status.QUEUED] + len(self._retrying) - len(retrying)
+        return time_left(active, queued, self._throughput.task_s(past_s), now, retrying)
 
     def silent_s(self, row: AttemptRow, now_s: float) -> float:
         """Return the seconds since an active task changed; 0 for any other."""
@@ -224,6 +230,7 @@ class Board:
         for status, count in statuses.items():
             self.counts[status] += count
         self._moved.update((row.task_id, now_s) for row in rows if row.status in ACTIVE)
+        self._retrying.update((row.task_id, None) for row in rows if row.status is Status.RETRYING)
         for row in rows:
             self._throughput.add(row)
 
@@ -240,6 +247,10 @@ class Board:
             self._moved[row.task_id] = now_s
         else:
             self._moved.pop(row.task_id, None)
+        if row.status is Status.RETRYING:
+            self._retrying[row.task_id] = None
+        else:
+            self._retrying.pop(row.task_id, None)
         self._hide(place, before)
         self._rows[place] = row
         self.counts[before.status] -= 1

@@ -72,24 +72,38 @@ class Throughput:
         return (self._sum_s + weight * (past_s or 0.0)) / total if total else None
 
 
-def time_left(active: Sequence[AttemptRow], waiting: int, task_s: float | None, now: float) -> float | None:
+def time_left(
+    active: Sequence[AttemptRow],
+    queued: int,
+    task_s: float | None,
+    now: float,
+    retrying: Sequence[AttemptRow] = (),
+) -> float | None:
     """Return the seconds until all tasks have ended, when each worker takes the next one as soon as it is free.
 
-    `active` are the attempts that have a worker, `waiting` is the number of tasks that have none yet, and `task_s` how
-    long a task takes. None when nothing runs, or when the tasks that run tell too little.
+    `active` are the attempts that have a worker, `queued` is the number of tasks that wait for one, `retrying` are the
+    attempts that wait for their time, and `task_s` is how long a task takes. None when nothing runs, or when the tasks
+    that run tell too little.
     """
+    waiting = queued + len(retrying)
     if task_s is None:
         task_s = _own_pace(active, now)
     left = [_task_left(row, task_s, now) for row in active]
     if not left or (task_s is None and waiting) or (not waiting and None in left):
         return None
     free = [seconds or 0.0 for seconds in left]
-    whole_rounds = max(0, waiting // len(free) - 1)
+    whole_rounds = max(0, queued // len(free) - 1)
     free = [seconds + whole_rounds * (task_s or 0.0) for seconds in free]
     heapify(free)
-    for _ in range(waiting - whole_rounds * len(free)):
-        heapreplace(free, free[0] + (task_s or 0.0))
+    starts = [0.0] * (queued - whole_rounds * len(free)) + sorted(_due_in(row, now) for row in retrying)
+    for start in starts:
+        heapreplace(free, max(start, free[0]) + (task_s or 0.0))
     return max(free)
+
+
+def _due_in(row: AttemptRow, now: float) -> float:
+    due = fmt.moment(row.due_at)
+    return 0.0 if due is None else due.timestamp() - now
 
 
 def _own_pace(active: Iterable[AttemptRow], now: float) -> float | None:
