@@ -42,7 +42,10 @@ def rows() -> list[AttemptRow]:
         row = AttemptRow(number, 12, number, 1, name, Status.QUEUED, queued_at=at(41))
         if number <= 44:
             took = 3.2 + number % 5 / 3
-            row = row._replace(status=Status.DONE, progress=1.0, duration_s=took, message="31 rows loaded")
+            ended = at(40 - 0.9 * number)
+            row = row._replace(
+                status=Status.DONE, progress=1.0, duration_s=took, finished_at=ended, message="31 rows loaded"
+            )
         made.append(row)
     made[4] = made[4]._replace(
         status=Status.ERROR, progress=0.5, attempt=3, duration_s=1.0, started_at=at(20), finished_at=at(19),
@@ -77,6 +80,8 @@ async def take() -> str:
                 done = final[second * 2 : second * 2 + 2 + second % 3]
                 app.feed.sink.committed(CommitBatch(second + 2, tuple(done), messages=300))
                 app.feed.fetch()
+            failed = final[30]._replace(id=31, attempt=1, status=Status.ERROR, message="TimeoutError: no answer in 5 s")
+            app.feed.sink.committed(CommitBatch(98, (failed,)))
             app.feed.sink.committed(CommitBatch(99, tuple(final), messages=300))
             app.feed.fetch()
             await pilot.pause()
