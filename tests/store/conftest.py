@@ -13,6 +13,9 @@ from pipeloom.store.rows import AttemptRow
 from pipeloom.store.write.connect import close_writer, open_writer
 from pipeloom.store.write.ledger import Ledger
 
+NEWER = ("DROP VIEW pipeloom_schema", "CREATE VIEW pipeloom_schema AS SELECT 99 AS version")
+"""Turns a file into one of a newer schema."""
+
 
 class MakeFile(Protocol):
     """Makes a pipeloom file with the given attempts."""

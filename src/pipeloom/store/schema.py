@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
 from typing import Final
 
-from pipeloom.errors import StoreError
 from pipeloom.fingerprints import fingerprint
 
 APPLICATION_ID: Final = 0x504C4F4D  # "PLOM", shown by file(1)
@@ -112,28 +111,84 @@ CREATE INDEX task_runs_duration ON task_runs (duration_s, id, status);
 _TABLES: Final = (_TABLES_1, _TABLES_2, "")
 _INDEXES: Final = (_INDEXES_1, _INDEXES_2, _INDEXES_3)
 
-Columns = dict[str, list[tuple[str, str, int]]]
-"""Table to its columns: name, type, and whether it is hidden or generated."""
+MARK: Final = "pipeloom_schema"
+"""A view whose text says the schema's number. `user_version` alone does not tell: it is the user's to set, too."""
+
+_MARKED: Final = re.compile(rf"CREATE VIEW {MARK} AS SELECT (\d{{1,9}}) AS version")
+_NO_SPACE_BESIDE: Final = re.compile(r"\s*([(),])\s*")
+_COLLATIONS: Final = frozenset({"BINARY", "NOCASE", "RTRIM"})
+
+Columns = dict[str, list[str]]
+"""Table to the names of its columns."""
 
 
-def columns_of(connection: sqlite3.Connection) -> Columns:
-    """Return the columns of those of our tables that are ordinary STRICT tables."""
-    strict = connection.execute("SELECT name FROM pragma_table_list WHERE schema='main' AND type='table' AND strict")
-    ours = [name for (name,) in strict.fetchall() if name in OUR_TABLES]
-    sql = "SELECT name, type, hidden FROM pragma_table_xinfo(?)"
-    return {table: connection.execute(sql, (table,)).fetchall() for table in ours}
+@contextmanager
+def _made(version: int) -> Iterator[sqlite3.Connection]:
+    """Lend a file in memory that has the tables and indexes of schema `version`."""
+    connection = sqlite3.connect(":memory:")
+    try:
+        _run_statements(connection, 0, version)
+        yield connection
+    finally:
+        connection.close()
 
 
 @cache
 def expected_columns(version: int = SCHEMA_VERSION) -> Columns:
     """Return the columns of a file of schema `version`."""
-    connection = sqlite3.connect(":memory:")
-    try:
-        for tables in _TABLES[:version]:
-            connection.executescript(tables.format(where="main."))
-        return columns_of(connection)
-    finally:
-        connection.close()
+    with _made(version) as connection:
+        sql = "SELECT name FROM pragma_table_info(?)"
+        names = (name for kind, name in _expected(version) if kind == "table")
+        return {table: [name for (name,) in connection.execute(sql, (table,))] for table in names}
+
+
+@cache
+def _expected(version: int) -> dict[tuple[str, str], str]:
+    """Return the SQL of the tables and indexes of schema `version`, by kind and name."""
+    with _made(version) as connection:
+        listed = connection.execute("SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL").fetchall()
+        return {(kind, name): _plain(sql) for kind, name, sql in listed if not name.startswith("sqlite_")}
+
+
+def _plain(sql: str) -> str:
+    """Return SQL without differences in white space."""
+    return _NO_SPACE_BESIDE.sub(r"\1", " ".join(sql.split()))
+
+
+def _fits(connection: sqlite3.Connection, version: int) -> bool:
+    """Tell whether the file has the tables of schema `version` as the schema makes them, and nothing on them that acts.
+
+    A trigger, a view in the place of a table, or an index that forbids or computes anything could change what we write.
+    """
+    expected = _expected(version)
+    marks = ", ".join("?" * len(OUR_TABLES))
+    listed = connection.execute(
+        "SELECT type, name, tbl_name, sql FROM sqlite_schema "
+        f"WHERE lower(name) IN ({marks}) OR lower(tbl_name) IN ({marks})",
+        (*OUR_TABLES, *OUR_TABLES),
+    ).fetchall()
+    found = {(kind, name): _plain(sql or "") for kind, name, _, sql in listed}
+    if any(found.get(key) != sql for key, sql in expected.items() if key[0] == "table"):
+        return False
+    ours = {name for kind, name in expected if kind == "table"}
+    return all(
+        kind == "table"
+        or (kind == "index" and (table not in ours or sql is None or _only_sorts(connection, name, sql, expected)))
+        for kind, name, table, sql in listed
+    )
+
+
+def _only_sorts(connection: sqlite3.Connection, name: str, sql: str, expected: dict[tuple[str, str], str]) -> bool:
+    """Tell whether an index of one of our tables is one of ours, or one of the user's over plain columns."""
+    if expected.get(("index", name)) == _plain(sql):
+        return True
+    (acts,) = connection.execute(
+        "SELECT count(*) FROM sqlite_schema AS s, pragma_index_list(s.tbl_name) AS i WHERE s.name=?1 AND i.name=?1 "
+        'AND (i."unique" OR i.partial)',
+        (name,),
+    ).fetchone()
+    keys = connection.execute("SELECT cid, coll FROM pragma_index_xinfo(?)", (name,)).fetchall()
+    return not acts and all(column != -2 and collation in _COLLATIONS for column, collation in keys)
 
 
 def indexes_of(connection: sqlite3.Connection) -> set[tuple[str, str | None]]:
@@ -144,12 +199,8 @@ def indexes_of(connection: sqlite3.Connection) -> set[tuple[str, str | None]]:
 @cache
 def expected_indexes() -> frozenset[tuple[str, str | None]]:
     """Return the indexes of a file of today's schema."""
-    connection = sqlite3.connect(":memory:")
-    try:
-        run_steps(connection, 0)
+    with _made(SCHEMA_VERSION) as connection:
         return frozenset(indexes_of(connection))
-    finally:
-        connection.close()
 
 
 def tables_of(connection: sqlite3.Connection) -> set[str]:
@@ -166,9 +217,18 @@ def create_in_memory(connection: sqlite3.Connection) -> None:
 
 
 def version_of(connection: sqlite3.Connection) -> int:
-    """Return the number of the file's schema; 0 for a file without our tables."""
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    return int(version)
+    """Return the number of the schema whose tables the file has, unaltered; 0 when there is none that we know."""
+    fitting = [version for version in range(1, SCHEMA_VERSION + 1) if _fits(connection, version)]
+    (number,) = connection.execute("PRAGMA user_version").fetchone()
+    said = marked_version(connection) or number
+    return said if said in fitting else max(fitting, default=0)
+
+
+def marked_version(connection: sqlite3.Connection) -> int:
+    """Return the number of the schema by the file's mark; 0 for a file without one."""
+    row = connection.execute("SELECT sql FROM sqlite_schema WHERE type='view' AND name=?", (MARK,)).fetchone()
+    marked = _MARKED.fullmatch(str(row[0])) if row else None
+    return int(marked.group(1)) if marked else 0
 
 
 def has_rows(connection: sqlite3.Connection) -> bool:
@@ -176,19 +236,12 @@ def has_rows(connection: sqlite3.Connection) -> bool:
     return connection.execute("SELECT 1 FROM pipeline_runs LIMIT 1").fetchone() is not None
 
 
-def migrate(connection: sqlite3.Connection, path: Path) -> None:
+def migrate(connection: sqlite3.Connection) -> None:
     """Bring the file to `SCHEMA_VERSION` in one transaction: all steps, or none."""
     version = version_of(connection)
-    if version >= SCHEMA_VERSION:
-        return
-    if version == 0:
-        (application_id,) = connection.execute("PRAGMA application_id").fetchone()
-        if application_id not in (0, APPLICATION_ID):
-            raise StoreError(
-                f"{path} belongs to another program (application id {application_id}): choose another file."
-            )
-    with transaction(connection):
-        run_steps(connection, version)
+    if version < SCHEMA_VERSION:
+        with transaction(connection):
+            run_steps(connection, version)
 
 
 @contextmanager
@@ -205,11 +258,25 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def run_steps(connection: sqlite3.Connection, version: int) -> None:
-    """Run the migrations after `version` and number the file, inside the caller's transaction."""
+    """Run the migrations after `version` and mark the file, inside the caller's transaction.
+
+    Numbers that are the user's own stay.
+    """
+    _run_statements(connection, version, SCHEMA_VERSION)
+    connection.execute(f"DROP VIEW IF EXISTS {MARK}")
+    connection.execute(f"CREATE VIEW {MARK} AS SELECT {SCHEMA_VERSION} AS version")
+    for pragma, before, number in (
+        ("application_id", 0, APPLICATION_ID),
+        ("user_version", version, SCHEMA_VERSION),
+    ):
+        (found,) = connection.execute(f"PRAGMA {pragma}").fetchone()
+        if found == before:
+            connection.execute(f"PRAGMA {pragma}={number}")
+
+
+def _run_statements(connection: sqlite3.Connection, version: int, last: int) -> None:
     connection.create_function("pipeloom_fingerprint", 3, fingerprint, deterministic=True)
-    for tables, indexes in zip(_TABLES[version:], _INDEXES[version:], strict=True):
+    for tables, indexes in zip(_TABLES[version:last], _INDEXES[version:last], strict=True):
         for statement in (tables.format(where="main.") + indexes).split(";"):
             if statement.strip():
                 connection.execute(statement)
-    connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")

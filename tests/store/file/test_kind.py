@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.store.conftest import MakeFile, MakeSqlite
+from tests.store.conftest import NEWER, MakeFile, MakeSqlite
 
 from pipeloom.errors import StoreError
+from pipeloom.status import Status
 from pipeloom.store.file.kind import FileKind, file_kind, open_reader
-from pipeloom.store.schema import APPLICATION_ID
+from pipeloom.store.rows import AttemptRow
+from pipeloom.store.schema import APPLICATION_ID, run_steps
 from pipeloom.store.write.connect import check_writable, open_writer
 
 LEGACY = """CREATE TABLE task_runs (id INTEGER PRIMARY KEY, name TEXT, status TEXT, progress REAL, message TEXT,
@@ -46,7 +49,7 @@ def test_other_files_are_recognised_and_left_as_they_are(make_sqlite: MakeSqlite
 
 
 def test_a_newer_schema_is_never_written_to(make_file: MakeFile) -> None:
-    path = make_file(sql=["PRAGMA user_version=99"])
+    path = make_file(sql=NEWER)
     assert file_kind(path) is FileKind.NEWER
     with pytest.raises(StoreError, match="newer pipeloom"):
         check_writable(path)
@@ -61,7 +64,6 @@ def test_a_newer_schema_is_never_written_to(make_file: MakeFile) -> None:
         ),
         ("DROP TABLE task_logs", FileKind.ALTERED),
         ("ALTER TABLE task_runs ADD COLUMN more TEXT", FileKind.ALTERED),
-        ("PRAGMA user_version=0", FileKind.ALTERED),
         ("ALTER TABLE pipeline_runs RENAME COLUMN host TO place", FileKind.CONFLICT),
         ("DROP TABLE task_runs", FileKind.CONFLICT),
     ],
@@ -71,6 +73,87 @@ def test_a_file_of_ours_that_was_tampered_with_is_not_written_to(make_file: Make
     assert file_kind(path) is kind
     with pytest.raises(StoreError, match="choose another file"):
         open_writer(path)
+
+
+def remade(table: str, old: str, new: str) -> str:
+    """Return a script that makes a table again with another clause, and keeps its rows."""
+    connection = sqlite3.connect(":memory:")
+    with closing(connection):
+        run_steps(connection, 0)
+        (sql,) = connection.execute("SELECT sql FROM sqlite_schema WHERE name=?", (table,)).fetchone()
+    assert old in sql
+    return f"""CREATE TABLE kept AS SELECT * FROM {table}; DROP TABLE {table}; {sql.replace(old, new, 1)};
+        INSERT INTO {table} SELECT * FROM kept; DROP TABLE kept;"""
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        remade("task_runs", "name TEXT NOT NULL,", "name TEXT NOT NULL UNIQUE ON CONFLICT REPLACE,"),
+        remade("task_runs", "name TEXT NOT NULL,", "name TEXT NOT NULL UNIQUE ON CONFLICT IGNORE,"),
+        remade("task_runs", "name TEXT NOT NULL,", "name TEXT NOT NULL ON CONFLICT IGNORE,"),
+        remade("task_runs", "name TEXT NOT NULL,", "name TEXT NOT NULL COLLATE NOCASE,"),
+        remade("task_runs", "name TEXT NOT NULL,", "name TEXT NOT NULL CHECK (name <> 'x'),"),
+        remade("task_runs", "run_id INTEGER NOT NULL,", "run_id INTEGER NOT NULL REFERENCES pipeline_runs (id),"),
+        remade("task_runs", "message TEXT NOT NULL DEFAULT ''", "message TEXT NOT NULL DEFAULT 'x'"),
+        remade("task_runs", "AUTOINCREMENT", ""),
+        remade("task_logs", "PRIMARY KEY (task_run_id, seq)", "PRIMARY KEY (task_run_id, seq) ON CONFLICT IGNORE"),
+        remade("commands", ") STRICT", ")"),
+        "CREATE UNIQUE INDEX x ON task_runs (task_id)",
+        "CREATE UNIQUE INDEX x ON pipeline_runs (pipeline)",
+        "CREATE INDEX x ON task_runs (abs(task_id))",
+        "CREATE INDEX x ON task_runs (name) WHERE abs(id) > 0",
+        "DROP INDEX task_runs_failure; CREATE UNIQUE INDEX task_runs_failure ON task_runs (fingerprint)",
+        "CREATE TRIGGER x BEFORE INSERT ON task_logs BEGIN SELECT RAISE(IGNORE); END",
+    ],
+)
+def test_tables_of_ours_with_any_other_rule_are_only_read(make_file: MakeFile, script: str) -> None:
+    path = make_file([AttemptRow(1, 1, 1, 1, "a", Status.DONE)])
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(script)
+    assert file_kind(path) is FileKind.ALTERED
+    with pytest.raises(StoreError, match="another program has altered"):
+        open_writer(path)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "PRAGMA user_version=0",
+        "PRAGMA user_version=1",
+        "PRAGMA user_version=7; PRAGMA application_id=1234",
+        "CREATE INDEX mine ON task_runs (worker, name COLLATE NOCASE DESC)",
+        "DROP INDEX task_runs_name",
+        "CREATE TABLE notes (run REFERENCES pipeline_runs (id)); CREATE VIEW failed AS SELECT * FROM task_runs",
+    ],
+)
+def test_what_changes_nothing_for_us_leaves_the_file_ours(make_file: MakeFile, script: str) -> None:
+    path = make_file([AttemptRow(1, 1, 1, 1, "a", Status.DONE)])
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(script)
+        numbers = [connection.execute(f"PRAGMA {name}").fetchone() for name in ("user_version", "application_id")]
+    assert file_kind(path) is FileKind.OURS
+    with closing(open_writer(path)) as writer:
+        assert numbers == [writer.execute(f"PRAGMA {name}").fetchone() for name in ("user_version", "application_id")]
+    assert not list(path.parent.glob("*.backup-*"))
+
+
+def test_a_file_that_was_dumped_and_read_again_is_ours(make_file: MakeFile, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(make_file([AttemptRow(1, 1, 1, 1, "a", Status.DONE)]))) as connection:
+        script = "\n".join(connection.iterdump())
+    with closing(sqlite3.connect(tmp_path / "again.db")) as again:
+        again.executescript(script)
+    assert file_kind(tmp_path / "again.db") is FileKind.OURS
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 7, 10300, -5])
+def test_the_user_version_of_a_users_own_file_stays(make_sqlite: MakeSqlite, number: int) -> None:
+    path = make_sqlite(f"CREATE TABLE users (x); PRAGMA user_version={number}")
+    assert file_kind(path) is FileKind.FOREIGN
+    open_writer(path).close()
+    assert file_kind(path) is FileKind.OURS
+    with closing(open_writer(path)) as writer:
+        assert writer.execute("PRAGMA user_version").fetchone() == (number,)
 
 
 def test_what_cannot_be_a_database_is_refused_in_one_sentence(tmp_path: Path) -> None:
@@ -116,10 +199,15 @@ def test_a_reader_can_neither_write_nor_checkpoint(make_file: MakeFile, sql: str
     connection.close()
 
 
-def test_a_file_of_another_program_is_not_taken_over(make_sqlite: MakeSqlite) -> None:
-    path = make_sqlite("CREATE TABLE t (x); PRAGMA application_id=1234")
-    with pytest.raises(StoreError, match="another program"):
+@pytest.mark.parametrize("number", [1234, 0x47504B47])
+def test_a_file_of_another_program_is_not_taken_over(make_sqlite: MakeSqlite, number: int) -> None:
+    path = make_sqlite(f"CREATE TABLE t (x); PRAGMA application_id={number}; PRAGMA user_version=10300")
+    before = path.read_bytes()
+    assert file_kind(path) is FileKind.OTHER_PROGRAM
+    with pytest.raises(StoreError, match=r"belongs to another program.*--no-store"):
         open_writer(path)
+    assert path.read_bytes() == before
+    open_writer(path, wal=None, store=False).close()
 
 
 def test_a_users_own_file_gets_our_tables_beside_its_own(make_sqlite: MakeSqlite) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.store.conftest import MakeFile
+from tests.store.conftest import NEWER, MakeFile
 
 from pipeloom.errors import FileBusyError, StoreError, UsageError
 from pipeloom.filters import parse
@@ -233,8 +233,8 @@ def test_a_file_that_is_in_use_is_refused_by_name_and_can_be_planned_for(db_path
 
 
 def test_a_file_that_may_only_be_read_is_refused(make_file: MakeFile, tmp_path: Path) -> None:
-    for sql, words in (("PRAGMA user_version=99", "may only be read"), ("DROP TABLE task_logs", "may only be read")):
-        path = make_file([AttemptRow(1, 1, 1, 1, "a", Status.DONE)], name=f"{len(sql)}.db", sql=[sql])
+    for sql, words in ((NEWER, "may only be read"), (("DROP TABLE task_logs",), "may only be read")):
+        path = make_file([AttemptRow(1, 1, 1, 1, "a", Status.DONE)], name=f"{len(sql)}.db", sql=sql)
         assert plan(path, Policy(keep_last=1)).logs == 0
         with pytest.raises(StoreError, match=words):
             prune(path, Policy(keep_last=1))

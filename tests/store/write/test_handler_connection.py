@@ -13,8 +13,11 @@ import numpy as np
 import pytest
 
 from pipeloom.errors import PipeloomError
+from pipeloom.status import RunStatus
+from pipeloom.store.rows import RunRow
 from pipeloom.store.write.connect import close_writer, open_writer
 from pipeloom.store.write.handler_connection import HandlerAccessError, HandlerAuthorizer
+from pipeloom.store.write.ledger import Ledger
 
 
 @pytest.fixture
@@ -111,6 +114,82 @@ def test_a_numpy_time_is_refused(authorizer: HandlerAuthorizer) -> None:
 def test_what_a_handler_may_not_do_is_named(authorizer: HandlerAuthorizer, sql: str, refused: str) -> None:
     with authorizer.handler() as conn, pytest.raises(HandlerAccessError, match=f"may not use {refused}"):
         conn.execute(sql)
+
+
+@pytest.mark.parametrize("mark", ["", " /* pipeloom */", " -- "])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SAVEPOINT pipeloom_message",
+        "RELEASE pipeloom_message",
+        "ROLLBACK TO pipeloom_message",
+        "COMMIT",
+        "BEGIN IMMEDIATE",
+    ],
+)
+def test_a_statement_that_the_writer_has_used_is_refused_all_the_same(
+    authorizer: HandlerAuthorizer, writer: sqlite3.Connection, sql: str, mark: str
+) -> None:
+    ledger = Ledger(writer)
+    with authorizer.schema() as conn:  # a schema helper may, and its statements are cached, too
+        conn.execute(f"BEGIN{mark}")
+        conn.execute(f"SAVEPOINT pipeloom_message{mark}")
+        conn.execute(f"ROLLBACK TO pipeloom_message{mark}")
+        conn.execute(f"RELEASE pipeloom_message{mark}")
+        conn.execute(f"COMMIT{mark}")
+    for _ in range(2):
+        ledger.begin()
+        ledger.savepoint()
+        ledger.undo()
+        ledger.savepoint()
+        with authorizer.handler() as conn, pytest.raises(HandlerAccessError, match="transactions and savepoints"):
+            conn.execute(sql + mark)
+        ledger.release()
+        ledger.commit()
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "CREATE TEMP TABLE task_runs (x)",
+        "CREATE TEMP VIEW task_logs AS SELECT 1",
+        "CREATE VIRTUAL TABLE temp.commands USING fts5(x)",
+        "CREATE TEMP TRIGGER x AFTER UPDATE ON task_runs BEGIN SELECT 1; END",
+        "DROP VIEW pipeloom_schema",
+        "CREATE TEMP TABLE Pipeline_Runs AS SELECT 1",
+    ],
+)
+@pytest.mark.parametrize("mode", ["handler", "schema"])
+def test_nothing_of_the_users_hides_a_table_of_ours(authorizer: HandlerAuthorizer, sql: str, mode: str) -> None:
+    lend = authorizer.handler if mode == "handler" else authorizer.schema
+    with lend() as conn, pytest.raises(HandlerAccessError, match="may not use the table"):
+        conn.execute(sql)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "DELETE FROM sqlite_sequence",
+        "UPDATE sqlite_sequence SET seq='abc'",
+        "UPDATE sqlite_sequence SET seq=NULL",
+        "UPDATE sqlite_sequence SET seq=0",
+        "UPDATE sqlite_sequence SET seq=9223372036854775807",
+        "INSERT INTO sqlite_sequence SELECT name, 0 FROM sqlite_sequence",
+    ],
+)
+def test_a_sequence_that_another_program_has_broken_is_mended_at_the_start(
+    writer: sqlite3.Connection, harm: str
+) -> None:
+    writer.execute("INSERT INTO task_runs (id, run_id, task_id, attempt, name, status) VALUES (7, 1, 1, 1, '', 'done')")
+    ledger = Ledger(writer)
+    run = RunRow(0, "p", RunStatus.RUNNING, "2026-08-01T12:00:00.000000+00:00")
+    assert ledger.insert_run(run).id == 1
+    writer.execute(harm)
+    ledger.begin()
+    ledger.recover()
+    assert ledger.insert_run(run).id == 2
+    assert ledger.next_attempt_id() == 8
+    ledger.commit()
 
 
 def test_a_temporary_table_cannot_take_the_name_of_one_of_ours(authorizer: HandlerAuthorizer) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.store.conftest import MakeFile, MakeSqlite
+from tests.store.conftest import NEWER, MakeFile, MakeSqlite
 
 from pipeloom.cli.cockpit import _browse
 from pipeloom.cli.options import HangupChoice
@@ -256,7 +256,7 @@ def test_a_file_of_0_0_7_browses_like_any_other_and_its_views_go_on_working(lega
         assert history.count(parse("status:error")) == 1
         assert {task.task_id for task in task_standings(history, 1)} == {1, 2, 3, 5}
     assert select(legacy, "SELECT name FROM failed") == [("etl-2",)]
-    assert select(legacy, "SELECT name FROM sqlite_schema WHERE name LIKE 'pipeloom%'") == []
+    assert select(legacy, "SELECT name FROM sqlite_schema WHERE name LIKE 'pipeloom_0%'") == []
     connection = open_writer(legacy)
     connection.execute("INSERT INTO task_runs (run_id, task_id, attempt, name, status) VALUES (1, 9, 1, 'n', 'done')")
     close_writer(connection)
@@ -480,15 +480,17 @@ def test_a_file_that_somebody_owns_is_left_as_it_is(older: Path) -> None:
 @pytest.mark.parametrize(
     ("sql", "kind"),
     [
-        ("PRAGMA user_version=99", FileKind.NEWER),
-        ("ALTER TABLE task_runs ADD COLUMN more TEXT", FileKind.ALTERED),
-        ("CREATE TRIGGER t AFTER UPDATE ON task_runs BEGIN DELETE FROM task_logs; END", FileKind.ALTERED),
-        ("DROP TABLE task_logs", FileKind.ALTERED),
-        ("DROP TABLE commands", FileKind.ALTERED),
+        (NEWER, FileKind.NEWER),
+        (("ALTER TABLE task_runs ADD COLUMN more TEXT",), FileKind.ALTERED),
+        (("CREATE TRIGGER t AFTER UPDATE ON task_runs BEGIN DELETE FROM task_logs; END",), FileKind.ALTERED),
+        (("DROP TABLE task_logs",), FileKind.ALTERED),
+        (("DROP TABLE commands",), FileKind.ALTERED),
     ],
 )
-def test_a_newer_or_altered_file_is_read_and_never_written(make_file: MakeFile, sql: str, kind: FileKind) -> None:
-    path = make_file([AttemptRow(n, 1, n, 1, f"t-{n}", Status.DONE) for n in (1, 2, 3)], sql=[sql])
+def test_a_newer_or_altered_file_is_read_and_never_written(
+    make_file: MakeFile, sql: tuple[str, ...], kind: FileKind
+) -> None:
+    path = make_file([AttemptRow(n, 1, n, 1, f"t-{n}", Status.DONE) for n in (1, 2, 3)], sql=sql)
     before = dump(path)
     assert recover(path) == 0
     with History(path) as history:

@@ -262,7 +262,7 @@ class Writer:
     def _restore(self, lost: list[AttemptRow], stored: dict[int, AttemptRow], rejected: dict[int, Rejection]) -> None:
         """Insert again what another program has deleted; an attempt that was running is stopped, and fails."""
         for row in lost:
-            _log.warning("Attempt %d was deleted from the file by another program while it was open.", row.id)
+            _log.warning("Attempt %d was deleted by another program while it was open.", row.id)
             stored[row.id] = restored(row)
             if row.status is Status.RUNNING:
                 rejected.setdefault(row.id, ROW_DELETED)
@@ -390,7 +390,6 @@ class Writer:
         )
 
     def _fail(self, error: BaseException) -> None:
-        known = issubclass(type(error), StoreError)
-        _log.critical("The writer has stopped: %s", clean(error), exc_info=None if known else error)
+        _log.critical("The writer has stopped: %s", clean(error), exc_info=not issubclass(type(error), StoreError))
         self.unsaved += self._inbox.fail(error)
         self._sinks.writer_failed(error)

@@ -19,9 +19,10 @@ from pipeloom.store.schema import (
     OUR_TABLES,
     READ_TABLES,
     SCHEMA_VERSION,
-    columns_of,
     expected_columns,
+    marked_version,
     tables_of,
+    version_of,
 )
 
 _LIMITS: Final = {
@@ -57,6 +58,8 @@ class FileKind(Enum):
     """Written by pipeloom 0.0.x: a `task_runs` of eight columns."""
     FOREIGN = auto()
     """An SQLite file without anything of ours."""
+    OTHER_PROGRAM = auto()
+    """The same, but its `application_id` says that it belongs to another program."""
     CONFLICT = auto()
     """An SQLite file where something that is not ours has the name of one of our tables."""
 
@@ -109,6 +112,8 @@ def why_unreadable(path: Path, kind: FileKind) -> str:
             return f"{path} is empty: give a pipeline to fill it."
         case FileKind.LEGACY:
             return f"{path} was written by pipeloom 0.0.x: open it once with pipeloom-tui, without --read-only."
+        case FileKind.OTHER_PROGRAM:
+            return f"{path} belongs to another program, by its application id: it has no runs of pipeloom's."
         case _:
             return f"{path} is an SQLite file, but not one of pipeloom's: give a pipeline to add to it."
 
@@ -190,22 +195,19 @@ def _decode(raw: bytes) -> str:
 
 def _kind_of(connection: sqlite3.Connection) -> FileKind:
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
     named = connection.execute("SELECT type, lower(name), lower(tbl_name) FROM sqlite_schema").fetchall()
     ours = [(kind, name, table) for kind, name, table in named if name in OUR_TABLES or table in OUR_TABLES]
-    if application_id != APPLICATION_ID:
-        if not ours:
-            return FileKind.FOREIGN
+    if not ours and application_id != APPLICATION_ID:
+        return FileKind.OTHER_PROGRAM if application_id else FileKind.FOREIGN
+    marked = marked_version(connection)
+    if marked <= SCHEMA_VERSION and (version := version_of(connection)):
+        return FileKind.OURS if version == SCHEMA_VERSION else FileKind.OLDER
+    if application_id != APPLICATION_ID and not marked:
         return FileKind.LEGACY if _is_legacy(connection, ours) else FileKind.CONFLICT
     if not _is_readable(connection):
         return FileKind.CONFLICT
-    if version > SCHEMA_VERSION:
-        return FileKind.NEWER
-    # A trigger on one of our tables, or a view in its place, could change what we write.
-    intact = version > 0 and all(kind in ("table", "index") for kind, _, _ in ours)
-    if not intact or columns_of(connection) != expected_columns(version):
-        return FileKind.ALTERED
-    return FileKind.OURS if version == SCHEMA_VERSION else FileKind.OLDER
+    (number,) = connection.execute("PRAGMA user_version").fetchone()
+    return FileKind.NEWER if (marked or number) > SCHEMA_VERSION else FileKind.ALTERED
 
 
 def _is_readable(connection: sqlite3.Connection) -> bool:
@@ -217,7 +219,7 @@ def _is_readable(connection: sqlite3.Connection) -> bool:
         return False
     sql = "SELECT name FROM pragma_table_xinfo(?) WHERE hidden = 0"
     stored = {table: {name for (name,) in connection.execute(sql, (table,))} for table in READ_TABLES}
-    return all(stored[table] >= {name for name, _, _ in expected_columns(1)[table]} for table in READ_TABLES)
+    return all(stored[table] >= {*expected_columns(1)[table]} for table in READ_TABLES)
 
 
 def _has_rowid_id(connection: sqlite3.Connection, table: str) -> bool:

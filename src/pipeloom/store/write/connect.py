@@ -32,6 +32,12 @@ BUSY_TIMEOUT_S: Final = 5.0
 _CHECK_BUDGET_S: Final = 2.0
 _CONTENT: Final = re.compile(r"((NULL|NUMERIC|TEXT|non-\S+) value in|CHECK constraint failed in|unable to validate) ")
 """Complaints of `quick_check` about values instead of the file's structure."""
+_NOT_TAKEN: Final = {
+    FileKind.CONFLICT: "has tables named like pipeloom's that are not pipeloom's",
+    FileKind.ALTERED: "has tables of pipeloom's that another program has altered, or has put a trigger or an index on",
+    FileKind.OTHER_PROGRAM: "belongs to another program, by its application id (as a GeoPackage does)",
+}
+"""Why our tables are not written to a file, by its kind."""
 _log = logging.getLogger(__name__)
 
 
@@ -104,9 +110,9 @@ def check_writable(path: Path, *, store: bool = True) -> FileKind:
     kind = file_kind(path, write=True)
     if kind is FileKind.NEWER:
         raise StoreError(f"{path} was written by a newer pipeloom: upgrade pipeloom to write to it.")
-    if store and kind in (FileKind.CONFLICT, FileKind.ALTERED):
+    if store and kind in _NOT_TAKEN:
         raise StoreError(
-            f"{path} has tables named like pipeloom's that are not pipeloom's: choose another file, "
+            f"{path} {_NOT_TAKEN[kind]}: choose another file, "
             "or keep the status out of it with --no-store (store_task_status=False)."
         )
     return kind
@@ -124,7 +130,7 @@ def _bring_up_to_date(connection: sqlite3.Connection, path: Path, kind: FileKind
             raise StoreError(f"{path} has a table named {name}, which pipeloom now needs itself: rename yours.")
         if has_rows(connection):
             back_up(connection, path)
-    migrate(connection, path)
+    migrate(connection)
 
 
 def _create_private(path: Path) -> None:

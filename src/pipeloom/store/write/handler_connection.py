@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from pipeloom.errors import PipeloomError
-from pipeloom.store.schema import OUR_TABLES
+from pipeloom.store.schema import MARK, OUR_TABLES
 from pipeloom.store.write.bound_values import converted, misfit, rows_to_bind
 from pipeloom.times import monotonic
 
@@ -23,7 +23,7 @@ _READS: Final = frozenset(
     {sqlite3.SQLITE_READ, sqlite3.SQLITE_SELECT, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
 )
 _ROW_WRITES: Final = frozenset({sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE})
-_PROTECTED: Final = OUR_TABLES | {"sqlite_sequence"}
+_PROTECTED: Final = OUR_TABLES | {MARK, "sqlite_sequence"}
 _NEVER: Final = frozenset({sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH})
 _TRANSACTION: Final = frozenset({sqlite3.SQLITE_TRANSACTION, sqlite3.SQLITE_SAVEPOINT})
 _SCHEMA_PRAGMAS: Final = frozenset(
@@ -43,8 +43,8 @@ class HandlerAccessError(PipeloomError):
 class HandlerAuthorizer:
     """Lends the writer's connection to user code, and limits it to what user code may do meanwhile.
 
-    SQLite asks when it compiles a statement, and compiled statements are cached by their text. So each of the writer's
-    own statements carries a comment that user code has no reason to write.
+    SQLite asks when it compiles a statement, and compiled statements are cached by their text. So user code's get a
+    comment that says by whom they were compiled: none of them is ever one of the writer's, or a schema helper's.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -87,6 +87,11 @@ class HandlerAuthorizer:
         finally:
             self._mode = None
             lent._end()
+
+    def marked(self, sql: Any) -> Any:
+        """Return a statement of user code as it is compiled."""
+        # On a line of its own: the text may end in a comment. What is no text is refused by SQLite's module.
+        return f"{sql}\n/* {self._mode} */" if isinstance(sql, str) else sql
 
     @property
     def is_out_of_time(self) -> bool:
@@ -162,14 +167,14 @@ class HandlerConnection:
     def commit(self) -> None:
         """Do nothing: the writer commits the handler's work together with the rest of its batch."""
 
-    def _run(self, method: str, *arguments: Any) -> sqlite3.Cursor:
+    def _run(self, method: str, sql: Any, *arguments: Any) -> sqlite3.Cursor:
         if self._connection is None:
             raise HandlerAccessError("The connection of a handler ends with the handler: do not keep it.")
         cursor = self._connection.cursor(HandlerCursor)
         self._cursors.append(cursor)
         self._authorizer.begin_statement()
         try:
-            getattr(cursor, method)(*arguments)
+            getattr(cursor, method)(self._authorizer.marked(sql), *arguments)
         except (sqlite3.Error, OverflowError, UnicodeEncodeError) as error:
             raise self._explained(error, method, arguments) from error
         return cursor
@@ -186,9 +191,9 @@ class HandlerConnection:
             return HandlerAccessError("The program was closed during a handler's statement.")
         if code == sqlite3.SQLITE_INTERRUPT:
             return HandlerAccessError(f"A handler's statement took more than {self._authorizer.budget_s:g} s.")
-        if code is None and len(arguments) > 1:  # raised before SQLite saw the statement
-            rows = arguments[1] if method == "executemany" else None
-            place = misfit(arguments[1], rows)
+        if code is None and arguments:  # raised before SQLite saw the statement
+            rows = arguments[0] if method == "executemany" else None
+            place = misfit(arguments[0], rows)
             if place:
                 return _with_place(error, place)
         return error

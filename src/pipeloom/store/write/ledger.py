@@ -1,4 +1,4 @@
-"""The writer's statements. Each carries a comment: `HandlerAuthorizer` in `handler_connection` says why."""
+"""The writer's statements. Each carries a comment, which user code's never end with: see `HandlerAuthorizer`."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ def _values(columns: int, rows: int) -> str:
 
 _CHUNK: Final = 50
 """Rows in a statement: fewer, longer statements cost less, and release the interpreter lock less often."""
+
+_LARGEST_ID: Final = 2**62
 
 _OPEN_SQL: Final = ", ".join(f"'{status}'" for status in Status if status in OPEN)
 
@@ -78,21 +80,28 @@ class Ledger:
 
     def savepoint(self) -> None:
         """Set the savepoint to which the changes of one message can be undone."""
-        self._connection.execute("SAVEPOINT pipeloom_message")
+        self._connection.execute("SAVEPOINT pipeloom_message /* pipeloom */")
 
     def release(self) -> None:
         """Keep the changes since the savepoint."""
-        self._connection.execute("RELEASE pipeloom_message")
+        self._connection.execute("RELEASE pipeloom_message /* pipeloom */")
 
     def undo(self) -> None:
         """Undo the changes since the savepoint."""
-        self._connection.execute("ROLLBACK TO pipeloom_message")
-        self._connection.execute("RELEASE pipeloom_message")
+        self._connection.execute("ROLLBACK TO pipeloom_message /* pipeloom */")
+        self._connection.execute("RELEASE pipeloom_message /* pipeloom */")
 
     def next_attempt_id(self) -> int:
         """Return the first id that no attempt has ever had; the owner of the file gives ids from there."""
-        (used,) = self._connection.execute("SELECT max(seq) FROM sqlite_sequence WHERE name='task_runs'").fetchone()
+        (used,) = self._connection.execute(
+            "SELECT max(seq) FROM sqlite_sequence WHERE name='task_runs' /* pipeloom */"
+        ).fetchone()
         return (used or 0) + 1
+
+    def _in_memory(self) -> bool:
+        """Tell whether our tables are TEMP tables."""
+        sql = "SELECT 1 FROM temp.sqlite_schema WHERE name='task_runs' /* pipeloom */"
+        return self._connection.execute(sql).fetchone() is not None
 
     def insert_run(self, run: RunRow) -> RunRow:
         """Insert the run and return it with its id."""
@@ -109,6 +118,8 @@ class Ledger:
 
         Only for the owner of the file: no other process can then be running a run that is still `running` in it.
         """
+        for table in () if self._in_memory() else ("pipeline_runs", "task_runs"):
+            self._mend_sequence(table)
         dead = "(SELECT id FROM pipeline_runs WHERE status='running')"
         cursor = self._connection.execute(
             "UPDATE task_runs SET status='interrupted', error_type='ProcessDied', "
@@ -121,6 +132,19 @@ class Ledger:
             "WHERE status='running' /* pipeloom */"
         )
         return cursor.rowcount
+
+    def _mend_sequence(self, table: str) -> None:
+        """Give a table's sequence a number from which ids are free, when another program has reset or broken it."""
+        (last,) = self._connection.execute(f"SELECT coalesce(max(id), 0) FROM main.{table} /* pipeloom */").fetchone()
+        select = "SELECT seq FROM main.sqlite_sequence WHERE name=? /* pipeloom */"
+        found = [seq for (seq,) in self._connection.execute(select, (table,))]
+        sound = [seq for seq in found if isinstance(seq, int) and last <= seq < _LARGEST_ID]
+        if len(found) == len(sound) <= 1 and (sound or not last):
+            return
+        self._connection.execute("DELETE FROM main.sqlite_sequence WHERE name=? /* pipeloom */", (table,))
+        self._connection.execute(
+            "INSERT INTO main.sqlite_sequence VALUES (?, ?) /* pipeloom */", (table, max(sound, default=last))
+        )
 
     def update_run(self, run: RunRow) -> None:
         """Write the run's status, end and number of workers."""
