@@ -14,14 +14,10 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
 from pipeloom.engine.interpreter import Interpreter
-from pipeloom.times import stamp
-
-Write = Callable[[str, str, str | None], None]
-"""Takes level, text and time of a line; time None is now."""
+from pipeloom.engine.log_budget import LogBudget, Write
 
 _MAX_LINE: Final = 4_000
 _KEPT_LINES: Final = 16
@@ -38,20 +34,20 @@ class AttemptLog:
     """Takes the lines of one attempt. Printed text is kept line by line."""
 
     def __init__(self, write: Write) -> None:
-        self._write = write
+        self._budget = LogBudget(write)
         self._partial: dict[str, str] = {}
         self._lock = threading.Lock()
 
     def line(self, level: str, text: str) -> None:
         """Keep a whole line."""
-        self._write(level, text, None)
+        self._budget.line(level, text)
 
     def record(self, record: logging.LogRecord) -> None:
         """Keep a log record."""
         text = record.getMessage()
         if record.exc_info and record.exc_info[0] is not None:
             text = f"{text}\n{_FORMAT.formatException(record.exc_info)}"
-        self._write(record.levelname, text, stamp(datetime.fromtimestamp(record.created, UTC)))
+        self._budget.line(record.levelname, text, record.created)
 
     def printed(self, level: str, text: str) -> None:
         """Keep printed text, cut into lines."""
@@ -70,6 +66,7 @@ class AttemptLog:
             level, rest = self._partial.popitem()
             if rest:
                 self.line(level, rest)
+        self._budget.flush()
 
 
 def _in_lines(text: str) -> Iterator[str]:
