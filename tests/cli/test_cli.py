@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -395,3 +396,30 @@ def test_a_script_leaves_past_a_handler_that_does_not_return(popen: Popen, folde
     assert process.returncode == -signal.SIGINT
     assert "KeyboardInterrupt\nNot saved: " in process.stderr
     assert "the handler for Row does not return" in process.stderr
+
+
+@pytest.mark.parametrize("program", ["run", "retry"])
+def test_the_paths_that_were_typed_hold_although_the_pipelines_file_goes_elsewhere(
+    run: Run, folder: Path, program: str
+) -> None:
+    (folder / "jobs").mkdir()
+    (folder / "jobs" / "away.py").write_text(
+        "import os\nos.chdir(os.path.dirname(os.path.abspath(__file__)))\nfrom pipeloom import *\n"
+        "pipeline = Pipeline('away', [TaskDef(0, 'one')], lambda t, q: None)\n"
+    )
+    for command in (["run", "etl.db"], [program, "etl.db", *(["status:done"] if program == "retry" else [])]):
+        assert run("pipeloom", *command, "jobs/away.py").returncode == 0
+    with closing(sqlite3.connect(folder / "etl.db")) as connection:
+        sources = connection.execute("SELECT source FROM pipeline_runs").fetchall()
+    assert sources == [(str((folder / "jobs" / "away.py").resolve()),)] * 2
+    assert not (folder / "jobs" / "etl.db").exists()
+
+
+def test_what_the_pipelines_file_prints_when_it_is_imported_is_no_line_of_json(run: Run, folder: Path) -> None:
+    (folder / "loud.py").write_text(
+        "print('imported')\nfrom pipeloom import *\npipeline = Pipeline('loud', [TaskDef(0, 'one')], lambda t, q: None)\n"
+    )
+    done = run("pipeloom", "run", "etl.db", "loud.py", "--json")
+    assert done.returncode == 0
+    assert [json.loads(line) for line in done.stdout.splitlines()]
+    assert "imported" in done.stderr

@@ -117,7 +117,7 @@ def retry_command(
         _say_nothing(chosen, json=json)
         return
     data = take_stdout() if json else None  # before the file is imported: it may print
-    asked = options.for_engine(source_of(pipeline))
+    db, asked = db.absolute(), options.for_engine(source_of(pipeline))
     made = load_pipeline(pipeline)
     made = replace(made, tasks=checked_tasks(made.tasks))  # a generator of tasks can be read only once
     engine = Engine(db, made, replace(asked, resume=_resume(made, chosen), ask_to_resume=False))

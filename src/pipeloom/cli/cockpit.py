@@ -63,6 +63,7 @@ def cockpit(
         raise UsageError("Give either --read-only or --control, not both.")
     if read_only and (pipeline is not None or demo):
         raise UsageError("With --read-only nothing is run: leave the pipeline out.")
+    db = None if db is None else db.absolute()  # a pipeline's file may go to another folder, as many scripts do first
     with _no_garbage_collection():
         chosen, source = _chosen(pipeline, demo=demo)
     if chosen is None:
@@ -98,7 +99,10 @@ def _chosen(spec: str | None, *, demo: bool) -> tuple[Pipeline | None, str | Non
         from pipeloom.demo import demo as packaged
 
         return packaged, "pipeloom.demo:demo"
-    return (load_pipeline(spec), source_of(spec)) if spec is not None else (None, None)
+    if spec is None:
+        return None, None
+    source = source_of(spec)
+    return load_pipeline(spec), source
 
 
 def _file(db: Path | None, *, demo: bool) -> Path:

@@ -35,8 +35,8 @@ def run_command(
     saved; 128 + n ended by signal n.
     """
     data = take_stdout() if json else None  # before the file is imported: it may print
-    chosen = load_pipeline(pipeline)
-    engine = engine_for(db, chosen, options.for_engine(source_of(pipeline)))
+    db, source = db.absolute(), source_of(pipeline)  # the file may go to another folder, as many scripts do first
+    engine = engine_for(db, load_pipeline(pipeline), options.for_engine(source))
     run_engine(engine, options.on_hangup, data)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tests.store.conftest import NEWER, MakeFile, MakeSqlite
 
+from pipeloom import TaskDef, run_pipeline
 from pipeloom.errors import StoreError
 from pipeloom.status import Status
 from pipeloom.store.file.kind import FileKind, file_kind, open_reader
@@ -245,3 +246,28 @@ def test_committed_rows_in_a_left_over_wal_are_seen_through_a_link_too(make_file
     assert reader.execute("SELECT text FROM task_logs").fetchall() == [("new",)]
     reader.close()
     writer.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("dangling.db", "is a link to .*/gone/etl.db, which does not exist"),
+        ("near.db", "is a link to .*/missing.db, which does not exist"),
+        ("/".join(["d" * 200] * 3) + "/etl.db", "SQLite takes a path of 504"),
+        ("nowhere/etl.db", "There is no folder .*nowhere: create it first"),
+        ("a-file/etl.db", "is not a folder"),
+        ("n" * 300 + ".db", "File name too long"),
+    ],
+    ids=lambda each: each[:12],
+)
+def test_a_path_that_leads_nowhere_is_refused_with_the_reason_and_nothing_is_left(
+    tmp_path: Path, path: str, why: str
+) -> None:
+    (tmp_path / "dangling.db").symlink_to(tmp_path / "gone" / "etl.db")
+    (tmp_path / "near.db").symlink_to(tmp_path / "missing.db")
+    (tmp_path / "a-file").touch()
+    (tmp_path / "/".join(["d" * 200] * 3)).mkdir(parents=True)
+    before = set(tmp_path.rglob("*"))
+    with pytest.raises(StoreError, match=why):
+        run_pipeline(tmp_path / path, [TaskDef(0, "one")], worker_fn=print, ui="none")
+    assert set(tmp_path.rglob("*")) == before

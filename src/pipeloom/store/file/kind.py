@@ -25,6 +25,8 @@ from pipeloom.store.schema import (
     version_of,
 )
 
+_LONGEST_PATH: Final = 504
+"""Bytes of a path that SQLite takes: 512 with the longest ending that it adds."""
 _LIMITS: Final = {
     sqlite3.SQLITE_LIMIT_LENGTH: 16 << 20,
     sqlite3.SQLITE_LIMIT_SQL_LENGTH: 1 << 20,
@@ -161,9 +163,16 @@ def open_reader(path: Path, *, immutable: bool = False) -> sqlite3.Connection:
 def _stat(path: Path) -> os.stat_result | None:
     if str(path) in ("", ".") or path.name == ":memory:":
         raise StoreError("pipeloom needs a database file: name one, for example etl.db.")
+    if (length := len(os.fsencode(os.path.realpath(path)))) > _LONGEST_PATH:
+        raise StoreError(
+            f"{path} has {length} bytes, and SQLite takes a path of {_LONGEST_PATH}: choose a shorter one."
+        )
     try:
         return path.stat()
     except FileNotFoundError:
+        if path.is_symlink():
+            target = os.path.realpath(path)
+            raise StoreError(f"{path} is a link to {target}, which does not exist: remove it or name that.") from None
         if not path.parent.is_dir():
             raise StoreError(f"There is no folder {path.parent}: create it first.") from None
         return None
