@@ -63,7 +63,7 @@ def failure_columns() -> list[Column[FailureGroup]]:
 
 def _run(item: RunItem, ctx: RenderContext) -> Text:
     if item.run is None:
-        return cell("all", ctx.style("table--strong"))
+        return Text("")
     shown = badge(_run_status(item), ascii_only=ctx.ascii_only)
     return Text(shown.glyph, ctx.style(shown.style), no_wrap=True, end="").append(
         f" {item.run.id}", ctx.style(shown.style)
@@ -78,8 +78,9 @@ def _run_status(item: RunItem) -> Status:
 
 
 def _run_started(item: RunItem, ctx: RenderContext) -> Text:
-    text = "" if item.run is None else fmt.stamp(item.run.started_at)
-    return cell(text[5:16], ctx.style("table--muted"))  # month, day, hour, minute
+    if item.run is None:
+        return cell("all runs", ctx.style("table--strong"))
+    return cell(fmt.stamp(item.run.started_at)[5:16], ctx.style("table--muted"))  # month, day, hour, minute
 
 
 def _run_took(item: RunItem, ctx: RenderContext) -> Text:
