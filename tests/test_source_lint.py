@@ -19,6 +19,7 @@ MAY_PICKLE = {
     "engine/executors/process/executor.py",
     "engine/executors/process/worker.py",
     "engine/executors/dask/serialization.py",
+    "engine/worker/weight.py",  # only measures
 }
 """What goes between our own processes through our own pipes, or a cluster's; never anything from a file."""
 RUNS_CODE = {"eval", "exec", "compile", "__import__"}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.engine.conftest import Bench, Gate
 
 from pipeloom.engine.run.executor_events import ExecutorEvents
-from pipeloom.engine.worker.validation import weight
+from pipeloom.engine.worker.weight import weight
 from pipeloom.engine.writer.inbox import CAPACITY_BYTES, Inbox
 from pipeloom.errors import WriterFailedError
 from pipeloom.messages import MsgTaskProgress, TaskDef

@@ -9,7 +9,7 @@ from pipeloom.engine.attempt import Outcome
 from pipeloom.engine.events import Finish, Logged, Started
 from pipeloom.engine.run.attempts import Stop
 from pipeloom.engine.run.run import Run
-from pipeloom.engine.worker.validation import weight
+from pipeloom.engine.worker.weight import weight
 from pipeloom.errors import TaskCancelled, WriterFailedError
 from pipeloom.status import ACTIVE, OPEN
 from pipeloom.text import clean

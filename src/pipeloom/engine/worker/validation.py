@@ -1,16 +1,15 @@
-"""Checks a message in the worker's own `put`, makes it storable, and weighs it."""
+"""Checks a message in the worker's own `put`, and makes it storable."""
 
 from __future__ import annotations
 
 import json
 import math
 import numbers
-from collections.abc import Iterable
-from itertools import islice
 from typing import Any, Final
 
 from pipeloom.engine.events import KEPT_TEXT, Finish, Logged
 from pipeloom.engine.worker.by_value import by_value
+from pipeloom.engine.worker.weight import weight
 from pipeloom.errors import MessageError
 from pipeloom.messages import MsgTaskFinished, MsgTaskLog, MsgTaskProgress, MsgTaskStarted, TaskId
 from pipeloom.status import Status
@@ -22,12 +21,6 @@ MAX_TEXT: Final = 1 << 20
 
 MAX_MESSAGE: Final = 8 << 20
 """Approximate bytes that one message may hold: the queue keeps thousands of messages in memory."""
-
-_SCALARS: Final = frozenset({int, float, bool, type(None)})
-_SAMPLE: Final = 64
-_DEPTH: Final = 6
-_BASE: Final = 64
-"""Bytes counted for an object besides what it holds."""
 
 _NUMBERS: Final = frozenset({int, float, bool, type(None)})
 _REPORTABLE: Final = (Status.DONE, Status.ERROR, Status.CANCELLED)
@@ -148,46 +141,3 @@ def _checked_text(kind: str, name: str, text: object) -> str:
     if len(plain) > MAX_TEXT:
         raise MessageError(f"{kind}: {name} has {len(plain):,} characters; at most {MAX_TEXT:,} are taken.")
     return plain
-
-
-# -- size ------------------------------------------------------------------------------------------------------------
-
-
-def weight(msg: Any) -> int:
-    """Return the approximate number of bytes that `msg` holds; a long list is weighed by a sample."""
-    if type(msg) is MsgTaskProgress:  # most messages are progress
-        return _BASE if msg.message is None else _BASE + len(msg.message)
-    try:
-        return _weight(msg, _DEPTH)
-    except Exception:  # noqa: BLE001 - attributes of a user's object may raise anything
-        return _BASE
-
-
-def _weight(value: Any, depth: int) -> int:
-    kind = type(value)
-    if kind in _SCALARS:
-        return _BASE
-    if isinstance(value, (str, bytes, bytearray)):
-        return _BASE + len(value)
-    if not depth:
-        return _BASE
-    if isinstance(value, dict):
-        return _sampled(len(value), value.values(), depth) + _BASE * len(value)
-    if isinstance(value, (list, tuple)):
-        return _sampled(len(value), value[:: len(value) // _SAMPLE + 1], depth)
-    if isinstance(value, (set, frozenset)):
-        return _sampled(len(value), value, depth)
-    if isinstance(nbytes := getattr(value, "nbytes", None), int):  # arrays of numpy and their like
-        return _BASE + nbytes
-    own = getattr(value, "__dict__", None)
-    if own is None:
-        own = {name: getattr(value, name, None) for base in kind.__mro__ for name in getattr(base, "__slots__", ())}
-    total = _BASE
-    for part in own.values():
-        total += _BASE if type(part) in _SCALARS else _weight(part, depth - 1)
-    return total
-
-
-def _sampled(length: int, values: Iterable[Any], depth: int) -> int:
-    weights = [_weight(part, depth - 1) for part in islice(values, _SAMPLE)]
-    return _BASE + (sum(weights) * length // len(weights) if weights else 0)

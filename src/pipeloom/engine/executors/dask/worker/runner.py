@@ -13,7 +13,7 @@ from pipeloom.engine.executors.dask.wire import ENDED, MESSAGE, PICKLED, STARTED
 from pipeloom.engine.executors.dask.worker.outbox import Outbox
 from pipeloom.engine.worker.channel import WorkerChannel
 from pipeloom.engine.worker.runner import describe, run_worker
-from pipeloom.engine.worker.validation import weight
+from pipeloom.engine.worker.weight import weight
 from pipeloom.errors import MessageError, TaskCancelled
 from pipeloom.loader import Source
 from pipeloom.text import first_line
