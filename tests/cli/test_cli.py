@@ -8,12 +8,11 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cli.conftest import Popen, Run, first_line
+from tests.cli.conftest import Popen, Run, command, first_line
 
 
 def rows(path: Path, sql: str) -> list[Any]:
@@ -407,10 +406,9 @@ def test_the_paths_that_were_typed_hold_although_the_pipelines_file_goes_elsewhe
         "import os\nos.chdir(os.path.dirname(os.path.abspath(__file__)))\nfrom pipeloom import *\n"
         "pipeline = Pipeline('away', [TaskDef(0, 'one')], lambda t, q: None)\n"
     )
-    for command in (["run", "etl.db"], [program, "etl.db", *(["status:done"] if program == "retry" else [])]):
-        assert run("pipeloom", *command, "jobs/away.py").returncode == 0
-    with closing(sqlite3.connect(folder / "etl.db")) as connection:
-        sources = connection.execute("SELECT source FROM pipeline_runs").fetchall()
+    for typed in (["run", "etl.db"], [program, "etl.db", *(["status:done"] if program == "retry" else [])]):
+        assert run("pipeloom", *typed, "jobs/away.py").returncode == 0
+    sources = rows(folder / "etl.db", "SELECT source FROM pipeline_runs")
     assert sources == [(str((folder / "jobs" / "away.py").resolve()),)] * 2
     assert not (folder / "jobs" / "etl.db").exists()
 
@@ -423,3 +421,84 @@ def test_what_the_pipelines_file_prints_when_it_is_imported_is_no_line_of_json(r
     assert done.returncode == 0
     assert [json.loads(line) for line in done.stdout.splitlines()]
     assert "imported" in done.stderr
+
+
+@pytest.mark.parametrize("where", ["at import", "in a task"])
+def test_hooks_that_are_taken_away_do_not_change_the_exit_code(run: Run, folder: Path, where: str) -> None:
+    harm = "threading.excepthook = sys.excepthook = sys.stdout = sys.stderr = None"
+    (folder / "hooks.py").write_text(
+        "import sys, threading\nfrom pipeloom import *\n"
+        f"{harm if where == 'at import' else ''}\n"
+        f"def work(task, q):\n    {harm if where == 'in a task' else 'pass'}\n"
+        "pipeline = Pipeline('p', [TaskDef(n, 'a') for n in range(5)], work)\n"
+    )
+    done = run("pipeloom", "run", "etl.db", "hooks.py")
+    assert done.returncode == 0
+    assert rows(folder / "etl.db", "SELECT DISTINCT status FROM task_runs") == [("done",)]
+
+
+LOCKED = """
+import re, threading
+from pathlib import Path
+from pipeloom import *
+def work(task, q):
+    q.sleep(0.5)  # until its row is in the file
+    print("locked", flush=True)
+    re.match(r"(a+)+$", "a" * 60 + "b")
+pipeline = Pipeline("locked", [TaskDef(1, "a")], work)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="another C library")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_a_program_whose_task_keeps_the_interpreter(
+    popen: Popen, folder: Path, number: signal.Signals
+) -> None:
+    (folder / "locked.py").write_text(LOCKED)
+    process = popen("pipeloom", "run", "etl.db", "locked.py", "--grace", "0.2")
+    while (line := first_line(process)) != "locked\n":
+        assert line
+    time.sleep(0.5)  # until the expression has the interpreter
+    process.send_signal(number)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1)
+    process.send_signal(number)
+    assert process.wait(10) == -number
+    assert run_status(folder) == "running"
+    subprocess.run(command("pipeloom", "run", "etl.db", "one.py"), cwd=folder, capture_output=True, check=True)
+    assert rows(folder / "etl.db", "SELECT status FROM task_runs WHERE name = 'a'") == [("interrupted",)]
+
+
+def run_status(folder: Path) -> str:
+    return str(rows(folder / "etl.db", "SELECT status FROM pipeline_runs")[0][0])
+
+
+@pytest.mark.parametrize("executor", ["thread", "process"])
+@pytest.mark.parametrize("name", ["SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGVTALRM", "SIGPROF", "SIGXCPU"])
+def test_any_signal_that_ends_a_program_leaves_closed_rows(
+    popen: Popen, folder: Path, name: str, executor: str
+) -> None:
+    (folder / "waits.py").write_text(
+        "from pipeloom import *\ndef work(task, q):\n    print('waits\\n', end='', flush=True)\n    q.sleep(60)\n"
+        "pipeline = Pipeline('p', [TaskDef(1, 'a'), TaskDef(2, 'b')], work)\n"
+    )
+    process = popen("pipeloom", "run", "etl.db", "waits.py", "--executor", executor)
+    while (line := first_line(process)) != "waits\n":
+        assert line
+    for _ in range(3):  # the kernel repeats some of them
+        process.send_signal(signal.Signals[name])
+        time.sleep(0.02)
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.Signals[name]
+    assert "Traceback" not in said
+    assert (
+        rows(folder / "etl.db", "SELECT status, message FROM task_runs") == [("interrupted", f"stopped by {name}")] * 2
+    )
+
+
+def test_a_signal_that_the_pipeline_handles_is_its_own(run: Run, folder: Path) -> None:
+    (folder / "own.py").write_text(
+        "import os, signal\nfrom pipeloom import *\nsignal.signal(signal.SIGUSR1, lambda *_: None)\n"
+        "pipeline = Pipeline('p', [TaskDef(1, 'a')], lambda t, q: (os.kill(os.getpid(), signal.SIGUSR1), q.sleep(0.1)))"
+    )
+    assert run("pipeloom", "run", "etl.db", "own.py").returncode == 0

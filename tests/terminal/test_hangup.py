@@ -163,3 +163,16 @@ def test_a_terminal_that_is_gone_before_anything_was_begun_is_the_exit_code(star
     terminal.wait_for("did not come to its end")
     terminal.hang_up()
     assert terminal.end() == 128 + signal.SIGHUP
+
+
+@pytest.mark.parametrize("name", ["SIGQUIT", "SIGUSR1", "SIGALRM", "SIGXCPU"])
+def test_any_signal_that_ends_a_program_gives_the_terminal_back_and_closes_the_rows(
+    start: Start, write: Write, rows: Rows, tmp_path: Path, name: str
+) -> None:
+    terminal = start("etl.db", write("ticking.py", TICKING))
+    terminal.wait_for("1 running", "ticking")
+    for _ in range(2):  # the kernel repeats some of them
+        os.kill(pid_of(tmp_path), signal.Signals[name])
+    assert terminal.end() == 128 + signal.Signals[name]
+    assert terminal.modes_left() == set()
+    assert rows("SELECT status, message FROM task_runs") == [("interrupted", f"stopped by {name}")]

@@ -18,7 +18,9 @@ from pipeloom.cli.options import HangupChoice
 from pipeloom.console.streams import open_missing_streams, release_lost_terminal
 from pipeloom.engine.capture import capture
 from pipeloom.engine.engine import Engine
+from pipeloom.engine.interpreter import restore_hooks
 from pipeloom.engine.options import EngineOptions
+from pipeloom.engine.signals import ASKING, take_next, taken_by
 from pipeloom.errors import PipeloomError
 from pipeloom.pipeline import Pipeline
 from pipeloom.status import Exit
@@ -72,7 +74,7 @@ def leave(code: int, grace_s: float) -> NoReturn:
 
 
 def _limit_the_end(code: int, grace_s: float) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in ASKING:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)  # from here on it ends the program at once
     capture.check()
@@ -107,10 +109,11 @@ class Signalled(KeyboardInterrupt):
 
 
 def stop_on_signals(on_hangup: HangupChoice) -> None:
-    """Let SIGTERM and SIGHUP stop a headless run as ctrl+c does: gracefully first, at once the second time."""
+    """Let signals stop a headless run as ctrl+c does: gracefully first, at once the second time."""
     received: list[int] = []
 
     def stop(number: int, _frame: object) -> None:
+        take_next(number, stop)
         if number == signal.SIGHUP:
             release_lost_terminal()
             if received or on_hangup is HangupChoice.CONTINUE:
@@ -120,13 +123,15 @@ def stop_on_signals(on_hangup: HangupChoice) -> None:
             os._exit(128 + number)
         raise Signalled(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores SIGHUP for us
-            signal.signal(number, stop)
+    taken_by(stop)
 
 
 def engine_for(db: Path, pipeline: Pipeline, options: EngineOptions) -> Engine:
     """Return the engine of a run on a file that can be written, and remember what this user runs on it."""
+    restore_hooks()
+    for name in ("stdout", "stderr"):  # the pipeline's file may have removed them, too
+        if getattr(sys, name, None) is None:
+            setattr(sys, name, getattr(sys, f"__{name}__"))
     engine = Engine(db, pipeline, options)
     engine.check()
     if options.source is not None:
@@ -138,6 +143,9 @@ def source_of(spec: str) -> str:
     """Return the pipeline as the run's row keeps it: with an absolute path, so that it can be found again."""
     place, colon, name = spec.rpartition(":")
     path = Path(place if colon and name.isidentifier() else spec)
-    if not path.is_file():
+    try:
+        if not path.is_file():
+            return spec
+    except OSError:  # a name that is too long, for example
         return spec
     return f"{path.resolve()}:{name}" if colon and name.isidentifier() else str(path.resolve())

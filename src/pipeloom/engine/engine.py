@@ -107,16 +107,17 @@ class Engine:
         """
         self.check()
         self._owner.acquire(stamp(self._clock.now()))
+        capture.start()
         try:
             resume = resume or self.options.resume
             earlier = None if resume is None else earlier_run(self.db_path, self.pipeline.name, resume.run_id)
             starts = first_starts(self.tasks, earlier, resume, self._clock.now())
             parts, first_attempt_id = self._start_parts(None if earlier is None else earlier.run.id)
         except BaseException:
+            capture.stop()
             self._owner.release()
             raise
         self._started = parts
-        capture.start()
         parts.run.begin(first_attempt_id, starts)
         parts.control.start()
         return parts.row

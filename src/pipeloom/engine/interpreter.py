@@ -18,6 +18,13 @@ _HOOKS: Final[tuple[tuple[Any, str], ...]] = (
 )
 
 
+def restore_hooks() -> None:
+    """Put Python's own hooks in the place of those that cannot be called: the user's file may have removed them."""
+    for module, name in _HOOKS:
+        if not callable(getattr(module, name, None)):
+            setattr(module, name, getattr(module, f"__{name}__"))
+
+
 class Interpreter:
     """Keeps the interpreter usable while tasks run in it."""
 
@@ -27,8 +34,9 @@ class Interpreter:
 
     def take(self) -> Callable[[], object]:
         """Note how things are, and refuse a lower recursion limit from now on; returns what undoes that."""
-        self._hooks = [getattr(module, name) for module, name in _HOOKS]
         self._traces = threading.gettrace(), threading.getprofile()
+        restore_hooks()
+        self._hooks = [getattr(module, name) for module, name in _HOOKS]
         lowest, before = sys.getrecursionlimit(), sys.setrecursionlimit
 
         def set_limit(limit: int, /) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, Literal, Self, TextIO
 
 from platformdirs import user_log_path
 
+from pipeloom.engine.signals import take_next, taken_by
 from pipeloom.status import Exit
 from pipeloom.tui.textual_compat.crash import error_of
 from pipeloom.tui.textual_compat.driver import drop_output, use_loop_driver
@@ -33,7 +34,6 @@ OnHangup = Literal["stop", "continue"]
 _MAX_LOG_BYTES: Final = 5_000_000
 _PATIENCE_S: Final = 1.5
 _SUSPENDING: Final = (signal.SIGTSTP, signal.SIGCONT)
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _MODES_OFF: Final = (2026, 2048, 2004, 1016, 1015, 1006, 1004, 1003, 1000)
 """Synchronized output, in-band resizes, bracketed paste, five modes of mouse reports, focus reports."""
 # The kitty keyboard protocol has a stack for each screen, so it is left before the alternate screen.
@@ -190,7 +190,7 @@ class Leaving:
 
     def __enter__(self) -> Self:
         self._modes = _terminal_modes()
-        self._before = {number: signal.signal(number, self._signal) for number in _SIGNALS}
+        self._before = taken_by(self._signal)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -214,6 +214,7 @@ class Leaving:
             os.close(wake_write)
 
     def _signal(self, number: int, _frame: object) -> None:
+        take_next(number, self._signal)
         if number == signal.SIGHUP:
             threading.Thread(target=self._hang_up, name="pipeloom-leave", daemon=True).start()
             return
