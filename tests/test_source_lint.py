@@ -34,6 +34,7 @@ OPENS = {
     "shutil.copyfile",
 }
 MAY_OPEN = {
+    "engine/executors/children.py",
     "store/file/owner.py",
     "store/file/filesystem.py",
     "user_state.py",

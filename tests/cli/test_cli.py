@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sqlite3
 import subprocess
@@ -502,3 +503,17 @@ def test_a_signal_that_the_pipeline_handles_is_its_own(run: Run, folder: Path) -
         "pipeline = Pipeline('p', [TaskDef(1, 'a')], lambda t, q: (os.kill(os.getpid(), signal.SIGUSR1), q.sleep(0.1)))"
     )
     assert run("pipeloom", "run", "etl.db", "own.py").returncode == 0
+
+
+def test_programs_that_tasks_have_left_are_named_at_the_end(run: Run, folder: Path) -> None:
+    (folder / "starts.py").write_text(
+        "import subprocess\nfrom pathlib import Path\nfrom pipeloom import *\n"
+        "def work(task, q):\n    child = subprocess.Popen(['sleep', '600'], stdout=-3, stderr=-3)\n"
+        "    Path('pid').write_text(str(child.pid))\n"
+        "pipeline = Pipeline('p', [TaskDef(1, 'a')], work)\n"
+    )
+    done = run("pipeloom", "run", "etl.db", "starts.py")
+    pid = int((folder / "pid").read_text())
+    os.kill(pid, signal.SIGKILL)
+    assert done.returncode == 0
+    assert f"pipeloom: Left behind: process {pid} (sleep 600)." in done.stderr

@@ -18,6 +18,7 @@ from pipeloom.cli.options import HangupChoice
 from pipeloom.console.streams import open_missing_streams, release_lost_terminal
 from pipeloom.engine.capture import capture
 from pipeloom.engine.engine import Engine
+from pipeloom.engine.executors.children import of_program
 from pipeloom.engine.interpreter import restore_hooks
 from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.signals import ASKING, take_next, taken_by
@@ -69,6 +70,8 @@ def leave(code: int, grace_s: float) -> NoReturn:
 
     Python waits at its end for threads that are no daemons, and for functions of `atexit`.
     """
+    if left := of_program():
+        tell(f"Left behind: {', '.join(left)}.")
     _limit_the_end(code, grace_s)
     raise typer.Exit(code)
 

@@ -109,5 +109,9 @@ class Executor(Protocol):
         """Return where the attempt's code is now, as a traceback; None when it does not run or cannot be seen."""
         return None
 
+    def children(self, attempt_id: int) -> list[str]:  # noqa: ARG002 - for the backends that can
+        """Return the programs that the attempt has started and that still run, as phrases, where nothing ends them."""
+        return []
+
     def shutdown(self, timeout_s: float) -> int:
         """Stop, and return the number of workers that did not stop; idempotent."""

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
 from pipeloom.engine.executors.base import Capabilities, Executor, Reports, WorkerInfo
+from pipeloom.engine.executors.children import of_thread
 from pipeloom.engine.executors.slots import SlotPool
 from pipeloom.engine.worker.channel import WorkerChannel
 from pipeloom.engine.worker.runner import run_worker
@@ -29,6 +30,7 @@ class ThreadExecutor(Executor):
         self._reports: Reports
         self._channels: dict[int, WorkerChannel] = {}
         self._thread_ids: dict[int, int] = {}
+        self._native_ids: dict[int, int] = {}
 
     @property
     def slots(self) -> int:
@@ -78,6 +80,10 @@ class ThreadExecutor(Executor):
         ours = [place for place, entry in enumerate(frames) if entry.filename == _RUNNER]
         return "".join(traceback.format_list(frames[ours[0] + 1 :])) if ours else None
 
+    def children(self, attempt_id: int) -> list[str]:
+        """Return the programs that the attempt's thread has started and that still run."""
+        return of_thread(self._native_ids[attempt_id]) if attempt_id in self._native_ids else []
+
     def shutdown(self, timeout_s: float) -> int:
         """End idle threads and wait for the others; return how many are still busy."""
         return self._pool.shutdown(timeout_s)
@@ -88,8 +94,17 @@ class ThreadExecutor(Executor):
             if channel.cancelled:
                 return Outcome(OutcomeKind.CANCELLED, started=False)
             self._thread_ids[attempt.id] = threading.get_ident()
+            self._native_ids[attempt.id] = threading.get_native_id()
             self._reports.started(attempt.id, worker)
-            return run_worker(attempt, channel)
+            outcome = run_worker(attempt, channel)
+            self._tell_children(channel)
+            return outcome
         finally:
             self._thread_ids.pop(attempt.id, None)
+            self._native_ids.pop(attempt.id, None)
             del self._channels[attempt.id]
+
+    def _tell_children(self, channel: WorkerChannel) -> None:
+        """Name the programs that an attempt has left which was asked to stop."""
+        if channel.cancelled and (left := self.children(channel.attempt_id)):
+            channel.log("WARNING", f"Left behind: {', '.join(left)}.", None)

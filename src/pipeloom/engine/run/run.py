@@ -275,7 +275,8 @@ class Run:
     def _limit_reached(self, attempt: AttemptState, limit_s: float) -> Callable[[], None] | None:
         if attempt.status is not Status.RUNNING:
             return None
-        self.ask_to_stop(attempt, Stop.TIMEOUT, f"time limit of {limit_s:g} s reached")
+        left = "".join(f"; waits for {child}" for child in self.executor.children(attempt.id))
+        self.ask_to_stop(attempt, Stop.TIMEOUT, f"time limit of {limit_s:g} s reached{left}")
         return partial(self.stop_running, [attempt.id])
 
     def _kill_stuck(self, attempt: AttemptState) -> None:

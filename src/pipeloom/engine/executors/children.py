@@ -1,0 +1,49 @@
+"""The programs that tasks in threads have started, and that still run: nothing ends them, so they are named."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from pipeloom.text import clean
+
+_SHOWN: Final = 60
+"""Characters of a command line that are shown."""
+_OURS: Final = "from multiprocessing."
+"""In the command lines of Python's helpers, which end by themselves."""
+
+
+def of_thread(native_id: int | None) -> list[str]:
+    """Return the children that a thread of this process has started, as phrases; empty where it cannot be seen."""
+    try:
+        listed = Path(f"/proc/self/task/{native_id}/children").read_text(encoding="ascii").split()
+    except OSError:
+        return []
+    return _phrases(map(int, listed))
+
+
+def of_program() -> list[str]:
+    """Return the children of this process, as phrases."""
+    import psutil
+
+    try:
+        return _phrases(child.pid for child in psutil.Process().children())
+    except psutil.Error:
+        return []
+
+
+def _phrases(pids: Iterable[int]) -> list[str]:
+    import psutil
+
+    phrases = []
+    for pid in pids:
+        try:
+            process = psutil.Process(pid)
+            command = "" if process.status() == psutil.STATUS_ZOMBIE else " ".join(process.cmdline())
+        except psutil.Error:
+            continue
+        if command and _OURS not in command and process.pid != os.getpid():
+            phrases.append(f"process {pid} ({clean(command, _SHOWN)})")
+    return phrases
