@@ -54,9 +54,9 @@ def test_with_ascii_nothing_else_is_written(start: Start) -> None:
     terminal.press("d")
     terminal.wait_for("Overview", "finished")
     terminal.press("?")
-    terminal.wait_for("Go one page down.")
+    terminal.wait_for("Go to the row below.")
     terminal.press("\x1b")
-    terminal.wait_for("Overview", gone="Go one page down.")
+    terminal.wait_for("Overview", gone="Go to the row below.")
     terminal.press("\x10")
     terminal.wait_for("Search for commands")
     terminal.press("\x1b")
@@ -73,7 +73,7 @@ def test_with_ascii_control_characters_and_the_summary_keep_to_it(start: Start, 
         "odd.py", r'pipeline = Pipeline("odd", [TaskDef(1, "a\x1b[31m\ufffd" + 80 * "b")], lambda task, q: q.no_such)'
     )
     terminal = start("etl.db", "odd.py", "--ascii")
-    terminal.wait_for("1 error", "a^[31m?bb")
+    terminal.wait_for("1 error", "a^[31m?b")
     terminal.press("q")
     assert terminal.end() == 1
     assert "x a^[31m?bb" in terminal.text
