@@ -213,5 +213,7 @@ async def test_left_and_right_change_the_tab_from_the_table_and_e_goes_to_the_er
         cockpit.commit([synthetic.rows()[3]._replace(id=4, attempt=1, status=Status.ERROR, message="Refused: 429")])
         await cockpit.settle(pilot)
         assert detail.plain == "of attempt 1\nRefused: 429", "a task that waits for its retry shows why"
-        await pilot.press("slash", "a", "left")
+        await pilot.press("z", "w", "left")
+        assert detail.plain.startswith("of attempt 1"), "lines that are not wrapped are moved"
+        await pilot.press("w", "z", "slash", "a", "left")
         assert detail.plain.startswith("of attempt 1"), "where text is typed, the keys are the field's"

@@ -121,6 +121,11 @@ class DetailPane(Vertical):
         """The text of the visible tab."""
         return self._content().plain
 
+    @property
+    def takes_sideways(self) -> bool:
+        """Whether left and right move the text: it has the focus, and its lines are not wrapped."""
+        return self.has_focus_within and self.has_class("-unwrapped")
+
     def begin(self) -> None:
         """Take the focus."""
         self._scroll.focus()

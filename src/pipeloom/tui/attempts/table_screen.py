@@ -125,7 +125,8 @@ class TableScreen(Screen[None]):
         if action == "back":
             return self.detail.display or self.filter_bar.is_filtering
         if action == "tab":
-            return self.detail.display and not isinstance(self.focused, Input)
+            takes = isinstance(self.focused, Input) or self.detail.takes_sideways
+            return self.detail.display and not takes
         return super().check_action(action, parameters)
 
     def action_filter(self) -> None:
