@@ -7,6 +7,7 @@ from typing import Final
 
 import typer
 
+from pipeloom.cli.backup import backup_command
 from pipeloom.cli.cancel_retry import cancel_command, retry_command
 from pipeloom.cli.export import export_command
 from pipeloom.cli.options import Version
@@ -22,6 +23,7 @@ COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "show": show_command,
     "export": export_command,
     "prune": prune_command,
+    "backup": backup_command,
     "cancel": cancel_command,
     "retry": retry_command,
 }

@@ -9,10 +9,11 @@ import sqlite3
 from pathlib import Path
 from typing import Final, Literal
 
-from pipeloom.errors import StoreError
+from pipeloom.errors import DamagedFileError, StoreError
 from pipeloom.store.file.damage import damaged, is_damage, primary_code
 from pipeloom.store.file.filesystem import NETWORK_FILESYSTEMS, filesystem_of
 from pipeloom.store.file.kind import FileKind, file_kind, open_reader
+from pipeloom.store.file.old_log import check_log, has_content_in_log
 from pipeloom.store.schema import (
     OUR_TABLES,
     create_in_memory,
@@ -53,23 +54,43 @@ def open_writer(
     kind = check_writable(path, store=store)
     if kind is FileKind.MISSING:
         _create_private(path)
+    with_log = has_content_in_log(path)
     connection = _connect(path)
     try:
         _set_up(connection, path, wal=wal, durability=durability)
-        _check_sound(connection, path)
+        check_sound(connection, path)
         if store:
             _bring_up_to_date(connection, path, kind)
         else:
             create_in_memory(connection)
     except sqlite3.Error as error:
-        connection.close()
-        if is_damage(error):
-            raise damaged(path, error) from error
-        raise StoreError(f"{path} cannot be opened for writing: {error}.") from error
+        if not is_damage(error):
+            connection.close()
+            raise StoreError(f"{path} cannot be opened for writing: {error}.") from error
+        leave_writer(connection, path)
+        raise (with_log and _log_of_another(path)) or damaged(path, error) from error
+    except DamagedFileError as error:
+        leave_writer(connection, path)
+        raise (with_log and _log_of_another(path)) or error from error.__cause__
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _log_of_another(path: Path) -> StoreError | None:
+    """Return the error for a file that is sound without the write-ahead log beside it; None when it is not."""
+    reader = open_reader(path, immutable=True)
+    try:
+        check_sound(reader, path)
+    except (StoreError, sqlite3.Error):
+        return None
+    finally:
+        reader.close()
+    return StoreError(
+        f"{path}-wal is not of this file, which is sound without it: a backup was restored beside an old log? "
+        f"Nothing was changed. Remove {path.name}-wal and {path.name}-shm, and start again."
+    )
 
 
 def close_writer(connection: sqlite3.Connection) -> None:
@@ -108,6 +129,7 @@ def leave_writer(connection: sqlite3.Connection, path: Path) -> None:
 def check_writable(path: Path, *, store: bool = True) -> FileKind:
     """Return the kind of `path`; raises `StoreError` when pipeloom must not write to it. Changes nothing."""
     kind = file_kind(path, write=True)
+    check_log(path)
     if kind is FileKind.NEWER:
         raise StoreError(f"{path} was written by a newer pipeloom: upgrade pipeloom to write to it.")
     if store and kind in _NOT_TAKEN:
@@ -159,13 +181,13 @@ def _connect(path: Path) -> sqlite3.Connection:
         raise StoreError(f"{path} cannot be opened for writing: {error}.") from error
 
 
-def _check_sound(connection: sqlite3.Connection, path: Path) -> None:
+def check_sound(connection: sqlite3.Connection, path: Path, *, budget_s: float = _CHECK_BUDGET_S) -> None:
     """Raise `StoreError` when the file's structure is broken.
 
     A file that is too large to check in time, or that needs something we do not have (a collation, a module), passes.
     Whether rows of the user's tables keep their constraints is not checked.
     """
-    deadline = monotonic() + _CHECK_BUDGET_S
+    deadline = monotonic() + budget_s
     connection.set_progress_handler(lambda: monotonic() > deadline, 10_000)
     try:
         found = [line for (line,) in connection.execute("PRAGMA quick_check").fetchall()]
