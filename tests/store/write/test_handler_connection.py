@@ -244,3 +244,42 @@ def test_the_clock_of_a_statement_begins_with_it(authorizer: HandlerAuthorizer) 
             conn.execute(slow).fetchall()
         with pytest.raises(HandlerAccessError, match=r"took more than 0\.3 s"):
             conn.execute(endless).fetchall()
+
+
+def test_a_cursor_of_the_handlers_own_is_checked_as_its_connection_is(
+    authorizer: HandlerAuthorizer, writer: sqlite3.Connection
+) -> None:
+    """As pandas' `to_sql` works: a cursor, statements, a commit."""
+    with authorizer.handler() as conn:
+        cursor = conn.cursor()
+        cursor.execute("CREATE TABLE made (a, b)")
+        cursor.executemany("INSERT INTO made VALUES (?, ?)", [(np.int64(1), "x"), (2, "y")])
+        conn.commit()
+        assert cursor.execute("SELECT a, typeof(a) FROM made ORDER BY a").fetchall() == [(1, "integer"), (2, "integer")]
+        for refused in ("COMMIT", "UPDATE task_runs SET status='done'", "PRAGMA journal_mode=DELETE"):
+            with pytest.raises(HandlerAccessError, match="may not use"):
+                cursor.execute(refused)
+        with pytest.raises(HandlerAccessError, match="single statements"):
+            cursor.executescript("COMMIT")
+        with pytest.raises(HandlerAccessError, match="ask conn for another"):
+            conn.execute("SELECT 1").execute("COMMIT")
+        with pytest.raises(AttributeError, match=r"no in_transaction: it has execute.*conn\.executemany stores them"):
+            _ = conn.in_transaction
+    with pytest.raises((HandlerAccessError, sqlite3.ProgrammingError)):
+        cursor.execute("SELECT 1")
+    with pytest.raises(HandlerAccessError, match="do not keep it"):
+        conn.cursor()
+
+
+def test_a_handler_that_asks_for_a_rollback_fails(authorizer: HandlerAuthorizer) -> None:
+    def handled(error: Exception | None) -> None:
+        with authorizer.handler() as conn:
+            conn.execute("INSERT INTO t VALUES (1, 1)")
+            conn.rollback()
+            if error is not None:
+                raise error
+
+    with pytest.raises(HandlerAccessError, match="asked for a rollback"):
+        handled(None)
+    with pytest.raises(ValueError, match="its own"):
+        handled(ValueError("its own"))

@@ -41,8 +41,8 @@ def check_log(path: Path) -> None:
         return
     raise StoreError(
         f"{path} is newer than {log.name}, which has other content: a backup was restored beside an old log? "
-        f"Nothing was changed. If so, remove {log.name} and {path.name}-shm; if not, `sqlite3 {path} 'PRAGMA wal_checkpoint'` "
-        "folds it in."
+        f"Nothing was changed. If so, remove {log.name} and {path.name}-shm; if not, "
+        f"`sqlite3 {path} 'PRAGMA wal_checkpoint'` folds it in."
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from pipeloom.errors import PipeloomError
 from pipeloom.store.schema import MARK, OUR_TABLES
@@ -68,6 +68,8 @@ class HandlerAuthorizer:
         self._mode, self._budget_s = "handler", HANDLER_BUDGET_S if budget_s is None else budget_s
         try:
             yield lent
+            if lent.rolled_back:
+                raise HandlerAccessError("The handler asked for a rollback: raise an error, and its work is undone.")
         finally:
             self.take_back()
 
@@ -140,7 +142,30 @@ class HandlerAuthorizer:
 
 
 class HandlerCursor(sqlite3.Cursor):
-    """The cursor of a handler's statement: it does not lead to the connection."""
+    """The cursor of a handler: it does not lead to the connection, and what it runs is checked as well."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__(connection)
+        self.lent: HandlerConnection | None = None
+        """Set for a cursor that the handler asked for itself."""
+
+    def execute(self, sql: str, parameters: Any = (), /) -> Self:
+        """Run one statement, as `HandlerConnection.execute`."""
+        return self._by_handler("execute", sql, converted(parameters))
+
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> Self:
+        """Run one statement for each row, as `HandlerConnection.executemany`."""
+        return self._by_handler("executemany", sql, rows_to_bind(parameters))
+
+    def executescript(self, _sql: str, /) -> Self:
+        """Raise `HandlerAccessError`: a script would commit."""
+        raise HandlerAccessError("A cursor of a handler runs single statements: use execute or executemany.")
+
+    def _by_handler(self, method: str, sql: Any, values: Any) -> Self:
+        if self.lent is None:
+            raise HandlerAccessError("This cursor holds the rows of its statement: ask conn for another.")
+        self.lent.run_on(self, method, sql, values)
+        return self
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -155,6 +180,8 @@ class HandlerConnection:
         self._connection: sqlite3.Connection | None = connection
         self._authorizer = authorizer
         self._cursors: list[sqlite3.Cursor] = []
+        self.rolled_back = False
+        """Whether user code asked to undo its work."""
 
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
         """Run one statement; as `sqlite3.Connection.execute`. NumPy scalars are stored as the numbers that they are."""
@@ -164,19 +191,48 @@ class HandlerConnection:
         """Run one statement for each row; as `sqlite3.Connection.executemany`."""
         return self._run("executemany", sql, rows_to_bind(parameters))
 
+    def cursor(self) -> sqlite3.Cursor:
+        """Return a cursor whose statements are checked as well: pandas' `to_sql` asks for one."""
+        cursor = self._cursor()
+        cursor.lent = self
+        return cursor
+
     def commit(self) -> None:
         """Do nothing: the writer commits the handler's work together with the rest of its batch."""
 
+    def rollback(self) -> None:
+        """Let the handler fail, if it does not raise an error itself: then the writer undoes its work."""
+        self.rolled_back = True
+
+    def __getattr__(self, name: str) -> Any:
+        """Raise `AttributeError`: say what there is, to a library that wants a whole connection."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise AttributeError(
+            f"A handler's conn has no {name}: it has execute, executemany, cursor and commit. A library that needs "
+            "more, as sqlite-utils does, can make rows, and conn.executemany stores them."
+        )
+
+    def run_on(self, cursor: sqlite3.Cursor, method: str, sql: Any, *arguments: Any) -> None:
+        """Run what the handler asked for; raises what it may not, in words."""
+        if self._connection is None:
+            raise HandlerAccessError("The connection of a handler ends with the handler: do not keep it.")
+        self._authorizer.begin_statement()
+        try:
+            getattr(super(HandlerCursor, cursor), method)(self._authorizer.marked(sql), *arguments)
+        except (sqlite3.Error, OverflowError, UnicodeEncodeError) as error:
+            raise self._explained(error, method, arguments) from error
+
     def _run(self, method: str, sql: Any, *arguments: Any) -> sqlite3.Cursor:
+        cursor = self._cursor()
+        self.run_on(cursor, method, sql, *arguments)
+        return cursor
+
+    def _cursor(self) -> HandlerCursor:
         if self._connection is None:
             raise HandlerAccessError("The connection of a handler ends with the handler: do not keep it.")
         cursor = self._connection.cursor(HandlerCursor)
         self._cursors.append(cursor)
-        self._authorizer.begin_statement()
-        try:
-            getattr(cursor, method)(self._authorizer.marked(sql), *arguments)
-        except (sqlite3.Error, OverflowError, UnicodeEncodeError) as error:
-            raise self._explained(error, method, arguments) from error
         return cursor
 
     def _explained(self, error: Exception, method: str, arguments: Sequence[Any]) -> Exception:
