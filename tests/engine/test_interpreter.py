@@ -17,6 +17,8 @@ def state() -> list[object]:
     return [
         sys.getrecursionlimit(),
         sys.setrecursionlimit,
+        sys.getswitchinterval(),
+        hasattr(sys, "stdout"),
         sys.excepthook,
         sys.unraisablehook,
         threading.excepthook,
@@ -37,6 +39,8 @@ def hook(module: object, name: str) -> Callable[[], None]:
     "harm",
     [
         lambda: sys.setrecursionlimit(70),
+        lambda: sys.setswitchinterval(1000),
+        lambda: delattr(sys, "stdout"),
         lambda: sys.settrace(lambda *_: None),
         lambda: sys.setprofile(lambda *_: None),
         lambda: threading.settrace(leaves),
@@ -47,6 +51,8 @@ def hook(module: object, name: str) -> Callable[[], None]:
     ],
     ids=[
         "recursion limit",
+        "switch interval",
+        "stdout",
         "trace",
         "profile",
         "traces",

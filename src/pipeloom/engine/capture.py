@@ -230,7 +230,7 @@ class Capture:
                 logging.getLogger(name).disabled = False
         root.manager.disable = min(root.manager.disable, level)
         for name, route in self._routes.items():
-            stream = getattr(sys, name)
+            stream = getattr(sys, name, None)
             if stream is route:
                 self._foreign.pop(name, None)
                 continue
@@ -274,13 +274,13 @@ class Capture:
         self._undo.append(restore)
 
     def _route_stream(self, name: str, *, echo: bool) -> None:
-        before: TextIO | None = getattr(sys, name)
+        before: TextIO | None = getattr(sys, name, None)
         if before is None:
             return
         route = _Printed(before, name.upper(), echo=echo)
 
         def restore() -> None:
-            if getattr(sys, name) is route:  # else other code has replaced it
+            if getattr(sys, name, None) is route:  # else other code has replaced it
                 setattr(sys, name, route.stream)
 
         setattr(sys, name, route)

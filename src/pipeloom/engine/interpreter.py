@@ -11,6 +11,9 @@ from typing import Any, Final
 
 _log = logging.getLogger(__name__)
 
+_LONGEST_TURN_S: Final = 0.1
+"""Seconds after which a thread that computes lets another one go on, at the latest."""
+_USUAL_TURN_S: Final = sys.getswitchinterval()
 _HOOKS: Final[tuple[tuple[Any, str], ...]] = (
     (threading, "excepthook"),  # without it, no thread can be started
     (sys, "excepthook"),
@@ -57,6 +60,8 @@ class Interpreter:
         for (module, name), before in zip(_HOOKS, self._hooks, strict=True):
             if not callable(getattr(module, name, None)):
                 setattr(module, name, before)
+        if sys.getswitchinterval() > _LONGEST_TURN_S:
+            sys.setswitchinterval(_USUAL_TURN_S)
         if threading.gettrace() is not self._traces[0]:
             threading.settrace(self._traces[0])
         if threading.getprofile() is not self._traces[1]:
