@@ -238,7 +238,7 @@ async def test_nothing_goes_unless_the_other_button_is_chosen(
         await pilot.pause()
         assert isinstance(pilot.app.screen, ConfirmDialog)
         assert isinstance(pilot.app.focused, Button)
-        assert str(pilot.app.focused.label) == "Keep them"
+        assert str(pilot.app.focused.label) == "Keep them (n)"
         await pilot.press(*keys)
         await pilot.pause()
         assert isinstance(pilot.app.screen, PruneDialog)

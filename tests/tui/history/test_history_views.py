@@ -171,7 +171,7 @@ async def test_attempts_are_sorted_by_a_click_on_a_label_and_by_a_key(file: Path
         assert screen.sort == Sort("name", descending=False)
         await pilot.press("S")
         await until(app, pilot, "Task ↓")
-        await pilot.press("s", "down", "enter")
+        await pilot.press("s", "enter")
         await until(app, pilot, gone="Task ↓")
         assert screen.sort == NEWEST
 
@@ -183,7 +183,7 @@ async def test_filters_are_held_ready_and_can_be_kept_under_a_name(file: Path, s
         history(app).action_quick(2)
         await until(app, pilot, "5 attempts", "status:error,interrupted")
         assert "failed" in history(app).quick_filters().active
-        await pilot.press("f", *["down"] * 5, "enter")
+        await pilot.press("f", "end", "enter")
         await until(app, pilot, "under which name")
         await pilot.press(*"bad ones", "enter")
         await until(app, pilot, "Kept as bad ones")
@@ -201,13 +201,13 @@ async def test_a_filter_is_not_kept_under_the_name_of_a_usual_one_nor_in_a_file_
     async with app.run_test(size=(160, 40)) as pilot:
         await until(app, pilot, "18 attempts")
         history(app).filter_bar.set("page")
-        await pilot.press("f", *["down"] * 5, "enter")
+        await pilot.press("f", "end", "enter")
         await until(app, pilot, "under which name")
         await pilot.press(*"today", "enter")
         await told(app, pilot, "choose another name")
         settings_path().parent.mkdir(parents=True)
         settings_path().write_text("[filters] # mine\n", encoding="utf-8")
-        await pilot.press("f", *["down"] * 5, "enter")
+        await pilot.press("f", "end", "enter")
         await until(app, pilot, "under which name")
         await pilot.press(*"mine", "enter")
         await told(app, pilot, "by hand")

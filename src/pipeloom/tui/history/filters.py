@@ -9,7 +9,7 @@ from typing import Final
 from pipeloom.tui.history.bar import QUICK
 from pipeloom.tui.services import AppServices
 from pipeloom.tui.settings import save_filter, settings_path
-from pipeloom.tui.widgets.dialogs import Choice, ChoiceDialog, NameDialog
+from pipeloom.tui.widgets.dialogs import ListDialog, NameDialog
 
 SLOWEST_NAME: Final = "slowest"
 _KEEP: Final = "\0keep"
@@ -44,16 +44,11 @@ class QuickFilters:
         rest = [word for word in held if word not in words]
         return " ".join(rest if set(words) <= set(held) else [*rest, *words])
 
-    def choices(self) -> list[Choice[str]]:
-        """Return the choices of the dialog."""
-        texts, active = self._texts(), self.active
-        choices = [Choice("", "Leave it as it is")]
-        for name in self.names:
-            drops = "drop " if name in active else ""
-            choices.append(Choice(name, f"{drops}{name}  ({texts.get(name, 'by duration')})", "-confirm"))
-        if self.text:
-            choices.append(Choice(_KEEP, "Keep this filter under a name…"))
-        return choices
+    def rows(self) -> list[tuple[str, str]]:
+        """Return the names with the lines of the list."""
+        texts = self._texts()
+        rows = [(name, f"{name}  ({texts.get(name, 'by duration')})") for name in self.names]
+        return [*rows, (_KEEP, "Keep this filter under a name…")] if self.text else rows
 
     def _texts(self) -> dict[str, str]:
         return {**QUICK, **self.saved}
@@ -61,7 +56,7 @@ class QuickFilters:
 
 async def choose_filter(services: AppServices, quick: QuickFilters) -> str:
     """Ask for a quick filter and return its name; "" when there is none to add or remove."""
-    name = await services.push_screen_wait(ChoiceDialog("Filters", "", quick.choices()))
+    name = await services.push_screen_wait(ListDialog("Filters", quick.rows(), quick.active, ""))
     if name == _KEEP:
         await _keep(services, quick.text)
         return ""

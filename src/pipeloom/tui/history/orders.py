@@ -6,7 +6,7 @@ from typing import Final
 
 from pipeloom.store.read.paging import NEWEST, Sort
 from pipeloom.tui.services import AppServices
-from pipeloom.tui.widgets.dialogs import Choice, ChoiceDialog
+from pipeloom.tui.widgets.dialogs import ListDialog
 
 ORDERS: Final = {
     "time": ("Time, newest first", NEWEST),
@@ -67,9 +67,8 @@ def sorted_column(sort: Sort) -> str | None:
     return None if sort == NEWEST else _SORTED_COLUMNS[sort.column]
 
 
-async def ask(services: AppServices) -> Sort | None:
-    """Return the order that the user chooses in a dialog; None: the present one stays."""
-    choices = [Choice("", "Leave it as it is")]
-    choices += [Choice(name, label, "-confirm") for name, (label, _) in ORDERS.items()]
-    name = await services.push_screen_wait(ChoiceDialog("Sort the attempts by", "", choices))
-    return ORDERS[name][1] if name else None
+async def ask(services: AppServices, present: Sort) -> Sort | None:
+    """Return the order that the user chooses from a list; None: the present one stays."""
+    rows = [(sort, label) for label, sort in ORDERS.values()]
+    dialog: ListDialog[Sort | None] = ListDialog("Sort the attempts by", rows, [present], None)
+    return await services.push_screen_wait(dialog)

@@ -28,7 +28,7 @@ from pipeloom.tui.reader import read
 from pipeloom.tui.services import AppServices
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.text import content
-from pipeloom.tui.widgets.dialogs import Choice, ChoiceDialog, ConfirmDialog
+from pipeloom.tui.widgets.dialogs import ConfirmDialog
 from pipeloom.user_state import last_pipeline
 
 _NAMED = 5
@@ -64,7 +64,9 @@ async def retry(services: AppServices, selection: Selection) -> bool:
 async def retry_failed(services: AppServices, selection: Selection) -> bool:
     """Run the tasks again that are shown as failed and were not done since; returns whether they will run."""
     where = selection.failed()
-    return await _retry_tasks(services, lambda file: selected_tasks(file, where), leave_done=True)
+    return await _retry_tasks(
+        services, lambda file: selected_tasks(file, where), leave_done=True, action="retry_failed"
+    )
 
 
 def _retry_in_open_run(services: AppServices, attempt_ids: list[int], row: AttemptRow) -> bool:
@@ -77,13 +79,13 @@ def _retry_in_open_run(services: AppServices, attempt_ids: list[int], row: Attem
     return True
 
 
-async def _retry_tasks(services: AppServices, find: Find, *, leave_done: bool) -> bool:
+async def _retry_tasks(services: AppServices, find: Find, *, leave_done: bool, action: str = "retry") -> bool:
     engine = await _loaded_engine(services)
     if engine is None:
         return False
     try:
         chosen = await read(services.db_path, find)
-        return await _confirm(services, plan_tasks(engine, chosen, leave_done=leave_done))
+        return await _confirm(services, plan_tasks(engine, chosen, leave_done=leave_done), action)
     except (PipeloomError, InterruptedError) as error:
         services.tell(str(error), problem=True)
         return False
@@ -94,15 +96,15 @@ async def _retry_rest(services: AppServices, run_id: int) -> bool:
     if engine is None:
         return False
     try:
-        return await _confirm(services, await asyncio.to_thread(plan_rest, engine, run_id))
+        return await _confirm(services, await asyncio.to_thread(plan_rest, engine, run_id), "retry")
     except PipeloomError as error:
         services.tell(str(error), problem=True)
         return False
 
 
-async def _confirm(services: AppServices, plan: RetryPlan) -> bool:
+async def _confirm(services: AppServices, plan: RetryPlan, action: str) -> bool:
     """Ask, and begin the new run after a yes."""
-    dialog = ConfirmDialog(plan.title, plan.body, "Run again", cancel_label="Back", destructive=False)
+    dialog = ConfirmDialog(plan.title, plan.body, "Run again", cancel_label="Back", destructive=False, action=action)
     if not await services.push_screen_wait(dialog):
         return False
     services.run_again(plan.resume)
@@ -212,7 +214,7 @@ def plan_rest(engine: Engine, run_id: int) -> RetryPlan:
     return RetryPlan(Resume(run_id=run_id, statuses=NOT_DONE), title, body)
 
 
-def _load_dialog(spec: str, db_path: Path) -> ChoiceDialog[bool]:
+def _load_dialog(spec: str, db_path: Path) -> ConfirmDialog:
     """Return the question whether to load the pipeline `spec`."""
     body = Content("\n").join(
         [
@@ -223,5 +225,10 @@ def _load_dialog(spec: str, db_path: Path) -> ChoiceDialog[bool]:
             content("Loading it runs the Python code in it.", "$muted"),
         ]
     )
-    choices = [Choice(False, "Leave it"), Choice(True, "Load it", "-confirm")]  # noqa: FBT003
-    return ChoiceDialog("No pipeline is loaded. Load one?", body, choices)
+    return ConfirmDialog(
+        "No pipeline is loaded. Load one?",
+        body,
+        "Load it",
+        cancel_label="Leave it",
+        destructive=False,
+    )

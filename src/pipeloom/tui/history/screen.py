@@ -241,7 +241,7 @@ class HistoryScreen(TableScreen):
     @work
     async def action_sort(self) -> None:
         """Ask for the order."""
-        sort = await orders.ask(self.services)
+        sort = await orders.ask(self.services, self.sort)
         if sort is not None:
             self.choose_order(sort)
 

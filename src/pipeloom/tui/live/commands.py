@@ -26,11 +26,12 @@ class LiveCommands:
         if all(row.status is Status.CANCELLING for row in rows):
             await self._abandon(rows)
             return
-        if await services.push_screen_wait(cancel_dialog(rows)):
-            result = await services.ask(lambda: controls.cancel([row.id for row in rows]))
+        if await services.push_screen_wait(cancel_dialog(lambda: self._now(rows))):
+            meant = self._now(rows)
+            result = await services.ask(lambda: controls.cancel([row.id for row in meant]))
             if result is None:
                 return
-            waiting = {row.id for row in rows if row.status in WAITING}
+            waiting = {row.id for row in meant if row.status in WAITING}
             cancelled = len(waiting.intersection(result.accepted))
             services.report({"cancelled": cancelled, "asked to stop": len(result.accepted) - cancelled}, result.refused)
 
@@ -39,13 +40,34 @@ class LiveCommands:
         services, controls = self._services, self._services.controls
         engine, run = services.engine, services.board.run
         kills = engine.can_kill if engine is not None else run is not None and run.executor == "process"
-        if controls is not None and await services.push_screen_wait(abandon_dialog(rows, kills=kills)):
+        dialog = abandon_dialog(lambda: self._now(rows), kills=kills)
+        if controls is not None and await services.push_screen_wait(dialog):
             result = await services.ask(lambda: controls.abandon([row.id for row in rows]))
             if result is not None:
                 services.report({"abandoned": len(result.accepted)}, result.refused)
 
     async def retry(self, rows: Sequence[AttemptRow]) -> bool:
-        """Run the attempts' tasks again; returns whether the engine answered."""
+        """Run the attempts' tasks again; returns whether the engine answered.
+
+        Asks first where more than one is meant, or one that is done.
+        """
+        if len(rows) > 1 or any(row.status is Status.DONE for row in rows):
+            return await self._retry_after_question(rows, "retry")
+        return await self._retry(rows)
+
+    async def retry_failed(self) -> bool:
+        """Run every failed task that passes the filter again; returns whether the engine answered."""
+        rows = [row for row in self._services.board.shown() if row.status in (Status.ERROR, Status.INTERRUPTED)]
+        if not rows:
+            self._services.tell("No failed task in view.")
+            return False
+        return await self._retry_after_question(rows, "retry_failed")
+
+    async def _retry_after_question(self, rows: Sequence[AttemptRow], action: str) -> bool:
+        dialog = retry_dialog(lambda: self._now(rows), action=action)
+        return await self._services.push_screen_wait(dialog) and await self._retry(rows)
+
+    async def _retry(self, rows: Sequence[AttemptRow]) -> bool:
         services, controls = self._services, self._services.controls
         if controls is None or not rows:
             return False
@@ -54,13 +76,10 @@ class LiveCommands:
             services.report({"queued again": len(result.accepted)}, result.refused)
         return result is not None
 
-    async def retry_failed(self) -> bool:
-        """Run every failed task that passes the filter again; returns whether the engine answered."""
-        rows = [row for row in self._services.board.shown() if row.status in (Status.ERROR, Status.INTERRUPTED)]
-        if not rows:
-            self._services.tell("No failed task in view.")
-            return False
-        return await self._services.push_screen_wait(retry_dialog(rows)) and await self.retry(rows)
+    def _now(self, rows: Sequence[AttemptRow]) -> list[AttemptRow]:
+        """Return the latest attempts of the tasks of `rows`, which may have gone on since."""
+        latest = ((row, self._services.board.row(row.task_id)) for row in rows)
+        return [now if now is not None and now.run_id == row.run_id else row for row, now in latest]
 
     async def toggle_pause(self) -> None:
         """Start no more tasks, or go on."""

@@ -3,46 +3,67 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from textual.content import Content
 
-from pipeloom.status import Status
+from pipeloom.status import OPEN, Status
 from pipeloom.store.rows import AttemptRow
 from pipeloom.tui.live.sorting import COLUMNS
 from pipeloom.tui.style.text import content
-from pipeloom.tui.widgets.dialogs import Choice, ChoiceDialog, ConfirmDialog
+from pipeloom.tui.widgets.dialogs import ConfirmDialog, ListDialog
 
 _NAMED: Final = 5
 """Number of tasks that a dialog names; it counts the rest."""
 
 
-def sort_dialog(current: str) -> ChoiceDialog[str]:
+ReadRows = Callable[[], Sequence[AttemptRow]]
+"""Returns the attempts of a question as they are now."""
+
+
+def sort_dialog(current: str) -> ListDialog[str]:
     """Ask for the column to sort by; `current` is the column now, "" the groups of the board."""
-    choices = [Choice(current, "Leave it as it is"), Choice("", "Running first, ended last", "-confirm")]
-    choices += [Choice(column, label, "-confirm") for column, (label, _) in COLUMNS.items()]
-    return ChoiceDialog("Sort the tasks by", "", choices)
+    rows = [("", "Running first, ended last"), *((column, label) for column, (label, _) in COLUMNS.items())]
+    return ListDialog("Sort the tasks by", rows, [current], current)
 
 
-def cancel_dialog(rows: Sequence[AttemptRow]) -> ConfirmDialog:
+def cancel_dialog(read: ReadRows) -> ConfirmDialog:
     """Ask whether to cancel these attempts."""
-    title = "Cancel this task?" if len(rows) == 1 else f"Cancel {len(rows):,} tasks?"
-    label = "Cancel task" if len(rows) == 1 else "Cancel tasks"
-    return ConfirmDialog(title, _names(rows), label, cancel_label="Back")
+
+    def title() -> str:
+        left = sum(row.status in OPEN for row in read())
+        return "It has ended: nothing to cancel." if not left else f"Cancel {_tasks(left)}?"
+
+    label = "Cancel task" if len(read()) == 1 else "Cancel tasks"
+    return ConfirmDialog(title, lambda: _names(read()), label, cancel_label="Back", action="cancel")
 
 
-def abandon_dialog(rows: Sequence[AttemptRow], *, kills: bool) -> ConfirmDialog:
+def abandon_dialog(read: ReadRows, *, kills: bool) -> ConfirmDialog:
     """Ask whether to abandon attempts that do not stop; `kills`: the executor ends their processes."""
     what = "its process is killed." if kills else "it keeps its slot until it ends."
-    body = Content("\n").join([_names(rows), Content(""), Content(f"Its worker does not stop. Abandoned, {what}")])
-    return ConfirmDialog("Abandon what does not stop?", body, "Abandon", cancel_label="Wait")
+
+    def body() -> Content:
+        left = any(row.status in OPEN for row in read())
+        told = f"Its worker does not stop. Abandoned, {what}" if left else "It has stopped."
+        return Content("\n").join([_names(read()), Content(""), Content(told)])
+
+    title = "Abandon what does not stop?"
+    return ConfirmDialog(title, body, "Abandon", cancel_label="Wait", action="cancel")
 
 
-def retry_dialog(rows: Sequence[AttemptRow]) -> ConfirmDialog:
-    """Ask whether to run these failed attempts' tasks again."""
-    title = "Run the failed task again?" if len(rows) == 1 else f"Run {len(rows):,} failed tasks again?"
-    return ConfirmDialog(title, _names(rows), "Run again", cancel_label="Back", destructive=False)
+def retry_dialog(read: ReadRows, *, action: str) -> ConfirmDialog:
+    """Ask whether to run these attempts' tasks again; `action` is the action that asks."""
+    count = len(read())
+    failed = "failed " if all(row.status in (Status.ERROR, Status.INTERRUPTED) for row in read()) else ""
+    title = f"Run the {failed}task again?" if count == 1 else f"Run {count:,} {failed}tasks again?"
+    return ConfirmDialog(
+        title, lambda: _names(read()), "Run again", cancel_label="Back", destructive=False, action=action
+    )
+
+
+def _tasks(count: int) -> str:
+    return "this task" if count == 1 else f"{count:,} tasks"
 
 
 def _names(rows: Sequence[AttemptRow]) -> Content:

@@ -167,15 +167,20 @@ class EngineSession:
     async def _leave(self) -> None:
         if self.is_leaving or self._is_asking:
             return
-        unfinished = sum(self._feed.board.counts[status] for status in OPEN)
-        if self.engine is not None and self.engine.is_running and unfinished:
+        if self.engine is not None and self.engine.is_running and self._unfinished():
             grace = self.engine.options.grace_s
-            body = (
-                f"{_tasks(unfinished)} not finished. Running tasks get {grace:g} s to stop; they and those that wait "
-                "are kept as interrupted."
-            )
+
+            def body() -> str:
+                if not self._unfinished():
+                    return "All tasks have ended."
+                return (
+                    f"{_tasks(self._unfinished())} not finished. Running tasks get {grace:g} s to stop; they and those "
+                    "that wait are kept as interrupted."
+                )
+
+            dialog = ConfirmDialog("Stop the run and quit?", body, "Stop and quit", action="leave")
             self._is_asking = True
-            stops = await self._host.push_screen_wait(ConfirmDialog("Stop the run and quit?", body, "Stop and quit"))
+            stops = await self._host.push_screen_wait(dialog)
             self._is_asking = False
             if not stops:
                 return
@@ -187,6 +192,9 @@ class EngineSession:
             self._feed.trouble = "stopping…"
             self._feed.fetch()
         self._host.run_worker(partial(self._close_engine, self.engine), group="engine", thread=True)
+
+    def _unfinished(self) -> int:
+        return sum(self._feed.board.counts[status] for status in OPEN)
 
     def _close_engine(self, engine: Engine) -> None:
         engine.close(reason="stopped by the user")

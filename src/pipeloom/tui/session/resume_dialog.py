@@ -30,11 +30,12 @@ def resume_dialog(earlier: Earlier, tasks: Sequence[TaskLike]) -> ChoiceDialog[R
     except UsageError as error:  # its tasks are others now
         left = failed = 0
         body = f"It cannot be resumed. {error}"
-    choices: list[Choice[Resume | Start]] = [Choice(Start.NOTHING, "Leave it, and show the history")]
+    choices: list[Choice[Resume | Start]] = [Choice(Start.NOTHING, "Leave it, and show the history", key="n")]
     if left:
-        choices.append(Choice(Resume(run_id=run.id), f"Resume all that is not done ({fmt.count(left)})", "-confirm"))
+        label = f"Resume all that is not done: {fmt.count(left)}"
+        choices.append(Choice(Resume(run_id=run.id), label, "-confirm", "r"))
     if 0 < failed < left:
         again = Resume(run_id=run.id, statuses=FAILED)
-        choices.append(Choice(again, f"Resume what failed or was interrupted ({fmt.count(failed)})", "-confirm"))
-    choices.append(Choice(Start.EVERYTHING, f"Run everything again ({fmt.count(len(tasks))})", "-confirm"))
+        choices.append(Choice(again, f"Resume what failed or was interrupted: {fmt.count(failed)}", "-confirm", "f"))
+    choices.append(Choice(Start.EVERYTHING, f"Run everything again: {fmt.count(len(tasks))}", "-confirm", "e"))
     return ChoiceDialog(f"Run {run.id} of {run.pipeline} did not come to its end.", body, choices)

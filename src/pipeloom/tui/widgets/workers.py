@@ -41,7 +41,7 @@ class WorkersDialog(ModalScreen[None], OneAnswerScreen[None]):
         workers: Sequence[WorkerInfo]
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,W", "dismiss", "Close", tooltip="Close the workers.", id="workers.close"),
+        Binding("escape,q,W,enter", "dismiss", "Close", tooltip="Close the workers.", id="workers.close"),
     ]
 
     def __init__(self, read: Callable[[], Sequence[WorkerInfo]], name_of: Callable[[int], str]) -> None:

@@ -10,8 +10,9 @@ from typing import ClassVar, Final
 
 from textual import getters, on
 from textual.app import ComposeResult
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, RadioButton, RadioSet, Static
 
@@ -58,6 +59,22 @@ class _Radio(RadioButton):
         self.refresh()
 
 
+class _Formats(RadioSet):
+    """The formats: enter takes the one under the cursor, and writes when it is taken already."""
+
+    class Confirmed(Message):
+        """Enter on the format that is taken."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "confirm", "Export", show=False)]
+
+    def action_confirm(self) -> None:
+        """Take the format under the cursor, or confirm it."""
+        before = self.pressed_index
+        self.action_toggle_button()
+        if self.pressed_index == before:
+            self.post_message(self.Confirmed())
+
+
 class ExportDialog(ModalScreen[ExportPlan | None], OneAnswerScreen[ExportPlan | None]):
     """Asks for format and file; an existing file is replaced only after a second question."""
 
@@ -91,7 +108,7 @@ class ExportDialog(ModalScreen[ExportPlan | None], OneAnswerScreen[ExportPlan | 
         """Yield formats, file and buttons."""
         with Vertical(classes="dialog"):
             yield Static(self._title_line, classes="dialog--title")
-            with RadioSet(id="export-format", compact=True, classes="dialog--choice"):
+            with _Formats(id="export-format", compact=True, classes="dialog--choice"):
                 if not self._is_case:
                     yield _Radio("CSV", value=True, compact=True)
                     yield _Radio("JSON lines", compact=True)
@@ -102,8 +119,8 @@ class ExportDialog(ModalScreen[ExportPlan | None], OneAnswerScreen[ExportPlan | 
                 yield Input(str(self._target), id="export-path", compact=True, select_on_focus=False)
             yield Static("", id="export-note", classes="dialog--note")
             with Horizontal(classes="dialog--buttons"):
-                yield Button("Back", id="export-refuse", compact=True)
-                yield Button("Export", id="export-write", classes="-confirm", compact=True)
+                yield Button("Back (esc)", id="export-refuse", compact=True)
+                yield Button("Export (enter)", id="export-write", classes="-confirm", compact=True)
 
     def on_mount(self) -> None:
         """Scroll to the end of the path, where the name is."""
@@ -112,7 +129,7 @@ class ExportDialog(ModalScreen[ExportPlan | None], OneAnswerScreen[ExportPlan | 
     @property
     def _format(self) -> Format | None:
         """The chosen format; None for the clipboard."""
-        place = self.query_one(RadioSet).pressed_index
+        place = self.query_one(_Formats).pressed_index
         formats = (Format.MARKDOWN,) if self._is_case else _FORMATS
         return formats[max(0, place)] if place < len(formats) else None
 
@@ -134,6 +151,7 @@ class ExportDialog(ModalScreen[ExportPlan | None], OneAnswerScreen[ExportPlan | 
             self._say("")
 
     @on(Input.Submitted)
+    @on(_Formats.Confirmed)
     @on(Button.Pressed, "#export-write")
     def action_write(self) -> None:
         """Answer, if the file can be written."""

@@ -66,6 +66,7 @@ class PruneDialog(ModalScreen[Pruned | None], OneAnswerScreen[Pruned | None]):
         self._stop = threading.Event()
         self._at: tuple[int, int] = (0, 0)
         self._is_removing = False
+        self._said = ""
 
     def compose(self) -> ComposeResult:
         """Yield the rules, their effect, and the buttons."""
@@ -80,8 +81,8 @@ class PruneDialog(ModalScreen[Pruned | None], OneAnswerScreen[Pruned | None]):
                     yield Static(content(after, "$muted"), classes="dialog--unit")
             yield Static("", id="prune-note", classes="dialog--note")
             with Horizontal(classes="dialog--buttons"):
-                yield Button("Back", id="prune-refuse", compact=True)
-                yield Button("Remove…", id="prune-remove", classes="-destructive", compact=True, disabled=True)
+                yield Button("Back (esc)", id="prune-refuse", compact=True)
+                yield Button("Remove… (enter)", id="prune-remove", classes="-destructive", compact=True, disabled=True)
 
     def on_mount(self) -> None:
         """Start with an empty policy, which removes nothing."""
@@ -127,7 +128,10 @@ class PruneDialog(ModalScreen[Pruned | None], OneAnswerScreen[Pruned | None]):
     @on(Button.Pressed, "#prune-remove")
     def action_remove(self) -> None:
         """Ask again, with the focus on the safe answer."""
-        if self._is_removing or self._remove.disabled:
+        if self._is_removing:
+            return
+        if self._remove.disabled:
+            self._say(self._said, problem=True)  # why not
             return
         title = f"Remove {fmt.count(self._doomed.attempts)} attempts?"
         body = Content.assemble(
@@ -148,7 +152,7 @@ class PruneDialog(ModalScreen[Pruned | None], OneAnswerScreen[Pruned | None]):
         for field in self.query(Input):
             field.disabled = True
         back = self.query_one("#prune-refuse", Button)
-        back.label = "Stop"
+        back.label = "Stop (esc)"
         back.focus()
         ticking = self.set_interval(_LOOK_S, self._show_progress)
         try:
@@ -182,7 +186,7 @@ class PruneDialog(ModalScreen[Pruned | None], OneAnswerScreen[Pruned | None]):
     def _refused(self, sentence: str) -> None:
         """Show why it failed, and let the user go back."""
         self._is_removing = False
-        self.query_one("#prune-refuse", Button).label = "Back"
+        self.query_one("#prune-refuse", Button).label = "Back (esc)"
         self._say(sentence, problem=True)
 
     def on_unmount(self) -> None:
@@ -198,6 +202,7 @@ class PruneDialog(ModalScreen[Pruned | None], OneAnswerScreen[Pruned | None]):
             self.dismiss(None)
 
     def _say(self, sentence: str, *, problem: bool = False) -> None:
+        self._said = sentence
         self._note.update(content(sentence, "$status-error" if problem else "$muted"))
 
 
