@@ -33,6 +33,7 @@ from pipeloom.store.write.ledger import Ledger
 from pipeloom.text import clean
 from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.attempts.detail import DetailPane
+from pipeloom.tui.attempts.table_screen import TableScreen
 from pipeloom.tui.history.screen import HistoryScreen
 from pipeloom.tui.live.screen import LiveScreen
 from pipeloom.tui.palette import ActionCommands
@@ -443,6 +444,51 @@ async def test_cancel_retry_and_quit_with_a_real_engine(tmp_path: Path) -> None:
         await pilot.press("q")
         await until(pilot, lambda: not app.is_running)
     engine.close()
+
+
+@pytest.mark.parametrize("mode", ["live", "history"])
+@pytest.mark.parametrize(
+    ("keys", "title"),
+    [(("r",), "Run the task again?"), (("asterisk", "r"), "Run 3 tasks again?")],
+    ids=["done", "many"],
+)
+async def test_a_retry_of_what_is_done_or_of_several_is_asked_about(
+    tmp_path: Path, mode: str, keys: tuple[str, ...], title: str
+) -> None:
+    gate = threading.Event()
+
+    def work(task: TaskDef, _q: Channel) -> None:
+        if task.task_id == 3:
+            gate.wait(20)
+
+    tasks = [TaskDef(number, f"t{number}") for number in range(4)]
+    engine = Engine(tmp_path / "etl.db", Pipeline("p", tasks, work), EngineOptions(workers=4))
+    app = PipeloomApp(tmp_path / "etl.db", engine)
+
+    def attempts() -> int:
+        return sum(len(app.board.attempts_of(number)) for number in range(4))
+
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await until(pilot, lambda: app.board.counts[Status.DONE] == 3)
+        if mode == "history":
+            await pilot.press("2")
+            await until(pilot, lambda: "4 attempts" in text_of(app))
+        screen = app.screen
+        assert isinstance(screen, TableScreen)
+        screen.filter_bar.set("status:done")
+        await until(pilot, lambda: screen.table.row_count == 3 and screen.table.cursor_row is not None)
+        for key in (*keys, "n", "r", "y"):
+            await pilot.press(key)
+            if key == "r":
+                await until(pilot, lambda: title in text_of(app))
+                assert "Run again (y, r)" in text_of(app)
+                assert attempts() == 4
+            else:
+                await until(pilot, lambda: app.screen is screen)
+        await until(pilot, lambda: attempts() == 4 + (1 if len(keys) == 1 else 3))
+        gate.set()
+        await until(pilot, lambda: not engine.is_running)
+    await asyncio.to_thread(engine.close)
 
 
 async def test_the_stack_of_a_running_task_is_shown_until_it_is_closed(tmp_path: Path) -> None:

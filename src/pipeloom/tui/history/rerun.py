@@ -22,6 +22,7 @@ from pipeloom.store.read.history import History
 from pipeloom.store.read.selected_tasks import SelectedTask, selected_tasks, tasks_named, tasks_of_attempts
 from pipeloom.store.read.tasks import TaskStats
 from pipeloom.store.rows import AttemptRow
+from pipeloom.tui.attempts.questions import needs_question, retry_dialog
 from pipeloom.tui.history.queries import RunItem
 from pipeloom.tui.history.selection import Selection
 from pipeloom.tui.reader import read
@@ -48,8 +49,9 @@ async def retry(services: AppServices, selection: Selection) -> bool:
             return await _retry_rest(services, run.id)
         case AttemptRow() as row:
             ids = [key for key in marked if isinstance(key, int)] or [row.id]
-            if _retry_in_open_run(services, ids, row):
-                return True
+            engine = services.engine
+            if engine is not None and engine.is_started and row.run_id == engine.run_id:
+                return await _retry_in_open_run(services, engine, ids)
             return await _retry_tasks(services, lambda file: tasks_of_attempts(file, ids), leave_done=False)
         case TaskStats() as row:
             names = [str(key) for key in marked] or [row.name]
@@ -69,10 +71,16 @@ async def retry_failed(services: AppServices, selection: Selection) -> bool:
     )
 
 
-def _retry_in_open_run(services: AppServices, attempt_ids: list[int], row: AttemptRow) -> bool:
-    """Retry attempts within the run that this program has open; False when they belong to another run."""
-    engine = services.engine
-    if engine is None or not engine.is_started or row.run_id != engine.run_id:
+async def _retry_in_open_run(services: AppServices, engine: Engine, attempt_ids: list[int]) -> bool:
+    """Retry attempts within the run that this program has open, after the question of `needs_question`."""
+    try:
+        rows = await read(services.db_path, lambda file: [file.attempt(attempt_id) for attempt_id in attempt_ids])
+    except (PipeloomError, InterruptedError) as error:
+        services.tell(str(error), problem=True)
+        return False
+    there = [row for row in rows if row is not None]
+    dialog = retry_dialog(lambda: there, action="retry")
+    if needs_question(there) and not await services.push_screen_wait(dialog):
         return False
     result = engine.retry(attempt_ids)
     services.report({"queued again": len(result.accepted)}, result.refused)

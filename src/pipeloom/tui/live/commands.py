@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pipeloom.engine.commands import Commands
 from pipeloom.status import WAITING, Status
 from pipeloom.store.rows import AttemptRow
-from pipeloom.tui.live.dialogs import abandon_dialog, cancel_dialog, retry_dialog
+from pipeloom.tui.attempts.questions import needs_question, retry_dialog
+from pipeloom.tui.live.dialogs import abandon_dialog, cancel_dialog
 from pipeloom.tui.services import AppServices
 
 
@@ -47,11 +48,8 @@ class LiveCommands:
                 services.report({"abandoned": len(result.accepted)}, result.refused)
 
     async def retry(self, rows: Sequence[AttemptRow]) -> bool:
-        """Run the attempts' tasks again; returns whether the engine answered.
-
-        Asks first where more than one is meant, or one that is done.
-        """
-        if len(rows) > 1 or any(row.status is Status.DONE for row in rows):
+        """Run the attempts' tasks again, asking where `needs_question` says so; returns whether the engine answered."""
+        if needs_question(rows):
             return await self._retry_after_question(rows, "retry")
         return await self._retry(rows)
 

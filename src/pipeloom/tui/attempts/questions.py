@@ -1,0 +1,51 @@
+"""Questions about attempts that both screens with a table ask."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from textual.content import Content
+
+from pipeloom.status import Status
+from pipeloom.store.rows import AttemptRow
+from pipeloom.tui.style.text import content
+from pipeloom.tui.widgets.dialogs import ConfirmDialog
+
+_NAMED: Final = 5
+"""Number of tasks that a dialog names; it counts the rest."""
+
+ReadRows = Callable[[], Sequence[AttemptRow]]
+"""Returns the attempts of a question as they are now."""
+
+
+def needs_question(rows: Sequence[AttemptRow]) -> bool:
+    """Tell whether a retry of these attempts is asked about: of more than one, or of one that is done."""
+    return len(rows) > 1 or any(row.status is Status.DONE for row in rows)
+
+
+def retry_dialog(read: ReadRows, *, action: str) -> ConfirmDialog:
+    """Ask whether to run these attempts' tasks again; `action` is the action that asks."""
+    count = len(read())
+    failed = "failed " if all(row.status in (Status.ERROR, Status.INTERRUPTED) for row in read()) else ""
+    title = f"Run the {failed}task again?" if count == 1 else f"Run {count:,} {failed}tasks again?"
+    return ConfirmDialog(
+        title, lambda: named_tasks(read()), "Run again", cancel_label="Back", destructive=False, action=action
+    )
+
+
+def named_tasks(rows: Sequence[AttemptRow]) -> Content:
+    """Return the number of attempts in each status, and the names of the first."""
+    shown = [_line(row) for row in rows[:_NAMED]]
+    if len(rows) > _NAMED:
+        shown.append(content(f"  … and {len(rows) - _NAMED:,} more", "$muted"))
+    if len(rows) > 1:
+        counts = Counter(row.status for row in rows)
+        told = ", ".join(f"{counts[status]:,} {status}" for status in Status if counts[status])
+        shown = [content(told, "$muted"), Content(""), *shown]
+    return Content("\n").join(shown)
+
+
+def _line(row: AttemptRow) -> Content:
+    return Content.assemble("  ", content(row.name or "(empty)", "bold", limit=48), (f"  {row.status}", "$muted"))
