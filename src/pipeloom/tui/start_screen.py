@@ -5,10 +5,11 @@ from __future__ import annotations
 from textual.app import ComposeResult
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from pipeloom.tui.services import ServicesGetter
 from pipeloom.tui.style.text import content
+from pipeloom.tui.widgets.key_footer import KeyFooter
 
 
 class StartScreen(Screen[None]):
@@ -35,4 +36,4 @@ class StartScreen(Screen[None]):
             ),
             classes="notice",
         )
-        yield Footer()
+        yield KeyFooter()

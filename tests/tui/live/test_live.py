@@ -13,7 +13,7 @@ import pytest
 from tests.tui.conftest import Cockpit, Synthetic, text_of, until
 from textual.actions import parse
 from textual.binding import Binding
-from textual.command import DiscoveryHit
+from textual.command import DiscoveryHit, Hit
 from textual.containers import ScrollableContainer
 from textual.dom import DOMNode
 from textual.events import Paste
@@ -378,7 +378,7 @@ async def test_every_key_has_a_tooltip_an_id_and_a_place_in_the_palette(cockpit:
             ):
                 screen.set_focus(focused)
                 await pilot.pause()
-                palette = {(binding.action, node) for binding, node in ActionCommands(screen)._actions()}
+                palette = {(binding.action, node) for binding, node, _ in ActionCommands(screen)._actions()}
                 ours = [node for node in focused.ancestors_with_self if type(node).__module__.startswith("pipeloom.")]
                 assert len(ours) > 2
                 for node in ours:
@@ -630,6 +630,51 @@ async def test_the_palette_has_no_entry_that_leaves_without_a_question(cockpit: 
         cockpit.app.session.leave = lambda: asked.append(True)  # type: ignore[method-assign]
         await cockpit.app.run_action("app.quit")
         assert asked == [True]
+
+
+async def test_the_palette_lists_actions_before_movements_and_no_row_twice(
+    cockpit: Cockpit, synthetic: Synthetic
+) -> None:
+    async with cockpit.app.run_test(size=(120, 40)) as pilot:
+        cockpit.commit(synthetic.rows(), synthetic.run)
+        await cockpit.settle(pilot)
+        await pilot.press("d")
+        await pilot.pause()
+        for screen in ("live", "history"):
+            cockpit.app.action_show(screen)
+            await pilot.pause()
+            found = ActionCommands(cockpit.app.screen)
+            listed = [str(hit.text) async for hit in found.discover() if isinstance(hit, DiscoveryHit)]
+            words = [title.rsplit("  (", 1)[0] for title in listed]
+            assert len(words) == len(set(words)), words
+            assert words.index("Help") < words.index("Up")
+            hits = [hit async for hit in found.search("t") if isinstance(hit, Hit)]
+            moves = {"Next-tab", "Previous-tab", "Left", "Right", "First", "Last", "Extend-up", "Newer", "Older"}
+            scores = {str(hit.text).rsplit("  (", 1)[0]: hit.score for hit in hits}
+            assert min(score for word, score in scores.items() if word in ("Detail", "Filter", "Sort")) > max(
+                score for word, score in scores.items() if word in moves
+            )
+
+
+@pytest.mark.parametrize("mode", ["live", "history", "detail"])
+async def test_the_footer_shows_whole_keys_and_always_help_and_the_way_out(
+    cockpit: Cockpit, synthetic: Synthetic, mode: str
+) -> None:
+    async with cockpit.app.run_test(size=(200, 24)) as pilot:
+        cockpit.commit(synthetic.rows(), synthetic.run)
+        await cockpit.settle(pilot)
+        if mode == "detail":
+            await pilot.press("l")
+        else:
+            cockpit.app.action_show(mode)
+        await until(pilot, lambda: "palette" in text_of(cockpit.app).splitlines()[-1])
+        whole = text_of(cockpit.app).splitlines()[-1].replace("▏", "").split()
+        for width in range(40, 121, 4):
+            await pilot.resize_terminal(width, 24)
+            await until(pilot, lambda: {"Help", "Quit"} <= set(text_of(cockpit.app).splitlines()[-1].split()))
+            shown = text_of(cockpit.app).splitlines()[-1].replace("▏", "").split()
+            assert set(shown) <= set(whole), (width, shown)
+            assert shown.index("?") == shown.index("Help") - 1
 
 
 async def test_q_twice_asks_once(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.layouts.vertical import VerticalLayout
 from textual.screen import Screen
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Input, Static
 
 from pipeloom.store.rows import AttemptRow
 from pipeloom.tui.attempts.columns import chosen, is_moving
@@ -22,6 +22,7 @@ from pipeloom.tui.table.row_view import HEADER_LINES
 from pipeloom.tui.table.sources import RowSource
 from pipeloom.tui.table.virtual_table import VirtualTable
 from pipeloom.tui.widgets.filter_bar import FilterBar
+from pipeloom.tui.widgets.key_footer import KeyFooter
 
 SHARED_KEYS: Final[list[BindingType]] = [
     key("slash", "filter", "Filter", "Show only the rows that match.", "table.filter", display="/"),
@@ -29,8 +30,16 @@ SHARED_KEYS: Final[list[BindingType]] = [
     key("l", "log", "Log", "Show the log of the row.", "table.log", footer=False),
     key("e", "error", "Error", "Show why the row failed.", "table.error", footer=False),
     key("z", "zoom", "Zoom", "Give the detail the whole screen, or take it back.", "table.zoom", footer=False),
-    Binding("right", "tab(1)", "Tab", tooltip="Show the next tab.", id="detail.next", show=False, priority=True),
-    Binding("left", "tab(-1)", "Tab", tooltip="Show the tab before.", id="detail.previous", show=False, priority=True),
+    Binding("right", "tab(1)", "Next-tab", tooltip="Show the next tab.", id="detail.next", show=False, priority=True),
+    Binding(
+        "left",
+        "tab(-1)",
+        "Previous-tab",
+        tooltip="Show the tab before.",
+        id="detail.previous",
+        show=False,
+        priority=True,
+    ),
     key("y", "copy", "Copy", "Copy what the detail shows, else the row.", "table.copy", footer=False),
     key("space", "mark", "Mark", "Mark the row, or unmark it.", "table.mark", footer=False),
     key("v", "mark_range", "Range", "Mark from the last mark to the cursor.", "table.range", footer=False),
@@ -80,7 +89,7 @@ class TableScreen(Screen[None]):
             detail = DetailPane(ascii_only=ascii_only)
             detail.display = False
             yield detail
-        yield Footer()
+        yield KeyFooter()
         yield too_small()
 
     def follow(self) -> None:

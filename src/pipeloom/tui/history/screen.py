@@ -10,7 +10,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
 from textual.screen import Screen
-from textual.widgets import Footer
 
 from pipeloom.errors import StoreError
 from pipeloom.filters import Filter, quoted
@@ -37,6 +36,7 @@ from pipeloom.tui.table.file_table import FileTable
 from pipeloom.tui.table.virtual_table import VirtualTable
 from pipeloom.tui.textual_compat.one_shot import call_in
 from pipeloom.tui.widgets.filter_bar import FilterBar
+from pipeloom.tui.widgets.key_footer import KeyFooter
 
 _RELOAD_S: Final = 1.0
 """Maximum seconds until new rows are shown while a run goes on."""
@@ -76,7 +76,7 @@ class HistoryScreen(TableScreen):
             detail = DetailPane(ascii_only=services.ascii_only)
             detail.display = False
             yield detail
-        yield Footer()
+        yield KeyFooter()
         yield too_small()
 
     @property

@@ -13,7 +13,7 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.widget import Widget
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from pipeloom.errors import StoreError
 from pipeloom.store.read.history import History
@@ -25,6 +25,7 @@ from pipeloom.tui.session.file_monitor import FileChanged
 from pipeloom.tui.style.text import content
 from pipeloom.tui.textual_compat.one_answer import OneAnswerScreen
 from pipeloom.tui.textual_compat.one_shot import call_in
+from pipeloom.tui.widgets.key_footer import KeyFooter
 
 Found = TypeVar("Found")
 Answer = TypeVar("Answer")
@@ -68,7 +69,7 @@ class ReportScreen(OneAnswerScreen[Answer], Generic[Answer, Found]):
         with Vertical(id="report-body"):
             yield from self.compose_body()
         yield Static("Reading…", id="report-notice", classes="notice")
-        yield Footer()
+        yield KeyFooter()
 
     def on_mount(self) -> None:
         """Read the report."""

@@ -9,8 +9,8 @@ from textual.binding import Binding, BindingType
 TABLE_KEYS: Final[list[BindingType]] = [
     Binding("up,k", "move(-1)", "Up", show=False, id="table.up", tooltip="Go to the row above."),
     Binding("down,j", "move(1)", "Down", show=False, id="table.down", tooltip="Go to the row below."),
-    Binding("shift+up", "extend(-1)", "Extend", show=False, id="table.mark_up", tooltip="Mark, going up."),
-    Binding("shift+down", "extend(1)", "Extend", show=False, id="table.mark_down", tooltip="Mark, going down."),
+    Binding("shift+up", "extend(-1)", "Extend-up", show=False, id="table.mark_up", tooltip="Mark, going up."),
+    Binding("shift+down", "extend(1)", "Extend-down", show=False, id="table.mark_down", tooltip="Mark, going down."),
     Binding("pageup", "page(-1)", "Pageup", show=False, id="table.page_up", tooltip="Go one page up."),
     Binding("pagedown", "page(1)", "Pagedown", show=False, id="table.page_down", tooltip="Go one page down."),
     Binding("home", "first", "First", show=False, id="table.first", tooltip="Go to the first row."),
