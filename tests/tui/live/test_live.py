@@ -303,7 +303,11 @@ async def test_filtering_is_live_and_a_mistake_is_told_with_its_column(cockpit: 
         assert "1 of 12" in text_of(cockpit.app)
         await pilot.press("x")
         await pilot.pause()
+        assert "column" not in text_of(cockpit.app), "the word may go on"
+        await pilot.press("enter")
+        await pilot.pause()
         assert "column 8: There is no status 'errorx'" in text_of(cockpit.app)
+        assert isinstance(cockpit.app.focused, Input), "a mistake is not left behind"
         assert cockpit.app.board.count() == 1
         await pilot.press("escape")
         await pilot.pause()
@@ -343,6 +347,42 @@ async def test_fields_and_values_are_completed_by_tab(cockpit: Cockpit, syntheti
         await pilot.press("tab")
         await cockpit.settle(pilot)
         assert cockpit.app.focused is cockpit.live.table
+
+
+async def test_tab_walks_through_the_listed_completions(cockpit: Cockpit, synthetic: Synthetic) -> None:
+    async with cockpit.app.run_test(size=(80, 24)) as pilot:
+        cockpit.commit(synthetic.rows(), synthetic.run)
+        await cockpit.settle(pilot)
+        field = cockpit.app.screen.query_one(Input)
+        await pilot.press("slash", *"sta")
+        await until(pilot, lambda: "tab status: started:" in text_of(cockpit.app))
+        for text in ("status:", "started:", "status:"):
+            await pilot.press("tab")
+            await pilot.pause()
+            assert field.value == text
+            assert "column" not in text_of(cockpit.app)
+        await pilot.press(*"c")
+        await until(pilot, lambda: "tab cancelling cancelled" in text_of(cockpit.app))
+        await pilot.press("tab", "tab")
+        await pilot.pause()
+        assert field.value == "status:cancelled"
+        await pilot.press("enter")
+        await until(pilot, lambda: "1 of 12" in text_of(cockpit.app))
+
+
+async def test_escape_always_does_one_visible_thing(cockpit: Cockpit, synthetic: Synthetic) -> None:
+    async with cockpit.app.run_test(size=(80, 24), notifications=True) as pilot:
+        cockpit.commit(synthetic.rows(), synthetic.run)
+        await cockpit.settle(pilot)
+        await pilot.press("asterisk", "slash", *"seattle", "enter", "d")
+        await pilot.pause()
+        screen = cockpit.live
+        for left in ((True, True, True), (False, True, True), (False, False, True), (False, False, False)):
+            assert (screen.detail.display, screen.filter_bar.is_filtering, bool(screen.table.marked)) == left
+            assert "q quits" not in text_of(cockpit.app)
+            await pilot.press("escape")
+            await pilot.pause()
+        assert "q quits" in text_of(cockpit.app)
 
 
 async def test_the_detail_follows_the_cursor_and_keeps_its_tab(cockpit: Cockpit, synthetic: Synthetic) -> None:

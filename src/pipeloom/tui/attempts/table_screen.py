@@ -44,7 +44,9 @@ SHARED_KEYS: Final[list[BindingType]] = [
     key("space", "mark", "Mark", "Mark the row, or unmark it.", "table.mark", footer=False),
     key("v", "mark_range", "Range", "Mark from the last mark to the cursor.", "table.range", footer=False),
     key("u", "unmark", "Unmark", "Unmark all rows.", "table.unmark", footer=False),
-    key("escape", "back", "Back", "Close the detail, then clear the filter.", "table.back", footer=False),
+    key(
+        "escape", "back", "Back", "Close the detail, then clear the filter, then the marks.", "table.back", footer=False
+    ),
 ]
 """Listed by each screen after its own keys, which come first in the footer."""
 _WHOLE: Final = "-whole-detail"
@@ -92,6 +94,11 @@ class TableScreen(Screen[None]):
         yield KeyFooter()
         yield too_small()
 
+    def on_mount(self) -> None:
+        """Name the filter that was remembered."""
+        if self.filter_bar.is_filtering:
+            self.services.tell(f"Only {self.filter_bar.text} is shown, as last time: esc shows all.")
+
     def follow(self) -> None:
         """Show the row under the cursor in the detail, if that is open; each screen reads it in its own way."""
 
@@ -130,9 +137,7 @@ class TableScreen(Screen[None]):
         self.services.tell(event.sentence, problem=event.problem)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer `back` only where there is something to close or clear."""
-        if action == "back":
-            return self.detail.display or self.filter_bar.is_filtering
+        """Offer what changes the tab only where there is one."""
         if action == "tab":
             takes = isinstance(self.focused, Input) or self.detail.takes_sideways
             return self.detail.display and not takes
@@ -203,13 +208,17 @@ class TableScreen(Screen[None]):
         return "" if row is None else f"{row.task_id}\t{row.name}\t{row.status}\t{row.message}"
 
     def action_back(self) -> None:
-        """Make the detail small, hide it, or clear the filter."""
+        """Make the detail small, hide it, clear the filter, or unmark all; say so when there is nothing to leave."""
         if self.has_class(_WHOLE):
             self.action_zoom()
         elif self.detail.display:
             self.action_detail()
-        else:
+        elif self.filter_bar.is_filtering:
             self.filter_bar.action_clear()
+        elif self.table.marked:
+            self.action_unmark()
+        else:
+            self.services.tell("Nothing is open, filtered or marked here; q quits.")
 
     # -- marks -------------------------------------------------------------------------------------------------------
 

@@ -216,13 +216,11 @@ class HistoryScreen(TableScreen):
         self.lists.give_focus(self.lists.attempts)
 
     def action_back(self) -> None:
-        """Make the detail small or close it, else leave the runs, else clear the filter, else show all runs."""
-        if self.detail.display:
-            super().action_back()
-        elif self.has_class("-runs"):
+        """Close the detail, else leave the runs, else clear the filter, else show all runs, else as other screens."""
+        if not self.detail.display and self.has_class("-runs"):
             self.action_runs()
-        elif self.filter_bar.is_filtering:
-            self.filter_bar.action_clear()
+        elif self.detail.display or self.filter_bar.is_filtering or self.scope.run_id is None:
+            super().action_back()
         else:
             self.lists.runs.move_cursor(0)
 
@@ -230,8 +228,6 @@ class HistoryScreen(TableScreen):
         """Offer the actions that work here; none that needs the lists before they exist."""
         if not self.query(HistoryLists) or not self.lists.are_there:
             return False
-        if action == "back":
-            return self.detail.display or self.filter_bar.is_filtering or self.scope.run_id is not None
         if action in ("sort", "reverse"):
             return self.lists.view == "attempts"
         return actions.is_offered(action, self.selection(), self.services) and super().check_action(action, parameters)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Final
 
 from rich.highlighter import Highlighter
 from rich.text import Text
@@ -19,12 +19,54 @@ from textual.widgets import Input, Static
 from pipeloom.filters import MAX_LENGTH, TOO_LONG, Filter, FilterError, Term, completions, parse, words
 from pipeloom.tui.style.text import content
 
+_SHOWN_OFFERS: Final = 5
+"""Number of completions that are listed at a time."""
 
-def completed(text: str) -> str | None:
-    """Return the text with its last word completed in the first possible way; None when there is none."""
-    word = text.rsplit(" ", 1)[-1].lstrip("-")
-    offers = completions(text, len(text)) if word else []
-    return next((text[: len(text) - len(word)] + offer for offer in offers if offer != word), None)
+
+def offers(text: str) -> list[str]:
+    """Return what the last word of the text may become; nothing for an empty or a whole word."""
+    word = _last_word(text)
+    found = completions(text, len(text)) if word else []
+    return [offer for offer in found if offer != word]
+
+
+def completed(text: str, offer: str) -> str:
+    """Return the text with its last word exchanged for an offer."""
+    return text[: len(text) - len(_last_word(text))] + offer
+
+
+def _last_word(text: str) -> str:
+    return text.rsplit(" ", 1)[-1].lstrip("-")
+
+
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """The offers for a word, and the one that stands in the field."""
+
+    text: str
+    """The text that was typed."""
+    offers: tuple[str, ...]
+    place: int = -1
+    """-1: none yet."""
+
+    @property
+    def shown(self) -> str:
+        """The text of the field."""
+        return self.text if self.place < 0 else completed(self.text, self.offers[self.place])
+
+    def next(self) -> _Walk:
+        """Go to the next offer, after the last to the first."""
+        return replace(self, place=(self.place + 1) % len(self.offers))
+
+    def content(self) -> Content:
+        """Return the line with the offers from the one in the field on, which is marked."""
+        first = max(0, self.place - 1)
+        said = [
+            content(offer.rpartition(":")[2].rpartition(",")[2] or offer, "reverse" if place == self.place else "")
+            for place, offer in enumerate(self.offers)
+        ][first : first + _SHOWN_OFFERS]
+        more = ["…"] * (first + _SHOWN_OFFERS < len(self.offers))
+        return Content(" ").join([content("tab", "$accent"), *said, *map(Content, more)])
 
 
 class _Completion(Suggester):
@@ -32,7 +74,8 @@ class _Completion(Suggester):
 
     async def get_suggestion(self, value: str) -> str | None:
         """Return the completed text."""
-        return completed(value)
+        found = offers(value)
+        return completed(value, found[0]) if found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +89,14 @@ class _Parsed:
     """How each word looks: style, first column, column after its last."""
     error: FilterError | None = None
     """The first mistake."""
+
+    @property
+    def is_word_begun(self) -> bool:
+        """Whether the mistake is in the last word, which may still be typed."""
+        if self.error is None or not self.styles:
+            return False
+        _, first, stop = self.styles[-1]
+        return stop == len(self.text) and self.error.column >= first
 
     @classmethod
     def of(cls, text: str) -> _Parsed:
@@ -147,6 +198,7 @@ class FilterBar(Horizontal):
         self._text = text
         self._reader = _Reader()
         self._counts = Content("")
+        self._walk = _Walk("", ())
 
     def compose(self) -> ComposeResult:
         """Yield sign, field and note on one line."""
@@ -194,7 +246,8 @@ class FilterBar(Horizontal):
             # A layout is of the whole screen: too expensive for each new number.
             fits = count.cell_length == self._note.content_size.width
             self._counts = count
-            self._note.update(count, layout=not fits)
+            if not self._walk.offers:
+                self._note.update(count, layout=not fits)
 
     @on(_Field.Restricted)
     def _refuse(self) -> None:
@@ -204,11 +257,35 @@ class FilterBar(Horizontal):
     def _parse(self, event: Input.Changed) -> None:
         event.stop()
         parsed = self._reader.parsed(event.value)
-        if parsed.error is not None:
-            self._note.update(content(f"column {parsed.error.column + 1}: {parsed.error}", "$status-error"))
-            return
-        self._note.update(self._counts)
-        self.post_message(self.Changed(self, parsed.where))
+        if event.value != self._walk.shown:
+            found = offers(event.value) if self._input.has_focus else []
+            self._walk = _Walk(event.value, tuple(found))
+        if parsed.error is None:
+            self._show_note()
+            self.post_message(self.Changed(self, parsed.where))
+        elif parsed.is_word_begun and self._input.has_focus:
+            self._show_note()
+        else:
+            self._show_mistake(parsed.error)
+
+    def _show_note(self) -> None:
+        self._note.update(self._walk.content() if self._walk.offers else self._counts)
+
+    def _show_mistake(self, error: FilterError) -> None:
+        self._note.update(content(f"column {error.column + 1}: {error}", "$status-error"))
+
+    def _stop_offering(self) -> None:
+        """Show the count again, or the mistake in a word that is not typed any more."""
+        self._walk = _Walk(self._input.value, ())
+        error = self.mistake(self._input.value)
+        if error is None:
+            self._show_note()
+        else:
+            self._show_mistake(error)
+
+    def on_descendant_blur(self) -> None:
+        """End the completion."""
+        self._stop_offering()
 
     def action_clear(self) -> None:
         """Empty the filter and leave."""
@@ -216,15 +293,21 @@ class FilterBar(Horizontal):
         self.post_message(self.Left())
 
     def action_complete(self) -> None:
-        """Accept the completion; without one, go back to the table as the key does elsewhere."""
-        text = completed(self._input.value)
-        if text is None:
+        """Go to the next completion; without one, go back to the table as the key does elsewhere."""
+        if self._walk.shown != self._input.value or len(self._walk.offers) < 2:
+            self._walk = _Walk(self._input.value, tuple(offers(self._input.value)))
+        if not self._walk.offers:
             self.action_leave()
             return
-        self._input.value = text
+        self._walk = self._walk.next()
+        self._input.value = self._walk.shown
         self._input.action_end()
 
     @on(Input.Submitted)
     def action_leave(self) -> None:
-        """Leave the filter as it is."""
-        self.post_message(self.Left())
+        """Leave the filter as it is; a mistake in it is told first."""
+        error = self.mistake(self._input.value)
+        if error is None:
+            self.post_message(self.Left())
+        else:
+            self._show_mistake(error)
