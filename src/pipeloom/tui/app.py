@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, Final, Self, TypeVar
 
@@ -127,16 +128,8 @@ class PipeloomApp(QuietCrashApp):
         ascii_only: bool = False,
     ) -> Self:
         """Return the app with the user's settings and the saved state of the screens."""
-        settings, memory = read_settings(), UserState(db_path)
-        return cls(
-            db_path,
-            engine,
-            settings=settings,
-            memory=memory,
-            read_only=read_only,
-            control=control,
-            ascii_only=ascii_only,
-        )
+        made = partial(cls, db_path, engine, read_only=read_only, control=control, ascii_only=ascii_only)
+        return made(settings=read_settings(), memory=UserState(db_path))
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Return Textual's line filters, and with `ascii_only` ours."""
@@ -391,6 +384,10 @@ class PipeloomApp(QuietCrashApp):
     async def action_quit(self) -> None:
         """Leave, as by key: whatever calls Textual's own action asks while tasks run."""
         self.action_leave()
+
+    def action_help_quit(self) -> None:
+        """Say how to leave: for `ctrl+c`, which copies in a field."""
+        self.tell("q leaves, and ctrl+q in a field; it asks while tasks run.")
 
     def action_help(self) -> None:
         """Show the keys of this screen."""

@@ -717,6 +717,13 @@ async def test_the_footer_shows_whole_keys_and_always_help_and_the_way_out(
             assert shown.index("?") == shown.index("Help") - 1
 
 
+async def test_ctrl_c_says_how_to_leave(cockpit: Cockpit, synthetic: Synthetic) -> None:
+    async with cockpit.app.run_test(size=(80, 24), notifications=True) as pilot:
+        await cockpit.settle(pilot)
+        await pilot.press("ctrl+c")
+        await until(pilot, lambda: "q leaves" in text_of(cockpit.app))
+
+
 async def test_q_twice_asks_once(tmp_path: Path) -> None:
     gate = threading.Event()
     pipeline = Pipeline("wait", [TaskDef(1, "a")], lambda _task, _q: gate.wait(20))

@@ -78,6 +78,8 @@ async def test_a_viewer_is_not_offered_what_changes_a_run(tmp_path: Path, own: O
         await pilot.press("x", "r", "R", "p", "plus", "minus", "T")
         assert app.screen_stack[-1] is app.screen
         assert app.current_mode == "live"
+        assert all("--control" in toast.message for toast in app._notifications if toast.severity == "warning")
+        assert [toast for toast in app._notifications if toast.severity == "warning"]
         await pilot.press("2")
         assert app.current_mode == "history"
         await pilot.press("1")

@@ -7,7 +7,8 @@ from typing import ClassVar, Final
 
 from textual import getters, on, work
 from textual.app import ComposeResult
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
+from textual.events import Key
 
 from pipeloom.status import ACTIVE, FINAL, OPEN, Status
 from pipeloom.store.rows import AttemptRow, RunRow
@@ -258,6 +259,17 @@ class LiveScreen(TableScreen):
             allowed = OPEN if action == "cancel" else FINAL | {Status.RETRYING}
             return row is not None and row.status in allowed
         return super().check_action(action, parameters)
+
+    def on_key(self, event: Key) -> None:
+        """Say why a key that commands the engine does nothing here."""
+        commands = {one.key: one.action.partition("(")[0] for one in self.BINDINGS if isinstance(one, Binding)}
+        if self.services.controls is None and commands.get(event.key) in _CHANGING:
+            self.services.tell(
+                "Nothing is changed here: the file is only read."
+                if self.services.read_only
+                else "Another program runs this: open it with --control to act on it.",
+                problem=True,
+            )
 
     def action_cancel(self) -> None:
         """Cancel the chosen tasks, after a question."""
