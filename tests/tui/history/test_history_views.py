@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from platformdirs import user_state_path
+from tests.store.conftest import NEWER
 from tests.tui.conftest import text_of
 from textual.pilot import Pilot
 
@@ -347,14 +348,14 @@ async def test_a_file_that_is_gone_leaves_nothing_to_compare_and_the_screen_as_i
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ("PRAGMA user_version = 99", "was written by a newer pipeloom"),
+        ("; ".join(NEWER), "was written by a newer pipeloom"),
         ("ALTER TABLE task_runs ADD COLUMN note TEXT", "has tables that were altered"),
     ],
     ids=["newer", "altered"],
 )
 async def test_a_file_that_must_not_be_written_is_only_read_and_says_why(file: Path, change: str, why: str) -> None:
     with closing(sqlite3.connect(file)) as connection:
-        connection.execute(change)
+        connection.executescript(change)
     app = PipeloomApp(file)
     async with app.run_test(size=(160, 40)) as pilot:
         await until(app, pilot, "18 attempts", gone="Retry")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from contextlib import suppress
 from typing import ClassVar, Final
 
 from textual import getters, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.css.query import NoMatches
 from textual.events import Key
 
 from pipeloom.status import ACTIVE, FINAL, OPEN, Status
@@ -158,7 +160,8 @@ class LiveScreen(TableScreen):
     @work(group="baselines")
     async def _load_baselines(self, run: RunRow) -> None:
         await self._baselines.load(run)
-        self._show_header()
+        with suppress(NoMatches):  # the screen is being closed
+            self._show_header()
 
     def _show_count(self) -> None:
         board, marked = self.services.board, len(self._marks_in_view())
@@ -298,13 +301,15 @@ class LiveScreen(TableScreen):
     async def action_pause(self) -> None:
         """Start no more tasks, or go on."""
         await self._commands.toggle_pause()
-        self._header.state = self._header_source.state()
+        with suppress(NoMatches):  # the screen is being closed
+            self._header.state = self._header_source.state()
 
     @work
     async def action_workers(self, change: int) -> None:
         """Change the number of workers."""
         await self._commands.change_workers(change)
-        self._header.state = self._header_source.state()
+        with suppress(NoMatches):  # the screen is being closed
+            self._header.state = self._header_source.state()
 
     def action_stack(self) -> None:
         """Show the stack of the task under the cursor."""
