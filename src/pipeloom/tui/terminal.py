@@ -21,8 +21,9 @@ from platformdirs import user_log_path
 from pipeloom.engine.signals import take_next, taken_by
 from pipeloom.status import Exit
 from pipeloom.tui.textual_compat.crash import error_of
-from pipeloom.tui.textual_compat.driver import drop_output, use_loop_driver
+from pipeloom.tui.textual_compat.driver import use_loop_driver
 from pipeloom.tui.textual_compat.event_loop import priority_runner
+from pipeloom.tui.textual_compat.notice import drop_output
 from pipeloom.tui.textual_compat.reopen import reopen_terminal
 
 if TYPE_CHECKING:

@@ -160,8 +160,9 @@ class LiveScreen(TableScreen):
     @work(group="baselines")
     async def _load_baselines(self, run: RunRow) -> None:
         await self._baselines.load(run)
-        with suppress(NoMatches):  # the screen is being closed
-            self._show_header()
+        if not self._keys_come_first(self._header_s):  # else the next tick does it
+            with suppress(NoMatches):  # the screen is being closed
+                self._show_header()
 
     def _show_count(self) -> None:
         board, marked = self.services.board, len(self._marks_in_view())

@@ -76,7 +76,6 @@ CONTRACTS: Final = (
     Contract("driver", f"{_PARSER}.feed", "(self, data)", "keys are parsed"),
     Contract("driver", f"{_PARSER}.tick", "(self)", "an escape that nothing follows is a key"),
     Contract("driver", "textual._ansi_sequences.ANSI_SEQUENCES_KEYS", TABLE, "only what is a key reaches the app"),
-    Contract("driver", f"{_APP}._driver", SET, "a program that leaves by force draws no more"),
     Contract("driver", f"{_APP}._handle_exception", "(self, error)", "an error in the reading of keys is a crash"),
     Contract("event loop", "asyncio.base_events:BaseEventLoop._run_once", "(self)", "the loop keeps its turn"),
     Contract("key dispatch", f"{_APP}._check_bindings", "(self, key, priority=False)", "no key after / is lost"),
@@ -85,7 +84,12 @@ CONTRACTS: Final = (
     Contract("crash page", f"{_APP}._exception", SET, "the log has the traceback of a crash"),
     Contract("crash page", f"{_APP}._close_messages_no_wait", "(self)", "the screen ends after a crash"),
     Contract("table size", "textual.widget:Widget._scroll_update", "(self, virtual_size)", "rows come with no layout"),
-    Contract("notice", f"{_APP}._driver", SET, "the desktop tells the end of a long run"),
+    Contract(
+        "notice",
+        f"{_APP}._driver",
+        SET,
+        "the desktop tells the end of a long run, and what leaves by force draws no more",
+    ),
 )
 """Every private name of Textual that pipeloom uses, and one of asyncio."""
 

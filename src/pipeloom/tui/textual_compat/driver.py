@@ -17,12 +17,3 @@ def use_loop_driver(app: App[Any]) -> None:
         from pipeloom.tui.textual_compat.loop_driver import LoopDriver
 
         app.driver_class = LoopDriver
-
-
-def drop_output(app: App[Any]) -> None:
-    """Let nothing more that the app draws reach the terminal; from any thread."""
-    if _HOLDS:
-        from pipeloom.tui.textual_compat.loop_driver import LoopDriver
-
-        if isinstance(app._driver, LoopDriver):
-            app._driver.drop_output()

@@ -1,4 +1,4 @@
-"""Write a control sequence to the terminal, such as the request for a notice on the desktop (OSC 9)."""
+"""Write a control sequence to the terminal, such as the request for a notice on the desktop (OSC 9), or nothing more."""
 
 from __future__ import annotations
 
@@ -15,3 +15,9 @@ def write_terminal(app: App[Any], sequence: str) -> None:
     """Write `sequence` between two paints, if there is a terminal."""
     if _HOLDS and app._driver is not None:
         app._driver.write(sequence)
+
+
+def drop_output(app: App[Any]) -> None:
+    """Let nothing more that the app draws reach the terminal, where the driver is ours; from any thread."""
+    if _HOLDS and (drop := getattr(app._driver, "drop_output", None)) is not None:
+        drop()
