@@ -32,7 +32,7 @@ def test_a_killed_run_is_interrupted_when_the_file_is_opened_again_and_can_be_re
     assert rows("SELECT count(*) FROM task_runs WHERE status IN ('running','queued')") == [(3,)]
 
     terminal = start("etl.db", pipeline)
-    terminal.wait_for("did not come to its end", "2 of its 5 tasks are done", "Resume all that is not done (3)")
+    terminal.wait_for("did not come to its end", "2 of its 5 tasks are done", "Resume all that is not done: 3")
     terminal.press("\r")  # the safe answer: nothing is started
     terminal.wait_for("history", "5 attempts")
     assert rows("SELECT count(*) FROM pipeline_runs") == [(1,)]
@@ -50,7 +50,7 @@ def test_a_killed_run_is_interrupted_when_the_file_is_opened_again_and_can_be_re
 
     (tmp_path / "go").touch()
     terminal = start("etl.db", pipeline)
-    terminal.wait_for("Resume all that is not done (3)")
+    terminal.wait_for("Resume all that is not done: 3")
     terminal.press("\x1b[B\r")
     terminal.wait_for("3/3", "3 done")
     terminal.press("q")

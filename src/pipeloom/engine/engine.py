@@ -19,6 +19,7 @@ from pipeloom.engine.commands import CommandResult, EngineLoad
 from pipeloom.engine.control.server import ControlServer
 from pipeloom.engine.executors import check_executor, make_executor
 from pipeloom.engine.executors.base import Executor, WorkerInfo
+from pipeloom.engine.interpreter import restore_hooks
 from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.run.commands import RunCommands
 from pipeloom.engine.run.commit_events import CommitEvents
@@ -106,18 +107,18 @@ class Engine:
         `resume` says what to run again of an earlier run where the options do not.
         """
         self.check()
+        restore_hooks()  # or no thread could be started
         self._owner.acquire(stamp(self._clock.now()))
-        capture.start()
         try:
             resume = resume or self.options.resume
             earlier = None if resume is None else earlier_run(self.db_path, self.pipeline.name, resume.run_id)
             starts = first_starts(self.tasks, earlier, resume, self._clock.now())
             parts, first_attempt_id = self._start_parts(None if earlier is None else earlier.run.id)
         except BaseException:
-            capture.stop()
             self._owner.release()
             raise
         self._started = parts
+        capture.start()  # after the executor: Dask sets its loggers up by what it finds
         parts.run.begin(first_attempt_id, starts)
         parts.control.start()
         return parts.row

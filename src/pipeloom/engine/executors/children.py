@@ -19,18 +19,18 @@ def of_thread(native_id: int | None) -> list[str]:
     """Return the children that a thread of this process has started, as phrases; empty where it cannot be seen."""
     try:
         listed = Path(f"/proc/self/task/{native_id}/children").read_text(encoding="ascii").split()
-    except OSError:
+        return _phrases(map(int, listed))
+    except Exception:  # noqa: BLE001 - a task may have taken `open` or the path of modules away: then none is named
         return []
-    return _phrases(map(int, listed))
 
 
 def of_program() -> list[str]:
     """Return the children of this process, as phrases."""
-    import psutil
-
     try:
+        import psutil
+
         return _phrases(child.pid for child in psutil.Process().children())
-    except psutil.Error:
+    except Exception:  # noqa: BLE001 - as in `of_thread`
         return []
 
 

@@ -1,4 +1,4 @@
-"""Write a control sequence to the terminal, such as the request for a notice on the desktop (OSC 9), or nothing more."""
+"""Write a control sequence to the terminal, such as the request for a notice on the desktop (OSC 9), and no more."""
 
 from __future__ import annotations
 
