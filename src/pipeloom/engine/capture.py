@@ -193,6 +193,7 @@ class Capture:
         with self._lock:
             self._users -= 1
             if self._users == 0:
+                self._check(at_end=True)
                 while self._undo:
                     self._undo.pop()()
                 self._routes.clear()
@@ -219,8 +220,8 @@ class Capture:
         with self._lock:
             self._check()
 
-    def _check(self) -> None:
-        if not self._users:
+    def _check(self, *, at_end: bool = False) -> None:
+        if not self._users and not at_end:
             return
         self._interpreter.repair()
         root, (level, disabled) = logging.getLogger(), self._silenced
@@ -236,10 +237,12 @@ class Capture:
                 continue
             # One of the attempts that run may have put it there for a while (`redirect_stdout`): it may end first.
             seen, owners = self._foreign.get(name, (route, set()))
+            if at_end and stream is not None and seen is not stream:
+                continue  # what is around the run has ended before it
             if seen is not stream:
                 owners = set(self._running)
                 self._foreign[name] = stream, owners
-            if not owners & self._running:
+            if at_end or not owners & self._running:
                 if stream is _AT_IMPORT[name]:
                     route.stream = stream  # a screen that had it has ended
                 setattr(sys, name, route)
