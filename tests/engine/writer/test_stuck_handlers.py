@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +30,8 @@ class Row:
 
 
 def second_connection(_conn: HandlerConnection, path: Path) -> None:
-    sqlite3.connect(path, timeout=600).execute("CREATE TABLE mine (x)")
+    with closing(sqlite3.connect(path, timeout=600)) as connection:
+        connection.execute("CREATE TABLE mine (x)")
 
 
 def deaf(conn: HandlerConnection, _path: Path) -> None:
