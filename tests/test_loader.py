@@ -138,11 +138,27 @@ def test_a_dot_outside_a_package_is_an_error_that_says_what_makes_one(file: Path
         load_pipeline(str(file))
 
 
-def test_a_file_with_the_name_of_one_of_pythons_modules_is_named_and_takes_its_place_nowhere(
-    file: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("theirs", "text"),
+    [("raise ValueError", "ValueError"), ("", "AttributeError: module 'sched' has no attribute 'scheduler'")],
+    ids=["raises", "lacks"],
+)
+def test_a_neighbour_with_the_name_of_one_of_pythons_modules_is_named_as_the_trouble(
+    file: Path, monkeypatch: pytest.MonkeyPatch, theirs: str, text: str
 ) -> None:
-    (file.parent / "stringprep.py").write_text("raise ValueError\n")
-    sys.modules.pop("stringprep", None)
-    file.write_text("import stringprep\nstringprep.in_table_a1\n" + ONE)
-    assert load_pipeline(str(file)).name == "first"
-    assert "stringprep.py has the name of a module of Python" in caplog.text
+    monkeypatch.delitem(sys.modules, "sched", raising=False)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (file.parent / "sched.py").write_text(theirs)
+    file.write_text("import sched\nsched.scheduler\n" + ONE)
+    named = f"{text}.*/sched.py is loaded in the place of Python's own module sched: rename it"
+    with pytest.raises(UsageError, match=named):
+        load_pipeline(str(file))
+    sys.modules.pop("sched", None)
+
+
+def test_a_pipeline_may_have_the_name_of_one_of_pythons_modules(file: Path) -> None:
+    path = file.with_name("calendar.py")
+    path.write_text("raise KeyError('day')\n")
+    with pytest.raises(UsageError) as raised:
+        load_pipeline(str(path))
+    assert "rename it" not in str(raised.value)

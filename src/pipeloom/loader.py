@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
-import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,14 +18,11 @@ from typing import cast
 
 from pipeloom.errors import UsageError
 from pipeloom.pipeline import Pipeline
+from pipeloom.pythons_modules import blamed
 from pipeloom.users_error import users_error
-
-_log = logging.getLogger(__name__)
 
 _LONGEST = 4096
 _PREFIX = "pipeloom_file_"
-_HARMLESS = frozenset({"antigravity", "test", "this"})
-"""Modules of Python that nothing needs: they act when they are imported, or files often have their names."""
 _imported: ContextVar[str | None] = ContextVar("pipeloom_imported", default=None)
 
 
@@ -188,7 +184,6 @@ def import_file(place: str) -> ModuleType:
     # As `python file.py` does, so that the file may import its neighbours; never the current directory as such.
     for folder in (root, real.parent):
         if str(folder) not in sys.path:
-            _keep_pythons_own(folder)
             sys.path.insert(0, str(folder))
     module_spec = importlib.util.spec_from_file_location(name, real)
     if module_spec is None or module_spec.loader is None:
@@ -217,14 +212,6 @@ def _package_of(path: Path) -> tuple[str, Path]:
     return package, root
 
 
-def _keep_pythons_own(folder: Path) -> None:
-    """Import those modules of Python that files in `folder` have the names of: they would take their places."""
-    for file in folder.glob("*.py"):
-        if file.stem in sys.stdlib_module_names - _HARMLESS and file.stem not in sys.modules:
-            importlib.import_module(file.stem)
-            _log.warning("%s has the name of a module of Python, which is used in its place: rename the file.", file)
-
-
 def _import_module(name: str) -> ModuleType:
     try:
         with _importing(name):
@@ -243,7 +230,7 @@ def _import_module(name: str) -> ModuleType:
 
 def _import_failure(place: str, error: BaseException) -> str:
     """Return one sentence with the error and the user's own line that it comes from."""
-    hint = ""
+    hint = blamed(error)
     if isinstance(error, ImportError) and "no known parent package" in str(error):
-        hint = f" To import with a dot, put an __init__.py into the folder {Path(place).resolve().parent.name}/."
-    return f"{place} cannot be imported: {users_error(error, place)}.{hint}"
+        hint = f"To import with a dot, put an __init__.py into the folder {Path(place).resolve().parent.name}/."
+    return f"{place} cannot be imported: {users_error(error, place)}. {hint}".rstrip()

@@ -517,3 +517,16 @@ def test_programs_that_tasks_have_left_are_named_at_the_end(run: Run, folder: Pa
     os.kill(pid, signal.SIGKILL)
     assert done.returncode == 0
     assert f"pipeloom: Left behind: process {pid} (sleep 600)." in done.stderr
+
+
+@pytest.mark.parametrize("name", ["multiprocessing", "queue"])
+def test_worker_processes_are_not_started_beside_a_file_that_they_would_load_for_pythons_own(
+    run: Run, folder: Path, name: str
+) -> None:
+    (folder / "jobs").mkdir()
+    (folder / "jobs" / f"{name}.py").write_text("raise ValueError\n")
+    (folder / "one.py").rename(folder / "jobs" / "one.py")
+    done = run("pipeloom", "run", "etl.db", "jobs/one.py", "--executor", "process")
+    assert done.returncode == 2
+    assert f"{name}.py has the name of one of Python's own modules" in done.stderr
+    assert run("pipeloom", "run", "etl.db", "jobs/one.py").returncode == 0

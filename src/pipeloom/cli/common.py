@@ -24,6 +24,7 @@ from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.signals import ASKING, take_next, taken_by
 from pipeloom.errors import PipeloomError
 from pipeloom.pipeline import Pipeline
+from pipeloom.pythons_modules import blamed
 from pipeloom.status import Exit
 from pipeloom.text import clean
 from pipeloom.user_state import remember_pipeline
@@ -43,8 +44,7 @@ def run(program: Callable[[], Any]) -> NoReturn:
 def exit_code_of(program: Callable[[], Any]) -> int:
     """Run a typer program; an error becomes one sentence on stderr and an exit code, never a traceback.
 
-    Raises:
-        SystemExit: from typer, which leaves so on its own.
+    Raises `SystemExit` where typer leaves by itself.
     """
     try:
         program()
@@ -55,7 +55,7 @@ def exit_code_of(program: Callable[[], Any]) -> int:
         return 128 + signal.SIGINT
     except Exception as error:
         logging.getLogger(__name__).debug("internal error", exc_info=error)
-        tell(f"internal error: {type(error).__name__}. Please report it.")
+        tell(blamed(error) or f"internal error: {type(error).__name__}. Please report it.")
         return Exit.INTERNAL
     return Exit.DONE
 

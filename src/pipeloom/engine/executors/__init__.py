@@ -9,6 +9,7 @@ from typing import Literal, cast, get_args
 from pipeloom.engine.executors.base import Executor
 from pipeloom.errors import UsageError
 from pipeloom.pipeline import Pipeline
+from pipeloom.pythons_modules import in_their_place
 
 ExecutorName = Literal["thread", "process", "dask"]
 ExecutorChoice = ExecutorName | Executor | Callable[[int], Executor]
@@ -19,6 +20,10 @@ EXECUTORS: tuple[str, ...] = get_args(ExecutorName)
 def check_executor(name: ExecutorChoice, pipeline: Pipeline) -> None:
     """Raise `UsageError` when the pipeline cannot run on this executor at all."""
     if name == "process":
+        for file in in_their_place():
+            raise UsageError(
+                f"{file} has the name of one of Python's own modules, which worker processes need: rename it."
+            )
         from pipeloom.engine.executors.process.executor import check_sendable
 
         check_sendable(pipeline)

@@ -1,0 +1,45 @@
+"""Files of the user's that have the name of one of Python's own modules, and are loaded in its place."""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+import traceback
+from collections.abc import Iterator
+from importlib.machinery import FrozenImporter
+from itertools import takewhile
+from pathlib import Path
+from typing import Final
+
+from pipeloom.text import first_line
+
+_STDLIB: Final = sysconfig.get_path("stdlib")
+_NOT_FOUND_BY_PATH: Final = {name for name in sys.stdlib_module_names if FrozenImporter.find_spec(name) is not None}
+_NOT_FOUND_BY_PATH.update(sys.builtin_module_names)
+
+
+def in_their_place() -> Iterator[Path]:
+    """Yield the files that a new process would load for modules of Python that this one uses."""
+    used = {name for name in sys.stdlib_module_names - _NOT_FOUND_BY_PATH if _file_of(name).startswith(_STDLIB)}
+    used.add("multiprocessing")
+    for folder in (
+        "",
+        *takewhile(lambda place: not place.startswith(_STDLIB) and not place.endswith(".zip"), sys.path),
+    ):
+        yield from (file.resolve() for file in sorted(Path(folder).glob("*.py")) if file.stem in used)
+
+
+def blamed(error: BaseException) -> str:
+    """Return a sentence that names such a file when the error comes from it, or from a name that it lacks; else ""."""
+    frames = traceback.walk_tb(error.__traceback__)
+    raised_in = {frame.f_globals.get("__name__"): frame.f_code.co_filename for frame, _ in frames}
+    said = first_line(error)
+    for name in sys.stdlib_module_names:
+        file = raised_in.get(name) or (_file_of(name) if f"'{name}'" in said else "")
+        if file.endswith(".py") and not file.startswith((_STDLIB, "<")):
+            return f"{file} is loaded in the place of Python's own module {name}: rename it."
+    return ""
+
+
+def _file_of(name: str) -> str:
+    return str(getattr(sys.modules.get(name), "__file__", None) or "")
