@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -22,11 +22,12 @@ from pipeloom.engine.control.client import ControlClient
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.refusal_text import refusal_text
 from pipeloom.engine.run.resume import Resume
-from pipeloom.engine.run.same_task import changed_error, same_tasks
+from pipeloom.engine.run.same_task import tasks_again
 from pipeloom.errors import UsageError
 from pipeloom.filters import Filter
 from pipeloom.loader import load_pipeline
-from pipeloom.pipeline import Pipeline, checked_tasks
+from pipeloom.messages import TaskLike
+from pipeloom.pipeline import checked_tasks
 from pipeloom.status import FINAL, OPEN, Exit, Status
 from pipeloom.store.file.owner import is_owned
 from pipeloom.store.maintenance.recovery import recover
@@ -119,24 +120,23 @@ def retry_command(
     data = take_stdout() if json else None  # before the file is imported: it may print
     db, asked = db.absolute(), options.for_engine(source_of(pipeline))
     made = load_pipeline(pipeline)
-    made = replace(made, tasks=checked_tasks(made.tasks))  # a generator of tasks can be read only once
-    engine = Engine(db, made, replace(asked, resume=_resume(made, chosen), ask_to_resume=False))
+    tasks = checked_tasks(made.tasks)
+    resume = _resume(made.name, tasks, chosen)
+    made = replace(made, tasks=tasks)  # a generator of tasks can be read only once
+    engine = Engine(db, made, replace(asked, resume=resume, ask_to_resume=False))
     run_engine(engine, options.on_hangup, data)
 
 
-def _resume(pipeline: Pipeline, chosen: Chosen) -> Resume:
+def _resume(pipeline: str, tasks: Sequence[TaskLike], chosen: Chosen) -> Resume:
     """Return the tasks to run again; says on stderr how many of them the pipeline no longer has."""
-    if pipeline.name != chosen.pipeline:
-        raise UsageError(f"Run {chosen.run_id} is one of {clean(chosen.pipeline, 60)}, and not of {pipeline.name}.")
-    same = same_tasks(checked_tasks(pipeline.tasks), chosen.tasks)
-    changed = [(now, before) for now, before in same.changed.values() if now.name != before.name]
-    if changed:
-        raise changed_error(changed)
-    there = frozenset((*same.found, *same.changed))  # whose params were corrected may run again
+    if pipeline != chosen.pipeline:
+        raise UsageError(f"Run {chosen.run_id} is one of {clean(chosen.pipeline, 60)}, and not of {pipeline}.")
+    same = tasks_again(tasks, chosen.tasks)
+    there = frozenset((*same.found, *same.changed))
     if not there:
-        raise UsageError(f"{pipeline.name} has none of these tasks any more.")
+        raise UsageError(f"{pipeline} has none of these tasks any more.")
     if missing := len(chosen.tasks) - len(there):
-        tell(f"{missing:,} of the {len(chosen.tasks):,} tasks are no longer part of {pipeline.name}.")
+        tell(f"{missing:,} of the {len(chosen.tasks):,} tasks are no longer part of {pipeline}.")
     return Resume(run_id=chosen.run_id, task_ids=there)
 
 

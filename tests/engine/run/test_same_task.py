@@ -59,6 +59,10 @@ def test_a_failed_task_may_run_again_with_corrected_params(bench: Bench) -> None
     assert ran(bench, 2) == ["page"]
 
 
+OBJECT = object()
+"""What JSON lacks: its text is another one in each process."""
+
+
 def standing(task_id: int, name: str, params: str | None = None) -> TaskStanding:
     return TaskStanding(task_id, name, params, Status.DONE, 1, None)
 
@@ -70,7 +74,10 @@ def standing(task_id: int, name: str, params: str | None = None) -> TaskStanding
         ([standing(0, "load")], [TaskDef(5, "load"), TaskDef(0, "load")], {0: 0}, []),
         ([standing(0, "a"), standing(1, "b")], [TaskDef(1, "a"), TaskDef(0, "b")], {1: 0, 0: 1}, []),
         ([standing(0, "a", '{"p": 1}')], [TaskDef(0, "a", params={"p": 1})], {0: 0}, []),
-        ([standing(0, "a")], [TaskDef(0, "a", params={"p": 1})], {0: 0}, []),
+        ([standing(0, "a")], [TaskDef(0, "a", params={"p": 1})], {}, [0]),
+        ([standing(0, "a", '{"p": 1}')], [TaskDef(0, "a")], {}, [0]),
+        ([standing(0, "a", '{"p": 1, "o": "<at 0x1>"}')], [TaskDef(0, "a", params={"p": 1, "o": OBJECT})], {0: 0}, []),
+        ([standing(0, "a", '{"p": 2, "o": "<at 0x1>"}')], [TaskDef(0, "a", params={"p": 1, "o": OBJECT})], {}, [0]),
         ([standing(0, "a", '{"p": 1}')], [TaskDef(0, "a", params={"p": 2})], {}, [0]),
         (
             [standing(0, "load", '{"f": "b"}'), standing(1, "load", '{"f": "c"}')],
@@ -79,7 +86,18 @@ def standing(task_id: int, name: str, params: str | None = None) -> TaskStanding
             [],
         ),
     ],
-    ids=["grown", "one name", "exchanged", "params", "params not kept", "other params", "moved by params"],
+    ids=[
+        "grown",
+        "one name",
+        "exchanged",
+        "params",
+        "params added",
+        "params removed",
+        "objects",
+        "others beside objects",
+        "other params",
+        "moved by params",
+    ],
 )
 def test_a_task_is_known_by_its_name_and_params(
     earlier: list[TaskStanding], now: list[TaskDef], found: dict[int, int], changed: list[int]

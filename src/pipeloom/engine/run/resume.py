@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -43,24 +43,22 @@ class Earlier:
     standings: list[TaskStanding]
 
     def count(self, tasks: Sequence[TaskLike], statuses: frozenset[Status]) -> int:
-        """Return how many of `tasks` a `Resume` with `statuses` would run again; raises as `starts`."""
-        return sum(1 for _ in self.starts(tasks, Resume(statuses=statuses), datetime.max.replace(tzinfo=UTC)))
+        """Return how many of `tasks` a `Resume` with `statuses` would run again; raises as `wanted`."""
+        return len(self.wanted(tasks, Resume(statuses=statuses)))
 
-    def starts(self, tasks: Sequence[TaskLike], resume: Resume, now: datetime) -> Iterator[TaskStart]:
-        """Yield how the tasks start that are run again.
+    def wanted(self, tasks: Sequence[TaskLike], resume: Resume) -> list[tuple[TaskLike, TaskStanding | None]]:
+        """Return the tasks that are run again, each with how it stands; None for a new one.
 
         Raises `UsageError` when a task that was done has other params now, or its id is another task's.
         """
         same = same_tasks(tasks, self.standings)
-        if resume.task_ids is None:
-            changed = [pair for pair in same.changed.values() if pair[1].status not in resume.statuses]
-            if changed:
-                raise changed_error(changed)
-        for task in tasks:
-            standing = same.found.get(task.task_id)
-            wanted = standing is None or standing.status in resume.statuses
-            if wanted if resume.task_ids is None else task.task_id in resume.task_ids:
-                yield _start(task, standing, now)
+        stand = [(task, same.found.get(task.task_id)) for task in tasks]
+        if resume.task_ids is not None:
+            return [(task, standing) for task, standing in stand if task.task_id in resume.task_ids]
+        changed = [pair for pair in same.changed.values() if pair[1].status not in resume.statuses]
+        if changed:
+            raise changed_error(changed)
+        return [(task, standing) for task, standing in stand if standing is None or standing.status in resume.statuses]
 
 
 def _start(task: TaskLike, standing: TaskStanding | None, now: datetime) -> TaskStart:
@@ -84,11 +82,11 @@ def earlier_run(path: Path, pipeline: str, run_id: int | None = None) -> Earlier
 
 def first_starts(
     tasks: Sequence[TaskLike], earlier: Earlier | None, resume: Resume | None, now: datetime
-) -> Iterable[TaskStart]:
+) -> Iterator[TaskStart]:
     """Return how a run begins: with all tasks, or with those of an earlier run that are run again.
 
-    Raises `UsageError` where `Earlier.starts` does.
+    Raises `UsageError` where `Earlier.wanted` does.
     """
     if earlier is None or resume is None:
         return (TaskStart(entered(task), task) for task in tasks)
-    return list(earlier.starts(tasks, resume, now))
+    return (_start(task, standing, now) for task, standing in earlier.wanted(tasks, resume))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Protocol, TypeVar
 
@@ -17,6 +17,8 @@ from pipeloom.text import clean, storable
 
 _SHOWN: Final = 3
 """Number of changed tasks that the error shows."""
+
+_SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 
 _Meaning = tuple[str, str | None]
 """A name, and params as JSON."""
@@ -49,49 +51,80 @@ class SameTasks(Generic[Found]):
     """Today's id to today's task and the earlier one of that id, which is not in the list of today."""
 
 
+def stored_name(task: TaskLike) -> str:
+    """Return the task's name as the file keeps it."""
+    return storable(task.name, KEPT_TEXT)
+
+
 def stored_params(task: TaskLike) -> str | None:
     """Return the task's params as the file keeps them; None for none, or for what cannot be kept."""
     given = task_params(task)
     return as_json(dict(given))[0] if given else None
 
 
+def tasks_again(tasks: Sequence[TaskLike], chosen: Iterable[Found]) -> SameTasks[Found]:
+    """Find the tasks of today that are meant by attempts which the user chose to run again.
+
+    Those whose params were corrected are among the changed. Raises `UsageError` where an id is another task's now.
+    """
+    same = same_tasks(tasks, chosen)
+    others = [(now, before) for now, before in same.changed.values() if before.name != stored_name(now)]
+    if others:
+        raise changed_error(others)
+    return same
+
+
 def same_tasks(tasks: Sequence[TaskLike], earlier: Iterable[Found]) -> SameTasks[Found]:
     """Find tasks among earlier ones, of which the newest come last.
 
     A name with its params finds the newest task that had them. Where several tasks of today have the same, their ids
-    tell them apart.
+    tell them apart. Params that JSON lacks are kept as text, which may be another one in each process: they tell
+    nothing.
     """
+    unsteady = {key for task in tasks for key, value in task_params(task).items() if not _is_plain(value)}
     by_id: dict[TaskId, Found] = {}
-    by_identity: dict[tuple[TaskId, str], Found] = {}
     by_meaning: dict[_Meaning, dict[TaskId, Found]] = defaultdict(dict)
     for task in earlier:
-        by_id[task.task_id] = by_identity[task.task_id, task.name] = task
-        alike = by_meaning[task.name, task.params]
+        by_id[task.task_id] = task
+        alike = by_meaning[task.name, _without(task.params, unsteady)]
         alike.pop(task.task_id, None)
         alike[task.task_id] = task
-    meanings: list[_Meaning] = [(storable(task.name, KEPT_TEXT), stored_params(task)) for task in tasks]
+    meanings: list[_Meaning] = [(stored_name(task), _without(stored_params(task), unsteady)) for task in tasks]
     today = Counter(meanings)
     same, others = SameTasks[Found](), list[tuple[TaskLike, _Meaning]]()
     for now, meaning in zip(tasks, meanings, strict=True):
         alike = by_meaning.get(meaning, {})
-        if today[meaning] == 1 and alike:
+        if alike and today[meaning] == 1:
             same.found[now.task_id] = alike.popitem()[1]
-        elif known := alike.pop(now.task_id, None) or _unknown(by_identity.get((now.task_id, meaning[0])), meaning[1]):
-            same.found[now.task_id] = known
+        elif now.task_id in alike:
+            same.found[now.task_id] = alike.pop(now.task_id)
         else:
             others.append((now, meaning))
     for now, meaning in others:
         alike, before = by_meaning.get(meaning, {}), by_id.get(now.task_id)
         if len(alike) == 1:
             same.found[now.task_id] = alike.popitem()[1]
-        elif before is not None and (before.name, before.params) not in today:
+        elif before is not None and (before.name, _without(before.params, unsteady)) not in today:
             same.changed[now.task_id] = now, before
     return same
 
 
-def _unknown(before: Found | None, params: str | None) -> Found | None:
-    """Return the task of this id and name when the params of then or now are not known."""
-    return before if before is not None and (before.params is None or params is None) else None
+def _is_plain(value: Any) -> bool:
+    """Tell whether JSON has the value, so that its text is the same in every process."""
+    if type(value) in _SCALARS:
+        return True
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def _without(params: str | None, keys: Collection[str]) -> str | None:
+    """Return params, as the file keeps them, without some keys."""
+    if params is None or not keys:
+        return params
+    return json.dumps({key: value for key, value in _params(params).items() if key not in keys}, ensure_ascii=False)
 
 
 def changed_error(changed: Iterable[tuple[TaskLike, EarlierTask]]) -> UsageError:
@@ -105,7 +138,7 @@ def changed_error(changed: Iterable[tuple[TaskLike, EarlierTask]]) -> UsageError
 
 
 def _difference(now: TaskLike, before: EarlierTask) -> str:
-    if before.name != storable(now.name, KEPT_TEXT):
+    if before.name != stored_name(now):
         return f"Task {now.task_id!r} is {clean(now.name, 60)} now, and was {clean(before.name, 60)}."
     was, has = _params(before.params), _params(stored_params(now))
     keys = [key for key in {**was, **has} if was.get(key) != has.get(key)]

@@ -14,7 +14,7 @@ from textual.content import Content
 
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.run.resume import NOT_DONE, Resume, earlier_run
-from pipeloom.engine.run.same_task import changed_error, same_tasks
+from pipeloom.engine.run.same_task import tasks_again
 from pipeloom.errors import PipeloomError, UsageError
 from pipeloom.messages import TaskLike
 from pipeloom.store.read.failures import FailureGroup
@@ -155,8 +155,8 @@ class RetryPlan:
 def plan_tasks(engine: Engine, chosen: Sequence[SelectedTask], *, leave_done: bool) -> RetryPlan:
     """Return the plan for the chosen tasks; with `leave_done` without those that were done since.
 
-    When all were done since, the plan has them all. Raises `UsageError` when the loaded pipeline has
-    none of them, or gives the id of one to another task.
+    When all were done since, the plan has them all. Raises `UsageError` when the loaded pipeline has none of them, or
+    has given the id of one to another task.
     """
     name = engine.pipeline.name
     mine = [selected for selected in chosen if selected.pipeline == name]
@@ -168,10 +168,8 @@ def plan_tasks(engine: Engine, chosen: Sequence[SelectedTask], *, leave_done: bo
             else "There is nothing to run again here."
         )
     wanted = [selected for selected in mine if not (leave_done and selected.is_done)] or mine
-    same = same_tasks(engine.tasks, wanted)
-    if changed := [(now, before) for now, before in same.changed.values() if now.name != before.name]:
-        raise changed_error(changed)
-    there = {*same.found, *same.changed}  # whose params were corrected may run again
+    same = tasks_again(engine.tasks, wanted)
+    there = {*same.found, *same.changed}
     tasks = [task for task in engine.tasks if task.task_id in there]
     if not tasks:
         word = "task" if len(wanted) == 1 else "tasks"
