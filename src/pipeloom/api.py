@@ -81,8 +81,7 @@ def run_pipeline(
 
     Failed tasks raise nothing: they are in the summary. Raises `PipeloomError` for misuse and for a file that cannot be
     used, before anything starts, and `WriterFailedError` when something could not be saved. Ctrl+C gives running
-    work ten seconds, saves, and raises `KeyboardInterrupt`; a note on it says what could not be saved, because of a
-    handler that does not return, say.
+    work ten seconds, saves, and raises `KeyboardInterrupt`, with a note when something could not be saved.
     """
     if (place := being_imported()) is not None:
         raise UsageError(

@@ -26,6 +26,7 @@ _LOOK_BACK: Final = 20
 """Frames from a handler's write up to `logging.Handler.handle`."""
 
 _AT_IMPORT: Final = {"stdout": sys.stdout, "stderr": sys.stderr}
+"""The streams before a screen or a run has replaced them."""
 
 _current: ContextVar[AttemptLog | None] = ContextVar("pipeloom_attempt", default=None)
 
@@ -83,14 +84,13 @@ def _in_lines(text: str) -> Iterator[str]:
 def attempt_log(write: Write) -> Iterator[AttemptLog]:
     """Route what the code in the block logs and prints to `write`."""
     log = AttemptLog(write)
-    capture.enter(log)
+    capture.check()
     token = _current.set(log)
     try:
         yield log
     finally:
         _current.reset(token)
         log.close()
-        capture.leave(log)
 
 
 class _Printed:
@@ -171,8 +171,9 @@ class Capture:
         self._handler = _Logged()
         self._interpreter = Interpreter()
         self._routes: dict[str, _Printed] = {}
-        self._running: set[AttemptLog] = set()
-        self._foreign: dict[str, tuple[object, set[AttemptLog]]] = {}
+        self._running: set[object] = set()
+        """A token for each attempt that runs."""
+        self._foreign: dict[str, tuple[object, set[object]]] = {}
         """A stream in place of a route, and the attempts of which one has put it there."""
         self._silenced: tuple[int, frozenset[str]] = (logging.NOTSET, frozenset())
         """The level below which logging is off, and the loggers that are, as the first run found them."""
@@ -203,17 +204,18 @@ class Capture:
         """Be usable in a forked child: another thread may have held the lock."""
         self._lock = threading.Lock()
 
-    def enter(self, log: AttemptLog) -> None:
-        """Note that an attempt runs."""
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Put back after the attempt in the block what tasks have taken from others."""
+        token = object()
         with self._lock:
-            self._running.add(log)
-            self._check()
-
-    def leave(self, log: AttemptLog) -> None:
-        """Note that an attempt has ended."""
-        with self._lock:
-            self._running.discard(log)
-            self._check()
+            self._running.add(token)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running.discard(token)
+                self._check()
 
     def check(self) -> None:
         """Put back what tasks have taken from others: the routes, the loggers, and what every program needs."""
@@ -242,7 +244,7 @@ class Capture:
             if seen is not stream:
                 owners = set(self._running)
                 self._foreign[name] = stream, owners
-            if at_end or not owners & self._running:
+            if at_end or stream is None or not owners & self._running:
                 if stream is _AT_IMPORT[name]:
                     route.stream = stream  # a screen that had it has ended
                 setattr(sys, name, route)

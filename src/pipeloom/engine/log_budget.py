@@ -57,6 +57,8 @@ class LogBudget:
 
     def flush(self) -> None:
         """Pass on what has been kept, with a line that says how many others were left out."""
+        if not self._tail:
+            return  # called after each message of a handler
         with self._lock:
             self._next_second()
 

@@ -1,8 +1,8 @@
 """The signals that ask the program to stop, taken so that the second one always ends it.
 
 A Python handler runs only when the main thread gets the interpreter. One long C call of a task may keep it, such as a
-regular expression without end. So a signal is taken for once, where the C library can: the next one of its kind then
-has its usual effect, unless the handler has run and taken it again.
+regular expression without end. So one of `ASKING` is taken for once, where the C library can: the next one of its kind
+then has its usual effect, unless the handler has run and taken it again.
 """
 
 from __future__ import annotations
@@ -48,7 +48,10 @@ def taken_by(handler: Handler) -> dict[int, Any]:
         if now is signal.SIG_IGN or (number in OTHERS and now is not signal.SIG_DFL):
             continue
         before[number] = now
-        take(number, handler)
+        if number in OTHERS:
+            signal.signal(number, handler)  # not for once: the next one may come before the handler has run
+        else:
+            take(number, handler)
     return before
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from tests.engine.conftest import Bench, Gate
@@ -16,6 +18,14 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+def long_child() -> subprocess.Popen[bytes]:
+    """Start a program, and wait until the system knows its command line."""
+    child = subprocess.Popen(["sleep", "600"])
+    while b"600" not in Path(f"/proc/{child.pid}/cmdline").read_bytes():
+        os.sched_yield()
+    return child
+
+
 def test_a_program_that_outlives_the_time_limit_of_its_task_is_named(bench: Bench, gate: Gate) -> None:
     started: list[subprocess.Popen[bytes]] = []
 
@@ -23,7 +33,7 @@ def test_a_program_that_outlives_the_time_limit_of_its_task_is_named(bench: Benc
         if task.task_id == 2:
             q.sleep(600)
         subprocess.run(["true"], check=True)
-        started.append(subprocess.Popen(["sleep", "600"]))
+        started.append(long_child())
         gate.pass_through()
         started[0].wait()
 
@@ -44,7 +54,7 @@ def test_a_program_that_is_left_by_a_task_that_was_stopped_is_in_its_log(bench: 
     started: list[subprocess.Popen[bytes]] = []
 
     def work(task: TaskDef, q: Channel) -> None:
-        started.append(subprocess.Popen(["sleep", "600"]))
+        started.append(long_child())
         gate.pass_through()
         q.sleep(600)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -41,9 +40,11 @@ def _phrases(pids: Iterable[int]) -> list[str]:
     for pid in pids:
         try:
             process = psutil.Process(pid)
-            command = "" if process.status() == psutil.STATUS_ZOMBIE else " ".join(process.cmdline())
+            if process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            command = " ".join(process.cmdline())  # empty for a moment after its start
         except psutil.Error:
             continue
-        if command and _OURS not in command and process.pid != os.getpid():
-            phrases.append(f"process {pid} ({clean(command, _SHOWN)})")
+        if _OURS not in command:
+            phrases.append(f"process {pid} ({clean(command, _SHOWN)})" if command else f"process {pid}")
     return phrases

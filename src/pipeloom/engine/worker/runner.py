@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
-from pipeloom.engine.capture import attempt_log
+from pipeloom.engine.capture import attempt_log, capture
 from pipeloom.engine.error_text import error_text
 from pipeloom.engine.interpreter import traces_kept
 from pipeloom.engine.worker.channel import WorkerChannel
@@ -30,7 +30,7 @@ def run_worker(attempt: Attempt, channel: WorkerChannel) -> Outcome:
     """Call the worker function; no exception of it leaves this function."""
     process = os.getpid()
     try:
-        with attempt_log(channel.log), traces_kept():
+        with attempt_log(channel.log), capture.attempt(), traces_kept():
             returned = attempt.worker_fn(attempt.task, channel)
     except TaskCancelled as error:
         _end_if_forked(process, error)

@@ -6,8 +6,9 @@ They protect against mistakes, not against malice: a handler is the user's own c
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, Self
 
 from pipeloom.errors import PipeloomError
@@ -18,6 +19,8 @@ from pipeloom.times import monotonic
 HANDLER_BUDGET_S: Final = 5.0
 """Seconds after which a statement of a handler is stopped."""
 
+_STATEMENT_S: Final = 0.3
+"""Seconds that a statement gets to end before the connection is taken from its handler."""
 _STEPS_BETWEEN_CHECKS: Final = 20_000
 _READS: Final = frozenset(
     {sqlite3.SQLITE_READ, sqlite3.SQLITE_SELECT, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
@@ -53,6 +56,8 @@ class HandlerAuthorizer:
         self._budget_s = HANDLER_BUDGET_S
         self._deadline = 0.0
         self._lent: HandlerConnection | None = None
+        self.in_use = threading.RLock()
+        """Held during each statement of user code: the connection is taken back between two of them."""
         self.refused = ""
         """What user code was refused last, in words."""
         # Triggers of the user's tables may write to full-text and other virtual tables. Ours have no triggers, which is
@@ -75,9 +80,14 @@ class HandlerAuthorizer:
 
     def take_back(self) -> None:
         """End the loan to a handler, from another thread too; does nothing when it has ended."""
-        lent, self._lent, self._mode = self._lent, None, None
-        if lent is not None:
-            lent._end()
+        is_free = self.in_use.acquire(timeout=_STATEMENT_S)
+        try:
+            lent, self._lent, self._mode = self._lent, None, None
+            if lent is not None:
+                lent._end()
+        finally:
+            if is_free:
+                self.in_use.release()
 
     @contextmanager
     def schema(self) -> Iterator[SchemaConnection]:
@@ -215,13 +225,13 @@ class HandlerConnection:
 
     def run_on(self, cursor: sqlite3.Cursor, method: str, sql: Any, *arguments: Any) -> None:
         """Run what the handler asked for; raises what it may not, in words."""
-        if self._connection is None:
-            raise HandlerAccessError("The connection of a handler ends with the handler: do not keep it.")
-        self._authorizer.begin_statement()
-        try:
-            getattr(super(HandlerCursor, cursor), method)(self._authorizer.marked(sql), *arguments)
-        except (sqlite3.Error, OverflowError, UnicodeEncodeError) as error:
-            raise self._explained(error, method, arguments) from error
+        with self._authorizer.in_use:
+            self._check_lent()
+            self._authorizer.begin_statement()
+            try:
+                getattr(super(HandlerCursor, cursor), method)(self._authorizer.marked(sql), *arguments)
+            except (sqlite3.Error, OverflowError, UnicodeEncodeError) as error:
+                raise self._explained(error, method, arguments) from error
 
     def _run(self, method: str, sql: Any, *arguments: Any) -> sqlite3.Cursor:
         cursor = self._cursor()
@@ -229,11 +239,16 @@ class HandlerConnection:
         return cursor
 
     def _cursor(self) -> HandlerCursor:
+        with self._authorizer.in_use:
+            cursor = self._check_lent().cursor(HandlerCursor)
+            self._cursors.append(cursor)
+            return cursor
+
+    def _check_lent(self) -> sqlite3.Connection:
+        """Return the connection; raises `HandlerAccessError` when the loan has ended."""
         if self._connection is None:
             raise HandlerAccessError("The connection of a handler ends with the handler: do not keep it.")
-        cursor = self._connection.cursor(HandlerCursor)
-        self._cursors.append(cursor)
-        return cursor
+        return self._connection
 
     def _explained(self, error: Exception, method: str, arguments: Sequence[Any]) -> Exception:
         """Return the error to raise: with what was refused, or with the place of a value that cannot be stored."""
@@ -258,7 +273,8 @@ class HandlerConnection:
         """Close what the handler left open: an unfinished read would keep the write-ahead log from being folded in."""
         self._connection = None
         while self._cursors:
-            self._cursors.pop().close()
+            with suppress(sqlite3.ProgrammingError):  # a handler that was given up may be in it
+                self._cursors.pop().close()
 
 
 def _with_place(error: Exception, place: str) -> Exception:
