@@ -121,6 +121,8 @@ def stop_on_signals(on_hangup: HangupChoice) -> None:
             release_lost_terminal()
             if received or on_hangup is HangupChoice.CONTINUE:
                 return
+        if received and number not in ASKING:
+            return  # the kernel repeats it
         received.append(number)
         if len(received) > 1:
             os._exit(128 + number)

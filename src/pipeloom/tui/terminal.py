@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, Literal, Self, TextIO
 
 from platformdirs import user_log_path
 
-from pipeloom.engine.signals import take_next, taken_by
+from pipeloom.engine.signals import ASKING, take_next, taken_by
 from pipeloom.status import Exit
 from pipeloom.tui.textual_compat.crash import error_of
 from pipeloom.tui.textual_compat.driver import use_loop_driver
@@ -196,7 +196,8 @@ class Leaving:
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            if number in ASKING or number != self._app.signalled:  # what the kernel repeats stays ignored
+                signal.signal(number, handler)
         if self._terminal.is_gone:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it may still be on its way
 
@@ -220,7 +221,9 @@ class Leaving:
             threading.Thread(target=self._hang_up, name="pipeloom-leave", daemon=True).start()
             return
         if self._app.signalled is not None:
-            self._force(number)
+            if number in ASKING:
+                self._force(number)
+            return  # the kernel repeats the others, and they ask for nothing more
         self._app.signalled = number
         threading.Thread(target=self._leave, args=(number,), name="pipeloom-leave", daemon=True).start()
 
