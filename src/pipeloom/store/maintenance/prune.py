@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from pipeloom.errors import DamagedFileError, StoreError, UsageError
+from pipeloom.errors import StoreError, UsageError
 from pipeloom.filters import Filter
 from pipeloom.status import FINAL, Status
 from pipeloom.store.file.identity import FileIdentity
@@ -19,7 +19,7 @@ from pipeloom.store.file.kind import WRITABLE, file_kind
 from pipeloom.store.file.owner import OwnerLock
 from pipeloom.store.read.history import History
 from pipeloom.store.schema import transaction
-from pipeloom.store.write.connect import close_writer, leave_writer, open_writer
+from pipeloom.store.write.connect import closing_writer, open_writer
 from pipeloom.times import now_stamp, stamp, utc_now
 
 AT_ONCE: Final = 2_000
@@ -154,51 +154,32 @@ def _prune(
     should_stop: Callable[[], bool],
 ) -> tuple[int, int, bool, str]:
     connection = open_writer(path, wal=None)
-    try:
-        pruned = _prune_open(connection, path, policy, now, progress, should_stop)
-    except DamagedFileError:
-        leave_writer(connection, path)
-        raise
-    except BaseException:
-        close_writer(connection)
-        raise
-    close_writer(connection)
-    return pruned
-
-
-def _prune_open(
-    connection: sqlite3.Connection,
-    path: Path,
-    policy: Policy,
-    now: datetime | None,
-    progress: Progress | None,
-    should_stop: Callable[[], bool],
-) -> tuple[int, int, bool, str]:
-    identity = FileIdentity(path, connection)
-    connection.set_progress_handler(should_stop, _STEPS_BETWEEN_CHECKS)
-    gone = runs = 0
-    try:
-        total = _choose(connection, policy, now)
-        last = -1
-        while gone < total:
-            identity.check()
-            with transaction(connection):
-                removed, last = _remove(connection, last)
+    with closing_writer(connection, path):
+        identity = FileIdentity(path, connection)
+        connection.set_progress_handler(should_stop, _STEPS_BETWEEN_CHECKS)
+        gone = runs = 0
+        try:
+            total = _choose(connection, policy, now)
+            last = -1
+            while gone < total:
                 identity.check()
-            gone += removed
-            if progress is not None:
-                progress(gone, total)
-            if should_stop():
+                with transaction(connection):
+                    removed, last = _remove(connection, last)
+                    identity.check()
+                gone += removed
+                if progress is not None:
+                    progress(gone, total)
+                if should_stop():
+                    return gone, runs, False, ""
+            with transaction(connection):
+                runs = _remove_runs(connection)
+            return gone, runs, True, _give_back(connection, path)
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
                 return gone, runs, False, ""
-        with transaction(connection):
-            runs = _remove_runs(connection)
-        return gone, runs, True, _give_back(connection, path)
-    except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
-            return gone, runs, False, ""
-        raise StoreError(f"{path}: {gone:,} attempts are gone, then it went wrong: {error}.") from error
-    finally:
-        connection.set_progress_handler(None, 0)
+            raise StoreError(f"{path}: {gone:,} attempts are gone, then it went wrong: {error}.") from error
+        finally:
+            connection.set_progress_handler(None, 0)
 
 
 def _choose(connection: sqlite3.Connection, policy: Policy, now: datetime | None) -> int:

@@ -6,6 +6,8 @@ import logging
 import os
 import re
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal
 
@@ -104,6 +106,20 @@ def close_writer(connection: sqlite3.Connection) -> None:
         _log.warning("The write-ahead log stays beside the file: %s", error)
     finally:
         connection.close()
+
+
+@contextmanager
+def closing_writer(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
+    """Close the connection after the block: in order, or as the file is when that has lost content."""
+    try:
+        yield
+    except DamagedFileError:
+        leave_writer(connection, path)
+        raise
+    except BaseException:
+        close_writer(connection)
+        raise
+    close_writer(connection)
 
 
 def leave_writer(connection: sqlite3.Connection, path: Path) -> None:
