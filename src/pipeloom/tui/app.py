@@ -44,7 +44,7 @@ from pipeloom.tui.table.virtual_table import VirtualTable
 from pipeloom.tui.textual_compat.crash import QuietCrashApp
 from pipeloom.tui.textual_compat.key_dispatch import run_binding
 from pipeloom.tui.textual_compat.notice import write_terminal
-from pipeloom.tui.widgets.dialogs import HelpDialog, help_sections
+from pipeloom.tui.widgets.help import HelpDialog, help_sections
 from pipeloom.user_state import UserState
 
 T = TypeVar("T")

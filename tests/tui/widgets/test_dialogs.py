@@ -15,13 +15,10 @@ from textual.widgets import Button, Static
 
 from pipeloom.tui.widgets.dialogs import (
     ConfirmDialog,
-    HelpDialog,
-    HelpRow,
-    HelpSection,
     ListDialog,
     NameDialog,
-    help_sections,
 )
+from pipeloom.tui.widgets.help import HelpDialog, HelpRow, HelpSection, help_sections
 
 
 @pytest.mark.parametrize(
