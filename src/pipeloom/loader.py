@@ -18,8 +18,7 @@ from typing import cast
 
 from pipeloom.errors import UsageError
 from pipeloom.pipeline import Pipeline
-from pipeloom.pythons_modules import blamed
-from pipeloom.users_error import users_error
+from pipeloom.users_code import blamed, users_error
 
 _LONGEST = 4096
 _PREFIX = "pipeloom_file_"

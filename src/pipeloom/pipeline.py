@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from pipeloom.errors import TaskCancelled, UsageError
 from pipeloom.messages import TaskId, TaskLike
-from pipeloom.users_error import users_error
+from pipeloom.users_code import users_error
 
 M = TypeVar("M")
 

@@ -24,10 +24,10 @@ from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.signals import ASKING, take_next, taken_by
 from pipeloom.errors import PipeloomError
 from pipeloom.pipeline import Pipeline
-from pipeloom.pythons_modules import blamed
 from pipeloom.status import Exit
 from pipeloom.text import clean
 from pipeloom.user_state import remember_pipeline
+from pipeloom.users_code import blamed
 
 STOPPED_GRACE_S: Final = 2.0
 """Longest grace for what the user's code has left, in seconds, when a signal has ended the run."""

@@ -9,7 +9,7 @@ from typing import Literal, cast, get_args
 from pipeloom.engine.executors.base import Executor
 from pipeloom.errors import UsageError
 from pipeloom.pipeline import Pipeline
-from pipeloom.pythons_modules import in_their_place
+from pipeloom.users_code import in_their_place
 
 ExecutorName = Literal["thread", "process", "dask"]
 ExecutorChoice = ExecutorName | Executor | Callable[[int], Executor]

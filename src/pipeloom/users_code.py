@@ -1,4 +1,4 @@
-"""Files of the user's that have the name of one of Python's own modules, and are loaded in its place."""
+"""What is wrong with the user's code, in words: its errors, and files that are loaded in the place of Python's own."""
 
 from __future__ import annotations
 
@@ -13,9 +13,24 @@ from typing import Final
 
 from pipeloom.text import first_line
 
+_NOT_THE_USERS: Final = (
+    *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
+    str(Path(__file__).parent),
+)
+"""Folders of Python, of installed packages and of pipeloom: what is raised there comes from a line elsewhere."""
 _STDLIB: Final = sysconfig.get_path("stdlib")
 _NOT_FOUND_BY_PATH: Final = {name for name in sys.stdlib_module_names if FrozenImporter.find_spec(name) is not None}
 _NOT_FOUND_BY_PATH.update(sys.builtin_module_names)
+
+
+def users_error(error: BaseException, place: str = "") -> str:
+    """Return the error's class and text, and the file and line; `place` names the file of a text without one."""
+    if isinstance(error, SyntaxError) and error.lineno:
+        return f"SyntaxError: {first_line(error.msg)} ({Path(error.filename or place).name}, line {error.lineno})"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<")]
+    frames = [frame for frame in frames if not frame.filename.startswith(_NOT_THE_USERS)]
+    where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {first_line(error)}{where}"
 
 
 def in_their_place() -> Iterator[Path]:
