@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from textual import getters, on
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.content import Content
@@ -16,9 +16,7 @@ from textual.widgets import ContentSwitcher
 
 from pipeloom.filters import Filter
 from pipeloom.status import FINAL
-from pipeloom.store.read.failures import FailureGroup
 from pipeloom.store.read.paging import NEWEST, Sort
-from pipeloom.store.read.tasks import TaskStats
 from pipeloom.store.rows import AttemptRow
 from pipeloom.tui.attempts.columns import is_moving
 from pipeloom.tui.history.bar import VIEWS
@@ -49,11 +47,6 @@ class HistoryLists(Horizontal):
 
     services = ServicesGetter()
 
-    runs: getters.query_one[FileTable[RunItem]] = getters.query_one("#runs", FileTable)
-    attempts: getters.query_one[FileTable[AttemptRow]] = getters.query_one("#attempts", FileTable)
-    tasks: getters.query_one[FileTable[TaskStats]] = getters.query_one("#tasks", FileTable)
-    failures: getters.query_one[FileTable[FailureGroup]] = getters.query_one("#failures", FileTable)
-
     @dataclass
     class Read(Message):
         """The list beside the runs was read."""
@@ -79,25 +72,20 @@ class HistoryLists(Horizontal):
         self._is_filtered = False
         self._failure = ""
         """The failure that was told last; "" after a list was read."""
-        self._path = path
-        self._columns = columns
-        self._ascii_only = ascii_only
+        self.runs = FileTable(path, RunsQuery(), run_columns(), is_live=_goes_on, ascii_only=ascii_only, id="runs")
+        self.attempts = FileTable(
+            path, AttemptsQuery(), columns, is_live=is_moving, ascii_only=ascii_only, id="attempts"
+        )
+        self.tasks = FileTable(path, TasksQuery(), task_columns(), ascii_only=ascii_only, id="tasks")
+        self.failures = FileTable(path, FailuresQuery(), failure_columns(), ascii_only=ascii_only, id="failures")
 
     def compose(self) -> ComposeResult:
         """Yield the runs and the other lists."""
-        path, ascii_only = self._path, self._ascii_only
-        yield FileTable(path, RunsQuery(), run_columns(), is_live=_goes_on, ascii_only=ascii_only, id="runs")
+        yield self.runs
         with ContentSwitcher(initial=VIEWS[0]):
-            yield FileTable(
-                path, AttemptsQuery(), self._columns, is_live=is_moving, ascii_only=ascii_only, id="attempts"
-            )
-            yield FileTable(path, TasksQuery(), task_columns(), ascii_only=ascii_only, id="tasks")
-            yield FileTable(path, FailuresQuery(), failure_columns(), ascii_only=ascii_only, id="failures")
-
-    @property
-    def are_there(self) -> bool:
-        """Whether the lists are composed and not removed."""
-        return bool(self.query("#failures"))
+            yield self.attempts
+            yield self.tasks
+            yield self.failures
 
     @property
     def current(self) -> FileTable[Any]:

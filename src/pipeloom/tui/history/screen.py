@@ -51,7 +51,8 @@ class HistoryScreen(TableScreen):
     HORIZONTAL_BREAKPOINTS = [(0, "-too-narrow"), (40, "-narrow"), (100, "-beside"), (140, "-wide")]  # noqa: RUF012 - not a ClassVar in Textual
 
     bar = getters.query_one(HistoryBar)
-    lists = getters.query_one(HistoryLists)
+    lists: HistoryLists
+    """Made by `compose`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,7 +73,8 @@ class HistoryScreen(TableScreen):
         yield HistoryBar()
         yield FilterBar(services.remembered("history.filter"))
         with Container(classes="panes"):
-            yield HistoryLists(services.db_path, columns, ascii_only=services.ascii_only)
+            self.lists = HistoryLists(services.db_path, columns, ascii_only=services.ascii_only)
+            yield self.lists
             detail = DetailPane(ascii_only=services.ascii_only)
             detail.display = False
             yield detail
@@ -226,7 +228,7 @@ class HistoryScreen(TableScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer the actions that work here; none that needs the lists before they exist."""
-        if not self.query(HistoryLists) or not self.lists.are_there:
+        if not self.is_mounted:
             return False
         if action in ("sort", "reverse"):
             return self.lists.view == "attempts"
