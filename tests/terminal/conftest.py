@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import select
+import shlex
 import signal
 import sqlite3
 import sys
@@ -34,7 +35,7 @@ os.setsid()
 
 
 class Terminal:
-    """Runs one of the programs on a pseudo-terminal and keeps its screen."""
+    """Runs one of the programs on a pseudo-terminal, or a shell that runs it, and keeps its screen."""
 
     def __init__(
         self,
@@ -43,11 +44,13 @@ class Terminal:
         size: tuple[int, int] = (40, 120),
         program: str = "tui_main",
         detached: bool = False,
+        shell: bool = False,
         **environment: str,
     ) -> None:
         code = f"{DETACH if detached else ''}from pipeloom.cli import {program}; {program}()"
+        command = [sys.executable, "-c", code, *map(str, arguments)]
         self.process = ptyprocess.PtyProcess.spawn(
-            [sys.executable, "-c", code, *map(str, arguments)],
+            ["bash", "--norc", "--noprofile", "-i"] if shell else command,
             cwd=str(cwd),
             env={**os.environ, "XDG_STATE_HOME": str(cwd / "state"), "HOME": str(cwd), **environment},
             dimensions=size,
@@ -60,6 +63,8 @@ class Terminal:
         self._stop_reading, self._no_more = os.pipe()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+        if shell:
+            self.press(f"PS1='ready '; clear; {shlex.join(command)}\n")
 
     def _read(self) -> None:
         while True:
@@ -134,6 +139,7 @@ class Start(Protocol):
         size: tuple[int, int] = (40, 120),
         program: str = "tui_main",
         detached: bool = False,
+        shell: bool = False,
         **environment: str,
     ) -> Terminal: ...
 

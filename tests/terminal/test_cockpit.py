@@ -101,6 +101,39 @@ def test_a_signal_stops_the_run_and_gives_the_terminal_back(
     assert rows("SELECT DISTINCT status, message FROM task_runs") == [("interrupted", f"stopped by {number.name}")]
 
 
+@pytest.mark.kill
+def test_ctrl_z_gives_the_terminal_to_the_shell_until_fg(start: Start, write: Write) -> None:
+    terminal = start("etl.db", write("slow.py", SLOW), shell=True)
+    terminal.wait_for("half way", "2 running")
+    terminal.press("\x1a")
+    terminal.wait_for("Stopped", "ready")
+    assert terminal.modes_left() == {b"2004"}  # bash's own
+    terminal.press("fg\n")
+    terminal.wait_for("half way", "2 running", gone="Stopped")
+    terminal.press("/")
+    terminal.wait_for("Clear")
+    terminal.press("zz")
+    terminal.wait_for("0 of 3")
+    terminal.press("\x1b")
+    terminal.wait_for("3 of 3")
+    terminal.press("q")
+    terminal.wait_for("Stop and quit")
+    terminal.press("y")
+    terminal.wait_for("3 interrupted", "ready")
+    terminal.press("exit\n")
+
+
+def test_the_demo_ends_with_the_line_that_other_runs_print(start: Start) -> None:
+    terminal = start("--demo")
+    terminal.wait_for("4 running")
+    terminal.press("q")
+    terminal.wait_for("Stop and quit")
+    terminal.press("y")
+    assert terminal.end() == 3
+    assert "interrupted in" in terminal.text
+    assert "pipeloom-tui state/pipeloom/demo-" in terminal.text
+
+
 DEAF = """
 def work(task, q):
     q.put(MsgTaskProgress(task.task_id, 1, 2, "half way"))

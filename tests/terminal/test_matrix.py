@@ -62,7 +62,13 @@ def test_states_are_told_by_word_whatever_the_terminal_can_show(
     start: Start, write: Write, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     terminal = start(
-        "etl.db", write("waiting.py", WAITING), size=(40, 120), program="tui_main", detached=False, **environment
+        "etl.db",
+        write("waiting.py", WAITING),
+        size=(40, 120),
+        program="tui_main",
+        detached=False,
+        shell=False,
+        **environment,
     )
     terminal.wait_for("1 running", "half way")
     (tmp_path / "enough").touch()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import html
 import pickle
@@ -14,7 +15,11 @@ from typing import Any, Protocol
 
 import pytest
 from pytest_textual_snapshot import node_to_report_path
+from textual import app as app_module
+from textual import pilot as pilot_module
+from textual._context import active_app
 from textual.app import App, ComposeResult
+from textual.message_pump import MessagePump
 from textual.pilot import Pilot
 from textual.widget import Widget
 
@@ -26,6 +31,30 @@ from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.live.screen import LiveScreen
 from pipeloom.tui.style.theme import THEMES, css_paths, variable_defaults
+
+
+def _rests(pump: MessagePump) -> bool:
+    """Whether a part of the app waits for its next message."""
+    queue: Any = pump._message_queue
+    return queue.empty() and bool(queue.ready_event._waiters)
+
+
+async def wait_for_idle(min_sleep: float = 0.0, max_sleep: float = 1.0) -> None:
+    """Wait until all parts of the app wait for messages.
+
+    Textual's own waits at least 20 ms, twice for each key, and takes a process that gets no turn for one that rests.
+    """
+    app, rested = active_app.get(), 0
+    for _ in range(int(max_sleep / 0.002)):
+        await asyncio.sleep(0.002)
+        pumps = (pump for pump in (app, *app._registry) if pump.is_running)
+        rested = rested + 1 if all(map(_rests, pumps)) else 0
+        if rested == 2:
+            return
+
+
+for _module in (app_module, pilot_module):
+    vars(_module)["wait_for_idle"] = wait_for_idle
 
 NASTY = (
     "[/]",

@@ -39,6 +39,7 @@ from pipeloom.tui.settings import Settings, read_settings
 from pipeloom.tui.start_screen import StartScreen
 from pipeloom.tui.style.ascii import AsciiFilter
 from pipeloom.tui.style.glyphs import wants_ascii
+from pipeloom.tui.style.stylesheet import KeptStylesheet
 from pipeloom.tui.style.theme import THEMES, css_paths, variable_defaults
 from pipeloom.tui.table.virtual_table import VirtualTable
 from pipeloom.tui.textual_compat.crash import QuietCrashApp
@@ -67,6 +68,7 @@ class PipeloomApp(QuietCrashApp):
         key("question_mark", "help", "Help", "Show the keys of this screen.", "app.help", display="?"),
         key("q", "leave", "Quit", "Stop and leave; asks while tasks run.", "app.quit"),
         key("ctrl+q", "leave", "Quit", "Stop and leave; asks while tasks run.", "app.quit_anywhere", footer=False),
+        key("ctrl+z", "suspend_process", "Suspend", "Go to the shell; fg returns.", "app.suspend", footer=False),
     ]
 
     def __init__(
@@ -109,6 +111,7 @@ class PipeloomApp(QuietCrashApp):
         self.ascii_only = ascii_only or wants_ascii(encoding=getattr(sys.__stdout__, "encoding", None) or "utf-8")
         self._ascii_filter = AsciiFilter()
         self._start = start
+        self.stylesheet = KeptStylesheet(variables=self.get_css_variables())
         for theme in THEMES:
             self.register_theme(theme)
         self.settings = settings or Settings()
