@@ -14,6 +14,8 @@ from textual.screen import Screen
 from textual.strip import Strip
 from textual.widget import Widget
 
+from pipeloom.tui.style.text import content
+
 ALWAYS: Final = ("help", "leave")
 """Actions whose keys are shown at any width."""
 _PALETTE: Final = "command_palette"
@@ -129,7 +131,7 @@ class KeyFooter(Widget, can_focus=False):
         """Light the key under the mouse, and say what it does."""
         key = self._key_at(event.x)
         self.hovered = key.key if key is not None else ""
-        self.tooltip = key.tooltip if key is not None else None
+        self.tooltip = content(key.tooltip) if key is not None else None
 
     def on_leave(self) -> None:
         """Put the light out."""
