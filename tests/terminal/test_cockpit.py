@@ -24,7 +24,7 @@ def test_weather_runs_to_its_end_and_leaves_a_summary_and_a_sane_terminal(start:
     terminal.press("/")
     terminal.wait_for("Clear")
     terminal.press("status:error")
-    terminal.wait_for("0 attempts", "No attempts match the filter.")
+    terminal.wait_for("0 of 72 attempts", "No attempts match the filter.")
     terminal.press("\x1b")
     terminal.wait_for("72 attempts")
     terminal.press("1")

@@ -123,7 +123,7 @@ pipeline = Pipeline("mend", [TaskDef(n, f"mend-{n}") for n in range(1, 6)], work
     terminal.press("/")
     terminal.wait_for("Clear")
     terminal.press("run:1 status:error")
-    terminal.wait_for(" 2 attempts")
+    terminal.wait_for(" 2 of 15 attempts")
     terminal.press("\r")
     terminal.wait_for("r Retry", gone="Clear")
     terminal.press("R")

@@ -78,7 +78,7 @@ async def test_filter_and_detail_work_on_a_file_without_a_run(tmp_path: Path) ->
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await until(app, pilot, "task-50")
         await pilot.press("slash", *"status:error task-4")
-        await until(app, pilot, "2 attempts")
+        await until(app, pilot, "2 of 50 attempts")
         await pilot.press("enter", "enter")
         await until(app, pilot, "Overview")
         assert app.screen.query_one(DetailPane).plain == "m49", "what failed is shown by its error"
@@ -118,7 +118,7 @@ async def test_a_filter_holds_wherever_one_has_scrolled_to(tmp_path: Path) -> No
         for _ in range(60):
             await pilot.press("pageup")
         await pilot.press("slash", *"status:error")
-        await until(app, pilot, "2,857 attempts")
+        await until(app, pilot, "2,857 of 20,000 attempts")
         await until(app, pilot, "task-19999")
 
 

@@ -86,7 +86,7 @@ async def at_rest(app: PipeloomApp, pilot: Pilot[None]) -> None:
         if not isinstance(app.screen, HistoryScreen):
             return
         names = {worker.group for worker in app.workers if not worker.is_finished}
-        if not names & {"reload", "missing"}:
+        if not names & {"reload", "missing", "all"}:
             return
         await pilot.pause(0.01)
     raise AssertionError("the history is still being read")
@@ -132,7 +132,7 @@ async def test_a_task_is_shown_by_all_that_ran_under_its_name(file: Path) -> Non
         assert (stats.name, stats.attempts, stats.done, stats.status) == ("page-2", 3, 1, Status.DONE)
         assert [status for _, status in stats.recent] == [Status.ERROR, Status.ERROR, Status.DONE]
         await pilot.press("down", "down", "enter")
-        await until(app, pilot, "3 attempts", 'name:"page-2"')
+        await until(app, pilot, "3 of 18 attempts", 'name:"page-2"')
 
 
 async def test_failures_that_are_the_same_one_are_one_line(file: Path) -> None:
@@ -145,7 +145,7 @@ async def test_failures_that_are_the_same_one_are_one_line(file: Path) -> None:
         assert (groups["KeyError"].attempts, groups["KeyError"].tasks, groups["KeyError"].runs) == (3, 2, 2)
         assert not groups["KeyError"].is_new
         await pilot.press("enter")
-        await until(app, pilot, "2 attempts", "fail:")
+        await until(app, pilot, "2 of 18 attempts", "fail:")
         await pilot.press("escape")
         await until(app, pilot, "18 attempts")
 
@@ -182,7 +182,7 @@ async def test_filters_are_held_ready_and_can_be_kept_under_a_name(file: Path, s
     async with app.run_test(size=(160, 40), notifications=True) as pilot:
         await until(app, pilot, "18 attempts")
         history(app).action_quick(2)
-        await until(app, pilot, "5 attempts", "status:error,interrupted")
+        await until(app, pilot, "5 of 18 attempts", "status:error,interrupted")
         assert "failed" in history(app).quick_filters().active
         await pilot.press("f", "end", "enter")
         await until(app, pilot, "under which name")
@@ -191,7 +191,7 @@ async def test_filters_are_held_ready_and_can_be_kept_under_a_name(file: Path, s
         history(app).action_quick(2)
         await until(app, pilot, "18 attempts")
         history(app).action_quick(4)
-        await until(app, pilot, "5 attempts")
+        await until(app, pilot, "5 of 18 attempts")
     assert read_settings().filters == {"bad ones": "status:error,interrupted"}
 
 
@@ -277,7 +277,7 @@ async def test_without_a_pipeline_the_users_own_last_one_is_offered_and_loaded_o
     async with app.run_test(size=(160, 40), notifications=True) as pilot:
         await until(app, pilot, "18 attempts")
         await pilot.press("slash", *"run:1 page-1", "enter")
-        await until(app, pilot, " 1 attempt ")
+        await until(app, pilot, " 1 of 18 attempts")
         await pilot.press("r")
         await until(app, pilot, "No pipeline is loaded", "pages.py")
         await pilot.press("enter")
@@ -409,7 +409,7 @@ async def test_the_attempts_of_a_task_with_quotation_marks_in_its_name_are_liste
         await pilot.press("g")
         await until(app, pilot, "20 tasks")
         await pilot.press("end", "enter")
-        await until(app, pilot, " 1 attempt ", 'the "first" page')
+        await until(app, pilot, " 1 of ", 'the "first" page')
 
 
 async def test_what_another_pipeline_has_done_under_the_same_name_is_still_run_again(file: Path) -> None:

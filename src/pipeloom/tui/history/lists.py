@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import ContentSwitcher
 
+from pipeloom.errors import StoreError
 from pipeloom.filters import Filter
 from pipeloom.status import FINAL
 from pipeloom.store.read.paging import NEWEST, Sort
@@ -23,6 +25,7 @@ from pipeloom.tui.history.bar import VIEWS
 from pipeloom.tui.history.columns import failure_columns, run_columns, task_columns
 from pipeloom.tui.history.queries import AttemptsQuery, FailuresQuery, RunItem, RunsQuery, TasksQuery
 from pipeloom.tui.history.reading import FoundList, ListRequest
+from pipeloom.tui.reader import read
 from pipeloom.tui.services import ServicesGetter
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.text import content
@@ -70,9 +73,14 @@ class HistoryLists(Horizontal):
         self._newest: int | None = None
         """Id of the newest attempt shown: later ones wait, so that rows do not move."""
         self._is_filtered = False
+        self._within: Filter | None = None
+        """What would be shown without the filter line; None: that is not used."""
+        self._all: tuple[Filter, int] | None = None
+        """The number of attempts without the filter line, as counted last."""
         self._failure = ""
         """The failure that was told last; "" after a list was read."""
         self.runs = FileTable(path, RunsQuery(), run_columns(), is_live=_goes_on, ascii_only=ascii_only, id="runs")
+        self._path = path
         self.attempts = FileTable(
             path, AttemptsQuery(), columns, is_live=is_moving, ascii_only=ascii_only, id="attempts"
         )
@@ -132,9 +140,13 @@ class HistoryLists(Horizontal):
         """Whether the list beside the runs was read once."""
         return self._newest is not None
 
-    def read(self, where: Filter, sort: Sort, *, from_top: bool = True) -> None:
-        """Read the list in one look at the file: its newest rows, or those that are shown when the user is below."""
+    def read(self, where: Filter, within: Filter, sort: Sort, *, from_top: bool = True) -> None:
+        """Read the list in one look at the file: its newest rows, or those that are shown when the user is below.
+
+        `within` is the part of `where` that does not come from the filter line.
+        """
         self._is_filtered = bool(where)
+        self._within = within if where != within and self.view == VIEWS[0] else None
         moves = from_top or self._newest is None or self.attempts.is_at_top or sort != NEWEST
         newest = None if moves else self._newest
         request = ListRequest(view=self.view, where=where, sort=sort, newest=newest, from_top=from_top, goal=self.goal)
@@ -152,7 +164,21 @@ class HistoryLists(Horizontal):
             self._newest, self.fresh = found.newest, found.fresh
             if found.goal == self.goal:
                 self.goal = None
-            self.post_message(self.Read(self, self._total(event.total, exact=event.exact)))
+            self._tell_read(event.total, exact=event.exact)
+            if self._within is not None and event.exact:
+                self._count_all(self._within, event.total)
+
+    def _tell_read(self, total: int, *, exact: bool) -> None:
+        self.post_message(self.Read(self, self._total(total, exact=exact)))
+
+    @work(exclusive=True, group="all")
+    async def _count_all(self, within: Filter, total: int) -> None:
+        """Count what the filter line leaves out, after the rows are shown."""
+        with suppress(StoreError, InterruptedError):  # who reads the list says so
+            count = await read(self._path, lambda file: file.count(within))
+            if within == self._within:
+                self._all = within, count
+                self._tell_read(total, exact=True)
 
     @on(FileTable.Failed)
     def _tell_failure(self, event: FileTable.Failed) -> None:
@@ -169,7 +195,10 @@ class HistoryLists(Horizontal):
         if exact and not total:
             self.current.empty_text = nothing
         noun = one if exact and total == 1 else many
-        return content(f"{fmt.count(total)}{'' if exact else '+'} {noun}", "$muted")
+        shown = f"{fmt.count(total)}{'' if exact else '+'}"
+        if self._all is not None and self._all[0] == self._within and self._all[1] >= total:
+            return content(f"{shown} of {fmt.count(self._all[1])} {many}", "$muted")
+        return content(f"{shown} {noun}", "$muted")
 
 
 def _goes_on(item: RunItem) -> bool:

@@ -137,7 +137,7 @@ class HistoryScreen(TableScreen):
             self._reload_due.cancel()
             self._reload_due = None
         self._show_bar()
-        self.lists.read(self.shown, self.sort, from_top=from_top)
+        self.lists.read(self.shown, self.scope.where, self.sort, from_top=from_top)
 
     @on(HistoryLists.Read)
     def _show_read(self, event: HistoryLists.Read) -> None:
