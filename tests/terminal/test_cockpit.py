@@ -26,7 +26,7 @@ def test_weather_runs_to_its_end_and_leaves_a_summary_and_a_sane_terminal(start:
     terminal.press("status:error")
     terminal.wait_for("0 of 72 attempts", "No attempts match the filter.")
     terminal.press("\x1b")
-    terminal.wait_for("72 attempts")
+    terminal.wait_for("72 attempts", gone="0 of")
     terminal.press("1")
     terminal.wait_for("72/72")
     terminal.press("q")

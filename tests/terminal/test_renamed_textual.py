@@ -50,7 +50,7 @@ def test_without_an_adapter_the_program_works_and_says_so(start: Start, write: W
     terminal.press("status:error")
     terminal.wait_for("0 of 5 attempts")
     terminal.press("\x1b")
-    terminal.wait_for("5 attempts")
+    terminal.wait_for("5 attempts", gone="0 of")
     terminal.press("q")
     assert terminal.end() == 0
     assert terminal.modes_left() == set()
