@@ -138,7 +138,7 @@ async def test_a_task_is_shown_by_all_that_ran_under_its_name(file: Path) -> Non
 async def test_failures_that_are_the_same_one_are_one_line(file: Path) -> None:
     app = PipeloomApp(file)
     async with app.run_test(size=(160, 40)) as pilot:
-        await until(app, pilot, "18 attempts")
+        await until(app, pilot, "18 attempts", gone=" of 18")
         await pilot.press("g", "g")
         await until(app, pilot, "2 kinds of failure", "KeyError", "ws.py:", "ValueError", "too hot")
         groups = {group.error_type: group for group in history(app).lists.failures.pages.window(0, 2) if group}
@@ -147,7 +147,7 @@ async def test_failures_that_are_the_same_one_are_one_line(file: Path) -> None:
         await pilot.press("enter")
         await until(app, pilot, "2 of 18 attempts", "fail:")
         await pilot.press("escape")
-        await until(app, pilot, "18 attempts")
+        await until(app, pilot, "18 attempts", gone=" of 18")
 
 
 async def test_a_failure_that_no_run_before_had_is_called_new(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ async def test_filters_are_held_ready_and_can_be_kept_under_a_name(file: Path, s
         await pilot.press(*"bad ones", "enter")
         await until(app, pilot, "Kept as bad ones")
         history(app).action_quick(2)
-        await until(app, pilot, "18 attempts")
+        await until(app, pilot, "18 attempts", gone=" of 18")
         history(app).action_quick(4)
         await until(app, pilot, "5 of 18 attempts")
     assert read_settings().filters == {"bad ones": "status:error,interrupted"}
