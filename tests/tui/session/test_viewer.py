@@ -180,6 +180,8 @@ async def test_with_control_the_keys_act_on_the_run_of_the_other_process(tmp_pat
     app = PipeloomApp(tmp_path / "etl.db", control=True)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, partial(stands, app, running=2, queued=4))
+        await until(pilot, partial(shows, app, f"CONTROL · pid {owner.pid}"))
+        assert "VIEWER" not in text_of(app)
         assert offered(app) >= CHANGING - {"stack", "retry"}
         assert "stack" not in offered(app)
         app.screen.query_one(VirtualTable).move_to_key(6)
@@ -195,7 +197,11 @@ async def test_with_control_the_keys_act_on_the_run_of_the_other_process(tmp_pat
         await until(pilot, partial(shows, app, "workers 2/4"))
         await pilot.press("p")
         await until(pilot, partial(stands, app, running=4, queued=2))
+        await pilot.press("2")
+        await until(pilot, partial(shows, app, "history"))
+        await until(pilot, partial(shows, app, f"CONTROL · pid {owner.pid}"))
         owner.tell("go")
+        await pilot.press("1")
         await until(pilot, partial(stands, app, done=6))
 
 

@@ -14,6 +14,7 @@ from pipeloom.store.file.owner import owner
 from pipeloom.tui.services import AppServices
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.text import content
+from pipeloom.tui.widgets.header import viewer_role
 from pipeloom.tui.widgets.line_layout import Part, line
 
 VIEWS: Final = ("attempts", "tasks", "failures")
@@ -67,7 +68,8 @@ def owner_notice(services: AppServices) -> str:
     """Return the owner of the file in the words of the live screen; "" where this process may write."""
     if services.owner is None:
         return ""
-    return f"VIEWER {'-' if services.ascii_only else '·'} pid {owner(services.db_path).get('pid', '?')}"
+    role = viewer_role(controls=services.controls is not None)
+    return f"{role} {'-' if services.ascii_only else '·'} pid {owner(services.db_path).get('pid', '?')}"
 
 
 def _title(state: BarState, width: int, ascii_only: bool) -> Content:

@@ -70,6 +70,7 @@ class HeaderSource:
             paused=known.paused if known else False,
             elapsed_s=self._elapsed(),
             owner_pid=run.pid if run and services.is_viewer and services.owner is not None else None,
+            controls=services.controls is not None,
             notice=services.notice,
         )
         if not going or state.paused:

@@ -77,6 +77,8 @@ class HeaderState:
     eta_s: float | None = None
     owner_pid: int | None = None
     """The process of the run, when that is another one."""
+    controls: bool = False
+    """Whether the keys act on the run of that process."""
     notice: str = ""
     """A problem, such as a locked file; shown before all else."""
 
@@ -89,6 +91,11 @@ class HeaderState:
     def settled(self) -> int:
         """Number of tasks that have ended."""
         return sum(self.counts.get(status, 0) for status in FINAL)
+
+
+def viewer_role(*, controls: bool) -> str:
+    """Return the word for a screen that shows the run of another process."""
+    return "CONTROL" if controls else "VIEWER"
 
 
 class RunHeader(Widget):
@@ -125,14 +132,13 @@ def _title(state: HeaderState, width: int, ascii_only: bool) -> Content:
     dot = " · " if not ascii_only else " - "
     glyph = badge(state.status, ascii_only=ascii_only) if state.status else badge(Status.QUEUED, ascii_only=ascii_only)
     name = Content.assemble((glyph.glyph, glyph.variable), " ", content(state.pipeline, "bold", limit=40))
+    role = viewer_role(controls=state.controls)
     left = [
         Part(name, 9),
         Part(content(state.file, "$muted", limit=60), 4),
         Part(Content.styled("" if state.run_id is None else f"run {state.run_id}", "$muted"), 5, dot),
         Part(content(state.executor, "$muted", limit=20), 1, dot),
-        Part(
-            Content.styled("" if state.owner_pid is None else f"VIEWER{dot}pid {state.owner_pid}", "bold $warning"), 10
-        ),
+        Part(content("" if state.owner_pid is None else f"{role}{dot}pid {state.owner_pid}", "bold $warning"), 10),
     ]
     word = "paused" if state.paused else (state.status.value if state.status else "starting")
     clock = fmt.stopwatch(state.elapsed_s)
