@@ -23,7 +23,6 @@ from pipeloom.engine.run.resume import Resume
 from pipeloom.engine.run.summary import RunSummary
 from pipeloom.errors import PipeloomError
 from pipeloom.status import RunStatus
-from pipeloom.text import clean
 from pipeloom.times import monotonic, unix_time
 from pipeloom.tui.bindings import key
 from pipeloom.tui.history.screen import HistoryScreen
@@ -46,6 +45,7 @@ from pipeloom.tui.textual_compat.crash import QuietCrashApp
 from pipeloom.tui.textual_compat.key_dispatch import run_binding
 from pipeloom.tui.textual_compat.notice import write_terminal
 from pipeloom.tui.widgets.help import HelpDialog, help_sections
+from pipeloom.tui.widgets.toasts import ROOMY, Toasts
 from pipeloom.user_state import UserState
 
 T = TypeVar("T")
@@ -60,7 +60,7 @@ class PipeloomApp(QuietCrashApp):
     CSS_PATH = [*css_paths()]  # noqa: RUF012 - Textual's own declaration is no ClassVar
     COMMANDS = {ActionCommands}  # noqa: RUF012 - not a ClassVar in Textual
     HORIZONTAL_BREAKPOINTS = [(0, "-too-narrow"), (40, "-narrow"), (140, "-wide")]  # noqa: RUF012 - not a ClassVar in Textual
-    VERTICAL_BREAKPOINTS = [(0, "-too-low"), (12, "-high"), (20, "-tall")]  # noqa: RUF012 - not a ClassVar in Textual
+    VERTICAL_BREAKPOINTS = [(0, "-too-low"), (12, "-high"), (20, "-tall"), (ROOMY, "-roomy")]  # noqa: RUF012 - not a ClassVar in Textual
 
     BINDINGS: ClassVar[list[BindingType]] = [
         key("1", "show('live')", "Live", "Show the run as it goes.", "app.live"),
@@ -110,6 +110,7 @@ class PipeloomApp(QuietCrashApp):
         """Set when the screen has ended."""
         self.ascii_only = ascii_only or wants_ascii(encoding=getattr(sys.__stdout__, "encoding", None) or "utf-8")
         self._ascii_filter = AsciiFilter()
+        self._toasts = Toasts(self, monotonic)
         self._start = start
         self.stylesheet = KeptStylesheet(variables=self.get_css_variables())
         for theme in THEMES:
@@ -341,7 +342,7 @@ class PipeloomApp(QuietCrashApp):
 
     def tell(self, sentence: str, *, problem: bool = False) -> None:
         """Show a toast."""
-        self.notify(clean(sentence), markup=False, severity="warning" if problem else "information")
+        self._toasts.tell(sentence, problem=problem)
 
     def write_terminal(self, sequence: str) -> None:
         """Write a control sequence to the terminal."""

@@ -17,6 +17,7 @@ from textual.widgets import Button, Input, OptionList, Static
 
 from pipeloom.tui.style.text import content, lines
 from pipeloom.tui.textual_compat.one_answer import OneAnswerScreen
+from pipeloom.tui.widgets.toasts import ROOMY
 
 T = TypeVar("T")
 
@@ -62,7 +63,7 @@ class ChoiceDialog(ModalScreen[T], OneAnswerScreen[T]):
     """
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (60, "-wide")]  # noqa: RUF012 - not a ClassVar in Textual
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (20, "-tall")]  # noqa: RUF012 - not a ClassVar in Textual
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (20, "-tall"), (ROOMY, "-roomy")]  # noqa: RUF012 - not a ClassVar in Textual
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "refuse", "Back", tooltip="Close without doing it.", id="dialog.refuse"),

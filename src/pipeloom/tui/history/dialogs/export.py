@@ -31,6 +31,7 @@ from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.text import content
 from pipeloom.tui.textual_compat.one_answer import OneAnswerScreen
 from pipeloom.tui.widgets.dialogs import ConfirmDialog
+from pipeloom.tui.widgets.toasts import ROOMY
 
 _FORMATS: Final = (Format.CSV, Format.JSONL, Format.MARKDOWN)
 _ENDINGS: Final = {f".{format_.value}" for format_ in Format}
@@ -87,7 +88,7 @@ class ExportDialog(ModalScreen[ExportPlan | None], OneAnswerScreen[ExportPlan | 
     """
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (60, "-wide")]  # noqa: RUF012 - not a ClassVar in Textual
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (20, "-tall")]  # noqa: RUF012 - not a ClassVar in Textual
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (20, "-tall"), (ROOMY, "-roomy")]  # noqa: RUF012 - not a ClassVar in Textual
 
     BINDINGS: ClassVar[list[BindingType]] = [
         key("escape", "refuse", "Back", "Close without writing anything.", "export.refuse"),

@@ -27,6 +27,7 @@ from pipeloom.tui.style.text import content
 from pipeloom.tui.textual_compat.one_answer import OneAnswerScreen
 from pipeloom.tui.widgets.bar import bar_content
 from pipeloom.tui.widgets.dialogs import ConfirmDialog
+from pipeloom.tui.widgets.toasts import ROOMY
 
 _BAR: Final = 30
 _LOOK_S: Final = 0.1
@@ -48,7 +49,7 @@ class PruneDialog(ModalScreen[Pruned | None], OneAnswerScreen[Pruned | None]):
     """
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (60, "-wide")]  # noqa: RUF012 - not a ClassVar in Textual
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (20, "-tall")]  # noqa: RUF012 - not a ClassVar in Textual
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (20, "-tall"), (ROOMY, "-roomy")]  # noqa: RUF012 - not a ClassVar in Textual
 
     BINDINGS: ClassVar[list[BindingType]] = [
         key("escape", "refuse", "Back", "Close, or stop what goes on.", "prune.refuse"),
