@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from pipeloom.cli.command import add_command, new_program
 from pipeloom.cli.common import engine_for, leave, source_of, tell
 from pipeloom.cli.options import HangupChoice, OptionalPipeline, RunOptions, Version, takes_run_options
 from pipeloom.cli.run import run_engine
@@ -30,15 +31,9 @@ Control = Annotated[
 
 Ascii = Annotated[bool, typer.Option("--ascii", help="Draw with ASCII characters alone.")]
 
-program = typer.Typer(
-    name="pipeloom-tui",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+program = new_program("pipeloom-tui")
 
 
-@program.command()
 @takes_run_options()
 def cockpit(
     db: Annotated[
@@ -78,6 +73,9 @@ def cockpit(
         _show(engine.db_path, engine, options.on_hangup, control=control, ascii_only=ascii_only)
     else:
         run_engine(engine, options.on_hangup)
+
+
+add_command(program, None, cockpit)
 
 
 @contextmanager

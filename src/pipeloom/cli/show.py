@@ -64,13 +64,13 @@ def show_command(
     what: Annotated[
         str | None,
         typer.Argument(
-            metavar="[ID|FILTER]",
+            metavar="ID|FILTER",
             help="The number of an attempt, or what attempts have in common; a number to search for goes in quotes.",
             show_default=False,
         ),
     ] = None,
     sort: SortBy = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many attempts to show.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, help="How many attempts to show.")] = 50,
     json: Json = False,
 ) -> None:
     """Show attempt ID with its params, result, error and log; or a table of the attempts that pass FILTER.

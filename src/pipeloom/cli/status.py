@@ -66,7 +66,9 @@ def status_command(db: Database, where: FilterText = None, json: Json = False) -
 def runs_command(
     db: Database,
     where: FilterText = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many runs to show, newest first.")] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", metavar="N", min=1, help="How many runs to show, newest first.")
+    ] = 20,
     json: Json = False,
 ) -> None:
     """List the runs of DB, newest first: when, how long, how they ended, their tasks by status. Times are UTC.
