@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tests.cli.conftest import Popen, Run, first_line
 from tests.conftest import WaitFor
 
 from pipeloom.status import RunStatus, Status
+from pipeloom.store.file.owner import OwnerLock
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.store.write.connect import close_writer, open_writer
 from pipeloom.store.write.ledger import Ledger
@@ -116,7 +118,44 @@ def test_status_of_a_run_whose_process_died_says_so_and_changes_nothing(run: Run
     before = path.read_bytes()
     done = run("pipeloom", "status", "etl.db")
     assert (done.returncode, "its process has ended" in done.stdout) == (3, True)
+    assert "p1  run 1: interrupted, since" in done.stdout
+    assert "  1 interrupted\n" in done.stdout
+    assert "not ended:\n  ●        1  task-1" in done.stdout
+    assert "running" not in done.stdout
+    told = json.loads(run("pipeloom", "status", "etl.db", "--json").stdout)
+    assert (told["run"]["status"], told["run"]["alive"], told["counts"]) == ("running", False, {"running": 1})
     assert path.read_bytes() == before
+
+
+def test_runs_whose_process_died_are_not_called_running(run: Run, folder: Path) -> None:
+    make(folder / "etl.db", [row(1, Status.RUNNING), row(2), row(3, run_id=2)], [RunStatus.RUNNING, RunStatus.DONE])
+    lines = run("pipeloom", "runs", "etl.db").stdout.splitlines()
+    assert lines[1].endswith("done         1 done")
+    assert lines[2].endswith("interrupted  1 done, 1 interrupted")
+    told = [json.loads(line) for line in run("pipeloom", "runs", "etl.db", "--json").stdout.splitlines()]
+    assert [(run["status"], run["alive"], run["counts"]) for run in told] == [
+        ("done", False, {"done": 1}),
+        ("running", False, {"running": 1, "done": 1}),
+    ]
+
+
+def test_a_run_whose_process_died_is_not_taken_for_that_of_the_present_owner(run: Run, folder: Path) -> None:
+    path = make(folder / "etl.db", [row(1, Status.RUNNING)], [RunStatus.RUNNING])
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE pipeline_runs SET pid = 1")
+        connection.commit()
+    lock = OwnerLock(path)
+    lock.acquire(AT.format(0))
+    try:
+        assert "run 1: interrupted" in run("pipeloom", "status", "etl.db").stdout
+        assert "interrupted  1 interrupted" in run("pipeloom", "runs", "etl.db").stdout
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("UPDATE pipeline_runs SET pid = ?", [os.getpid()])
+            connection.commit()
+        assert "run 1: running" in run("pipeloom", "status", "etl.db").stdout
+        assert "running      1 running" in run("pipeloom", "runs", "etl.db").stdout
+    finally:
+        lock.release()
 
 
 def test_where_nothing_has_run_there_is_nothing_to_tell(run: Run, folder: Path) -> None:

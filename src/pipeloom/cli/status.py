@@ -24,9 +24,18 @@ from pipeloom.cli.output import (
 )
 from pipeloom.filters import Filter
 from pipeloom.status import FINAL, Exit, RunStatus, Status
-from pipeloom.store.file.owner import is_owned, owner, owner_name
+from pipeloom.store.file.owner import owner, owner_name
 from pipeloom.store.read.history import History
-from pipeloom.store.read.run_queries import Counts, open_tasks, runs_with, task_counts, tasks_of_run
+from pipeloom.store.read.run_queries import (
+    Counts,
+    as_left,
+    counts_as_left,
+    is_alive,
+    open_tasks,
+    runs_with,
+    task_counts,
+    tasks_of_run,
+)
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.text import clean
 from pipeloom.times import utc_now
@@ -55,7 +64,7 @@ def status_command(db: Database, where: FilterText = None, json: Json = False) -
         counts = task_counts(history, run.id, wanted)
         failed = tasks_of_run(history, run.id, [Status.ERROR], wanted)
         under_way = open_tasks(history, run.id, wanted)
-        alive = run.status is RunStatus.RUNNING and is_owned(db)
+        alive = is_alive(db, run)
         if json:
             write_json(_status_json(db, run, counts, failed, under_way, alive=alive))
         else:
@@ -83,9 +92,9 @@ def runs_command(
             write([_RUNS_HEAD])
         for run, counts in _runs(history, wanted, limit):
             if json:
-                write_json({**asdict(run), "duration_s": _run_seconds(run), "counts": counts})
+                write_json(_run_json(run, alive=is_alive(db, run)) | {"counts": counts})
             else:
-                write([_run_line(run, counts)])
+                write([_run_line(run, counts, alive=is_alive(db, run))])
 
 
 def _runs(history: History, where: Filter, limit: int) -> Iterator[tuple[RunRow, Counts]]:
@@ -125,12 +134,17 @@ def _status_json(
 ) -> dict[str, Any]:
     return {
         "db": str(db),
-        "run": {**asdict(run), "duration_s": _run_seconds(run)},
+        "run": _run_json(run, alive=alive),
         "owner": owner(db) if alive else None,
         "counts": counts,
         "failed": [_shown(row) | {"error_type": row.error_type, "error": reason(row)} for row in failed],
         "open": [_shown(row) for row in under_way],
     }
+
+
+def _run_json(run: RunRow, *, alive: bool) -> dict[str, Any]:
+    """Return a run as the file has it, and whether its process lives: one that died leaves the status `running`."""
+    return {**asdict(run), "duration_s": _run_seconds(run), "alive": alive}
 
 
 def _shown(row: AttemptRow) -> dict[str, Any]:
@@ -143,14 +157,18 @@ def _status_lines(
     took = duration(_run_seconds(run, utc_now() if alive else None))
     began = stamp(run.started_at)
     of = "" if run.parent_run_id is None else f" (continues run {run.parent_run_id})"
-    yield f"{clean(run.pipeline, 60)}  run {run.id}{of}: {run.status}, since {began}{took and f', {took}'}\n"
-    yield f"  {_counted(counts) or 'no tasks'}\n"
+    status, told = (run.status, counts) if alive else (as_left(run).status, counts_as_left(counts))
+    yield f"{clean(run.pipeline, 60)}  run {run.id}{of}: {status}, since {began}{took and f', {took}'}\n"
+    yield f"  {_counted(told) or 'no tasks'}\n"
     if alive:
         yield f"  in use by {owner_name(db)}\n"
     elif run.status is RunStatus.RUNNING:
         yield "  its process has ended without closing it\n"
     yield from _tasks("failed", "×", failed, counts.get(Status.ERROR, 0))
-    yield from _tasks("open", "●", under_way, sum(counts.get(status, 0) for status in set(Status) - FINAL))
+    if not alive:
+        under_way = [row._replace(status=Status.INTERRUPTED) for row in under_way]
+    title = "open" if alive else "not ended"
+    yield from _tasks(title, "●", under_way, sum(counts.get(status, 0) for status in set(Status) - FINAL))
 
 
 def _tasks(title: str, sign: str, rows: list[AttemptRow], total: int) -> Iterator[str]:
@@ -170,7 +188,9 @@ def _counted(counts: Counts) -> str:
 _RUNS_HEAD: Final = f"{'run':>6}  {'pipeline':<20}  {'started (UTC)':<19}  {'time':>7}  {'status':<11}  tasks\n"
 
 
-def _run_line(run: RunRow, counts: Counts) -> str:
+def _run_line(run: RunRow, counts: Counts, *, alive: bool) -> str:
+    if not alive:
+        run, counts = as_left(run), counts_as_left(counts)
     began, took = stamp(run.started_at), duration(_run_seconds(run))
     name = padded(run.pipeline, 20)
     return f"{run.id:>6}  {name}  {began:<19}  {took:>7}  {run.status:<11}  {_counted(counts)}\n"
