@@ -6,6 +6,7 @@ hold on to the clocks of this module's import.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -36,6 +37,22 @@ def stamp(moment: datetime) -> str:
 def now_stamp() -> str:
     """Return the time of the machine's clock."""
     return stamp(utc_now())
+
+
+def duration(seconds: object) -> str:
+    """Return "0.4s", "41s", "12m03s", "2h05m" or "3d04h"; "" for what is no duration."""
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= sys.float_info.max:
+        return ""
+    if seconds < 9.95:
+        return f"{seconds + 0.0:.1f}s"  # a zero may have a sign
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02}s"
+    if whole < 86_400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02}m"
+    return f"{whole // 86_400}d{whole % 86_400 // 3600:02}h"
 
 
 def valid_stamp(text: object) -> str | None:

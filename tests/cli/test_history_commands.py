@@ -166,6 +166,14 @@ def test_where_nothing_has_run_there_is_nothing_to_tell(run: Run, folder: Path) 
     assert len(run("pipeloom", "runs", "etl.db").stdout.splitlines()) == 1
 
 
+def test_a_figure_of_nothing_has_no_sign(run: Run, folder: Path) -> None:
+    nothing = row(1, Status.ERROR, duration_s=-0.0, progress=-0.0, step=-0.0, total=-0.0)
+    make(folder / "etl.db", [nothing], [RunStatus.ERROR])
+    told = run("pipeloom", "show", "etl.db", 1).stdout
+    assert ("time      0.0s\n" in told, "progress  0% (0 of 0)\n" in told) == (True, True), told
+    assert " 0.0s" in run("pipeloom", "show", "etl.db").stdout
+
+
 def test_runs_are_listed_newest_first_with_their_counts(run: Run, db: Path) -> None:
     lines = run("pipeloom", "runs", "etl.db").stdout.splitlines()
     assert [line.split()[0] for line in lines] == ["run", "2", "1"]
@@ -267,7 +275,7 @@ def test_prune_only_says_what_would_go_unless_told_to_do_it(run: Run, db: Path) 
     done = run("pipeloom", "prune", "etl.db", "--keep-last", 1)
     assert (done.returncode, done.stdout.startswith("Nothing would go")) == (0, True)
     done = run("pipeloom", "prune", "etl.db", "--done-for", 0)
-    assert (done.returncode, done.stdout.startswith("Would remove 1 attempts with 1 log lines, and 1 runs: about")) == (
+    assert (done.returncode, done.stdout.startswith("Would remove 1 attempt with 1 log line, and 1 run: about")) == (
         0,
         True,
     )

@@ -86,18 +86,6 @@ def stamp(iso: str | None) -> str:
     return "" if value is None else value.strftime("%Y-%m-%d %H:%M:%S")
 
 
-def duration(seconds: float | None) -> str:
-    """Return "0.4s", "41s", "12m03s" or "2h05m"."""
-    if seconds is None or seconds < 0:
-        return ""
-    if seconds < 9.95:
-        return f"{seconds:.1f}s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    return f"{whole // 60}m{whole % 60:02}s" if whole < 3600 else f"{whole // 3600}h{whole % 3600 // 60:02}m"
-
-
 def reason(row: AttemptRow) -> str:
     """Return the line that says why an attempt failed."""
     return first_line(row.message or row.error or row.error_type or "", 200)

@@ -17,7 +17,7 @@ from pipeloom.cli.options import FilterText, Json, WritableDatabase
 from pipeloom.cli.output import output, parsed, write, write_json
 from pipeloom.console import shared_console
 from pipeloom.store.maintenance.prune import Policy, Pruned, PrunePreview, plan, prune
-from pipeloom.text import clean, size
+from pipeloom.text import clean, counted, size
 
 
 def prune_command(
@@ -94,8 +94,9 @@ def _tell_plan(db: Path, doomed: PrunePreview, *, json: bool) -> None:
     elif not doomed.attempts:
         write([f"Nothing would go from {clean(db)}.\n"])
     else:
-        runs = f"{doomed.runs:,} runs: about {size(doomed.size)}. Add --yes to do it.\n"
-        write([f"Would remove {doomed.attempts:,} attempts with {doomed.logs:,} log lines, and {runs}"])
+        runs = f"{counted(doomed.runs, 'run')}: about {size(doomed.size)}. Add --yes to do it.\n"
+        lost = f"{counted(doomed.attempts, 'attempt')} with {counted(doomed.logs, 'log line')}"
+        write([f"Would remove {lost}, and {runs}"])
 
 
 def _named(values: dict[str, Any]) -> dict[str, Any]:
@@ -107,4 +108,4 @@ def _tell_result(db: Path, pruned: Pruned, *, json: bool) -> None:
         write_json({"db": str(db), "dry_run": False, **asdict(pruned)})
         return
     given = f"{size(pruned.given_back)} given back" if not pruned.remark else pruned.remark
-    write([f"Removed {pruned.attempts:,} attempts and {pruned.runs:,} runs; {given}.\n"])
+    write([f"Removed {counted(pruned.attempts, 'attempt')} and {counted(pruned.runs, 'run')}; {given}.\n"])

@@ -12,14 +12,15 @@ from typing import Annotated, Any, Final
 import typer
 
 from pipeloom.cli.options import Database, Json
-from pipeloom.cli.output import duration, is_terminal, output, padded, parsed, stamp, write, write_json
+from pipeloom.cli.output import is_terminal, output, padded, parsed, stamp, write, write_json
 from pipeloom.errors import UsageError
 from pipeloom.export.attempts import whole_rows
 from pipeloom.export.formats import embedded, record
 from pipeloom.store.read.history import History, walk
 from pipeloom.store.read.paging import NEWEST, Sort
 from pipeloom.store.rows import AttemptRow
-from pipeloom.text import clean
+from pipeloom.text import clean, figure
+from pipeloom.times import duration
 
 _TEXT: Final = 1 << 16
 _HEAD: Final = (
@@ -139,12 +140,14 @@ def _sections(history: History, row: AttemptRow) -> Iterator[str]:
 
 
 def _overview(row: AttemptRow) -> Iterator[str]:
-    steps = "" if row.step is None else f"{row.step:g} of {row.total:g}" if row.total is not None else f"{row.step:g}"
+    steps = " of ".join(
+        figure(value) for value in (row.step, row.total if row.step is not None else None) if value is not None
+    )
     facts: dict[str, object] = {
         "attempt": f"{row.id}, try {row.attempt} of task {clean(row.task_id, 100)} in run {row.run_id}",
         "message": clean(row.message),
         "progress": " ".join(
-            filter(None, ("" if row.progress is None else f"{row.progress:.0%}", steps and f"({steps})"))
+            filter(None, ("" if row.progress is None else f"{row.progress + 0.0:.0%}", steps and f"({steps})"))
         ),
         "queued": stamp(row.queued_at),
         "due": stamp(row.due_at),

@@ -12,7 +12,6 @@ import typer
 
 from pipeloom.cli.options import Database, FilterText, Json
 from pipeloom.cli.output import (
-    duration,
     moment,
     output,
     padded,
@@ -38,7 +37,7 @@ from pipeloom.store.read.run_queries import (
 )
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.text import clean
-from pipeloom.times import utc_now
+from pipeloom.times import duration, utc_now
 
 _SHOWN: Final = ("id", "task_id", "name", "attempt", "status", "started_at", "duration_s", "progress", "message")
 _LISTED: Final = 20

@@ -20,6 +20,7 @@ from pipeloom.store.file.owner import OwnerLock
 from pipeloom.store.read.history import History
 from pipeloom.store.schema import transaction
 from pipeloom.store.write.connect import closing_writer, open_writer
+from pipeloom.text import counted
 from pipeloom.times import now_stamp, stamp, utc_now
 
 AT_ONCE: Final = 2_000
@@ -177,7 +178,7 @@ def _prune(
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
                 return gone, runs, False, ""
-            raise StoreError(f"{path}: {gone:,} attempts are gone, then it went wrong: {error}.") from error
+            raise StoreError(f"{path}: {counted(gone, 'attempt')} gone, then it went wrong: {error}.") from error
         finally:
             connection.set_progress_handler(None, 0)
 

@@ -20,6 +20,7 @@ from pipeloom.store.read.failures import FailureGroup
 from pipeloom.store.read.paging import NEWEST, Sort
 from pipeloom.store.read.tasks import TaskStats
 from pipeloom.store.rows import AttemptRow
+from pipeloom.text import counted
 from pipeloom.tui.attempts.columns import is_moving
 from pipeloom.tui.history.bar import VIEWS
 from pipeloom.tui.history.columns import failure_columns, run_columns, task_columns
@@ -180,8 +181,7 @@ class HistoryLists(Horizontal):
         self.current.nothing_text = nothing
         if exact and not total:
             self.current.empty_text = nothing
-        noun = one if exact and total == 1 else many
-        return content(f"{fmt.count(total)}{'' if exact else '+'} {noun}", "$muted")
+        return content(counted(total, one, many) if exact else f"{fmt.count(total)}+ {many}", "$muted")
 
 
 def _goes_on(item: RunItem) -> bool:

@@ -5,6 +5,11 @@ from __future__ import annotations
 import math
 from datetime import datetime, tzinfo
 
+from pipeloom import times
+from pipeloom.text import counted
+
+duration = times.duration
+
 
 def number(value: object) -> float | None:
     """Return `value` as a finite float, or None."""
@@ -15,23 +20,6 @@ def number(value: object) -> float | None:
     except OverflowError:
         return None
     return result if math.isfinite(result) else None
-
-
-def duration(seconds: object) -> str:
-    """Return "0.4s", "41s", "12m03s", "2h05m" or "3d04h"."""
-    value = number(seconds)
-    if value is None or value < 0:
-        return ""
-    if value < 9.95:
-        return f"{value:.1f}s"
-    whole = round(value)
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02}s"
-    if whole < 86_400:
-        return f"{whole // 3600}h{whole % 3600 // 60:02}m"
-    return f"{whole // 86_400}d{whole % 86_400 // 3600:02}h"
 
 
 def stopwatch(seconds: object) -> str:
@@ -96,6 +84,11 @@ def count(value: object) -> str:
     """Return a whole number with separators, as in "1,234,567"."""
     amount = number(value)
     return "" if amount is None else f"{int(amount):,}"
+
+
+def share_done(done: int, total: int) -> str:
+    """Return "2 of its 5 tasks are done"."""
+    return f"{count(done)} of its {counted(total, 'task')} {'is' if 1 in (done, total) else 'are'} done"
 
 
 def percent(fraction: object) -> str:
