@@ -97,6 +97,32 @@ def test_a_long_word_leaves_room_for_where_the_help_is(typed: Typed) -> None:
     assert (code, len(said) < 400, said.endswith("…: see pipeloom --help\n")) == (2, True, True)
 
 
+READERS = [
+    ["status"], ["runs"], ["show"], ["export"], ["prune", "--keep-last", "1"], ["retry", "status:error"],
+    ["cancel", "status:error"], ["backup", "copy.db"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments", READERS, ids=lambda arguments: arguments[0])
+def test_a_file_that_is_not_there_or_empty_is_told_with_what_makes_it(typed: Typed, arguments: list[str]) -> None:
+    command, *rest = arguments
+    code, out, said = typed("pipeloom", command, "no such.db", *rest)
+    assert (code, out) == (2, "")
+    assert said == (
+        "pipeloom: There is no file no such.db: name one that is there, or make it with "
+        "pipeloom run 'no such.db' PIPELINE\n"
+    )
+    assert not Path("no such.db").exists()
+    Path("empty.db").touch()
+    code, out, said = typed("pipeloom", command, "empty.db", *rest)
+    assert (code, out) == (2, "")
+    assert said == "pipeloom: empty.db is empty: fill it with pipeloom run empty.db PIPELINE\n"
+
+
+def test_a_path_that_begins_with_a_dash_is_told_so_that_it_can_be_typed(typed: Typed) -> None:
+    assert "pipeloom run ./-x.db PIPELINE" in typed("pipeloom", "status", "--", "-x.db").err
+
+
 def test_without_any_argument_the_help_is_shown(typed: Typed) -> None:
     code, out, said = typed("pipeloom")
     assert (code, "Usage: pipeloom [OPTIONS] COMMAND" in out + said) == (2, True)

@@ -22,6 +22,7 @@ from pipeloom.errors import UsageError
 from pipeloom.loader import load_pipeline
 from pipeloom.pipeline import Pipeline
 from pipeloom.status import Exit
+from pipeloom.text import as_typed
 
 ReadOnly = Annotated[bool, typer.Option("--read-only", help="Only look: change nothing in DB, and never own it.")]
 
@@ -118,14 +119,16 @@ def _browse(db: Path | None, on_hangup: HangupChoice, *, read_only: bool, **look
     """Open the history of a file, or the start page when there is none yet."""
     path = _file(db, demo=False)
     if not has_terminal():
-        raise UsageError(f"pipeloom-tui needs a terminal. To run without one: pipeloom run {path} PIPELINE")
-    from pipeloom.store.file.kind import FileKind, file_kind
+        raise UsageError(f"pipeloom-tui needs a terminal. To run without one: pipeloom run {as_typed(path)} PIPELINE")
+    from pipeloom.store.file.kind import READABLE, FileKind, file_kind, why_unreadable
     from pipeloom.store.maintenance.recovery import recover
     from pipeloom.store.read.history import History
 
     if file_kind(path) is not FileKind.MISSING:
         if not read_only:
             recover(path)
+        if (kind := file_kind(path)) not in READABLE:
+            raise UsageError(why_unreadable(path, kind, "pipeloom-tui"))
         History(path).close()
     _show(path, None, on_hangup, read_only=read_only, **look)
 
