@@ -273,7 +273,10 @@ def test_output_that_goes_nowhere_is_told_where_it_matters(folder: Path, command
 def test_prune_only_says_what_would_go_unless_told_to_do_it(run: Run, db: Path) -> None:
     before = db.read_bytes()
     done = run("pipeloom", "prune", "etl.db", "--keep-last", 1)
-    assert (done.returncode, done.stdout.startswith("Nothing would go")) == (0, True)
+    why = "4 attempts stay: 3 of runs that go on or are not done, 1 of the last run of their task."
+    assert (done.returncode, done.stdout) == (0, f"Nothing would go from etl.db: {why}\n")
+    told = json.loads(run("pipeloom", "prune", "etl.db", "--keep-last", 1, "--json").stdout)
+    assert told["kept"] == {"not_ended": 0, "needed": 3, "young": 0, "last": 1}
     done = run("pipeloom", "prune", "etl.db", "--done-for", 0)
     assert (done.returncode, done.stdout.startswith("Would remove 1 attempt with 1 log line, and 1 run: about")) == (
         0,

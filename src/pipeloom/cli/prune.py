@@ -16,7 +16,7 @@ from pipeloom.cli.common import tell
 from pipeloom.cli.options import FilterText, Json, WritableDatabase
 from pipeloom.cli.output import output, parsed, write, write_json
 from pipeloom.console import shared_console
-from pipeloom.store.maintenance.prune import Policy, Pruned, PrunePreview, plan, prune
+from pipeloom.store.maintenance.prune import Policy, Pruned, PrunePreview, plan, prune, why_nothing
 from pipeloom.text import clean, counted, size
 
 
@@ -50,7 +50,7 @@ def prune_command(
     if not yes:
         doomed = plan(db, policy)
         with output():
-            _tell_plan(db, doomed, json=json)
+            _tell_plan(db, doomed, policy, json=json)
         return
     with _flag_on_signals() as stopped, _bar() as bar:
         task = bar.add_task("", total=None)
@@ -88,11 +88,11 @@ def _bar() -> Progress:
     return Progress(*columns, console=shared_console(), transient=True, disable=not shared_console().is_terminal)
 
 
-def _tell_plan(db: Path, doomed: PrunePreview, *, json: bool) -> None:
+def _tell_plan(db: Path, doomed: PrunePreview, policy: Policy, *, json: bool) -> None:
     if json:
         write_json({"db": str(db), "dry_run": True, **_named(asdict(doomed))})
     elif not doomed.attempts:
-        write([f"Nothing would go from {clean(db)}.\n"])
+        write([f"Nothing would go from {clean(db)}: {why_nothing(doomed, policy)}\n"])
     else:
         runs = f"{counted(doomed.runs, 'run')}: about {size(doomed.size)}. Add --yes to do it.\n"
         lost = f"{counted(doomed.attempts, 'attempt')} with {counted(doomed.logs, 'log line')}"

@@ -17,7 +17,7 @@ from textual.widgets import Button, Input, Static
 
 from pipeloom.errors import PipeloomError
 from pipeloom.filters import Filter
-from pipeloom.store.maintenance.prune import Policy, Pruned, PrunePreview, plan, prune
+from pipeloom.store.maintenance.prune import Policy, Pruned, PrunePreview, plan, prune, why_nothing
 from pipeloom.text import counted, size
 from pipeloom.tui.bindings import key
 from pipeloom.tui.reader import read
@@ -120,7 +120,8 @@ class PruneDialog(ModalScreen[Pruned | None], OneAnswerScreen[Pruned | None]):
             self._say(str(error), problem=True)
             return
         self._remove.disabled = not self._doomed.attempts
-        self._say(_told(self._doomed) if self._doomed.attempts else "Nothing would go.")
+        nothing = f"Nothing would go: {why_nothing(self._doomed, policy)}"
+        self._say(_told(self._doomed) if self._doomed.attempts else nothing)
 
     # -- the removal -------------------------------------------------------------------------------------------------
 
