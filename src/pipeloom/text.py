@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Callable
 from typing import Final
 
 LIMIT: Final = 500
@@ -68,6 +69,21 @@ def first_line(value: object, limit: int = LIMIT) -> str:
     """Return the first line of `value` that is not blank, cleaned."""
     text = as_text(value)[: limit * 4]
     return clean(next((line.strip() for line in text.splitlines() if line.strip()), ""), limit)
+
+
+def clip_middle(text: str, width: int, cells: Callable[[str], int]) -> str:
+    """Return `text` cut in its middle to at most `width` cells, which `cells` counts: a path keeps its end."""
+    if cells(text) <= width:
+        return text
+    if width <= 0:
+        return ""
+    before = (width - 1) // 3 if width >= 5 else width - 1
+    head, tail = text[:before], text[-width:] if width >= 5 else ""
+    while cells(head) > before:
+        head = head[:-1]
+    while cells(tail) > width - 1 - before:
+        tail = tail[1:]
+    return f"{head}…{tail}"
 
 
 def size(count: int) -> str:

@@ -355,3 +355,67 @@ def test_bad_input_is_one_sentence_and_nothing_is_written(run: Run, db: Path, ar
 def test_help_tells_the_exit_codes(run: Run, command: str) -> None:
     done = run("pipeloom", command, "--help")
     assert (done.returncode, "Exit codes: 0" in done.stdout) == (0, True)
+
+
+DAYS = [f"load of the whole month of the harbour, day 2025-03-{day:02}" for day in (1, 2)]
+
+
+def on_terminal(db: Path, columns: int, *arguments: str) -> list[str]:
+    """Return the lines that a command writes to a terminal of so many columns."""
+    ours, theirs = pty.openpty()
+    code = "from pipeloom.cli import run_main; run_main()"
+    words = [sys.executable, "-c", code, arguments[0], str(db), *arguments[1:]]
+    process = subprocess.Popen(words, stdout=theirs, env={**os.environ, "COLUMNS": str(columns)})
+    os.close(theirs)
+    shown = b""
+    try:
+        while chunk := os.read(ours, 65_536):
+            shown += chunk
+    except OSError:
+        pass  # the other end is closed
+    process.wait(timeout=30)
+    return shown.decode().splitlines()
+
+
+@pytest.fixture
+def days(folder: Path) -> Path:
+    """Tasks and a pipeline whose names differ only at their ends."""
+    attempts = [
+        row(number, Status.ERROR, name=name, task_id=name[-10:], message="KeyError: " + "m" * 300)
+        for number, name in enumerate(DAYS, 1)
+    ]
+    path = make(folder / "etl.db", attempts, [RunStatus.ERROR])
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE pipeline_runs SET pipeline = ?", ["loads of the harbour, north, 2025"])
+        connection.commit()
+    return path
+
+
+@pytest.mark.parametrize("columns", [80, 100, 160])
+def test_names_that_differ_at_the_end_differ_on_a_terminal(days: Path, columns: int) -> None:
+    for command in ("status", "show"):
+        lines = on_terminal(days, columns, command)
+        assert max(map(len, lines)) <= max(columns, 95 if command == "show" else 0), lines
+        for name in DAYS:
+            assert sum(name[-10:] in line for line in lines) == 1, lines
+    (line,) = on_terminal(days, columns, "runs")[1:]
+    assert ", 2025 " in line.replace("north, 2025", ", 2025"), line
+
+
+def test_a_reader_that_is_no_terminal_gets_whole_names(run: Run, days: Path) -> None:
+    for command in ("status", "show"):
+        told = run("pipeloom", command, "etl.db").stdout
+        assert [told.count(name) for name in DAYS] == [1, 1]
+    assert "loads of the harbour, north, 2025  " in run("pipeloom", "runs", "etl.db").stdout
+
+
+def test_status_tells_the_id_of_a_task_that_has_another_name(run: Run, folder: Path) -> None:
+    failed = [
+        row(1, Status.ERROR, name="load", task_id="2025-03-01"),
+        row(2, Status.ERROR, name="same", task_id="same"),
+    ]
+    make(folder / "etl.db", [*failed, row(3, Status.ERROR, name="", task_id=7)], [RunStatus.ERROR])
+    told = run("pipeloom", "status", "etl.db").stdout
+    assert "  load (2025-03-01)" in told
+    assert "  same  " in told or "  same\n" in told
+    assert "  (empty) (7)" in told

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from shutil import get_terminal_size
 from typing import Any
 
 import typer
@@ -18,7 +19,7 @@ from pipeloom.errors import UsageError
 from pipeloom.filters import Filter, FilterError, parse
 from pipeloom.status import Exit
 from pipeloom.store.rows import AttemptRow
-from pipeloom.text import clean, first_line
+from pipeloom.text import clean, clip_middle, first_line
 
 
 def parsed(text: str | None) -> Filter:
@@ -62,13 +63,22 @@ def write_json(value: Any) -> None:
     write([json.dumps(value, default=str) + "\n"])
 
 
-def padded(value: object, width: int, *, right: bool = False) -> str:
-    """Return `value` in exactly `width` cells."""
-    text = clean(value)
-    if cell_len(text) > width:
-        return set_cell_size(text, width - 1) + "…"
-    blanks = " " * (width - cell_len(text))
-    return blanks + text if right else text + blanks
+def room(taken: int, least: int, most: int) -> int:
+    """Return the columns of a terminal beside the `taken` ones, within bounds; `most` elsewhere."""
+    return max(least, min(get_terminal_size().columns - taken, most)) if is_terminal() else most
+
+
+def named(value: object, width: int) -> str:
+    """Return a name in `width` cells, on a terminal without its middle when it is longer; "(empty)" for none."""
+    text = clean(value) or "(empty)"
+    if is_terminal():
+        text = clip_middle(text, width, cell_len)
+    return text + " " * (width - cell_len(text))
+
+
+def cut(text: str, width: int) -> str:
+    """Return a cleaned text in at most `width` cells."""
+    return text if cell_len(text) <= width else set_cell_size(text, width - 1).rstrip() + "…"
 
 
 def moment(iso: str | None) -> datetime | None:

@@ -6,13 +6,12 @@ import json
 from collections.abc import Iterator
 from enum import StrEnum
 from itertools import islice
-from shutil import get_terminal_size
 from typing import Annotated, Any, Final
 
 import typer
 
 from pipeloom.cli.options import Database, Json
-from pipeloom.cli.output import is_terminal, output, padded, parsed, stamp, write, write_json
+from pipeloom.cli.output import cut, is_terminal, named, output, parsed, room, stamp, write, write_json
 from pipeloom.errors import UsageError
 from pipeloom.export.attempts import whole_rows
 from pipeloom.export.formats import embedded, record
@@ -23,10 +22,8 @@ from pipeloom.text import clean, figure
 from pipeloom.times import duration
 
 _TEXT: Final = 1 << 16
-_HEAD: Final = (
-    f"{'run':>5}  {'id':>8}  {'task':<28}  {'status':<11}  {'try':>3}  {'started (UTC)':<19}  {'time':>7}  message\n"
-)
-_BEFORE_MESSAGE: Final = len(_HEAD) - len("message\n")
+_TAKEN: Final = 67
+"""Columns of a line of the table beside the name and the message."""
 
 
 class Order(StrEnum):
@@ -90,16 +87,24 @@ def show_command(
             for row in whole_rows(history, where, sort_of(sort), limit):
                 write_json(record(row))
             return
-        write([_HEAD])
-        width = max(get_terminal_size().columns - _BEFORE_MESSAGE, 20) if is_terminal() else 200
-        write(_line(row, width) for row in islice(walk(history, where, sort_of(sort)), limit))
+        wide = room(_TAKEN, 20, 80) * 2 // 5 if is_terminal() else 28
+        name = max(20, wide)
+        write([_head(name)])
+        write(_line(row, name) for row in islice(walk(history, where, sort_of(sort)), limit))
+
+
+def _head(width: int) -> str:
+    began = "started (UTC)"
+    return f"{'run':>5}  {'id':>8}  {'task':<{width}}  {'status':<11}  {'try':>3}  {began:<19}  {'time':>7}  message\n"
 
 
 def _line(row: AttemptRow, width: int) -> str:
-    name, message = padded(row.name or "(empty)", 28), padded(row.message, width).rstrip()
+    """Return a line of the table, with `width` columns for the name."""
+    message = cut(clean(row.message), room(_TAKEN + width, 3, 200))
     began, took = stamp(row.started_at), duration(row.duration_s)
     return (
-        f"{row.run_id:>5}  {row.id:>8}  {name}  {row.status:<11}  {row.attempt:>3}  {began:<19}  {took:>7}  {message}"
+        f"{row.run_id:>5}  {row.id:>8}  {named(row.name, width)}  {row.status:<11}  {row.attempt:>3}  {began:<19}  "
+        f"{took:>7}  {message}"
     ).rstrip() + "\n"
 
 
@@ -128,7 +133,7 @@ def _sections(history: History, row: AttemptRow) -> Iterator[str]:
     attempts = _attempts(history, row)
     if len(attempts) > 1:
         yield "\nattempts of the task in this run:\n"
-        yield from (f"  {'»' if attempt.id == row.id else ' '} {_line(attempt, 200)}" for attempt in attempts)
+        yield from (f"  {'»' if attempt.id == row.id else ' '} {_line(attempt, 28)}" for attempt in attempts)
     for title, text in (("params", _pretty(row.params)), ("result", _pretty(row.result)), ("error", row.error)):
         if text:
             yield f"\n{title}:\n{_indented(text)}"

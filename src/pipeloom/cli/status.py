@@ -9,14 +9,18 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
+from rich.cells import cell_len
 
 from pipeloom.cli.options import Database, FilterText, Json
 from pipeloom.cli.output import (
+    cut,
+    is_terminal,
     moment,
+    named,
     output,
-    padded,
     parsed,
     reason,
+    room,
     stamp,
     write,
     write_json,
@@ -42,6 +46,8 @@ from pipeloom.times import duration, utc_now
 _SHOWN: Final = ("id", "task_id", "name", "attempt", "status", "started_at", "duration_s", "progress", "message")
 _LISTED: Final = 20
 """Tasks of a kind that the text names; the JSON has a hundred."""
+_BESIDE: Final = 16
+"""Columns of a task's line beside its name and what is told of it."""
 _AT_ONCE: Final = 50
 _STOPPED: Final = frozenset({Status.CANCELLED, Status.INTERRUPTED})
 
@@ -88,7 +94,7 @@ def runs_command(
     wanted = parsed(where)
     with output(), History(db) as history:
         if not json:
-            write([_RUNS_HEAD])
+            write([_runs_head()])
         for run, counts in _runs(history, wanted, limit):
             if json:
                 write_json(_run_json(run, alive=is_alive(db, run)) | {"counts": counts})
@@ -173,25 +179,40 @@ def _status_lines(
 def _tasks(title: str, sign: str, rows: list[AttemptRow], total: int) -> Iterator[str]:
     if rows:
         yield f"{title}:\n"
+    longest = max((cell_len(clean(_label(row))) for row in rows[:_LISTED]), default=0)
+    width = min(longest, max(20, room(_BESIDE, 40, 200) * 2 // 5))
     for row in rows[:_LISTED]:
         told = reason(row) if row.status is Status.ERROR else f"{row.status:<10} {clean(row.message, 200)}".rstrip()
-        yield f"  {sign} {row.id:>8}  {padded(row.name or '(empty)', 28)}  {told}\n"
+        yield f"  {sign} {row.id:>8}  {named(_label(row), width)}  {cut(told, room(_BESIDE + width, 20, 250))}\n"
     if total > min(len(rows), _LISTED):
         yield f"  … and {total - min(len(rows), _LISTED):,} more\n"
+
+
+def _label(row: AttemptRow) -> str:
+    """Return the name of a task, with its id where that is another."""
+    name = row.name or "(empty)"
+    return name if str(row.task_id) == row.name else f"{name} ({row.task_id})"
 
 
 def _counted(counts: Counts) -> str:
     return ", ".join(f"{number:,} {status}" for status, number in counts.items())
 
 
-_RUNS_HEAD: Final = f"{'run':>6}  {'pipeline':<20}  {'started (UTC)':<19}  {'time':>7}  {'status':<11}  tasks\n"
+def _runs_head() -> str:
+    began = "started (UTC)"
+    return f"{'run':>6}  {'pipeline':<{_wide()}}  {began:<19}  {'time':>7}  {'status':<11}  tasks\n"
+
+
+def _wide() -> int:
+    """Return the width of the names of pipelines."""
+    return room(75, 20, 40) if is_terminal() else 20
 
 
 def _run_line(run: RunRow, counts: Counts, *, alive: bool) -> str:
     if not alive:
         run, counts = as_left(run), counts_as_left(counts)
     began, took = stamp(run.started_at), duration(_run_seconds(run))
-    name = padded(run.pipeline, 20)
+    name = named(run.pipeline, _wide())
     return f"{run.id:>6}  {name}  {began:<19}  {took:>7}  {run.status:<11}  {_counted(counts)}\n"
 
 
