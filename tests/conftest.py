@@ -13,6 +13,7 @@ for _name in ("COLUMNS", "LINES", "FORCE_COLOR", "PIPELOOM_ASCII"):
     os.environ.pop(_name, None)
 os.environ["TERM"] = "xterm-256color"
 os.environ["COLORTERM"] = "truecolor"
+os.environ["TZ"] = "UTC"  # times are shown in the user's zone
 
 import signal
 
@@ -31,6 +32,8 @@ from typing import Protocol
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+time.tzset()
 
 settings.register_profile(
     "pipeloom", deadline=None, derandomize=True, print_blob=False, suppress_health_check=[HealthCheck.too_slow]

@@ -80,7 +80,7 @@ def db(folder: Path) -> Path:
 def test_status_tells_how_the_tasks_of_the_last_run_stand(run: Run, db: Path) -> None:
     done = run("pipeloom", "status", "etl.db")
     assert (done.returncode, done.stderr) == (1, "")
-    assert "p2  run 2: error, since 2026-08-01 12:00:00, 30s" in done.stdout
+    assert "p2  run 2: error, since 2026-08-01 12:00:00 UTC, 30s" in done.stdout
     assert "1 done, 1 error" in done.stdout
     assert "ValueError: no␛[31m" in done.stdout
     assert "KeyError" not in done.stdout  # that attempt was not the task's last
@@ -395,7 +395,7 @@ def days(folder: Path) -> Path:
 def test_names_that_differ_at_the_end_differ_on_a_terminal(days: Path, columns: int) -> None:
     for command in ("status", "show"):
         lines = on_terminal(days, columns, command)
-        assert max(map(len, lines)) <= max(columns, 95 if command == "show" else 0), lines
+        assert max(map(len, lines[1:])) <= max(columns, 115 if command == "show" else 0), lines
         for name in DAYS:
             assert sum(name[-10:] in line for line in lines) == 1, lines
     (line,) = on_terminal(days, columns, "runs")[1:]
@@ -419,3 +419,51 @@ def test_status_tells_the_id_of_a_task_that_has_another_name(run: Run, folder: P
     assert "  load (2025-03-01)" in told
     assert "  same  " in told or "  same\n" in told
     assert "  (empty) (7)" in told
+
+
+@pytest.mark.parametrize(
+    ("zone", "first", "second"),
+    [
+        ("Europe/Berlin", "2026-10-25 02:30:00 CEST", "2026-10-25 02:30:00 CET"),
+        ("America/New_York", "2026-10-24 20:30:00 EDT", "2026-10-24 21:30:00 EDT"),
+        ("UTC", "2026-10-25 00:30:00 UTC", "2026-10-25 01:30:00 UTC"),
+    ],
+)
+def test_times_are_the_users_and_name_their_zone(run: Run, folder: Path, zone: str, first: str, second: str) -> None:
+    at = [f"2026-10-25T0{hour}:30:00.000000+00:00" for hour in (0, 1)]
+    make(folder / "etl.db", [row(n, Status.ERROR, started_at=at[n - 1]) for n in (1, 2)], [RunStatus.ERROR])
+    with closing(sqlite3.connect(folder / "etl.db")) as connection:
+        connection.execute("UPDATE pipeline_runs SET started_at = ?", [at[0]])
+        connection.executemany("UPDATE task_logs SET at = ? WHERE task_run_id = 1", [(at[0],)])
+        connection.execute(
+            "INSERT INTO task_logs (task_run_id, seq, at, level, text) VALUES (1, 2, ?, 'INFO', 'b')", [at[1]]
+        )
+        connection.commit()
+    assert f"since {first}," in run("pipeloom", "status", "etl.db", zone=zone).stdout
+    assert f"  {first} " in run("pipeloom", "runs", "etl.db", zone=zone).stdout
+    table = run("pipeloom", "show", "etl.db", zone=zone).stdout
+    assert f"  {first} " in table
+    assert f"  {second} " in table
+    one = run("pipeloom", "show", "etl.db", 1, zone=zone).stdout
+    assert f"started   {first}\n" in one
+    if zone == "Europe/Berlin":
+        assert "  02:30:00 CEST INFO " in one
+        assert "  02:30:00 CET INFO " in one
+    else:
+        assert f"\nlog ({first[-3:]}):\n  {first[11:19]} INFO " in one
+    shown = run("pipeloom", "show", "etl.db", 1, "--json", zone=zone).stdout
+    assert json.loads(shown)["started_at"] == at[0]
+    assert at[1] in run("pipeloom", "export", "etl.db", zone=zone).stdout
+    day = run("pipeloom", "show", "etl.db", "started:2026-10-24", zone=zone).stdout
+    assert len(day.splitlines()) == (3 if zone == "America/New_York" else 1)
+
+
+def test_the_owner_of_a_file_is_named_with_the_users_time(run: Run, folder: Path) -> None:
+    make(folder / "etl.db", [row(1, Status.RUNNING)], [RunStatus.RUNNING])
+    lock = OwnerLock(folder / "etl.db")
+    lock.acquire(AT.format(0))
+    try:
+        told = run("pipeloom", "status", "etl.db", zone="Europe/Berlin").stdout
+    finally:
+        lock.release()
+    assert "since 2026-08-01 14:00:00 CEST\n" in told

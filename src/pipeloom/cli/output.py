@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from shutil import get_terminal_size
-from typing import Any
+from typing import Any, Final
 
 import typer
 from rich.cells import cell_len, set_cell_size
@@ -20,6 +20,9 @@ from pipeloom.filters import Filter, FilterError, parse
 from pipeloom.status import Exit
 from pipeloom.store.rows import AttemptRow
 from pipeloom.text import clean, clip_middle, first_line
+
+STARTED: Final = len("2026-08-01 14:00:41 ") + max(map(len, time.tzname))
+"""Columns of a time with the name of its zone."""
 
 
 def parsed(text: str | None) -> Filter:
@@ -79,21 +82,6 @@ def named(value: object, width: int) -> str:
 def cut(text: str, width: int) -> str:
     """Return a cleaned text in at most `width` cells."""
     return text if cell_len(text) <= width else set_cell_size(text, width - 1).rstrip() + "…"
-
-
-def moment(iso: str | None) -> datetime | None:
-    """Return a time of the file in UTC, or None when the text is no time."""
-    try:
-        value = datetime.fromisoformat(iso or "")
-        return value.astimezone(UTC) if value.tzinfo is not None else None
-    except (ValueError, OverflowError):
-        return None
-
-
-def stamp(iso: str | None) -> str:
-    """Return a time of the file as "2026-08-01 12:00:41", in UTC as in the filter; "" for what is no time."""
-    value = moment(iso)
-    return "" if value is None else value.strftime("%Y-%m-%d %H:%M:%S")
 
 
 def reason(row: AttemptRow) -> str:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from pipeloom.cli.options import Database, Json
-from pipeloom.cli.output import cut, is_terminal, named, output, parsed, room, stamp, write, write_json
+from pipeloom.cli.output import STARTED, cut, is_terminal, named, output, parsed, room, write, write_json
 from pipeloom.errors import UsageError
 from pipeloom.export.attempts import whole_rows
 from pipeloom.export.formats import embedded, record
@@ -19,10 +19,10 @@ from pipeloom.store.read.history import History, walk
 from pipeloom.store.read.paging import NEWEST, Sort
 from pipeloom.store.rows import AttemptRow
 from pipeloom.text import clean, figure
-from pipeloom.times import duration
+from pipeloom.times import duration, local_stamp, shown
 
 _TEXT: Final = 1 << 16
-_TAKEN: Final = 67
+_TAKEN: Final = 48 + STARTED
 """Columns of a line of the table beside the name and the message."""
 
 
@@ -73,7 +73,7 @@ def show_command(
 ) -> None:
     """Show attempt ID with its params, result, error and log; or a table of the attempts that pass FILTER.
 
-    With --json, one object for an attempt, or one a line for a table. Times of the text are UTC.
+    With --json, one object for an attempt, or one a line for a table. Times of the text are local.
 
     Exit codes: 0 fine; 2 the command line or the file, or there is no such attempt; 4 the output could not be written.
     """
@@ -94,17 +94,17 @@ def show_command(
 
 
 def _head(width: int) -> str:
-    began = "started (UTC)"
-    return f"{'run':>5}  {'id':>8}  {'task':<{width}}  {'status':<11}  {'try':>3}  {began:<19}  {'time':>7}  message\n"
+    began = f"{'started':<{STARTED}}"
+    return f"{'run':>5}  {'id':>8}  {'task':<{width}}  {'status':<11}  {'try':>3}  {began}  {'time':>7}  message\n"
 
 
 def _line(row: AttemptRow, width: int) -> str:
     """Return a line of the table, with `width` columns for the name."""
-    message = cut(clean(row.message), room(_TAKEN + width, 3, 200))
-    began, took = stamp(row.started_at), duration(row.duration_s)
+    message = cut(clean(row.message), room(_TAKEN + width, 20, 200))
+    began, took = f"{local_stamp(row.started_at):<{STARTED}}", duration(row.duration_s)
+    name = named(row.name, width)
     return (
-        f"{row.run_id:>5}  {row.id:>8}  {named(row.name, width)}  {row.status:<11}  {row.attempt:>3}  {began:<19}  "
-        f"{took:>7}  {message}"
+        f"{row.run_id:>5}  {row.id:>8}  {name}  {row.status:<11}  {row.attempt:>3}  {began}  {took:>7}  {message}"
     ).rstrip() + "\n"
 
 
@@ -138,10 +138,14 @@ def _sections(history: History, row: AttemptRow) -> Iterator[str]:
         if text:
             yield f"\n{title}:\n{_indented(text)}"
     log = history.logs(row.id)
+    zones = {shown(line.at, "%Z") for line in log} - {""}
+    pattern = "%H:%M:%S" if len(zones) == 1 else "%H:%M:%S %Z"
     if log:
-        yield "\nlog:\n"
+        yield f"\nlog ({zones.pop()}):\n" if len(zones) == 1 else "\nlog:\n"
     for line in log:
-        yield _indented(f"{stamp(line.at)[11:]} {clean(line.level, 8):<8} {clean(line.text, _TEXT, multiline=True)}")
+        yield _indented(
+            f"{shown(line.at, pattern)} {clean(line.level, 8):<8} {clean(line.text, _TEXT, multiline=True)}"
+        )
 
 
 def _overview(row: AttemptRow) -> Iterator[str]:
@@ -154,10 +158,10 @@ def _overview(row: AttemptRow) -> Iterator[str]:
         "progress": " ".join(
             filter(None, ("" if row.progress is None else f"{row.progress + 0.0:.0%}", steps and f"({steps})"))
         ),
-        "queued": stamp(row.queued_at),
-        "due": stamp(row.due_at),
-        "started": stamp(row.started_at),
-        "finished": stamp(row.finished_at),
+        "queued": local_stamp(row.queued_at),
+        "due": local_stamp(row.due_at),
+        "started": local_stamp(row.started_at),
+        "finished": local_stamp(row.finished_at),
         "time": duration(row.duration_s),
         "worker": clean(row.worker or ""),
         "failure": clean(" ".join(filter(None, (row.error_type, row.fingerprint and f"(fail:{row.fingerprint})")))),

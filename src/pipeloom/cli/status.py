@@ -13,15 +13,14 @@ from rich.cells import cell_len
 
 from pipeloom.cli.options import Database, FilterText, Json
 from pipeloom.cli.output import (
+    STARTED,
     cut,
     is_terminal,
-    moment,
     named,
     output,
     parsed,
     reason,
     room,
-    stamp,
     write,
     write_json,
 )
@@ -41,7 +40,7 @@ from pipeloom.store.read.run_queries import (
 )
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.text import clean
-from pipeloom.times import duration, utc_now
+from pipeloom.times import duration, local_stamp, moment, utc_now
 
 _SHOWN: Final = ("id", "task_id", "name", "attempt", "status", "started_at", "duration_s", "progress", "message")
 _LISTED: Final = 20
@@ -55,7 +54,7 @@ _STOPPED: Final = frozenset({Status.CANCELLED, Status.INTERRUPTED})
 def status_command(db: Database, where: FilterText = None, json: Json = False) -> None:
     """Show how the last run of DB stands: its tasks by status, those that failed, those that are under way.
 
-    With FILTER only tasks count whose latest attempt passes. Times are UTC.
+    With FILTER only tasks count whose latest attempt passes. Times are local.
 
     Exit codes: 0 no task has failed; 1 tasks of the run have failed; 2 the command line or the file; 3 none has failed,
     but tasks were cancelled or interrupted; 4 the output could not be written.
@@ -85,7 +84,7 @@ def runs_command(
     ] = 20,
     json: Json = False,
 ) -> None:
-    """List the runs of DB, newest first: when, how long, how they ended, their tasks by status. Times are UTC.
+    """List the runs of DB, newest first: when, how long, how they ended, their tasks by status. Times are local.
 
     With FILTER only runs that have such attempts are listed, and only tasks count whose latest attempt passes.
 
@@ -160,7 +159,7 @@ def _status_lines(
     db: Path, run: RunRow, counts: Counts, failed: list[AttemptRow], under_way: list[AttemptRow], *, alive: bool
 ) -> Iterator[str]:
     took = duration(_run_seconds(run, utc_now() if alive else None))
-    began = stamp(run.started_at)
+    began = local_stamp(run.started_at)
     of = "" if run.parent_run_id is None else f" (continues run {run.parent_run_id})"
     status, told = (run.status, counts) if alive else (as_left(run).status, counts_as_left(counts))
     yield f"{clean(run.pipeline, 60)}  run {run.id}{of}: {status}, since {began}{took and f', {took}'}\n"
@@ -199,21 +198,20 @@ def _counted(counts: Counts) -> str:
 
 
 def _runs_head() -> str:
-    began = "started (UTC)"
-    return f"{'run':>6}  {'pipeline':<{_wide()}}  {began:<19}  {'time':>7}  {'status':<11}  tasks\n"
+    return f"{'run':>6}  {'pipeline':<{_wide()}}  {'started':<{STARTED}}  {'time':>7}  {'status':<11}  tasks\n"
 
 
 def _wide() -> int:
     """Return the width of the names of pipelines."""
-    return room(75, 20, 40) if is_terminal() else 20
+    return room(56 + STARTED, 20, 40) if is_terminal() else 20
 
 
 def _run_line(run: RunRow, counts: Counts, *, alive: bool) -> str:
     if not alive:
         run, counts = as_left(run), counts_as_left(counts)
-    began, took = stamp(run.started_at), duration(_run_seconds(run))
+    began, took = local_stamp(run.started_at), duration(_run_seconds(run))
     name = named(run.pipeline, _wide())
-    return f"{run.id:>6}  {name}  {began:<19}  {took:>7}  {run.status:<11}  {_counted(counts)}\n"
+    return f"{run.id:>6}  {name}  {began:<{STARTED}}  {took:>7}  {run.status:<11}  {_counted(counts)}\n"
 
 
 def _run_seconds(run: RunRow, now: datetime | None = None) -> float | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 
 from pipeloom import times
 from pipeloom.text import counted
 
 duration = times.duration
+moment = times.moment
+local_stamp = times.local_stamp
 
 
 def number(value: object) -> float | None:
@@ -99,25 +101,14 @@ def percent(fraction: object) -> str:
     return f"{math.floor(min(max(value, 0.0), 1.0) * 100 + 1e-9)}%"
 
 
-def moment(iso: object) -> datetime | None:
-    """Return one of our times as a datetime that knows its zone, or None."""
-    if not isinstance(iso, str):
-        return None
-    try:
-        value = datetime.fromisoformat(iso)
-    except ValueError:
-        return None
-    return value if value.tzinfo is not None else None
-
-
 def clock(iso: object, tz: tzinfo | None = None) -> str:
     """Return the time of day as "12:00:41", in the user's zone unless another is given."""
-    return _shown(iso, tz, "%H:%M:%S")
+    return times.shown(iso, "%H:%M:%S", tz)
 
 
 def stamp(iso: object, tz: tzinfo | None = None) -> str:
     """Return date and time as "2026-08-01 12:00:41", in the user's zone unless another is given."""
-    return _shown(iso, tz, "%Y-%m-%d %H:%M:%S")
+    return times.shown(iso, "%Y-%m-%d %H:%M:%S", tz)
 
 
 def seconds_since(iso: object, now: float) -> float | None:
@@ -140,11 +131,3 @@ def age(iso: object, now: float) -> str:
         if seconds >= size:
             return f"{int(seconds // size)}{unit} ago"
     return f"{int(seconds)}s ago"
-
-
-def _shown(iso: object, tz: tzinfo | None, pattern: str) -> str:
-    value = moment(iso)
-    try:
-        return "" if value is None else value.astimezone(tz).strftime(pattern)
-    except (OverflowError, ValueError, OSError):
-        return ""
