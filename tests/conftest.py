@@ -47,6 +47,22 @@ class WaitFor(Protocol):
     def __call__(self, condition: Callable[[], object], timeout: float = 10.0) -> None: ...
 
 
+Zone = Callable[[str], None]
+"""Sets the time zone of this process."""
+
+
+@pytest.fixture
+def zone() -> Iterator[Zone]:
+    """Return a function that sets this process's time zone; the test's end puts UTC back."""
+
+    def change(name: str) -> None:
+        os.environ["TZ"] = name
+        time.tzset()
+
+    yield change
+    change("UTC")
+
+
 @pytest.fixture
 def db_path(tmp_path: Path) -> Path:
     """A database file that does not exist yet."""

@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
+from tests.conftest import Zone
 
 from pipeloom.filters import FilterError, parse
 from pipeloom.times import local_stamp, moment
-
-Zone = Callable[[str], None]
-
-
-@pytest.fixture
-def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Zone]:
-    """Return a function that sets this process's time zone; the test's end puts it back."""
-
-    def change(name: str) -> None:
-        monkeypatch.setenv("TZ", name)
-        time.tzset()
-
-    yield change
-    monkeypatch.undo()
-    time.tzset()
 
 
 @pytest.mark.parametrize(
