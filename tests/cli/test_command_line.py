@@ -37,7 +37,8 @@ def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capture
     def start(*words: str) -> Said:
         monkeypatch.setattr(sys, "argv", [*words])
         try:
-            code = exit_code_of(cockpit.program if words[0] == "pipeloom-tui" else main.program)
+            program = cockpit.program if words[0] == "pipeloom-tui" else main.program
+            code = exit_code_of(lambda: program(prog_name=words[0]))
         except SystemExit as left:
             code = int(left.code or 0)
         return Said(code, *capfd.readouterr())

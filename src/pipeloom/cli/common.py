@@ -7,9 +7,10 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import typer
 
@@ -32,7 +33,7 @@ STOPPED_GRACE_S: Final = 2.0
 """Longest grace for what the user's code has left, in seconds, when a signal has ended the run."""
 
 
-def run(program: typer.Typer) -> NoReturn:
+def run(program: Callable[[], Any]) -> NoReturn:
     """Run a typer program and leave the process with its exit code, `STOPPED_GRACE_S` later at the latest."""
     open_missing_streams()
     code = exit_code_of(program)
@@ -40,13 +41,13 @@ def run(program: typer.Typer) -> NoReturn:
     sys.exit(code)
 
 
-def exit_code_of(program: typer.Typer) -> int:
+def exit_code_of(program: Callable[[], Any]) -> int:
     """Run a typer program; an error becomes one sentence on stderr and an exit code, never a traceback.
 
     Raises `SystemExit` where typer leaves by itself.
     """
     try:
-        program(prog_name=program.info.name)
+        program()
     except PipeloomError as error:
         tell(str(error))
         return Exit.USAGE

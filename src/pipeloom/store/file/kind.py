@@ -117,7 +117,7 @@ def why_unreadable(path: Path, kind: FileKind, program: str = "pipeloom run") ->
         case FileKind.LEGACY:
             return f"{path} was written by pipeloom 0.0.x: open it once with pipeloom-tui, without --read-only."
         case FileKind.CONFLICT:
-            return f"{path} has a table named as one of pipeloom's that is not pipeloom's: choose another file."
+            return f"{path} has tables named like pipeloom's that are not pipeloom's: choose another file."
         case FileKind.OTHER_PROGRAM:
             return f"{path} belongs to another program, by its application id: it has no runs of pipeloom's."
         case _:
