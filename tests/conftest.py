@@ -13,6 +13,7 @@ for _name in ("COLUMNS", "LINES", "FORCE_COLOR", "PIPELOOM_ASCII"):
     os.environ.pop(_name, None)
 os.environ["TERM"] = "xterm-256color"
 os.environ["COLORTERM"] = "truecolor"
+os.environ["TZ"] = "UTC"  # times are shown in the user's zone
 
 import signal
 
@@ -32,6 +33,8 @@ from typing import Protocol
 import pytest
 from hypothesis import HealthCheck, settings
 
+time.tzset()
+
 settings.register_profile(
     "pipeloom", deadline=None, derandomize=True, print_blob=False, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -42,6 +45,22 @@ class WaitFor(Protocol):
     """Blocks until `condition()` holds; fails the test when it does not within `timeout` seconds."""
 
     def __call__(self, condition: Callable[[], object], timeout: float = 10.0) -> None: ...
+
+
+Zone = Callable[[str], None]
+"""Sets the time zone of this process."""
+
+
+@pytest.fixture
+def zone() -> Iterator[Zone]:
+    """Return a function that sets this process's time zone; the test's end puts UTC back."""
+
+    def change(name: str) -> None:
+        os.environ["TZ"] = name
+        time.tzset()
+
+    yield change
+    change("UTC")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeloom.text import LIMIT, as_text, clean, first_line, storable
+from pipeloom.text import LIMIT, as_text, clean, clip_middle, counted, figure, first_line, storable
 
 ODD = "\x00\x07\x1b\t\r\n\x7f\x80\x9b\u061c\u200b\u200c\u200d\u200e\u202a\u202e\u2060\u2066\u2069\ufeff\ufffe\uffff"
 ODD += "\U000e0001\U000e0041\U0001fffe\U0010ffff\ud800\udfff\udcff\u0301\u0489\u20dd\ufe20aé日👩"
@@ -151,3 +151,45 @@ def test_storing_keeps_head_and_tail_of_a_long_text() -> None:
     assert kept.startswith("hhh")
     assert kept.endswith("ttt")
     assert "9,000 characters left out" in kept
+
+
+@pytest.mark.parametrize(
+    ("count", "words", "text"),
+    [
+        (1, ("day",), "1 day"),
+        (0, ("day",), "0 days"),
+        (2, ("log line",), "2 log lines"),
+        (1234, ("attempt",), "1,234 attempts"),
+        (1, ("kind of failure", "kinds of failure"), "1 kind of failure"),
+        (3, ("kind of failure", "kinds of failure"), "3 kinds of failure"),
+    ],
+)
+def test_a_number_goes_with_its_word(count: int, words: tuple[str, ...], text: str) -> None:
+    assert counted(count, *words) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(-0.0, "0"), (0, "0"), (2.5, "2.5"), (-1.5, "-1.5"), (3.0, "3")])
+def test_a_figure_of_nothing_has_no_sign(value: float, text: str) -> None:
+    assert figure(value) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "shown"),
+    [
+        ("seattle", 7, "seattle"),
+        ("load of the day 2025-03-01", 16, "load …2025-03-01"),
+        ("/home/someone/etl.db", 12, "/ho…e/etl.db"),
+        ("seattle", 4, "sea…"),
+        ("seattle", 1, "…"),
+        ("seattle", 0, ""),
+    ],
+)
+def test_a_text_that_is_cut_in_the_middle_keeps_its_end(text: str, width: int, shown: str) -> None:
+    assert clip_middle(text, width, len) == shown
+
+
+@given(TEXTS, st.integers(0, 40))
+def test_a_text_that_is_cut_fits(text: str, width: int) -> None:
+    cut = clip_middle(text, width, len)
+    assert len(cut) <= width
+    assert cut == text or len(text) > width

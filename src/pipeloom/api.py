@@ -18,6 +18,7 @@ from pipeloom.errors import PipeloomError, UsageError, WriterFailedError
 from pipeloom.loader import being_imported
 from pipeloom.messages import TaskLike
 from pipeloom.pipeline import Handler, Pipeline, RetryPolicy, SchemaHelper, WorkerFn
+from pipeloom.text import counted
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -110,7 +111,9 @@ def run_pipeline(
 def _saved(engine: Engine, summary: RunSummary) -> RunSummary:
     """Return the summary, unless something could not be saved."""
     if engine.failure is not None:
-        lost = f"{summary.unsaved:,} changes were not saved" if summary.unsaved else "What was saved last may be lost"
+        lost = (
+            f"{counted(summary.unsaved, 'change')} not saved" if summary.unsaved else "What was saved last may be lost"
+        )
         raise WriterFailedError(f"{lost}: {engine.failure}") from engine.failure
     return summary
 
@@ -125,7 +128,7 @@ def run_headless(engine: Engine, reporter: Reporter) -> RunSummary:
         except KeyboardInterrupt as stop:
             engine.close(reason=str(stop) or "stopped with ctrl+c")
             if engine.failure is not None:
-                stop.add_note(f"Not saved: {engine.summary().unsaved:,} changes: {engine.failure}")
+                stop.add_note(f"Not saved: {counted(engine.summary().unsaved, 'change')}: {engine.failure}")
             raise
         finally:
             engine.close()

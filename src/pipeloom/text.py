@@ -7,6 +7,8 @@ Markup is a separate matter: `pipeloom.tui.style.text` wraps the cleaned string 
 from __future__ import annotations
 
 import re
+import shlex
+from collections.abc import Callable
 from typing import Final
 
 LIMIT: Final = 500
@@ -69,6 +71,21 @@ def first_line(value: object, limit: int = LIMIT) -> str:
     return clean(next((line.strip() for line in text.splitlines() if line.strip()), ""), limit)
 
 
+def clip_middle(text: str, width: int, cells: Callable[[str], int]) -> str:
+    """Return `text` cut in its middle to at most `width` cells, which `cells` counts: a path keeps its end."""
+    if cells(text) <= width:
+        return text
+    if width <= 0:
+        return ""
+    before = (width - 1) // 3 if width >= 5 else width - 1
+    head, tail = text[:before], text[-width:] if width >= 5 else ""
+    while cells(head) > before:
+        head = head[:-1]
+    while cells(tail) > width - 1 - before:
+        tail = tail[1:]
+    return f"{head}…{tail}"
+
+
 def size(count: int) -> str:
     """Return a number of bytes as "512 bytes", "1.2 kB" or "34 MB"."""
     amount = float(count)
@@ -77,6 +94,22 @@ def size(count: int) -> str:
             break
         amount /= 1000
     return f"{amount:.0f} {unit}" if unit == "bytes" or amount >= 9.95 else f"{amount:.1f} {unit}"
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """Return a number with its word, as "1 day" or "1,234 days"; `many` is the plural where an s does not make it."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def figure(value: float) -> str:
+    """Return a number without needless digits, and without a sign when it is nothing."""
+    return f"{value + 0.0:g}"
+
+
+def as_typed(path: object) -> str:
+    """Return a path as a shell takes it for one: in quotes where it needs them, never like an option."""
+    text = as_text(path)
+    return clean(shlex.quote(f"./{text}" if text.startswith("-") else text), 300)
 
 
 def storable(text: str, limit: int) -> str:

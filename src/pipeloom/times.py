@@ -1,4 +1,6 @@
-"""Times as the file keeps them: UTC ISO-8601 of fixed width, so that text order is time order. And the real clocks.
+"""Times as the file keeps them, as people read and write them, and the real clocks.
+
+The file has UTC ISO-8601 of fixed width, so that text order is time order; people have their own zone.
 
 Code of the user may replace `time.time` or `time.monotonic`, as libraries that freeze the time do. The functions here
 hold on to the clocks of this module's import.
@@ -6,9 +8,10 @@ hold on to the clocks of this module's import.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 
 def monotonic(_read: Callable[[], float] = time.monotonic) -> float:
@@ -36,6 +39,56 @@ def stamp(moment: datetime) -> str:
 def now_stamp() -> str:
     """Return the time of the machine's clock."""
     return stamp(utc_now())
+
+
+def moment(iso: object) -> datetime | None:
+    """Return one of our times as a datetime that knows its zone; None when it is no time."""
+    if not isinstance(iso, str):
+        return None
+    try:
+        value = datetime.fromisoformat(iso)
+    except ValueError:
+        return None
+    return value if value.tzinfo is not None else None
+
+
+def shown(iso: object, pattern: str, tz: tzinfo | None = None) -> str:
+    """Return one of our times in the user's zone, or in another, by a pattern of `strftime`; "" for what is no time."""
+    value = moment(iso)
+    try:
+        return "" if value is None else value.astimezone(tz).strftime(pattern)
+    except (OverflowError, ValueError, OSError):
+        return ""
+
+
+def local_stamp(iso: object) -> str:
+    """Return a time as "2026-08-01 14:00:41 CEST": in the user's zone, whose name tells hours apart that come twice."""
+    return shown(iso, "%Y-%m-%d %H:%M:%S %Z")
+
+
+def from_local(written: datetime, *, again: bool = False) -> datetime:
+    """Return what a time without a zone means to the user; with `again`, the later one of an hour that comes twice.
+
+    A time that the clocks leave out, when they are put forward, is the same length of time after the change.
+    """
+    first, second = (datetime.fromtimestamp(written.replace(fold=fold).timestamp(), UTC) for fold in (0, 1))
+    return max(first, second) if again else first
+
+
+def duration(seconds: object) -> str:
+    """Return "0.4s", "41s", "12m03s", "2h05m" or "3d04h"; "" for what is no duration."""
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= sys.float_info.max:
+        return ""
+    if seconds < 9.95:
+        return f"{seconds + 0.0:.1f}s"  # a zero may have a sign
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02}s"
+    if whole < 86_400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02}m"
+    return f"{whole // 86_400}d{whole % 86_400 // 3600:02}h"
 
 
 def valid_stamp(text: object) -> str | None:

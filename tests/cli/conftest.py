@@ -13,7 +13,7 @@ import pytest
 
 
 class Run(Protocol):
-    """Runs a program to its end; the options are those of `subprocess.run`."""
+    """Runs a program to its end; the options are those of `subprocess.run`, and `VARIABLES`."""
 
     def __call__(self, program: str, *arguments: object, **options: Any) -> subprocess.CompletedProcess[str]: ...
 
@@ -33,6 +33,10 @@ def work(task, q):
 pipeline = Pipeline("good", [TaskDef(n, f"task-{n}") for n in range(3)], work)
 failing = Pipeline("failing", [TaskDef(0, "bad"), TaskDef(1, "fine")], work)
 """
+
+
+VARIABLES = {"columns": "COLUMNS", "zone": "TZ"}
+"""Option of `Run` to the variable of the environment that it sets."""
 
 
 def first_line(process: subprocess.Popen[str]) -> str:
@@ -60,6 +64,7 @@ def run(folder: Path) -> Run:
     def start(program: str, *arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
         options = {"stdin": subprocess.DEVNULL, "capture_output": True, **options}
         environment = {**os.environ, "HOME": str(folder), "XDG_STATE_HOME": str(folder / "state")}
+        environment |= {name: str(options.pop(key)) for key, name in VARIABLES.items() if key in options}
         return subprocess.run(
             command(program, *arguments), cwd=folder, env=environment, text=True, timeout=60, check=False, **options
         )

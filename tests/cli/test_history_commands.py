@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tests.cli.conftest import Popen, Run, first_line
 from tests.conftest import WaitFor
 
 from pipeloom.status import RunStatus, Status
+from pipeloom.store.file.owner import OwnerLock
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.store.write.connect import close_writer, open_writer
 from pipeloom.store.write.ledger import Ledger
@@ -78,7 +80,7 @@ def db(folder: Path) -> Path:
 def test_status_tells_how_the_tasks_of_the_last_run_stand(run: Run, db: Path) -> None:
     done = run("pipeloom", "status", "etl.db")
     assert (done.returncode, done.stderr) == (1, "")
-    assert "p2  run 2: error, since 2026-08-01 12:00:00, 30s" in done.stdout
+    assert "p2  run 2: error, since 2026-08-01 12:00:00 UTC, 30s" in done.stdout
     assert "1 done, 1 error" in done.stdout
     assert "ValueError: no␛[31m" in done.stdout
     assert "KeyError" not in done.stdout  # that attempt was not the task's last
@@ -116,7 +118,44 @@ def test_status_of_a_run_whose_process_died_says_so_and_changes_nothing(run: Run
     before = path.read_bytes()
     done = run("pipeloom", "status", "etl.db")
     assert (done.returncode, "its process has ended" in done.stdout) == (3, True)
+    assert "p1  run 1: interrupted, since" in done.stdout
+    assert "  1 interrupted\n" in done.stdout
+    assert "not ended:\n  ●        1  task-1" in done.stdout
+    assert "running" not in done.stdout
+    told = json.loads(run("pipeloom", "status", "etl.db", "--json").stdout)
+    assert (told["run"]["status"], told["run"]["alive"], told["counts"]) == ("running", False, {"running": 1})
     assert path.read_bytes() == before
+
+
+def test_runs_whose_process_died_are_not_called_running(run: Run, folder: Path) -> None:
+    make(folder / "etl.db", [row(1, Status.RUNNING), row(2), row(3, run_id=2)], [RunStatus.RUNNING, RunStatus.DONE])
+    lines = run("pipeloom", "runs", "etl.db").stdout.splitlines()
+    assert lines[1].endswith("done         1 done")
+    assert lines[2].endswith("interrupted  1 done, 1 interrupted")
+    told = [json.loads(line) for line in run("pipeloom", "runs", "etl.db", "--json").stdout.splitlines()]
+    assert [(run["status"], run["alive"], run["counts"]) for run in told] == [
+        ("done", False, {"done": 1}),
+        ("running", False, {"running": 1, "done": 1}),
+    ]
+
+
+def test_a_run_whose_process_died_is_not_taken_for_that_of_the_present_owner(run: Run, folder: Path) -> None:
+    path = make(folder / "etl.db", [row(1, Status.RUNNING)], [RunStatus.RUNNING])
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE pipeline_runs SET pid = 1")
+        connection.commit()
+    lock = OwnerLock(path)
+    lock.acquire(AT.format(0))
+    try:
+        assert "run 1: interrupted" in run("pipeloom", "status", "etl.db").stdout
+        assert "interrupted  1 interrupted" in run("pipeloom", "runs", "etl.db").stdout
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("UPDATE pipeline_runs SET pid = ?", [os.getpid()])
+            connection.commit()
+        assert "run 1: running" in run("pipeloom", "status", "etl.db").stdout
+        assert "running      1 running" in run("pipeloom", "runs", "etl.db").stdout
+    finally:
+        lock.release()
 
 
 def test_where_nothing_has_run_there_is_nothing_to_tell(run: Run, folder: Path) -> None:
@@ -125,6 +164,14 @@ def test_where_nothing_has_run_there_is_nothing_to_tell(run: Run, folder: Path) 
     assert (done.returncode, done.stdout) == (0, "Nothing has run in etl.db yet.\n")
     assert json.loads(run("pipeloom", "status", "etl.db", "--json").stdout)["run"] is None
     assert len(run("pipeloom", "runs", "etl.db").stdout.splitlines()) == 1
+
+
+def test_a_figure_of_nothing_has_no_sign(run: Run, folder: Path) -> None:
+    nothing = row(1, Status.ERROR, duration_s=-0.0, progress=-0.0, step=-0.0, total=-0.0)
+    make(folder / "etl.db", [nothing], [RunStatus.ERROR])
+    told = run("pipeloom", "show", "etl.db", 1).stdout
+    assert ("time      0.0s\n" in told, "progress  0% (0 of 0)\n" in told) == (True, True), told
+    assert " 0.0s" in run("pipeloom", "show", "etl.db").stdout
 
 
 def test_runs_are_listed_newest_first_with_their_counts(run: Run, db: Path) -> None:
@@ -226,9 +273,12 @@ def test_output_that_goes_nowhere_is_told_where_it_matters(folder: Path, command
 def test_prune_only_says_what_would_go_unless_told_to_do_it(run: Run, db: Path) -> None:
     before = db.read_bytes()
     done = run("pipeloom", "prune", "etl.db", "--keep-last", 1)
-    assert (done.returncode, done.stdout.startswith("Nothing would go")) == (0, True)
+    why = "4 attempts stay: 3 of runs that go on or are not done, 1 of the last run of their task."
+    assert (done.returncode, done.stdout) == (0, f"Nothing would go from etl.db: {why}\n")
+    told = json.loads(run("pipeloom", "prune", "etl.db", "--keep-last", 1, "--json").stdout)
+    assert told["kept"] == {"not_ended": 0, "needed": 3, "young": 0, "last": 1}
     done = run("pipeloom", "prune", "etl.db", "--done-for", 0)
-    assert (done.returncode, done.stdout.startswith("Would remove 1 attempts with 1 log lines, and 1 runs: about")) == (
+    assert (done.returncode, done.stdout.startswith("Would remove 1 attempt with 1 log line, and 1 run: about")) == (
         0,
         True,
     )
@@ -305,3 +355,115 @@ def test_bad_input_is_one_sentence_and_nothing_is_written(run: Run, db: Path, ar
 def test_help_tells_the_exit_codes(run: Run, command: str) -> None:
     done = run("pipeloom", command, "--help")
     assert (done.returncode, "Exit codes: 0" in done.stdout) == (0, True)
+
+
+DAYS = [f"load of the whole month of the harbour, day 2025-03-{day:02}" for day in (1, 2)]
+
+
+def on_terminal(db: Path, columns: int, *arguments: str) -> list[str]:
+    """Return the lines that a command writes to a terminal of so many columns."""
+    ours, theirs = pty.openpty()
+    code = "from pipeloom.cli import run_main; run_main()"
+    words = [sys.executable, "-c", code, arguments[0], str(db), *arguments[1:]]
+    process = subprocess.Popen(words, stdout=theirs, env={**os.environ, "COLUMNS": str(columns)})
+    os.close(theirs)
+    shown = b""
+    try:
+        while chunk := os.read(ours, 65_536):
+            shown += chunk
+    except OSError:
+        pass  # the other end is closed
+    process.wait(timeout=30)
+    return shown.decode().splitlines()
+
+
+@pytest.fixture
+def days(folder: Path) -> Path:
+    """Tasks and a pipeline whose names differ only at their ends."""
+    attempts = [
+        row(number, Status.ERROR, name=name, task_id=name[-10:], message="KeyError: " + "m" * 300)
+        for number, name in enumerate(DAYS, 1)
+    ]
+    path = make(folder / "etl.db", attempts, [RunStatus.ERROR])
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE pipeline_runs SET pipeline = ?", ["loads of the harbour, north, 2025"])
+        connection.commit()
+    return path
+
+
+@pytest.mark.parametrize("columns", [80, 100, 160])
+def test_names_that_differ_at_the_end_differ_on_a_terminal(days: Path, columns: int) -> None:
+    for command in ("status", "show"):
+        lines = on_terminal(days, columns, command)
+        assert max(map(len, lines[1:])) <= max(columns, 115 if command == "show" else 0), lines
+        for name in DAYS:
+            assert sum(name[-10:] in line for line in lines) == 1, lines
+    (line,) = on_terminal(days, columns, "runs")[1:]
+    assert ", 2025 " in line.replace("north, 2025", ", 2025"), line
+
+
+def test_a_reader_that_is_no_terminal_gets_whole_names(run: Run, days: Path) -> None:
+    for command in ("status", "show"):
+        told = run("pipeloom", command, "etl.db").stdout
+        assert [told.count(name) for name in DAYS] == [1, 1]
+    assert "loads of the harbour, north, 2025  " in run("pipeloom", "runs", "etl.db").stdout
+
+
+def test_status_tells_the_id_of_a_task_that_has_another_name(run: Run, folder: Path) -> None:
+    failed = [
+        row(1, Status.ERROR, name="load", task_id="2025-03-01"),
+        row(2, Status.ERROR, name="same", task_id="same"),
+    ]
+    make(folder / "etl.db", [*failed, row(3, Status.ERROR, name="", task_id=7)], [RunStatus.ERROR])
+    told = run("pipeloom", "status", "etl.db").stdout
+    assert "  load (2025-03-01)" in told
+    assert "  same  " in told or "  same\n" in told
+    assert "  (empty) (7)" in told
+
+
+@pytest.mark.parametrize(
+    ("zone", "first", "second"),
+    [
+        ("Europe/Berlin", "2026-10-25 02:30:00 CEST", "2026-10-25 02:30:00 CET"),
+        ("America/New_York", "2026-10-24 20:30:00 EDT", "2026-10-24 21:30:00 EDT"),
+        ("UTC", "2026-10-25 00:30:00 UTC", "2026-10-25 01:30:00 UTC"),
+    ],
+)
+def test_times_are_the_users_and_name_their_zone(run: Run, folder: Path, zone: str, first: str, second: str) -> None:
+    at = [f"2026-10-25T0{hour}:30:00.000000+00:00" for hour in (0, 1)]
+    make(folder / "etl.db", [row(n, Status.ERROR, started_at=at[n - 1]) for n in (1, 2)], [RunStatus.ERROR])
+    with closing(sqlite3.connect(folder / "etl.db")) as connection:
+        connection.execute("UPDATE pipeline_runs SET started_at = ?", [at[0]])
+        connection.executemany("UPDATE task_logs SET at = ? WHERE task_run_id = 1", [(at[0],)])
+        connection.execute(
+            "INSERT INTO task_logs (task_run_id, seq, at, level, text) VALUES (1, 2, ?, 'INFO', 'b')", [at[1]]
+        )
+        connection.commit()
+    assert f"since {first}," in run("pipeloom", "status", "etl.db", zone=zone).stdout
+    assert f"  {first} " in run("pipeloom", "runs", "etl.db", zone=zone).stdout
+    table = run("pipeloom", "show", "etl.db", zone=zone).stdout
+    assert f"  {first} " in table
+    assert f"  {second} " in table
+    one = run("pipeloom", "show", "etl.db", 1, zone=zone).stdout
+    assert f"started   {first}\n" in one
+    if zone == "Europe/Berlin":
+        assert "  02:30:00 CEST INFO " in one
+        assert "  02:30:00 CET INFO " in one
+    else:
+        assert f"\nlog ({first[-3:]}):\n  {first[11:19]} INFO " in one
+    shown = run("pipeloom", "show", "etl.db", 1, "--json", zone=zone).stdout
+    assert json.loads(shown)["started_at"] == at[0]
+    assert at[1] in run("pipeloom", "export", "etl.db", zone=zone).stdout
+    day = run("pipeloom", "show", "etl.db", "started:2026-10-24", zone=zone).stdout
+    assert len(day.splitlines()) == (3 if zone == "America/New_York" else 1)
+
+
+def test_the_owner_of_a_file_is_named_with_the_users_time(run: Run, folder: Path) -> None:
+    make(folder / "etl.db", [row(1, Status.RUNNING)], [RunStatus.RUNNING])
+    lock = OwnerLock(folder / "etl.db")
+    lock.acquire(AT.format(0))
+    try:
+        told = run("pipeloom", "status", "etl.db", zone="Europe/Berlin").stdout
+    finally:
+        lock.release()
+    assert "since 2026-08-01 14:00:00 CEST\n" in told

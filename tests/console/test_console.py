@@ -68,12 +68,20 @@ def test_many_failures_are_counted_after_ten() -> None:
     assert "  3 changes could not be saved" in told
 
 
+def test_one_of_a_kind_is_told_in_the_singular() -> None:
+    summary = RunSummary(1, "p", Path("x.db"), {Status.DONE: 1}, (), -0.0, unsaved=1, late=1)
+    told = [line.plain for line in summary_lines(summary)]
+    assert told[0] == "p  run 1: 1 done in 0.0 s"
+    assert "  1 change could not be saved" in told
+    assert "  1 message came after the end of its task and was ignored" in told
+
+
 def test_a_count_is_told_now_and_then() -> None:
     now = [0.0]
     lines = PlainLines(clock=lambda: now[0])
     assert list(lines(CommitBatch(1, (row(1, "a", Status.RUNNING),)))) == []
     now[0] = 31.0
-    assert list(lines(CommitBatch(2, ()))) == ["… 0 of 1 tasks: 1 running"]
+    assert list(lines(CommitBatch(2, ()))) == ["… 0 of 1 task: 1 running"]
 
 
 def test_the_last_line_comes_last() -> None:

@@ -8,7 +8,7 @@ def tui_main() -> None:
     from pipeloom.cli.cockpit import program
     from pipeloom.cli.common import run
 
-    run(program)
+    run(lambda: program(prog_name="pipeloom-tui"))
 
 
 def run_main() -> None:
@@ -16,4 +16,4 @@ def run_main() -> None:
     from pipeloom.cli.common import run
     from pipeloom.cli.main import program
 
-    run(program)
+    run(lambda: program(prog_name="pipeloom"))

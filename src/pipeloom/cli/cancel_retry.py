@@ -23,17 +23,18 @@ from pipeloom.engine.engine import Engine
 from pipeloom.engine.refusal_text import refusal_text
 from pipeloom.engine.run.resume import Resume
 from pipeloom.engine.run.same_task import tasks_again
-from pipeloom.errors import UsageError
+from pipeloom.errors import StoreError, UsageError
 from pipeloom.filters import Filter
 from pipeloom.loader import load_pipeline
 from pipeloom.messages import TaskLike
 from pipeloom.pipeline import checked_tasks
 from pipeloom.status import FINAL, OPEN, Exit, Status
+from pipeloom.store.file.kind import FileKind, file_kind, why_unreadable
 from pipeloom.store.file.owner import is_owned
 from pipeloom.store.maintenance.recovery import recover
 from pipeloom.store.read.history import History
 from pipeloom.store.read.run_queries import LatestAttempt, latest_attempts, run_named_by
-from pipeloom.text import clean
+from pipeloom.text import as_typed, clean, counted
 
 _RETRYABLE: Final = FINAL | {Status.RETRYING}
 
@@ -68,6 +69,7 @@ def cancel_command(db: WritableDatabase, where: FilterText, *, dry_run: DryRun =
     command line or the file is at fault.
     """
     wanted = _meant(where)
+    _must_be_there(db)
     if not is_owned(db):
         raise UsageError(f"No process runs a pipeline on {db}: there is nothing to cancel.")
     chosen = _choose("cancel", db, wanted, OPEN)
@@ -96,6 +98,7 @@ def retry_command(
     command line or the file.
     """
     wanted = _meant(where)
+    _must_be_there(db)
     if is_owned(db):
         chosen = _choose("retry", db, wanted, _RETRYABLE)
         if dry_run:
@@ -106,7 +109,7 @@ def retry_command(
     if pipeline is None and not dry_run:
         raise UsageError(
             f"No process runs a pipeline on {db}: name the pipeline whose tasks to run again, for example "
-            f"pipeloom retry {db} 'status:error' pipeline.py"
+            f"pipeloom retry {as_typed(db)} 'status:error' pipeline.py"
         )
     if not dry_run:
         recover(db)
@@ -136,8 +139,15 @@ def _resume(pipeline: str, tasks: Sequence[TaskLike], chosen: Chosen) -> Resume:
     if not there:
         raise UsageError(f"{pipeline} has none of these tasks any more.")
     if missing := len(chosen.tasks) - len(there):
-        tell(f"{missing:,} of the {len(chosen.tasks):,} tasks are no longer part of {pipeline}.")
+        verb = "is" if missing == 1 else "are"
+        tell(f"{missing:,} of the {counted(len(chosen.tasks), 'task')} {verb} no longer part of {pipeline}.")
     return Resume(run_id=chosen.run_id, task_ids=there)
+
+
+def _must_be_there(db: Path) -> None:
+    """Refuse a file that is missing or empty before anything else is said about it."""
+    if (kind := file_kind(db)) in (FileKind.MISSING, FileKind.EMPTY):
+        raise StoreError(why_unreadable(db, kind))
 
 
 def _meant(text: str) -> Filter:
@@ -186,10 +196,8 @@ def _show(chosen: Chosen, *, json: bool) -> None:
         return
     lines = [f"{task.id:>8}  {task.status:<11}  {clean(task.name, 80) or '(empty)'}" for task in chosen.tasks]
     count = len(chosen.tasks)
-    tasks = "1 task" if count == 1 else f"{count:,} tasks"
-    _write(
-        [f"{chosen.command} would be asked for {tasks} of run {chosen.run_id} of {clean(chosen.pipeline, 60)}", *lines]
-    )
+    run = f"run {chosen.run_id} of {clean(chosen.pipeline, 60)}"
+    _write([f"{chosen.command} would be asked for {counted(count, 'task')} of {run}", *lines])
 
 
 def _say_nothing(chosen: Chosen, *, json: bool) -> None:

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from pipeloom.cli.command import add_command, new_program
 from pipeloom.cli.common import engine_for, leave, source_of, tell
 from pipeloom.cli.options import HangupChoice, OptionalPipeline, RunOptions, Version, takes_run_options
 from pipeloom.cli.run import run_engine
@@ -21,6 +22,7 @@ from pipeloom.errors import UsageError
 from pipeloom.loader import load_pipeline
 from pipeloom.pipeline import Pipeline
 from pipeloom.status import Exit
+from pipeloom.text import as_typed
 
 ReadOnly = Annotated[bool, typer.Option("--read-only", help="Only look: change nothing in DB, and never own it.")]
 
@@ -30,15 +32,9 @@ Control = Annotated[
 
 Ascii = Annotated[bool, typer.Option("--ascii", help="Draw with ASCII characters alone.")]
 
-program = typer.Typer(
-    name="pipeloom-tui",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+program = new_program("pipeloom-tui")
 
 
-@program.command()
 @takes_run_options()
 def cockpit(
     db: Annotated[
@@ -78,6 +74,9 @@ def cockpit(
         _show(engine.db_path, engine, options.on_hangup, control=control, ascii_only=ascii_only)
     else:
         run_engine(engine, options.on_hangup)
+
+
+add_command(program, None, cockpit)
 
 
 @contextmanager
@@ -120,14 +119,16 @@ def _browse(db: Path | None, on_hangup: HangupChoice, *, read_only: bool, **look
     """Open the history of a file, or the start page when there is none yet."""
     path = _file(db, demo=False)
     if not has_terminal():
-        raise UsageError(f"pipeloom-tui needs a terminal. To run without one: pipeloom run {path} PIPELINE")
-    from pipeloom.store.file.kind import FileKind, file_kind
+        raise UsageError(f"pipeloom-tui needs a terminal. To run without one: pipeloom run {as_typed(path)} PIPELINE")
+    from pipeloom.store.file.kind import READABLE, FileKind, file_kind, why_unreadable
     from pipeloom.store.maintenance.recovery import recover
     from pipeloom.store.read.history import History
 
     if file_kind(path) is not FileKind.MISSING:
         if not read_only:
             recover(path)
+        if (kind := file_kind(path)) not in READABLE:
+            raise UsageError(why_unreadable(path, kind, "pipeloom-tui"))
         History(path).close()
     _show(path, None, on_hangup, read_only=read_only, **look)
 

@@ -17,6 +17,7 @@ from pipeloom.export.case_file import case_file
 from pipeloom.export.formats import Format, text_of
 from pipeloom.export.target_file import new_file
 from pipeloom.store.read.history import History
+from pipeloom.text import counted
 
 
 def export_command(
@@ -54,7 +55,7 @@ def export_command(
     wanted = parsed(where)
     if target is not None:
         plan = ExportPlan(format_, target, overwrite=force, guard=not no_guard)
-        tell(f"{export(db, wanted, plan, sort=sort_of(sort)):,} attempts written to {target}")
+        tell(f"{counted(export(db, wanted, plan, sort=sort_of(sort)), 'attempt')} written to {target}")
         return
     with output(), History(db) as history:
         rows = whole_rows(history, wanted, sort_of(sort))

@@ -40,13 +40,13 @@ class ExecutorChoice(StrEnum):
 
 
 PIPELINE_HELP: Final = "Where the pipeline is: path/to/file.py[:NAME] or package.module[:NAME]."
-OptionalPipeline = Annotated[str | None, typer.Argument(metavar="[PIPELINE]", help=PIPELINE_HELP, show_default=False)]
+OptionalPipeline = Annotated[str | None, typer.Argument(metavar="PIPELINE", help=PIPELINE_HELP, show_default=False)]
 Database = Annotated[Path, typer.Argument(metavar="DB", help="The SQLite file; it is only read.")]
 WritableDatabase = Annotated[Path, typer.Argument(metavar="DB", help="The SQLite file.")]
 FilterText = Annotated[
     str | None,
     typer.Argument(
-        metavar="[FILTER]",
+        metavar="FILTER",
         help="What the attempts have in common, for example 'status:error age:<2d'; see the README.",
         show_default=False,
     ),
@@ -61,7 +61,10 @@ class RunOptions:
     workers: Annotated[
         int | None,
         typer.Option(
-            "--workers", "-w", help="How many tasks run at the same time; 4 unless the pipeline says otherwise."
+            "--workers",
+            "-w",
+            metavar="N",
+            help="How many tasks run at the same time; 4 unless the pipeline says otherwise.",
         ),
     ] = None
     executor: Annotated[

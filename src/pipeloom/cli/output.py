@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from typing import Any
+from shutil import get_terminal_size
+from typing import Any, Final
 
 import typer
 from rich.cells import cell_len, set_cell_size
@@ -18,7 +19,10 @@ from pipeloom.errors import UsageError
 from pipeloom.filters import Filter, FilterError, parse
 from pipeloom.status import Exit
 from pipeloom.store.rows import AttemptRow
-from pipeloom.text import clean, first_line
+from pipeloom.text import clean, clip_middle, first_line
+
+STARTED: Final = len("2026-08-01 14:00:41 ") + max(map(len, time.tzname))
+"""Columns of a time with the name of its zone."""
 
 
 def parsed(text: str | None) -> Filter:
@@ -62,40 +66,22 @@ def write_json(value: Any) -> None:
     write([json.dumps(value, default=str) + "\n"])
 
 
-def padded(value: object, width: int, *, right: bool = False) -> str:
-    """Return `value` in exactly `width` cells."""
-    text = clean(value)
-    if cell_len(text) > width:
-        return set_cell_size(text, width - 1) + "…"
-    blanks = " " * (width - cell_len(text))
-    return blanks + text if right else text + blanks
+def room(taken: int, least: int, most: int) -> int:
+    """Return the columns of a terminal beside the `taken` ones, within bounds; `most` elsewhere."""
+    return max(least, min(get_terminal_size().columns - taken, most)) if is_terminal() else most
 
 
-def moment(iso: str | None) -> datetime | None:
-    """Return a time of the file in UTC, or None when the text is no time."""
-    try:
-        value = datetime.fromisoformat(iso or "")
-        return value.astimezone(UTC) if value.tzinfo is not None else None
-    except (ValueError, OverflowError):
-        return None
+def named(value: object, width: int) -> str:
+    """Return a name in `width` cells, on a terminal without its middle when it is longer; "(empty)" for none."""
+    text = clean(value) or "(empty)"
+    if is_terminal():
+        text = clip_middle(text, width, cell_len)
+    return text + " " * (width - cell_len(text))
 
 
-def stamp(iso: str | None) -> str:
-    """Return a time of the file as "2026-08-01 12:00:41", in UTC as in the filter; "" for what is no time."""
-    value = moment(iso)
-    return "" if value is None else value.strftime("%Y-%m-%d %H:%M:%S")
-
-
-def duration(seconds: float | None) -> str:
-    """Return "0.4s", "41s", "12m03s" or "2h05m"."""
-    if seconds is None or seconds < 0:
-        return ""
-    if seconds < 9.95:
-        return f"{seconds:.1f}s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    return f"{whole // 60}m{whole % 60:02}s" if whole < 3600 else f"{whole // 3600}h{whole % 3600 // 60:02}m"
+def cut(text: str, width: int) -> str:
+    """Return a cleaned text in at most `width` cells."""
+    return text if cell_len(text) <= width else set_cell_size(text, width - 1).rstrip() + "…"
 
 
 def reason(row: AttemptRow) -> str:

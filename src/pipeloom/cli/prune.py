@@ -16,8 +16,8 @@ from pipeloom.cli.common import tell
 from pipeloom.cli.options import FilterText, Json, WritableDatabase
 from pipeloom.cli.output import output, parsed, write, write_json
 from pipeloom.console import shared_console
-from pipeloom.store.maintenance.prune import Policy, Pruned, PrunePreview, plan, prune
-from pipeloom.text import clean, size
+from pipeloom.store.maintenance.prune import Policy, Pruned, PrunePreview, plan, prune, why_nothing
+from pipeloom.text import clean, counted, size
 
 
 def prune_command(
@@ -50,7 +50,7 @@ def prune_command(
     if not yes:
         doomed = plan(db, policy)
         with output():
-            _tell_plan(db, doomed, json=json)
+            _tell_plan(db, doomed, policy, json=json)
         return
     with _flag_on_signals() as stopped, _bar() as bar:
         task = bar.add_task("", total=None)
@@ -88,14 +88,15 @@ def _bar() -> Progress:
     return Progress(*columns, console=shared_console(), transient=True, disable=not shared_console().is_terminal)
 
 
-def _tell_plan(db: Path, doomed: PrunePreview, *, json: bool) -> None:
+def _tell_plan(db: Path, doomed: PrunePreview, policy: Policy, *, json: bool) -> None:
     if json:
         write_json({"db": str(db), "dry_run": True, **_named(asdict(doomed))})
     elif not doomed.attempts:
-        write([f"Nothing would go from {clean(db)}.\n"])
+        write([f"Nothing would go from {clean(db)}: {why_nothing(doomed, policy)}\n"])
     else:
-        runs = f"{doomed.runs:,} runs: about {size(doomed.size)}. Add --yes to do it.\n"
-        write([f"Would remove {doomed.attempts:,} attempts with {doomed.logs:,} log lines, and {runs}"])
+        runs = f"{counted(doomed.runs, 'run')}: about {size(doomed.size)}. Add --yes to do it.\n"
+        lost = f"{counted(doomed.attempts, 'attempt')} with {counted(doomed.logs, 'log line')}"
+        write([f"Would remove {lost}, and {runs}"])
 
 
 def _named(values: dict[str, Any]) -> dict[str, Any]:
@@ -107,4 +108,4 @@ def _tell_result(db: Path, pruned: Pruned, *, json: bool) -> None:
         write_json({"db": str(db), "dry_run": False, **asdict(pruned)})
         return
     given = f"{size(pruned.given_back)} given back" if not pruned.remark else pruned.remark
-    write([f"Removed {pruned.attempts:,} attempts and {pruned.runs:,} runs; {given}.\n"])
+    write([f"Removed {counted(pruned.attempts, 'attempt')} and {counted(pruned.runs, 'run')}; {given}.\n"])

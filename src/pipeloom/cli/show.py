@@ -6,26 +6,24 @@ import json
 from collections.abc import Iterator
 from enum import StrEnum
 from itertools import islice
-from shutil import get_terminal_size
 from typing import Annotated, Any, Final
 
 import typer
 
 from pipeloom.cli.options import Database, Json
-from pipeloom.cli.output import duration, is_terminal, output, padded, parsed, stamp, write, write_json
+from pipeloom.cli.output import STARTED, cut, is_terminal, named, output, parsed, room, write, write_json
 from pipeloom.errors import UsageError
 from pipeloom.export.attempts import whole_rows
 from pipeloom.export.formats import embedded, record
 from pipeloom.store.read.history import History, walk
 from pipeloom.store.read.paging import NEWEST, Sort
 from pipeloom.store.rows import AttemptRow
-from pipeloom.text import clean
+from pipeloom.text import clean, figure
+from pipeloom.times import duration, local_stamp, shown
 
 _TEXT: Final = 1 << 16
-_HEAD: Final = (
-    f"{'run':>5}  {'id':>8}  {'task':<28}  {'status':<11}  {'try':>3}  {'started (UTC)':<19}  {'time':>7}  message\n"
-)
-_BEFORE_MESSAGE: Final = len(_HEAD) - len("message\n")
+_TAKEN: Final = 48 + STARTED
+"""Columns of a line of the table beside the name and the message."""
 
 
 class Order(StrEnum):
@@ -64,18 +62,18 @@ def show_command(
     what: Annotated[
         str | None,
         typer.Argument(
-            metavar="[ID|FILTER]",
+            metavar="ID|FILTER",
             help="The number of an attempt, or what attempts have in common; a number to search for goes in quotes.",
             show_default=False,
         ),
     ] = None,
     sort: SortBy = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many attempts to show.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, help="How many attempts to show.")] = 50,
     json: Json = False,
 ) -> None:
     """Show attempt ID with its params, result, error and log; or a table of the attempts that pass FILTER.
 
-    With --json, one object for an attempt, or one a line for a table. Times of the text are UTC.
+    With --json, one object for an attempt, or one a line for a table. Times of the text are local.
 
     Exit codes: 0 fine; 2 the command line or the file, or there is no such attempt; 4 the output could not be written.
     """
@@ -89,16 +87,24 @@ def show_command(
             for row in whole_rows(history, where, sort_of(sort), limit):
                 write_json(record(row))
             return
-        write([_HEAD])
-        width = max(get_terminal_size().columns - _BEFORE_MESSAGE, 20) if is_terminal() else 200
-        write(_line(row, width) for row in islice(walk(history, where, sort_of(sort)), limit))
+        wide = room(_TAKEN, 20, 80) * 2 // 5 if is_terminal() else 28
+        name = max(20, wide)
+        write([_head(name)])
+        write(_line(row, name) for row in islice(walk(history, where, sort_of(sort)), limit))
+
+
+def _head(width: int) -> str:
+    began = f"{'started':<{STARTED}}"
+    return f"{'run':>5}  {'id':>8}  {'task':<{width}}  {'status':<11}  {'try':>3}  {began}  {'time':>7}  message\n"
 
 
 def _line(row: AttemptRow, width: int) -> str:
-    name, message = padded(row.name or "(empty)", 28), padded(row.message, width).rstrip()
-    began, took = stamp(row.started_at), duration(row.duration_s)
+    """Return a line of the table, with `width` columns for the name."""
+    message = cut(clean(row.message), room(_TAKEN + width, 20, 200))
+    began, took = f"{local_stamp(row.started_at):<{STARTED}}", duration(row.duration_s)
+    name = named(row.name, width)
     return (
-        f"{row.run_id:>5}  {row.id:>8}  {name}  {row.status:<11}  {row.attempt:>3}  {began:<19}  {took:>7}  {message}"
+        f"{row.run_id:>5}  {row.id:>8}  {name}  {row.status:<11}  {row.attempt:>3}  {began}  {took:>7}  {message}"
     ).rstrip() + "\n"
 
 
@@ -127,29 +133,35 @@ def _sections(history: History, row: AttemptRow) -> Iterator[str]:
     attempts = _attempts(history, row)
     if len(attempts) > 1:
         yield "\nattempts of the task in this run:\n"
-        yield from (f"  {'»' if attempt.id == row.id else ' '} {_line(attempt, 200)}" for attempt in attempts)
+        yield from (f"  {'»' if attempt.id == row.id else ' '} {_line(attempt, 28)}" for attempt in attempts)
     for title, text in (("params", _pretty(row.params)), ("result", _pretty(row.result)), ("error", row.error)):
         if text:
             yield f"\n{title}:\n{_indented(text)}"
     log = history.logs(row.id)
+    zones = {shown(line.at, "%Z") for line in log} - {""}
+    pattern = "%H:%M:%S" if len(zones) == 1 else "%H:%M:%S %Z"
     if log:
-        yield "\nlog:\n"
+        yield f"\nlog ({zones.pop()}):\n" if len(zones) == 1 else "\nlog:\n"
     for line in log:
-        yield _indented(f"{stamp(line.at)[11:]} {clean(line.level, 8):<8} {clean(line.text, _TEXT, multiline=True)}")
+        yield _indented(
+            f"{shown(line.at, pattern)} {clean(line.level, 8):<8} {clean(line.text, _TEXT, multiline=True)}"
+        )
 
 
 def _overview(row: AttemptRow) -> Iterator[str]:
-    steps = "" if row.step is None else f"{row.step:g} of {row.total:g}" if row.total is not None else f"{row.step:g}"
+    steps = " of ".join(
+        figure(value) for value in (row.step, row.total if row.step is not None else None) if value is not None
+    )
     facts: dict[str, object] = {
         "attempt": f"{row.id}, try {row.attempt} of task {clean(row.task_id, 100)} in run {row.run_id}",
         "message": clean(row.message),
         "progress": " ".join(
-            filter(None, ("" if row.progress is None else f"{row.progress:.0%}", steps and f"({steps})"))
+            filter(None, ("" if row.progress is None else f"{row.progress + 0.0:.0%}", steps and f"({steps})"))
         ),
-        "queued": stamp(row.queued_at),
-        "due": stamp(row.due_at),
-        "started": stamp(row.started_at),
-        "finished": stamp(row.finished_at),
+        "queued": local_stamp(row.queued_at),
+        "due": local_stamp(row.due_at),
+        "started": local_stamp(row.started_at),
+        "finished": local_stamp(row.finished_at),
         "time": duration(row.duration_s),
         "worker": clean(row.worker or ""),
         "failure": clean(" ".join(filter(None, (row.error_type, row.fingerprint and f"(fail:{row.fingerprint})")))),

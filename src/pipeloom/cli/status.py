@@ -9,31 +9,44 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
+from rich.cells import cell_len
 
 from pipeloom.cli.options import Database, FilterText, Json
 from pipeloom.cli.output import (
-    duration,
-    moment,
+    STARTED,
+    cut,
+    is_terminal,
+    named,
     output,
-    padded,
     parsed,
     reason,
-    stamp,
+    room,
     write,
     write_json,
 )
 from pipeloom.filters import Filter
 from pipeloom.status import FINAL, Exit, RunStatus, Status
-from pipeloom.store.file.owner import is_owned, owner, owner_name
+from pipeloom.store.file.owner import owner, owner_name
 from pipeloom.store.read.history import History
-from pipeloom.store.read.run_queries import Counts, open_tasks, runs_with, task_counts, tasks_of_run
+from pipeloom.store.read.run_queries import (
+    Counts,
+    as_left,
+    counts_as_left,
+    is_alive,
+    open_tasks,
+    runs_with,
+    task_counts,
+    tasks_of_run,
+)
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.text import clean
-from pipeloom.times import utc_now
+from pipeloom.times import duration, local_stamp, moment, utc_now
 
 _SHOWN: Final = ("id", "task_id", "name", "attempt", "status", "started_at", "duration_s", "progress", "message")
 _LISTED: Final = 20
 """Tasks of a kind that the text names; the JSON has a hundred."""
+_BESIDE: Final = 16
+"""Columns of a task's line beside its name and what is told of it."""
 _AT_ONCE: Final = 50
 _STOPPED: Final = frozenset({Status.CANCELLED, Status.INTERRUPTED})
 
@@ -41,7 +54,7 @@ _STOPPED: Final = frozenset({Status.CANCELLED, Status.INTERRUPTED})
 def status_command(db: Database, where: FilterText = None, json: Json = False) -> None:
     """Show how the last run of DB stands: its tasks by status, those that failed, those that are under way.
 
-    With FILTER only tasks count whose latest attempt passes. Times are UTC.
+    With FILTER only tasks count whose latest attempt passes. Times are local.
 
     Exit codes: 0 no task has failed; 1 tasks of the run have failed; 2 the command line or the file; 3 none has failed,
     but tasks were cancelled or interrupted; 4 the output could not be written.
@@ -55,7 +68,7 @@ def status_command(db: Database, where: FilterText = None, json: Json = False) -
         counts = task_counts(history, run.id, wanted)
         failed = tasks_of_run(history, run.id, [Status.ERROR], wanted)
         under_way = open_tasks(history, run.id, wanted)
-        alive = run.status is RunStatus.RUNNING and is_owned(db)
+        alive = is_alive(db, run)
         if json:
             write_json(_status_json(db, run, counts, failed, under_way, alive=alive))
         else:
@@ -66,10 +79,12 @@ def status_command(db: Database, where: FilterText = None, json: Json = False) -
 def runs_command(
     db: Database,
     where: FilterText = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many runs to show, newest first.")] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", metavar="N", min=1, help="How many runs to show, newest first.")
+    ] = 20,
     json: Json = False,
 ) -> None:
-    """List the runs of DB, newest first: when, how long, how they ended, their tasks by status. Times are UTC.
+    """List the runs of DB, newest first: when, how long, how they ended, their tasks by status. Times are local.
 
     With FILTER only runs that have such attempts are listed, and only tasks count whose latest attempt passes.
 
@@ -78,12 +93,12 @@ def runs_command(
     wanted = parsed(where)
     with output(), History(db) as history:
         if not json:
-            write([_RUNS_HEAD])
+            write([_runs_head()])
         for run, counts in _runs(history, wanted, limit):
             if json:
-                write_json({**asdict(run), "duration_s": _run_seconds(run), "counts": counts})
+                write_json(_run_json(run, alive=is_alive(db, run)) | {"counts": counts})
             else:
-                write([_run_line(run, counts)])
+                write([_run_line(run, counts, alive=is_alive(db, run))])
 
 
 def _runs(history: History, where: Filter, limit: int) -> Iterator[tuple[RunRow, Counts]]:
@@ -123,12 +138,17 @@ def _status_json(
 ) -> dict[str, Any]:
     return {
         "db": str(db),
-        "run": {**asdict(run), "duration_s": _run_seconds(run)},
+        "run": _run_json(run, alive=alive),
         "owner": owner(db) if alive else None,
         "counts": counts,
         "failed": [_shown(row) | {"error_type": row.error_type, "error": reason(row)} for row in failed],
         "open": [_shown(row) for row in under_way],
     }
+
+
+def _run_json(run: RunRow, *, alive: bool) -> dict[str, Any]:
+    """Return a run as the file has it, and whether its process lives: one that died leaves the status `running`."""
+    return {**asdict(run), "duration_s": _run_seconds(run), "alive": alive}
 
 
 def _shown(row: AttemptRow) -> dict[str, Any]:
@@ -139,39 +159,59 @@ def _status_lines(
     db: Path, run: RunRow, counts: Counts, failed: list[AttemptRow], under_way: list[AttemptRow], *, alive: bool
 ) -> Iterator[str]:
     took = duration(_run_seconds(run, utc_now() if alive else None))
-    began = stamp(run.started_at)
+    began = local_stamp(run.started_at)
     of = "" if run.parent_run_id is None else f" (continues run {run.parent_run_id})"
-    yield f"{clean(run.pipeline, 60)}  run {run.id}{of}: {run.status}, since {began}{took and f', {took}'}\n"
-    yield f"  {_counted(counts) or 'no tasks'}\n"
+    status, told = (run.status, counts) if alive else (as_left(run).status, counts_as_left(counts))
+    yield f"{clean(run.pipeline, 60)}  run {run.id}{of}: {status}, since {began}{took and f', {took}'}\n"
+    yield f"  {_counted(told) or 'no tasks'}\n"
     if alive:
         yield f"  in use by {owner_name(db)}\n"
     elif run.status is RunStatus.RUNNING:
         yield "  its process has ended without closing it\n"
     yield from _tasks("failed", "×", failed, counts.get(Status.ERROR, 0))
-    yield from _tasks("open", "●", under_way, sum(counts.get(status, 0) for status in set(Status) - FINAL))
+    if not alive:
+        under_way = [row._replace(status=Status.INTERRUPTED) for row in under_way]
+    title = "open" if alive else "not ended"
+    yield from _tasks(title, "●", under_way, sum(counts.get(status, 0) for status in set(Status) - FINAL))
 
 
 def _tasks(title: str, sign: str, rows: list[AttemptRow], total: int) -> Iterator[str]:
     if rows:
         yield f"{title}:\n"
+    longest = max((cell_len(clean(_label(row))) for row in rows[:_LISTED]), default=0)
+    width = min(longest, max(20, room(_BESIDE, 40, 200) * 2 // 5))
     for row in rows[:_LISTED]:
         told = reason(row) if row.status is Status.ERROR else f"{row.status:<10} {clean(row.message, 200)}".rstrip()
-        yield f"  {sign} {row.id:>8}  {padded(row.name or '(empty)', 28)}  {told}\n"
+        yield f"  {sign} {row.id:>8}  {named(_label(row), width)}  {cut(told, room(_BESIDE + width, 20, 250))}\n"
     if total > min(len(rows), _LISTED):
         yield f"  … and {total - min(len(rows), _LISTED):,} more\n"
+
+
+def _label(row: AttemptRow) -> str:
+    """Return the name of a task, with its id where that is another."""
+    name = row.name or "(empty)"
+    return name if str(row.task_id) == row.name else f"{name} ({row.task_id})"
 
 
 def _counted(counts: Counts) -> str:
     return ", ".join(f"{number:,} {status}" for status, number in counts.items())
 
 
-_RUNS_HEAD: Final = f"{'run':>6}  {'pipeline':<20}  {'started (UTC)':<19}  {'time':>7}  {'status':<11}  tasks\n"
+def _runs_head() -> str:
+    return f"{'run':>6}  {'pipeline':<{_wide()}}  {'started':<{STARTED}}  {'time':>7}  {'status':<11}  tasks\n"
 
 
-def _run_line(run: RunRow, counts: Counts) -> str:
-    began, took = stamp(run.started_at), duration(_run_seconds(run))
-    name = padded(run.pipeline, 20)
-    return f"{run.id:>6}  {name}  {began:<19}  {took:>7}  {run.status:<11}  {_counted(counts)}\n"
+def _wide() -> int:
+    """Return the width of the names of pipelines."""
+    return room(56 + STARTED, 20, 40) if is_terminal() else 20
+
+
+def _run_line(run: RunRow, counts: Counts, *, alive: bool) -> str:
+    if not alive:
+        run, counts = as_left(run), counts_as_left(counts)
+    began, took = local_stamp(run.started_at), duration(_run_seconds(run))
+    name = named(run.pipeline, _wide())
+    return f"{run.id:>6}  {name}  {began:<{STARTED}}  {took:>7}  {run.status:<11}  {_counted(counts)}\n"
 
 
 def _run_seconds(run: RunRow, now: datetime | None = None) -> float | None:

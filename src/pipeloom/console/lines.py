@@ -14,7 +14,7 @@ from pipeloom.engine.run.summary import RunCounts, RunSummary
 from pipeloom.engine.writer.sink import CommitBatch
 from pipeloom.status import FINAL
 from pipeloom.store.rows import AttemptRow
-from pipeloom.text import clean
+from pipeloom.text import clean, counted
 from pipeloom.times import monotonic
 
 Describe = Callable[[CommitBatch], Iterator[str]]
@@ -92,7 +92,7 @@ class PlainLines:
         if self._clock() - self._last >= HEARTBEAT_S:
             self._last = self._clock()
             counts = ", ".join(f"{count:,} {status}" for status, count in self._counts.counts().items())
-            yield f"… {self._counts.settled():,} of {self._counts.total():,} tasks: {counts}"
+            yield f"… {self._counts.settled():,} of {counted(self._counts.total(), 'task')}: {counts}"
 
 
 def json_lines(batch: CommitBatch) -> Iterator[str]:
@@ -120,6 +120,6 @@ def json_summary(summary: RunSummary) -> str:
 
 def _plain(row: AttemptRow) -> str:
     attempt = f" (attempt {row.attempt})" if row.attempt > 1 else ""
-    took = f"  {row.duration_s:.1f} s" if row.duration_s is not None else ""
+    took = f"  {row.duration_s + 0.0:.1f} s" if row.duration_s is not None else ""
     message = f"  {clean(row.message, 200)}" if row.message else ""
     return f"{row.status:<11} {clean(row.name, 80) or '(empty)'}{attempt}{took}{message}"

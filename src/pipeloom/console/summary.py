@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 from rich.text import Text
 
 from pipeloom.engine.run.summary import FailedTask, RunSummary
 from pipeloom.status import Status
-from pipeloom.text import clean
+from pipeloom.text import as_typed, clean, counted
 
 _SHOWN_FAILURES = 10
 _STYLES = {Status.DONE: "green", Status.ERROR: "red", Status.CANCELLED: "yellow", Status.INTERRUPTED: "yellow"}
@@ -21,17 +20,16 @@ def summary_lines(summary: RunSummary) -> list[Text]:
     if len(summary.failed) > _SHOWN_FAILURES:
         lines.append(Text(f"  … and {len(summary.failed) - _SHOWN_FAILURES:,} more"))
     if summary.unsaved:
-        lines.append(Text(f"  {summary.unsaved:,} changes could not be saved", "bold red"))
+        lines.append(Text(f"  {counted(summary.unsaved, 'change')} could not be saved", "bold red"))
     if summary.trouble is not None:
         lines.append(
             Text(f"  {clean(summary.trouble, 300)}: what was open is interrupted; --resume goes on", "bold red")
         )
     if summary.late:
-        lines.append(Text(f"  {summary.late:,} messages came after the end of their task and were ignored"))
+        whose = "its task and was" if summary.late == 1 else "their task and were"
+        lines.append(Text(f"  {counted(summary.late, 'message')} came after the end of {whose} ignored"))
     if summary.stored:
-        lines.append(
-            Text(f"  pipeloom-tui {clean(shlex.quote(_short(summary)), 300)}   shows this run and all before it")
-        )
+        lines.append(Text(f"  pipeloom-tui {as_typed(_short(summary))}   shows this run and all before it"))
     return lines
 
 
@@ -48,7 +46,7 @@ def _headline(summary: RunSummary) -> Text:
         parts.append((f"{count:,} {status}", _STYLES.get(status, "")))
     if not summary.counts:
         parts.append("no tasks" if summary.parent_run_id is None else "nothing was left to do")
-    parts.append(f" in {_duration(summary.elapsed_s)}")
+    parts.append(f" in {_duration(max(0.0, summary.elapsed_s))}")
     return Text.assemble(*parts)
 
 
@@ -61,9 +59,8 @@ def _duration(seconds: float) -> str:
 
 
 def _short(summary: RunSummary) -> str:
-    """Return the file's path as the user would type it here; a leading dash would be read as an option."""
+    """Return the file's path from here."""
     try:
-        path = str(summary.db_path.relative_to(Path.cwd()))
+        return str(summary.db_path.relative_to(Path.cwd()))
     except (ValueError, OSError):
         return str(summary.db_path)
-    return f"./{path}" if path.startswith("-") else path

@@ -12,6 +12,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
+from pipeloom.text import counted
 from pipeloom.times import monotonic, stamp, unix_time
 
 Write = Callable[[str, str, str | None], None]
@@ -67,7 +68,7 @@ class LogBudget:
         tail, self._tail = self._tail, deque(maxlen=TAIL)
         if self._left_out > self._told and tail:
             self._told = self._left_out
-            note = f"… {self._left_out:,} lines left out so far: more than {LINES:,} in a second …"
+            note = f"… {counted(self._left_out, 'line')} left out so far: more than {LINES:,} in a second …"
             self._write("WARNING", note, _stamp(tail[0][2]))
         for level, text, at in tail:
             self._write(level, text, _stamp(at))

@@ -5,7 +5,8 @@ A filter is a list of terms, all of which must hold; `-` before a term negates i
     orders "two words"          in the name or the message, in any case of ASCII letters
     status:error,cancelled      one of these          run:12,14   task:17   attempt:>1
     dur:>5m  dur:10s..1m        how long it ran       age:<2h     since its start, or since it was queued
-    started:2026-08-01..        a UTC day, an instant, a range of them, `today` or `yesterday`
+    started:2026-08-01..        a day, an instant, a range of them, `today` or `yesterday`; in the
+                                user's zone where none is written
     err:KeyError                in the error's type or text            worker:worker-2
     fail:1a2b3c4d5e6f           one group of the failures       name:"whole name"  ("" in it for a quote)
 

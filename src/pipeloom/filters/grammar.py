@@ -11,7 +11,7 @@ from pipeloom.errors import UsageError
 from pipeloom.filters.conditions import Condition, Contains, OneOf, Within
 from pipeloom.filters.filter import Filter, Term, term
 from pipeloom.status import Status
-from pipeloom.times import stamp, utc_now
+from pipeloom.times import from_local, stamp, utc_now
 
 MAX_LENGTH: Final = 200
 TOO_LONG: Final = f"A filter has at most {MAX_LENGTH} characters."
@@ -210,18 +210,18 @@ def _seconds(column: int, text: str) -> float:
 
 
 def _span(column: int, text: str, now: datetime) -> tuple[str, str]:
-    """Return the first instant of what `text` names, and the first one after it."""
-    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    """Return the first instant of what `text` names, and the first one after it; days are those of the user's zone."""
     try:
-        if text in ("today", "yesterday"):
-            first, length = today - timedelta(days=text == "yesterday"), timedelta(days=1)
-        elif len(text) == 10:
-            first, length = datetime.fromisoformat(text).replace(tzinfo=UTC), timedelta(days=1)
-        else:
-            moment = datetime.fromisoformat(text)
-            first, length = moment if moment.tzinfo else moment.replace(tzinfo=UTC), timedelta(microseconds=1)
-        return stamp(first), stamp(first + length)
-    except (ValueError, OverflowError):
+        if text in ("today", "yesterday") or len(text) == 10:
+            day = now.astimezone().date() - timedelta(days=text == "yesterday") if text[:1].isalpha() else text
+            midnight = datetime.fromisoformat(str(day))
+            return stamp(from_local(midnight)), stamp(from_local(midnight + timedelta(days=1)))
+        instant = datetime.fromisoformat(text)
+        first, last = (
+            (from_local(instant), from_local(instant, again=True)) if instant.tzinfo is None else (instant, instant)
+        )
+        return stamp(first), stamp(last + timedelta(microseconds=1))
+    except (ValueError, OverflowError, OSError):
         raise FilterError(
             column, f"{text!r} is no date: write 2026-08-01, 2026-08-01T12:30, today or yesterday."
         ) from None

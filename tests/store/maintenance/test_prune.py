@@ -18,7 +18,7 @@ from pipeloom.filters import parse
 from pipeloom.status import RunStatus, Status
 from pipeloom.store.file.owner import OwnerLock
 from pipeloom.store.maintenance import prune as pruning
-from pipeloom.store.maintenance.prune import Policy, plan, prune
+from pipeloom.store.maintenance.prune import Policy, plan, prune, why_nothing
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.store.write.connect import close_writer, open_writer
 from pipeloom.store.write.ledger import Ledger
@@ -271,3 +271,52 @@ def test_a_file_that_is_replaced_meanwhile_is_left_alone(db_path: Path, monkeypa
     with pytest.raises(StoreError, match="replaced by another file"):
         prune(db_path, Policy(done_for_days=30), now=NOW, progress=replace)
     assert db_path.read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        (Policy(keep_last=9), "5 attempts stay: 1 of runs that go on or are not done, 4 of the last 9 runs of their task."),
+        (Policy(keep_last=1, where=parse("task:1")), "1 attempt that passes the filter stays, of the last run of its task."),
+        (Policy(done_for_days=30), "5 attempts stay: 1 of runs that go on or are not done, 4 not done, or not older than 30 days."),
+        (Policy(done_for_days=1, where=parse("status:error")),
+         "2 attempts that pass the filter stay: 1 of runs that go on or are not done, 1 not done, or not older than 1 day."),
+        (Policy(failed_for_days=0.5, where=parse("status:done")),
+         "3 attempts that pass the filter stay, all done, or not older than 0.5 days."),
+        (Policy(done_for_days=30, failed_for_days=30, where=parse("task:2,3")),
+         "2 attempts that pass the filter stay, all not older than 30 days."),
+        (Policy(done_for_days=30, failed_for_days=60, where=parse("task:2,3")),
+         "2 attempts that pass the filter stay, all not older than 30 days (done) or 60 days (others)."),
+        (Policy(keep_last=1, where=parse("nothing-of-this-name")), "no attempt passes the filter."),
+        (Policy(done_for_days=9, keep_last=1, where=parse("task:1,2")),
+         "2 attempts that pass the filter stay: 1 not done, or not older than 9 days, 1 of the last run of their task."),
+    ],
+)  # fmt: skip
+def test_a_plan_without_a_result_says_what_keeps_the_attempts(db_path: Path, policy: Policy, words: str) -> None:
+    runs = [(RunStatus.DONE, None), (RunStatus.ERROR, None)]
+    make(
+        db_path,
+        runs,
+        [
+            (1, 1, 1, Status.DONE, 20),
+            (1, 2, 1, Status.DONE, 3),
+            (1, 3, 1, Status.ERROR, 3),
+            (1, 4, 1, Status.DONE, 3),
+            (2, 5, 1, Status.ERROR, 1),
+        ],
+    )
+    preview = plan(db_path, policy, now=NOW)
+    assert (preview.attempts, why_nothing(preview, policy)) == (0, words)
+
+
+def test_a_plan_for_a_file_without_attempts_says_so(db_path: Path) -> None:
+    make(db_path, [(RunStatus.DONE, None)], [])
+    policy = Policy(keep_last=1)
+    assert why_nothing(plan(db_path, policy), policy) == "there is no attempt in the file."
+
+
+def test_what_has_not_ended_is_told_first(db_path: Path) -> None:
+    make(db_path, [(RunStatus.RUNNING, None)], [(1, 1, 1, Status.RUNNING, 9), (1, 2, 1, Status.DONE, 9)])
+    policy = Policy(done_for_days=1)
+    words = "2 attempts stay: 1 not ended, 1 of runs that go on or are not done."
+    assert why_nothing(plan(db_path, policy, now=NOW), policy) == words

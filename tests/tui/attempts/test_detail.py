@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import Zone
 from tests.tui.conftest import Cockpit, MakeThemedApp, Synthetic, text_of
 from textual.containers import ScrollableContainer
 
@@ -33,7 +34,7 @@ KeyError: 'temp'
 def test_a_log_is_shown_from_a_level_on_and_its_gaps_are_told() -> None:
     rows = [LOG[0], LOG[1], LOG[9], LogRow(AT, "AUDIT", "the user's own level", 11)]
     assert ["line 1 " in log_lines(rows)[0].plain, "line 2 " in log_lines(rows)[1].plain] == [True, True]
-    assert "7 lines were not kept" in log_lines(rows)[2].plain
+    assert "7 lines not kept" in log_lines(rows)[2].plain
     shown = "\n".join(line.plain for line in log_lines(rows, "ERROR"))
     assert "line 10" not in shown
     assert "the user's own level" in shown
@@ -217,3 +218,19 @@ async def test_left_and_right_change_the_tab_from_the_table_and_e_goes_to_the_er
         assert detail.plain.startswith("of attempt 1"), "lines that are not wrapped are moved"
         await pilot.press("w", "z", "slash", "a", "left")
         assert detail.plain.startswith("of attempt 1"), "where text is typed, the keys are the field's"
+
+
+async def test_the_times_of_a_detail_are_the_users_and_name_their_zone(themed_app: MakeThemedApp, zone: Zone) -> None:
+    zone("Europe/Berlin")
+    pane = DetailPane()
+    app = themed_app(pane)
+    async with app.run_test(size=(80, 20)) as pilot:
+        pane.begin()
+        queued, started = (f"2026-10-25T0{hour}:30:00.000000+00:00" for hour in (0, 1))
+        row = ROW._replace(queued_at=queued, started_at=started)
+        pane.show_attempt(row, [row], [])
+        await pilot.pause()
+        await pilot.pause()
+        shown = text_of(app)
+        assert "2026-10-25 02:30:00 CEST" in shown
+        assert "2026-10-25 02:30:00 CET " in shown

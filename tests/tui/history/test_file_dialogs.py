@@ -215,7 +215,10 @@ async def test_the_dry_run_follows_the_fields_and_changes_nothing(themed_app: Ma
         await until(pilot, lambda: "40 attempts, 1 run" in note(pilot.app))
         assert can_remove(pilot.app)
         await pilot.press("backspace", "9")
-        await until(pilot, lambda: "Nothing would go" in note(pilot.app))
+        await until(
+            pilot,
+            lambda: "Nothing would go: 120 attempts stay, all of the last 9 runs of their task." in note(pilot.app),
+        )
         assert not can_remove(pilot.app)
         await pilot.press("backspace", "0")
         await until(pilot, lambda: "--keep-last 1 or more" in note(pilot.app))

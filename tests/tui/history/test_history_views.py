@@ -302,6 +302,16 @@ async def test_nothing_is_offered_that_only_the_file_names(file: Path, state: Pa
         await until(app, pilot, "No pipeline is loaded: open the file with it")
 
 
+async def test_a_read_only_history_calls_no_run_running_whose_process_died(file: Path) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("UPDATE pipeline_runs SET status = 'running', finished_at = NULL WHERE id = 3")
+        connection.execute("UPDATE task_runs SET status = 'running' WHERE id = (SELECT max(id) FROM task_runs)")
+        connection.commit()
+    app = PipeloomApp(file, read_only=True)
+    async with app.run_test(size=(140, 20)) as pilot:
+        await until(app, pilot, "! 3 ", gone="● 3 ")
+
+
 async def test_a_read_only_history_offers_nothing_that_runs(file: Path) -> None:
     app = PipeloomApp(file, read_only=True)
     async with app.run_test(size=(160, 40)) as pilot:

@@ -15,6 +15,7 @@ from pipeloom.store.write.connect import close_writer, open_writer
 from pipeloom.store.write.ledger import Ledger
 from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.reports.compare.attempts import CompareAttemptsScreen
+from pipeloom.tui.reports.compare.columns import signed
 from pipeloom.tui.reports.compare.diff_text import LINES, diff_lines, json_lines
 from pipeloom.tui.reports.compare.runs import CompareRunsScreen
 from pipeloom.tui.widgets.chips import Chips
@@ -144,3 +145,11 @@ def test_the_order_of_keys_is_no_difference_and_what_is_no_json_is_text(nasty: s
     assert json_lines(None) == []
     shown = diff_lines(["same"], ["same", nasty])
     assert all("\x1b" not in line.plain and "\n" not in line.plain for line in shown)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.0, "0.0s"), (-0.0, "0.0s"), (-0.03, "0.0s"), (0.03, "0.0s"), (-0.06, "-0.1s"), (60, "+1m00s")],
+)
+def test_a_difference_of_nothing_has_no_sign(seconds: float, text: str) -> None:
+    assert signed(seconds) == text

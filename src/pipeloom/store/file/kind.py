@@ -24,6 +24,7 @@ from pipeloom.store.schema import (
     tables_of,
     version_of,
 )
+from pipeloom.text import as_typed
 
 _LONGEST_PATH: Final = 504
 """Bytes of a path that SQLite takes: 512 with the longest ending that it adds."""
@@ -105,19 +106,22 @@ def why_only_read(path: Path) -> str:
             return ""
 
 
-def why_unreadable(path: Path, kind: FileKind) -> str:
-    """Return why a file of this kind cannot be browsed."""
+def why_unreadable(path: Path, kind: FileKind, program: str = "pipeloom run") -> str:
+    """Return why a file of this kind cannot be browsed, and what `program` can do about it."""
+    remedy = f"{program} {as_typed(path)} PIPELINE"
     match kind:
         case FileKind.MISSING:
-            return f"There is no file {path}: give a pipeline to create it."
+            return f"There is no file {path}: name one that is there, or make it with {remedy}"
         case FileKind.EMPTY:
-            return f"{path} is empty: give a pipeline to fill it."
+            return f"{path} is empty: fill it with {remedy}"
         case FileKind.LEGACY:
             return f"{path} was written by pipeloom 0.0.x: open it once with pipeloom-tui, without --read-only."
+        case FileKind.CONFLICT:
+            return f"{path} has tables named like pipeloom's that are not pipeloom's: choose another file."
         case FileKind.OTHER_PROGRAM:
             return f"{path} belongs to another program, by its application id: it has no runs of pipeloom's."
         case _:
-            return f"{path} is an SQLite file, but not one of pipeloom's: give a pipeline to add to it."
+            return f"{path} is an SQLite file, but not one of pipeloom's: add to it with {remedy}"
 
 
 def _identified(path: Path) -> FileKind:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from pipeloom.errors import FileBusyError, StoreError
 from pipeloom.text import clean
-from pipeloom.times import monotonic
+from pipeloom.times import local_stamp, monotonic
 
 _TRY_S: Final = 0.5
 """Seconds for which the lock is tried: `is_owned` of another process has it for a moment."""
@@ -142,4 +142,5 @@ def owner_name(db_path: Path) -> str:
     noted = owner(db_path)
     if not noted:
         return "another pipeloom process"
-    return clean(f"pipeloom process {noted.get('pid')} on {noted.get('host')}, since {noted.get('started_at')}", 200)
+    since = local_stamp(noted.get("started_at")) or noted.get("started_at")
+    return clean(f"pipeloom process {noted.get('pid')} on {noted.get('host')}, since {since}", 200)

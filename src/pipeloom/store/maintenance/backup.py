@@ -11,7 +11,7 @@ from typing import Final
 
 from pipeloom.errors import StoreError
 from pipeloom.store.file.damage import damaged, is_damage
-from pipeloom.store.file.kind import FileKind, file_kind, open_reader
+from pipeloom.store.file.kind import FileKind, file_kind, open_reader, why_unreadable
 from pipeloom.store.write.connect import check_sound
 
 _PAGES_AT_ONCE: Final = 2_000
@@ -27,8 +27,8 @@ def back_up(path: Path, target: Path, progress: Progress = lambda _done, _total:
     Raises `StoreError` when there is no database, when `target` would overwrite or join anything, and when the copy is
     damaged. What `progress` raises stops it; no file is left then.
     """
-    if file_kind(path) in (FileKind.MISSING, FileKind.EMPTY):
-        raise StoreError(f"There is nothing to back up in {path}.")
+    if (kind := file_kind(path)) in (FileKind.MISSING, FileKind.EMPTY):
+        raise StoreError(why_unreadable(path, kind))
     _check_target(target)
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:50]}.", dir=target.parent)

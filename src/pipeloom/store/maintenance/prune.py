@@ -20,6 +20,7 @@ from pipeloom.store.file.owner import OwnerLock
 from pipeloom.store.read.history import History
 from pipeloom.store.schema import transaction
 from pipeloom.store.write.connect import closing_writer, open_writer
+from pipeloom.text import counted, figure
 from pipeloom.times import now_stamp, stamp, utc_now
 
 AT_ONCE: Final = 2_000
@@ -73,6 +74,19 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """Attempts that pass the filter and stay, each counted by the first rule that keeps it."""
+
+    not_ended: int = 0
+    needed: int = 0
+    """Those of open runs, and of what the last run of a pipeline stands on while it is not done."""
+    young: int = 0
+    """Those that the rules of age keep."""
+    last: int = 0
+    """Those of the last runs of their tasks."""
+
+
+@dataclass(frozen=True, slots=True)
 class PrunePreview:
     """What would be removed: attempts, log lines, runs without attempts, and about how many bytes."""
 
@@ -80,6 +94,8 @@ class PrunePreview:
     logs: int = 0
     runs: int = 0
     size: int = 0
+    kept: Kept | None = None
+    """Why all attempts stay; None where some would go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +135,53 @@ def plan(path: Path, policy: Policy, *, now: datetime | None = None, history: Hi
     kept = of_run.keys() - {run_id for run_id, attempts, *_ in lost if attempts == of_run[run_id]}
     runs = _emptied(history.rows(_RUNS), kept, {run_id for run_id, *_ in lost})
     attempts, logs, size = (sum(row[place] for row in lost) for place in (1, 2, 3))
-    return PrunePreview(attempts, logs, len(runs), size + attempts * _ROW_BYTES)
+    kept_by = None if attempts else _kept(history, policy, now)
+    return PrunePreview(attempts, logs, len(runs), size + attempts * _ROW_BYTES, kept_by)
+
+
+def why_nothing(preview: PrunePreview, policy: Policy) -> str:
+    """Return why a policy removes no attempt, as the end of a sentence."""
+    kept = preview.kept or Kept()
+    total = kept.not_ended + kept.needed + kept.young + kept.last
+    if not total:
+        return "no attempt passes the filter." if policy.where else "there is no attempt in the file."
+    one = total == 1
+    runs = "run" if policy.keep_last == 1 else f"{policy.keep_last} runs"
+    reasons = {
+        "not ended": kept.not_ended,
+        "of runs that go on or are not done": kept.needed,
+        _age_words(policy): kept.young,
+        f"of the last {runs} of {'its' if one else 'their'} task": kept.last,
+    }
+    told = [(words, count) for words, count in reasons.items() if count]
+    passing = f" that {'passes' if one else 'pass'} the filter" if policy.where else ""
+    what = f"{counted(total, 'attempt')}{passing} {'stays' if one else 'stay'}"
+    if len(told) == 1:
+        return f"{what}, {'' if one else 'all '}{told[0][0]}."
+    return f"{what}: {', '.join(f'{count:,} {words}' for words, count in told)}."
+
+
+def _age_words(policy: Policy) -> str:
+    done, failed = (
+        "" if days is None else f"{figure(days)} {'day' if days == 1 else 'days'}"
+        for days in (policy.done_for_days, policy.failed_for_days)
+    )
+    if not failed:
+        return f"not done, or not older than {done}"
+    if not done:
+        return f"done, or not older than {failed}"
+    return f"not older than {done}" if done == failed else f"not older than {done} (done) or {failed} (others)"
+
+
+def _kept(history: History, policy: Policy, now: datetime | None) -> Kept:
+    """Count the attempts that pass the filter by the first rule that keeps each, in one pass over the file."""
+    condition, values = policy.where.sql()
+    checks, bound = _rules(policy, now)
+    columns = ", ".join(f"({check}) AS rule_{place}" for place, check in enumerate(checks))
+    first = " ".join(f"WHEN NOT coalesce(rule_{place}, 0) THEN {place}" for place in range(len(checks)))
+    sql = f"SELECT CASE {first} END, count(*) FROM (SELECT {columns} FROM task_runs WHERE {condition}) GROUP BY 1"
+    found = dict(history.rows(sql, [*bound, *values]))
+    return Kept(*(int(found.get(place, 0)) for place in range(len(checks))))
 
 
 def prune(
@@ -177,7 +239,7 @@ def _prune(
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
                 return gone, runs, False, ""
-            raise StoreError(f"{path}: {gone:,} attempts are gone, then it went wrong: {error}.") from error
+            raise StoreError(f"{path}: {counted(gone, 'attempt')} gone, then it went wrong: {error}.") from error
         finally:
             connection.set_progress_handler(None, 0)
 
@@ -230,19 +292,25 @@ def _emptied(runs: list[tuple[Any, ...]], kept: Collection[int], lost: Collectio
 def _to_remove(policy: Policy, now: datetime | None) -> tuple[str, list[Any]]:
     """Return a query for the ids of the attempts to remove, and its values."""
     condition, values = policy.where.sql()
-    rules = [f"({condition})", f"status IN ({_ENDED})", f"run_id NOT IN ({_NEEDED})"]
+    rules, bound = _rules(policy, now)
+    return f"SELECT id FROM task_runs WHERE ({condition}) AND {' AND '.join(rules)}", [*values, *bound]
+
+
+def _rules(policy: Policy, now: datetime | None) -> tuple[list[str], list[Any]]:
+    """Return the conditions that let an attempt go, in the order of the fields of `Kept`, and their values."""
+    values: list[Any] = []
     moment = now or utc_now()
     ages: list[str] = []
     for statuses, days in (("'done'", policy.done_for_days), (_FAILED, policy.failed_for_days)):
         if days is not None:
             ages.append(f"(status IN ({statuses}) AND coalesce(finished_at, started_at, queued_at) < ?)")
             values.append(stamp(moment - timedelta(days=days)))
-    if ages:
-        rules.append(f"({' OR '.join(ages)})")
+    last = "1"
     if policy.keep_last is not None:
-        rules.append(f"id NOT IN ({_LAST_RUNS})")
+        last = f"id NOT IN ({_LAST_RUNS})"
         values.append(policy.keep_last)
-    return f"SELECT id FROM task_runs WHERE {' AND '.join(rules)}", values
+    age = f"({' OR '.join(ages)})" if ages else "1"
+    return [f"status IN ({_ENDED})", f"run_id NOT IN ({_NEEDED})", age, last], values
 
 
 # Open runs, and the runs that the last run of a pipeline continues: resuming it needs the latest attempts in them.

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from pipeloom.errors import StoreError, UsageError
 from pipeloom.filters import Filter
 from pipeloom.messages import TaskId
-from pipeloom.status import FINAL, OPEN, Status
+from pipeloom.status import FINAL, OPEN, RunStatus, Status
+from pipeloom.store.file.owner import is_owned, owner
 from pipeloom.store.read import values
 from pipeloom.store.read.history import History
-from pipeloom.store.rows import AttemptRow, TaskStanding
+from pipeloom.store.rows import AttemptRow, RunRow, TaskStanding
 
 Counts = dict[Status, int]
 """Tasks of a run by the status of their latest attempt."""
@@ -119,6 +121,26 @@ def worst_status(counts: Counts) -> Status | None:
     if not counts or any(status not in FINAL for status in counts):
         return None
     return next((status for status in _WORST if status in counts), Status.DONE)
+
+
+def is_alive(path: Path, run: RunRow) -> bool:
+    """Tell whether the process of a run that has not ended lives and owns the file, as the kernel knows."""
+    if run.status is not RunStatus.RUNNING or not is_owned(path):
+        return False
+    return run.pid is None or owner(path).get("pid", run.pid) == run.pid  # another run, or a command, may own it now
+
+
+def as_left(run: RunRow) -> RunRow:
+    """Return a run whose process has ended as it will be once the file is settled: one that had not ended is over."""
+    return replace(run, status=RunStatus.INTERRUPTED) if run.status is RunStatus.RUNNING else run
+
+
+def counts_as_left(counts: Counts) -> Counts:
+    """Return the counts of a run whose process has ended as they will be once the file is settled."""
+    left: Counter[Status] = Counter()
+    for status, number in counts.items():
+        left[status if status in FINAL else Status.INTERRUPTED] += number
+    return {status: left[status] for status in Status if left[status]}
 
 
 def tasks_of_run(

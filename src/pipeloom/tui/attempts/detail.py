@@ -17,6 +17,7 @@ from textual.widgets import Input, Static, Tab, Tabs
 
 from pipeloom.status import ACTIVE, Status
 from pipeloom.store.rows import AttemptRow, LogRow
+from pipeloom.text import figure
 from pipeloom.tui.attempts.log_text import LEVELS, log_lines, matches
 from pipeloom.tui.attempts.traceback_text import traceback_text
 from pipeloom.tui.style import format as fmt
@@ -243,10 +244,10 @@ class DetailPane(Vertical):
             ("status", Content.styled(shown.label, shown.variable)),
             ("progress", content(_progress(row))),
             ("message", lines(row.message, limit=2000)),
-            ("queued", content(fmt.stamp(row.queued_at))),
-            ("due", content(fmt.stamp(row.due_at))),
-            ("started", content(fmt.stamp(row.started_at))),
-            ("finished", content(fmt.stamp(row.finished_at))),
+            ("queued", content(fmt.local_stamp(row.queued_at))),
+            ("due", content(fmt.local_stamp(row.due_at))),
+            ("started", content(fmt.local_stamp(row.started_at))),
+            ("finished", content(fmt.local_stamp(row.finished_at))),
             ("took", content(fmt.duration(row.duration_s))),
             ("error", content(row.error_type or "", "$status-error")),
         ]
@@ -280,8 +281,8 @@ def _error(row: AttemptRow, attempts: Sequence[AttemptRow]) -> Content:
 def _progress(row: AttemptRow) -> str:
     parts = [fmt.percent(row.progress)]
     if row.step is not None:
-        total = "" if row.total is None else f" of {row.total:g}"
-        parts.append(f"step {row.step:g}{total}")
+        total = "" if row.total is None else f" of {figure(row.total)}"
+        parts.append(f"step {figure(row.step)}{total}")
     return "  ".join(filter(None, parts))
 
 

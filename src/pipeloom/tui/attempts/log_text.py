@@ -8,6 +8,7 @@ from typing import Final
 from textual.content import Content
 
 from pipeloom.store.rows import LogRow
+from pipeloom.text import counted
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.text import content, lines
 
@@ -33,7 +34,7 @@ def _lines(rows: Sequence[LogRow], least: int) -> Iterator[Content]:
     expected = 1
     for row in rows:
         if row.seq > expected:
-            yield content(f"… {fmt.count(row.seq - expected)} lines were not kept …", "$muted")
+            yield content(f"… {counted(row.seq - expected, 'line')} not kept …", "$muted")
         expected = row.seq + 1
         if _RANKS.get(row.level, len(_RANKS)) >= least:
             level = content(row.level[:8].ljust(8), _STYLES.get(row.level, "$status-running"))

@@ -20,6 +20,7 @@ from pipeloom.filters import Filter
 from pipeloom.status import FINAL
 from pipeloom.store.read.paging import NEWEST, Sort
 from pipeloom.store.rows import AttemptRow
+from pipeloom.text import counted
 from pipeloom.tui.attempts.columns import is_moving
 from pipeloom.tui.history.bar import VIEWS
 from pipeloom.tui.history.columns import failure_columns, run_columns, task_columns
@@ -194,11 +195,9 @@ class HistoryLists(Horizontal):
         self.current.nothing_text = nothing
         if exact and not total:
             self.current.empty_text = nothing
-        noun = one if exact and total == 1 else many
-        shown = f"{fmt.count(total)}{'' if exact else '+'}"
-        if self._all is not None and self._all[0] == self._within and self._all[1] >= total:
-            return content(f"{shown} of {fmt.count(self._all[1])} {many}", "$muted")
-        return content(f"{shown} {noun}", "$muted")
+        if exact and self._all is not None and self._all[0] == self._within and self._all[1] >= total:
+            return content(f"{fmt.count(total)} of {counted(self._all[1], one, many)}", "$muted")
+        return content(counted(total, one, many) if exact else f"{fmt.count(total)}+ {many}", "$muted")
 
 
 def _goes_on(item: RunItem) -> bool:

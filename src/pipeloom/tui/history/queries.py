@@ -11,7 +11,7 @@ from pipeloom.status import FINAL
 from pipeloom.store.read.failures import FailureGroup, failure_groups
 from pipeloom.store.read.history import History
 from pipeloom.store.read.paging import NEWEST, Sort, key_of
-from pipeloom.store.read.run_queries import Counts, run_count, runs_after, task_counts
+from pipeloom.store.read.run_queries import Counts, as_left, is_alive, run_count, runs_after, task_counts
 from pipeloom.store.read.tasks import TaskStats, task_names, task_stats
 from pipeloom.store.rows import AttemptRow, RunRow
 
@@ -113,6 +113,8 @@ class RunsQuery:
         kept = self.known.get(run.id)
         if kept is not None and kept[0] == run.finished_at:
             return RunItem(run, kept[1])
+        if not is_alive(history.path, run):
+            run = as_left(run)
         try:
             counts = task_counts(history, run.id, budget_s=COUNT_BUDGET_S)
         except TimeoutError:

@@ -22,6 +22,7 @@ from pipeloom.store.read.history import History
 from pipeloom.store.read.selected_tasks import SelectedTask, selected_tasks, tasks_named, tasks_of_attempts
 from pipeloom.store.read.tasks import TaskStats
 from pipeloom.store.rows import AttemptRow
+from pipeloom.text import counted
 from pipeloom.tui.attempts.questions import needs_question, retry_dialog
 from pipeloom.tui.history.queries import RunItem
 from pipeloom.tui.history.selection import Selection
@@ -189,8 +190,8 @@ def plan_tasks(engine: Engine, chosen: Sequence[SelectedTask], *, leave_done: bo
 
 def _plan_of(tasks: Sequence[TaskLike], runs: set[int], remarks: Sequence[str]) -> RetryPlan:
     """Return the plan for tasks of some runs, with the first of their names and the remarks below them."""
-    of = f"run {max(runs)}" if len(runs) == 1 else f"{fmt.count(len(runs))} runs"
-    title = f"Run {fmt.count(len(tasks))} {'task' if len(tasks) == 1 else 'tasks'} of {of} again?"
+    of = f"run {max(runs)}" if len(runs) == 1 else counted(len(runs), "run")
+    title = f"Run {counted(len(tasks), 'task')} of {of} again?"
     shown = [content(f"  {task.name or '(empty)'}", "bold", limit=60) for task in tasks[:_NAMED]]
     if len(tasks) > _NAMED:
         shown.append(content(f"  … and {fmt.count(len(tasks) - _NAMED)} more", "$muted"))
@@ -212,11 +213,9 @@ def plan_rest(engine: Engine, run_id: int) -> RetryPlan:
     left = earlier.count(engine.tasks, NOT_DONE)
     if not left:
         raise UsageError(f"Run {run_id} has left nothing undone.")
-    body = content(
-        f"{fmt.count(len(engine.tasks) - left)} of its {fmt.count(len(engine.tasks))} tasks are done. The rest becomes "
-        "a new run, which names this one."
-    )
-    title = f"Run the rest of run {run_id} ({fmt.count(left)} {'task' if left == 1 else 'tasks'})?"
+    share = fmt.share_done(len(engine.tasks) - left, len(engine.tasks))
+    body = content(f"{share}. The rest becomes a new run, which names this one.")
+    title = f"Run the rest of run {run_id} ({counted(left, 'task')})?"
     return RetryPlan(Resume(run_id=run_id, statuses=NOT_DONE), title, body)
 
 

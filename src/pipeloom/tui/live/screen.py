@@ -14,6 +14,7 @@ from textual.events import Key
 
 from pipeloom.status import ACTIVE, FINAL, OPEN, Status
 from pipeloom.store.rows import AttemptRow, RunRow
+from pipeloom.text import counted
 from pipeloom.tui.attempts.columns import live_columns
 from pipeloom.tui.attempts.table_screen import SHARED_KEYS, TableScreen
 from pipeloom.tui.bindings import key
@@ -353,7 +354,7 @@ class LiveScreen(TableScreen):
         """Return the latest attempts of the marked tasks in view, or of the task under the cursor, as they are now."""
         marked = self._marks_in_view()
         if hidden := len(self.table.marked) - len(marked):
-            told = "1 marked task is" if hidden == 1 else f"{hidden:,} marked tasks are"
+            told = counted(hidden, "marked task is", "marked tasks are")
             self.services.tell(f"{told} hidden by the filter, and left alone; u unmarks.")
         self.table.hold_cursor()  # a second key means the same task
         keys = marked or [self.table.cursor_key]

@@ -19,6 +19,7 @@ from pipeloom.errors import FileBusyError, PipeloomError, StoreError
 from pipeloom.loader import load_pipeline
 from pipeloom.status import OPEN, RunStatus
 from pipeloom.store.file.owner import is_owned
+from pipeloom.text import counted
 from pipeloom.tui.session.bridge import UiSink
 from pipeloom.tui.session.live_feed import LiveFeed
 from pipeloom.tui.session.resume_dialog import Start, resume_dialog
@@ -202,4 +203,4 @@ class EngineSession:
 
 
 def _tasks(count: int) -> str:
-    return f"{count:,} task" if count == 1 else f"{count:,} tasks"
+    return counted(count, "task")

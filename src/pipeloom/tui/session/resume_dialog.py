@@ -24,9 +24,7 @@ def resume_dialog(earlier: Earlier, tasks: Sequence[TaskLike]) -> ChoiceDialog[R
     run = earlier.run
     try:
         left, failed = earlier.count(tasks, NOT_DONE), earlier.count(tasks, FAILED)
-        body = (
-            f"{fmt.count(len(tasks) - left)} of its {fmt.count(len(tasks))} tasks are done. What it did stays as it is."
-        )
+        body = f"{fmt.share_done(len(tasks) - left, len(tasks))}. What it did stays as it is."
     except UsageError as error:  # its tasks are others now
         left = failed = 0
         body = f"It cannot be resumed. {error}"

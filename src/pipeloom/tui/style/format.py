@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime, tzinfo
+from datetime import tzinfo
+
+from pipeloom import times
+from pipeloom.text import counted
+
+duration = times.duration
+moment = times.moment
+local_stamp = times.local_stamp
 
 
 def number(value: object) -> float | None:
@@ -15,23 +22,6 @@ def number(value: object) -> float | None:
     except OverflowError:
         return None
     return result if math.isfinite(result) else None
-
-
-def duration(seconds: object) -> str:
-    """Return "0.4s", "41s", "12m03s", "2h05m" or "3d04h"."""
-    value = number(seconds)
-    if value is None or value < 0:
-        return ""
-    if value < 9.95:
-        return f"{value:.1f}s"
-    whole = round(value)
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02}s"
-    if whole < 86_400:
-        return f"{whole // 3600}h{whole % 3600 // 60:02}m"
-    return f"{whole // 86_400}d{whole % 86_400 // 3600:02}h"
 
 
 def stopwatch(seconds: object) -> str:
@@ -98,6 +88,11 @@ def count(value: object) -> str:
     return "" if amount is None else f"{int(amount):,}"
 
 
+def share_done(done: int, total: int) -> str:
+    """Return "2 of its 5 tasks are done"."""
+    return f"{count(done)} of its {counted(total, 'task')} {'is' if 1 in (done, total) else 'are'} done"
+
+
 def percent(fraction: object) -> str:
     """Return 0..1 as "62%"; below 1 it never says 100%."""
     value = number(fraction)
@@ -106,25 +101,14 @@ def percent(fraction: object) -> str:
     return f"{math.floor(min(max(value, 0.0), 1.0) * 100 + 1e-9)}%"
 
 
-def moment(iso: object) -> datetime | None:
-    """Return one of our times as a datetime that knows its zone, or None."""
-    if not isinstance(iso, str):
-        return None
-    try:
-        value = datetime.fromisoformat(iso)
-    except ValueError:
-        return None
-    return value if value.tzinfo is not None else None
-
-
 def clock(iso: object, tz: tzinfo | None = None) -> str:
     """Return the time of day as "12:00:41", in the user's zone unless another is given."""
-    return _shown(iso, tz, "%H:%M:%S")
+    return times.shown(iso, "%H:%M:%S", tz)
 
 
 def stamp(iso: object, tz: tzinfo | None = None) -> str:
     """Return date and time as "2026-08-01 12:00:41", in the user's zone unless another is given."""
-    return _shown(iso, tz, "%Y-%m-%d %H:%M:%S")
+    return times.shown(iso, "%Y-%m-%d %H:%M:%S", tz)
 
 
 def seconds_since(iso: object, now: float) -> float | None:
@@ -147,11 +131,3 @@ def age(iso: object, now: float) -> str:
         if seconds >= size:
             return f"{int(seconds // size)}{unit} ago"
     return f"{int(seconds)}s ago"
-
-
-def _shown(iso: object, tz: tzinfo | None, pattern: str) -> str:
-    value = moment(iso)
-    try:
-        return "" if value is None else value.astimezone(tz).strftime(pattern)
-    except (OverflowError, ValueError, OSError):
-        return ""

@@ -13,6 +13,7 @@ from rich.style import Style
 from rich.text import Text
 from textual.content import Content
 
+from pipeloom import text as text_module
 from pipeloom.text import LIMIT, clean, first_line
 
 DETAIL_LIMIT: Final = 64 * 1024
@@ -52,15 +53,7 @@ def clip(text: str, width: int) -> str:
 
 def clip_middle(text: str, width: int) -> str:
     """Return `text` cut to `width` cells in its middle, so that a path keeps its end."""
-    if cell_len(text) <= width:
-        return text
-    if width < 5:
-        return clip(text, width)
-    head = (width - 1) // 3
-    tail = text
-    while cell_len(tail) > width - 1 - head:
-        tail = tail[1:]
-    return set_cell_size(text, head) + ELLIPSIS + tail
+    return text_module.clip_middle(text, width, cell_len)
 
 
 def _styled(plain: str, style: str) -> Content:

@@ -25,6 +25,7 @@ from pipeloom.filters import Filter
 from pipeloom.store.read.history import History
 from pipeloom.store.read.paging import NEWEST, Sort
 from pipeloom.store.rows import AttemptRow
+from pipeloom.text import counted
 from pipeloom.tui.bindings import key
 from pipeloom.tui.services import AppServices
 from pipeloom.tui.style import format as fmt
@@ -195,7 +196,7 @@ def suggested(db_path: Path, now: float, ending: str = "csv", name: str = "") ->
 
 async def export_attempts(services: AppServices, where: Filter, total: int, sort: Sort = NEWEST) -> None:
     """Ask, then write the `total` attempts that pass. For a worker of the screen."""
-    title = f"Export {fmt.count(total)} {'attempt' if total == 1 else 'attempts'}"
+    title = f"Export {counted(total, 'attempt')}"
     title += f": {where}" if where else " (everything in the file)"
     plan = await services.push_screen_wait(
         ExportDialog(services.db_path, title, suggested(services.db_path, services.clock()))
@@ -207,12 +208,12 @@ async def export_attempts(services: AppServices, where: Filter, total: int, sort
         if plan.path is None:
             text, count = await asyncio.to_thread(clipboard_text, services.db_path, where, sort=sort)
             services.copy_to_clipboard(text)
-            services.tell(f"{fmt.count(count)} of {fmt.count(total)} attempts copied.")
+            services.tell(f"{fmt.count(count)} of {counted(total, 'attempt')} copied.")
             return
         if total > 5_000:
             services.tell(f"Writing {plan.path} …")
         count = await asyncio.to_thread(export, services.db_path, where, plan, sort=sort, should_stop=stop.is_set)
-        services.tell(f"{fmt.count(count)} attempts written to {plan.path}")
+        services.tell(f"{counted(count, 'attempt')} written to {plan.path}")
     except PipeloomError as error:
         services.tell(str(error), problem=True)
     finally:

@@ -17,8 +17,8 @@ from textual.widgets import Button, Input, Static
 
 from pipeloom.errors import PipeloomError
 from pipeloom.filters import Filter
-from pipeloom.store.maintenance.prune import Policy, Pruned, PrunePreview, plan, prune
-from pipeloom.text import size
+from pipeloom.store.maintenance.prune import Policy, Pruned, PrunePreview, plan, prune, why_nothing
+from pipeloom.text import counted, size
 from pipeloom.tui.bindings import key
 from pipeloom.tui.reader import read
 from pipeloom.tui.services import AppServices
@@ -121,7 +121,8 @@ class PruneDialog(ModalScreen[Pruned | None], OneAnswerScreen[Pruned | None]):
             self._say(str(error), problem=True)
             return
         self._remove.disabled = not self._doomed.attempts
-        self._say(_told(self._doomed) if self._doomed.attempts else "Nothing would go.")
+        nothing = f"Nothing would go: {why_nothing(self._doomed, policy)}"
+        self._say(_told(self._doomed) if self._doomed.attempts else nothing)
 
     # -- the removal -------------------------------------------------------------------------------------------------
 
@@ -134,7 +135,7 @@ class PruneDialog(ModalScreen[Pruned | None], OneAnswerScreen[Pruned | None]):
         if self._remove.disabled:
             self._say(self._said, problem=True)  # why not
             return
-        title = f"Remove {fmt.count(self._doomed.attempts)} attempts?"
+        title = f"Remove {counted(self._doomed.attempts, 'attempt')}?"
         body = Content.assemble(
             content(_told(self._doomed)),
             "\n",
@@ -212,13 +213,12 @@ async def prune_attempts(services: AppServices, where: Filter | None = None) -> 
     pruned = await services.push_screen_wait(PruneDialog(services.db_path, where))
     if pruned is None:
         return
-    removed = f"{fmt.count(pruned.attempts)} attempts and {fmt.count(pruned.runs)} runs are gone"
+    removed = f"{counted(pruned.attempts, 'attempt')} and {counted(pruned.runs, 'run')} are gone"
     end = "; stopped before all were." if not pruned.complete else f"; {pruned.remark}." if pruned.remark else "."
     given = f"; {size(pruned.given_back)} given back" if pruned.given_back else ""
     services.tell(f"{removed}{given}{end}")
 
 
 def _told(doomed: PrunePreview) -> str:
-    runs = f"{fmt.count(doomed.runs)} {'run' if doomed.runs == 1 else 'runs'}"
-    logs = f"{fmt.count(doomed.logs)} log lines"
-    return f"{fmt.count(doomed.attempts)} attempts, {runs}, {logs}: about {size(doomed.size)}"
+    parts = (counted(doomed.attempts, "attempt"), counted(doomed.runs, "run"), counted(doomed.logs, "log line"))
+    return f"{', '.join(parts)}: about {size(doomed.size)}"

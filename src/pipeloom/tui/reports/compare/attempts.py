@@ -117,7 +117,7 @@ class CompareAttemptsScreen(ReportScreen[None, AttemptSides]):
             ("task", f"{was.task_id}  {clean(was.name)}", f"{now.task_id}  {clean(now.name)}"),
             ("status", *(badge(row.status, ascii_only=self.services.ascii_only).label for row in (was, now))),
             ("took", fmt.duration(was.duration_s), _took(was, now)),
-            ("started", fmt.stamp(was.started_at), fmt.stamp(now.started_at)),
+            ("started", fmt.local_stamp(was.started_at), fmt.local_stamp(now.started_at)),
             ("worker", clean(was.worker or ""), clean(now.worker or "")),
             ("error", clean(was.error_type or ""), clean(now.error_type or "")),
             ("message", clean(was.message), clean(now.message)),

@@ -40,8 +40,9 @@ def change_variable(change: Change) -> str:
 
 
 def signed(seconds: float) -> str:
-    """Return a difference as "+1.2s" or "-3m10s"."""
-    return ("-" if seconds < 0 else "+") + fmt.duration(abs(seconds))
+    """Return a difference as "+1.2s" or "-3m10s"; without a sign when it is nothing."""
+    shown = fmt.duration(abs(seconds))
+    return shown if shown == "0.0s" else ("-" if seconds < 0 else "+") + shown
 
 
 def noise_label(task: TaskChange, *, ascii_only: bool) -> str:

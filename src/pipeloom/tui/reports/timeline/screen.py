@@ -15,7 +15,7 @@ from textual.widgets import Static
 from pipeloom.status import RunStatus, Status
 from pipeloom.store.read.history import History
 from pipeloom.store.read.timeline import LIMIT, Block, Timeline, read_timeline
-from pipeloom.text import clean
+from pipeloom.text import clean, counted
 from pipeloom.tui.bindings import key
 from pipeloom.tui.reports.base import REPORT_KEYS, ReportScreen
 from pipeloom.tui.reports.timeline.lanes import TimelineLanes
@@ -83,7 +83,7 @@ class TimelineScreen(ReportScreen[int, Timeline]):
             Part(content(run.pipeline, "$muted", limit=30), 3),
             Part(Content.styled(shown.label, shown.variable), 7),
             Part(content(fmt.duration(found.length_s)), 7),
-            Part(content(f"{fmt.count(found.blocks)} attempts", "$muted"), 4),
+            Part(content(counted(found.blocks, "attempt"), "$muted"), 4),
             Part(content(f"{fmt.count(found.unstarted)} not begun" if found.unstarted else "", "$muted"), 2),
             Part(content("cut" if found.blocks + found.unstarted >= LIMIT else "", "$warning"), 9),
         ]

@@ -1,0 +1,148 @@
+"""The commands as typer makes them, with two things said plainly: what is wrong with a command line, and the help."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from pipeloom.errors import UsageError
+from pipeloom.text import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_WRONG: Final = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
+"""What every mistake in a command line is raised as: click's own class, or that of the copy that typer brings."""
+_REWORDED: Final = (
+    (r"(?:Input should be|.* is not) a valid integer.*", "needs a whole number"),
+    (r"(?:Input should be|.* is not) a valid (?:number|float).*", "needs a number"),
+    (r"Input should be greater than or equal to (\S+?)\.?", r"must be \1 or more"),
+    (r".* is not in the range x>=(\S+?)\.?", r"must be \1 or more"),
+    (r"(?:Value error, )?(.* is not one of .*?)\.?", r"has a wrong value: \1"),
+    (r"Option '(\S+)' requires an argument\.?", r"\1 needs a value"),
+    (r"Option '(\S+)' does not take a value\.?", r"\1 takes no value"),
+    (r"No such option: (\S+)", r"There is no option \1"),
+    (r"No such command (.*?)\. Did you mean (.*)\?", r"There is no command \1; there is \2"),
+    (r"No such command (.*)\.", r"There is no command \1"),
+    (r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", r"There are more arguments than it takes: \1"),
+)
+"""A message of typer's, and our words for it."""
+_RANGE: Final = re.compile(r"; x>=\d+(?=\])|  \[x>=\d+\]")
+_NO_ANGLES: Final = str.maketrans("", "", "<>")
+_LIMIT: Final = 300
+
+
+class Plain(TyperCommand):
+    """A command."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments; raises our `UsageError` when they are wrong."""
+        with _plain_mistakes(ctx):
+            return super().parse_args(ctx, args)
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return the words of the usage line after the name."""
+        return _usage(self.get_params(ctx))
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the arguments and options of the help."""
+        _write_parameters(self.get_params(ctx), ctx, formatter)
+
+
+class PlainGroup(TyperGroup):
+    """A program that has commands."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments; raises our `UsageError` when they are wrong."""
+        with _plain_mistakes(ctx):
+            return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that is meant; raises our `UsageError` when there is none."""
+        with _plain_mistakes(ctx):
+            return super().resolve_command(ctx, args)
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return the words of the usage line after the name."""
+        return [*_usage(self.get_params(ctx)), self.subcommand_metavar]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the options and the commands of the help."""
+        _write_parameters(self.get_params(ctx), ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+
+def new_program(name: str, **more: Any) -> typer.Typer:
+    """Return a program without commands yet."""
+    return typer.Typer(
+        name=name,
+        cls=PlainGroup,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        **more,
+    )
+
+
+@contextmanager
+def _plain_mistakes(ctx: Any) -> Iterator[None]:
+    try:
+        yield
+    except _WRONG as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            raise
+        raise UsageError(f"{clean(_mistake(error, ctx), _LIMIT)}: see {ctx.command_path} --help") from None
+
+
+def _mistake(error: Any, ctx: Any) -> str:
+    """Return what is wrong, without a full stop."""
+    param = getattr(error, "param", None)
+    if type(error).__name__ == "MissingParameter" and param is not None:
+        return f"{_name(param)} is missing: type {ctx.command_path} {' '.join(_usage(ctx.command.get_params(ctx)))}"
+    message = _reworded(" ".join(error.message.split()))
+    if param is not None:
+        return f"{_name(param)} {message}"
+    similar = ", ".join(sorted(getattr(error, "possibilities", None) or ()))
+    return f"{message}; there is {similar}" if similar else message
+
+
+def _reworded(message: str) -> str:
+    for pattern, words in _REWORDED:
+        if found := re.fullmatch(pattern, message):
+            return found.expand(words)
+    return message.rstrip(".")
+
+
+def _name(param: Any) -> str:
+    return str(param.metavar or param.name.upper()) if _is_argument(param) else max(param.opts, key=len)
+
+
+def _is_argument(param: Any) -> bool:
+    return bool(param.param_type_name == "argument")
+
+
+def _usage(params: list[Any]) -> list[str]:
+    arguments = [_name(param) if param.required else f"[{_name(param)}]" for param in params if _is_argument(param)]
+    return [*arguments, "[OPTIONS]"]
+
+
+def _write_parameters(params: list[Any], ctx: Any, formatter: Any) -> None:
+    """Write what there is to type, without the names of types and ranges."""
+    arguments = [(_name(param), param.help or "") for param in params if _is_argument(param)]
+    records = (param.get_help_record(ctx) for param in params if not _is_argument(param))
+    options = [(names.translate(_NO_ANGLES), _RANGE.sub("", told)) for names, told in filter(None, records)]
+    for title, rows in (("Arguments", arguments), ("Options", options)):
+        if rows:
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+
+def add_command(program: typer.Typer, name: str | None, function: Callable[..., None], short_help: str = "") -> None:
+    """Give a program a command; `short_help` is its line in the program's help."""
+    program.command(name, cls=Plain, short_help=short_help or None)(function)
