@@ -99,3 +99,8 @@ def _cut_middle(text: str, limit: int) -> str:
         return text[:limit]
     head = room * 2 // 3
     return text[:head] + note + text[len(text) - (room - head) :]
+
+
+def decoded(raw: bytes) -> str:
+    """Return bytes as text, with a mark for each that is no UTF-8."""
+    return raw.decode("utf-8", "replace")

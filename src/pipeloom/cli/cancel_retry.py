@@ -29,6 +29,7 @@ from pipeloom.loader import load_pipeline
 from pipeloom.messages import TaskLike
 from pipeloom.pipeline import checked_tasks
 from pipeloom.status import FINAL, OPEN, Exit, Status
+from pipeloom.store.file.kind import why_only_read
 from pipeloom.store.file.owner import is_owned
 from pipeloom.store.maintenance.recovery import recover
 from pipeloom.store.read.history import History
@@ -69,6 +70,7 @@ def cancel_command(db: WritableDatabase, where: FilterText, *, dry_run: DryRun =
     """
     wanted = _meant(where)
     if not is_owned(db):
+        _check_writable(db)
         raise UsageError(f"No process runs a pipeline on {db}: there is nothing to cancel.")
     chosen = _choose("cancel", db, wanted, OPEN)
     if dry_run:
@@ -103,6 +105,7 @@ def retry_command(
         else:
             _ask(db, chosen, json=json)
         return
+    _check_writable(db)
     if pipeline is None and not dry_run:
         raise UsageError(
             f"No process runs a pipeline on {db}: name the pipeline whose tasks to run again, for example "
@@ -138,6 +141,11 @@ def _resume(pipeline: str, tasks: Sequence[TaskLike], chosen: Chosen) -> Resume:
     if missing := len(chosen.tasks) - len(there):
         tell(f"{missing:,} of the {len(chosen.tasks):,} tasks are no longer part of {pipeline}.")
     return Resume(run_id=chosen.run_id, task_ids=there)
+
+
+def _check_writable(db: Path) -> None:
+    if why := why_only_read(db):
+        raise UsageError(why)
 
 
 def _meant(text: str) -> Filter:

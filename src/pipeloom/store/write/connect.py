@@ -16,6 +16,7 @@ from pipeloom.store.file.damage import damaged, is_damage, primary_code
 from pipeloom.store.file.filesystem import NETWORK_FILESYSTEMS, filesystem_of
 from pipeloom.store.file.kind import FileKind, file_kind, open_reader
 from pipeloom.store.file.old_log import check_log, has_content_in_log
+from pipeloom.store.legacy import import_legacy
 from pipeloom.store.schema import (
     OUR_TABLES,
     create_in_memory,
@@ -26,7 +27,6 @@ from pipeloom.store.schema import (
     version_of,
 )
 from pipeloom.store.write.backup import back_up
-from pipeloom.store.write.legacy import import_legacy
 from pipeloom.times import monotonic
 
 Durability = Literal["full", "normal"]
