@@ -21,6 +21,7 @@ from pipeloom.export.target_file import new_file
 from pipeloom.filters import Filter, parse
 from pipeloom.messages import TaskId
 from pipeloom.status import Status
+from pipeloom.store.maintenance.backup import back_up
 from pipeloom.store.read.history import History
 from pipeloom.store.read.paging import Sort
 from pipeloom.store.rows import AttemptRow
@@ -187,6 +188,36 @@ def test_the_database_itself_is_never_replaced(db: MakeDb, name: str) -> None:
     with pytest.raises(UsageError, match=r"belongs to the database|not an ordinary file"):
         export(path, EVERYTHING, ExportPlan(Format.CSV, path.parent / name, overwrite=True))
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["etl.db", "etl.db-wal", "etl.db-shm", "etl.db-journal", "etl.db.lock", "etl.db.control", "etl.db.control/x"],
+)
+@pytest.mark.parametrize("way", ["there", "not there", "hard link", "folder is a link", "above"])
+def test_what_belongs_to_the_database_is_never_written_to(db: MakeDb, name: str, way: str, tmp_path: Path) -> None:
+    path = db(row(1))
+    target = path.parent / name
+    if name.startswith("etl.db.control"):
+        path.with_name("etl.db.control").mkdir()
+    elif way in ("there", "hard link"):
+        target.write_bytes(target.read_bytes() if target.exists() else b"held")
+    if way == "hard link":
+        if name.startswith("etl.db.control"):
+            pytest.skip("a folder has no hard links")
+        path.with_name("apart").hardlink_to(target)
+        target = path.with_name("apart")
+    elif way == "folder is a link":
+        (tmp_path / "elsewhere").symlink_to(path.parent)
+        target = tmp_path / "elsewhere" / name
+    elif way == "above":
+        target = path.parent / "." / ".." / path.parent.name / name
+    before = sorted((found, found.is_file() and found.read_bytes()) for found in path.parent.rglob("*"))
+    with pytest.raises(UsageError, match="belongs to the database"):
+        export(path, EVERYTHING, ExportPlan(Format.CSV, target, overwrite=True))
+    with pytest.raises(UsageError, match="belongs to the database"):
+        back_up(path, target)
+    assert sorted((found, found.is_file() and found.read_bytes()) for found in path.parent.rglob("*")) == before
 
 
 def test_targets_that_are_no_files_are_refused_in_one_sentence(db: MakeDb) -> None:

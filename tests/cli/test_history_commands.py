@@ -305,3 +305,18 @@ def test_bad_input_is_one_sentence_and_nothing_is_written(run: Run, db: Path, ar
 def test_help_tells_the_exit_codes(run: Run, command: str) -> None:
     done = run("pipeloom", command, "--help")
     assert (done.returncode, "Exit codes: 0" in done.stdout) == (0, True)
+
+
+def test_a_lock_file_that_is_a_pipe_is_named_and_not_waited_for(run: Run, folder: Path) -> None:
+    make(folder / "etl.db", [row(1, Status.RUNNING)], [RunStatus.RUNNING])
+    os.mkfifo(folder / "etl.db.lock")
+    told = "etl.db.lock is a pipe, not a lock file: remove it."
+    done = run("pipeloom", "status", "etl.db")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert told in done.stdout
+    assert "has ended" not in done.stdout
+    done = run("pipeloom", "status", "etl.db", "--json")
+    assert (json.loads(done.stdout)["owner"], told in done.stderr) == (None, True)
+    for command in ("cancel etl.db task:1", "retry etl.db task:1 good.py:pipeline", "run etl.db good.py:pipeline"):
+        done = run("pipeloom", *command.split())
+        assert (done.returncode, told in done.stderr) == (2, True), done.stderr

@@ -70,7 +70,7 @@ def test_every_result_can_be_exported_and_shown(legacy: Path, run: Run) -> None:
     "command",
     [
         "retry old.db status:error",
-        "retry old.db status:error good.py:good",
+        "retry old.db status:error good.py:pipeline",
         "cancel old.db status:error",
         "prune old.db --keep-last 1 --yes",
     ],

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from pipeloom.cli.common import tell
 from pipeloom.cli.options import Database, FilterText, Json
 from pipeloom.cli.output import (
     duration,
@@ -24,7 +25,7 @@ from pipeloom.cli.output import (
 )
 from pipeloom.filters import Filter
 from pipeloom.status import FINAL, Exit, RunStatus, Status
-from pipeloom.store.file.owner import is_owned, owner, owner_name
+from pipeloom.store.file.owner import is_owned, owner, owner_name, why_unknown
 from pipeloom.store.read.history import History
 from pipeloom.store.read.run_queries import Counts, open_tasks, runs_with, task_counts, tasks_of_run
 from pipeloom.store.rows import AttemptRow, RunRow
@@ -55,12 +56,15 @@ def status_command(db: Database, where: FilterText = None, json: Json = False) -
         counts = task_counts(history, run.id, wanted)
         failed = tasks_of_run(history, run.id, [Status.ERROR], wanted)
         under_way = open_tasks(history, run.id, wanted)
-        alive = run.status is RunStatus.RUNNING and is_owned(db)
+        doubt = why_unknown(db) if run.status is RunStatus.RUNNING else ""
+        alive = run.status is RunStatus.RUNNING and not doubt and is_owned(db)
         if json:
             write_json(_status_json(db, run, counts, failed, under_way, alive=alive))
+            if doubt:
+                tell(doubt)
         else:
-            write(_status_lines(db, run, counts, failed, under_way, alive=alive))
-    raise typer.Exit(_code(counts, alive=alive))
+            write(_status_lines(db, run, counts, failed, under_way, alive=alive, doubt=doubt))
+    raise typer.Exit(_code(counts, alive=alive or bool(doubt)))
 
 
 def runs_command(
@@ -136,7 +140,14 @@ def _shown(row: AttemptRow) -> dict[str, Any]:
 
 
 def _status_lines(
-    db: Path, run: RunRow, counts: Counts, failed: list[AttemptRow], under_way: list[AttemptRow], *, alive: bool
+    db: Path,
+    run: RunRow,
+    counts: Counts,
+    failed: list[AttemptRow],
+    under_way: list[AttemptRow],
+    *,
+    alive: bool,
+    doubt: str,
 ) -> Iterator[str]:
     took = duration(_run_seconds(run, utc_now() if alive else None))
     began = stamp(run.started_at)
@@ -145,6 +156,8 @@ def _status_lines(
     yield f"  {_counted(counts) or 'no tasks'}\n"
     if alive:
         yield f"  in use by {owner_name(db)}\n"
+    elif doubt:
+        yield f"  {clean(doubt)}\n"
     elif run.status is RunStatus.RUNNING:
         yield "  its process has ended without closing it\n"
     yield from _tasks("failed", "×", failed, counts.get(Status.ERROR, 0))

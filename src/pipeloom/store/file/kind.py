@@ -44,6 +44,7 @@ _NOT_FILES: Final = {
     stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
+    stat.S_IFLNK: "a link",
 }
 
 
@@ -82,7 +83,7 @@ def file_kind(path: Path, *, write: bool = False) -> FileKind:
     found = _stat(path)
     if found is None:
         return FileKind.MISSING
-    kind = _NOT_FILES.get(stat.S_IFMT(found.st_mode))
+    kind = kind_of_entry(found.st_mode)
     if kind is not None:
         raise StoreError(f"{path} is {kind}, not a database file: name a file, for example {path / 'etl.db'}.")
     if write and found.st_nlink > 1:
@@ -91,7 +92,14 @@ def file_kind(path: Path, *, write: bool = False) -> FileKind:
         raise StoreError(f"{path} is read-only: choose a file that you may write to.")
     if found.st_size == 0:
         return FileKind.EMPTY
+    if found.st_size == 1:  # which SQLite takes for an empty one
+        raise StoreError(f"{path} cannot be read as an SQLite database: file is not a database.")
     return _identified(path)
+
+
+def kind_of_entry(mode: int) -> str | None:
+    """Return what an entry of a folder is, by its mode, when it is no ordinary file."""
+    return _NOT_FILES.get(stat.S_IFMT(mode))
 
 
 def why_only_read(path: Path) -> str:
