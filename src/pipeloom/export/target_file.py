@@ -24,6 +24,7 @@ def new_file(path: Path, db_path: Path, *, overwrite: bool) -> Iterator[TextIO]:
     part = Path(name)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
+            os.fchmod(descriptor, 0o600)  # the umask may have taken rights of the user's own
             yield stream
         _publish(part, path, overwrite=overwrite)
     except OSError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from platformdirs import user_config_path
 from pipeloom.filters import FilterError, parse
 from pipeloom.text import first_line
 from pipeloom.tui.attempts.columns import COLUMN_IDS
+from pipeloom.user_state import write_private
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,6 @@ def save_filter(name: str, text: str, path: Path | None = None) -> None:
     import tomlkit
 
     path = path or settings_path()
-    path.parent.mkdir(parents=True, exist_ok=True)
     before = path.read_text(encoding="utf-8") if path.exists() else ""
     try:
         document = tomlkit.parse(before)
@@ -78,9 +77,7 @@ def save_filter(name: str, text: str, path: Path | None = None) -> None:
     after = tomlkit.dumps(document)
     if tomllib.loads(after).get("filters", {}).get(name) != text:
         raise ValueError(f"the filter {name!r} would be lost")
-    fresh = path.with_name(f"{path.name}.{os.getpid()}")
-    fresh.write_text(after, encoding="utf-8")
-    fresh.replace(os.path.realpath(path))  # the file may be a link into a collection of such files
+    write_private(path, after)  # the file may be a link into a collection of such files
 
 
 def _is_plain(text: str, filters: Mapping[str, Any] | None, name: str) -> bool:

@@ -36,6 +36,7 @@ def back_up(path: Path, target: Path, progress: Progress = lambda _done, _total:
         descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:50]}.", dir=target.parent)
     except OSError as error:
         raise StoreError(f"{target} cannot be created: {error.strerror}.") from error
+    os.fchmod(descriptor, 0o600)  # the umask may have taken rights of the user's own
     os.close(descriptor)
     part = Path(name)
     try:

@@ -181,6 +181,7 @@ def _create_private(path: Path) -> None:
         raise StoreError(
             f"{path} cannot be created: {error.strerror}. Choose a folder that you may write to."
         ) from error
+    os.fchmod(descriptor, 0o600)  # the umask may have taken rights of the user's own
     os.close(descriptor)
 
 
