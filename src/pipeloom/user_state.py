@@ -5,6 +5,7 @@ All files below the user's own directories are private.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -14,8 +15,12 @@ from typing import Any, Final
 
 from platformdirs import user_state_path
 
+from pipeloom.text import kind_of_entry, size
+
 _FILES: Final = 200
 """Database files with notes at most; older ones are forgotten."""
+_MOST_BYTES: Final = 1_000_000
+"""Of a file of the user's own."""
 
 
 def private_folder(path: Path) -> Path:
@@ -27,6 +32,20 @@ def private_folder(path: Path) -> Path:
         with suppress(PermissionError):  # it is of another user
             path.chmod(0o700)
     return path
+
+
+def read_small(path: Path) -> bytes:
+    """Return the content of a file of at most a megabyte; raises `OSError` for any other, and for what is no file."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe is not waited for
+    try:
+        found = os.fstat(descriptor)
+        if (kind := kind_of_entry(found.st_mode)) is not None:
+            raise OSError(errno.EINVAL, f"it is {kind}, not a file")
+        if found.st_size > _MOST_BYTES:
+            raise OSError(errno.EFBIG, f"it has {size(found.st_size)}, and {size(_MOST_BYTES)} at most are read")
+        return os.read(descriptor, _MOST_BYTES)
+    finally:
+        os.close(descriptor)
 
 
 def write_private(path: Path, text: str) -> None:
@@ -80,7 +99,7 @@ class UserState:
 
     def _read(self) -> dict[str, Any]:
         try:
-            known = json.loads(self._path.read_text(encoding="utf-8"))
+            known = json.loads(read_small(self._path))
         except (OSError, ValueError, RecursionError):
             return {}
         return known if isinstance(known, dict) else {}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import stat
 from contextlib import suppress
 from enum import Enum, auto
 from functools import lru_cache
@@ -27,7 +26,7 @@ from pipeloom.store.schema import (
     tables_of,
     version_of,
 )
-from pipeloom.text import decoded
+from pipeloom.text import decoded, kind_of_entry
 
 _LONGEST_PATH: Final = 504
 """Bytes of a path that SQLite takes: 512 with the longest ending that it adds."""
@@ -37,14 +36,6 @@ _LIMITS: Final = {
     sqlite3.SQLITE_LIMIT_ATTACHED: 0,
     sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 500,
     sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH: 10,
-}
-_NOT_FILES: Final = {
-    stat.S_IFDIR: "a directory",
-    stat.S_IFIFO: "a pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-    stat.S_IFLNK: "a link",
 }
 
 
@@ -95,11 +86,6 @@ def file_kind(path: Path, *, write: bool = False) -> FileKind:
     if found.st_size == 1:  # which SQLite takes for an empty one
         raise StoreError(f"{path} cannot be read as an SQLite database: file is not a database.")
     return _identified(path)
-
-
-def kind_of_entry(mode: int) -> str | None:
-    """Return what an entry of a folder is, by its mode, when it is no ordinary file."""
-    return _NOT_FILES.get(stat.S_IFMT(mode))
 
 
 def why_only_read(path: Path) -> str:

@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeloom.errors import FileBusyError, StoreError
-from pipeloom.store.file.kind import kind_of_entry
 from pipeloom.store.file.neighbours import LOCK, beside
-from pipeloom.text import clean
+from pipeloom.text import clean, kind_of_entry
 from pipeloom.times import monotonic
 
 _TRY_S: Final = 0.5
