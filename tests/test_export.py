@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import itertools
 import json
 import os
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from pipeloom.errors import StoreError, UsageError
 from pipeloom.export.attempts import ExportPlan, export, whole_rows
@@ -82,6 +85,40 @@ def test_a_cell_that_looks_like_a_formula_is_none_unless_asked_for(db: MakeDb, t
     for guard, wanted in ((True, "'" + text), (False, text)):
         found = next(csv.DictReader(written(path, Format.CSV, guard=guard).splitlines(keepends=True)))
         assert (found["name"], found["message"]) == (wanted, "2-1=1")
+
+
+UNSEEN = " \t\r\n\v\f\0\x1f\x85\xa0\xad\u034f\u061c\u115f\u180e\u2003\u200b\u200c\u200d\u200e\u200f\u2028\u2060\u2800\u3000\u3164\ufe0f\ufeff\U000e0041"
+SIGNS = "=+-@＝＋－＠﹦﹢﹣﹫"
+
+
+def cell(value: object, **options: bool) -> str:
+    """Return what a spreadsheet reads of a name."""
+    text = "".join(text_of([row(1, name=value)], Format.CSV, **options))
+    return next(csv.DictReader(io.StringIO(text, newline="")))["name"]
+
+
+@given(st.text(UNSEEN, max_size=6), st.sampled_from(SIGNS), st.text(max_size=6))
+def test_whatever_is_not_seen_before_a_formula_it_is_none(unseen: str, sign: str, rest: str) -> None:
+    assert cell(unseen + sign + rest) == f"'{unseen}{sign}{rest}"
+    assert cell(unseen + sign + rest, guard=False) == unseen + sign + rest
+    assert cell(unseen + sign + rest, cleaned=True).startswith("'")
+
+
+@given(st.text(UNSEEN, max_size=6), st.sampled_from("\t\r\n"), st.text(max_size=6))
+def test_a_line_or_a_cell_that_ends_at_once_begins_no_other(unseen: str, end: str, rest: str) -> None:
+    assert cell(unseen + end + rest) == f"'{unseen}{end}{rest}"
+
+
+@given(st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=6), st.text(max_size=6))
+def test_a_text_that_is_no_formula_stays_as_it_is(word: str, rest: str) -> None:
+    assume(not set(word) & set(UNSEEN))
+    for text in (word + rest, "  " + word + rest, "", "  ", "é=1", "“=1”"):
+        assert cell(text) == text
+
+
+@given(st.integers() | st.floats(allow_nan=False, allow_infinity=False))
+def test_a_number_stays_a_number(number: float) -> None:
+    assert cell(number) == str(number)
 
 
 def test_json_lines_hold_result_and_params_as_what_they_are(db: MakeDb) -> None:
