@@ -240,6 +240,11 @@ def is_outcome_unknown(error: sqlite3.Error) -> bool:
     return primary_code(error) == sqlite3.SQLITE_IOERR
 
 
+def is_foreign_key(error: sqlite3.Error) -> bool:
+    """Tell whether a foreign key is not fulfilled."""
+    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY
+
+
 def is_storage_trouble(error: sqlite3.Error) -> bool:
     """Tell whether `error` may pass by itself (disk full, I/O error, file locked), so that the batch must be kept."""
     return primary_code(error) in {
