@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 
 def monotonic(_read: Callable[[], float] = time.monotonic) -> float:
@@ -31,6 +31,11 @@ def stamp(moment: datetime) -> str:
     if moment.tzinfo is not UTC:
         moment = moment.astimezone(UTC)
     return moment.isoformat(timespec="microseconds")
+
+
+def later(begin: str, seconds: float) -> str:
+    """Return the time that is `seconds` after the time `begin` of the file."""
+    return stamp(datetime.fromisoformat(begin) + timedelta(seconds=seconds))
 
 
 def now_stamp() -> str:

@@ -37,7 +37,7 @@ from pipeloom.store.write.connect import (
 from pipeloom.store.write.handler_connection import HandlerAuthorizer
 from pipeloom.store.write.ledger import Ledger
 from pipeloom.text import clean, storable
-from pipeloom.times import monotonic, stamp
+from pipeloom.times import later, monotonic, stamp
 
 MAX_BATCH: Final = 10_000
 WINDOW_S: Final = 0.01
@@ -96,7 +96,7 @@ class Writer:
 
     def start(self, run: RunRow) -> Opened:
         """Open the file, set it up and insert the run; raises what went wrong."""
-        self._run = run
+        self._run, self._began_s = run, self._clock.monotonic()
         self._thread.start()
         self._ready.wait()
         if self._open_error is not None:
@@ -257,7 +257,8 @@ class Writer:
             self._ledger.update_run(run)
         if commands:
             self._ledger.insert_commands(self._run.id, [astuple(command) for command in commands])
-        self._ledger.beat(run or self._run, stamp(now), self._seq + 1)
+        alive_at = later(self._run.started_at, self._clock.monotonic() - self._began_s)  # whatever the wall clock says
+        self._ledger.beat(run or self._run, alive_at, self._seq + 1)
         self._finish_transaction()
         self._identity.check(committed=True)
         self._log_counts.update(logs.counts)
