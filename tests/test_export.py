@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import itertools
 import json
 import os
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from pipeloom.errors import StoreError, UsageError
 from pipeloom.export.attempts import ExportPlan, export, whole_rows
@@ -21,6 +24,7 @@ from pipeloom.export.target_file import new_file
 from pipeloom.filters import Filter, parse
 from pipeloom.messages import TaskId
 from pipeloom.status import Status
+from pipeloom.store.maintenance.backup import back_up
 from pipeloom.store.read.history import History
 from pipeloom.store.read.paging import Sort
 from pipeloom.store.rows import AttemptRow
@@ -81,6 +85,40 @@ def test_a_cell_that_looks_like_a_formula_is_none_unless_asked_for(db: MakeDb, t
     for guard, wanted in ((True, "'" + text), (False, text)):
         found = next(csv.DictReader(written(path, Format.CSV, guard=guard).splitlines(keepends=True)))
         assert (found["name"], found["message"]) == (wanted, "2-1=1")
+
+
+UNSEEN = " \t\r\n\v\f\0\x1f\x85\xa0\xad\u034f\u061c\u115f\u180e\u2003\u200b\u200c\u200d\u200e\u200f\u2028\u2060\u2800\u3000\u3164\ufe0f\ufeff\U000e0041"
+SIGNS = "=+-@＝＋－＠﹦﹢﹣﹫"
+
+
+def cell(value: object, **options: bool) -> str:
+    """Return what a spreadsheet reads of a name."""
+    text = "".join(text_of([row(1, name=value)], Format.CSV, **options))
+    return next(csv.DictReader(io.StringIO(text, newline="")))["name"]
+
+
+@given(st.text(UNSEEN, max_size=6), st.sampled_from(SIGNS), st.text(max_size=6))
+def test_whatever_is_not_seen_before_a_formula_it_is_none(unseen: str, sign: str, rest: str) -> None:
+    assert cell(unseen + sign + rest) == f"'{unseen}{sign}{rest}"
+    assert cell(unseen + sign + rest, guard=False) == unseen + sign + rest
+    assert cell(unseen + sign + rest, cleaned=True).startswith("'")
+
+
+@given(st.text(UNSEEN, max_size=6), st.sampled_from("\t\r\n"), st.text(max_size=6))
+def test_a_line_or_a_cell_that_ends_at_once_begins_no_other(unseen: str, end: str, rest: str) -> None:
+    assert cell(unseen + end + rest) == f"'{unseen}{end}{rest}"
+
+
+@given(st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=6), st.text(max_size=6))
+def test_a_text_that_is_no_formula_stays_as_it_is(word: str, rest: str) -> None:
+    assume(not set(word) & set(UNSEEN))
+    for text in (word + rest, "  " + word + rest, "", "  ", "é=1", "“=1”"):
+        assert cell(text) == text
+
+
+@given(st.integers() | st.floats(allow_nan=False, allow_infinity=False))
+def test_a_number_stays_a_number(number: float) -> None:
+    assert cell(number) == str(number)
 
 
 def test_json_lines_hold_result_and_params_as_what_they_are(db: MakeDb) -> None:
@@ -187,6 +225,36 @@ def test_the_database_itself_is_never_replaced(db: MakeDb, name: str) -> None:
     with pytest.raises(UsageError, match=r"belongs to the database|not an ordinary file"):
         export(path, EVERYTHING, ExportPlan(Format.CSV, path.parent / name, overwrite=True))
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["etl.db", "etl.db-wal", "etl.db-shm", "etl.db-journal", "etl.db.lock", "etl.db.control", "etl.db.control/x"],
+)
+@pytest.mark.parametrize("way", ["there", "not there", "hard link", "folder is a link", "above"])
+def test_what_belongs_to_the_database_is_never_written_to(db: MakeDb, name: str, way: str, tmp_path: Path) -> None:
+    path = db(row(1))
+    target = path.parent / name
+    if name.startswith("etl.db.control"):
+        path.with_name("etl.db.control").mkdir()
+    elif way in ("there", "hard link"):
+        target.write_bytes(target.read_bytes() if target.exists() else b"held")
+    if way == "hard link":
+        if name.startswith("etl.db.control"):
+            pytest.skip("a folder has no hard links")
+        path.with_name("apart").hardlink_to(target)
+        target = path.with_name("apart")
+    elif way == "folder is a link":
+        (tmp_path / "elsewhere").symlink_to(path.parent)
+        target = tmp_path / "elsewhere" / name
+    elif way == "above":
+        target = path.parent / "." / ".." / path.parent.name / name
+    before = sorted((found, found.is_file() and found.read_bytes()) for found in path.parent.rglob("*"))
+    with pytest.raises(UsageError, match="belongs to the database"):
+        export(path, EVERYTHING, ExportPlan(Format.CSV, target, overwrite=True))
+    with pytest.raises(UsageError, match="belongs to the database"):
+        back_up(path, target)
+    assert sorted((found, found.is_file() and found.read_bytes()) for found in path.parent.rglob("*")) == before
 
 
 def test_targets_that_are_no_files_are_refused_in_one_sentence(db: MakeDb) -> None:

@@ -65,6 +65,17 @@ CASES: list[tuple[str, list[int]]] = [
     ("run:2,12", [3, 4, 5]),
     ("task:18", [2, 4]),
     ('task:"a b"', [3]),
+    ("task:5..17", [1, 5]),
+    ("task:18..", [2, 4]),
+    ("task:..17", [1, 5]),
+    ("-task:5..18", [3]),
+    ("task:a..b", [3]),
+    ('task:"a b"..', [3]),
+    ("task:..Z", []),
+    ('task:"5..17"', []),
+    ('task:17,"a b"', [1, 3]),
+    ('task:"17,18"', []),
+    ('task:"5".."9"', []),
     ("attempt:>1", [2, 4]),
     ("attempt:1", [1, 3, 5]),
     ("attempt:2..3", [2, 4]),
@@ -161,9 +172,55 @@ def test_sql_and_predicate_agree_on_any_filter(connection: sqlite3.Connection, t
     assert ids_by_sql(connection, text) == [row.id for row in ROWS if parse(text, now=NOW).matches(row)]
 
 
+ids = (
+    st.integers(-20, 20)
+    | st.sampled_from(["2025-03-01", "2025-03-31", "a", "a b", "é", "z", "Z", "0012", "-3", "1..5", "..", "a,b", '"'])
+    | st.text("0-9a.É", min_size=1, max_size=4)
+)
+
+
+def bound_of(value: int | str | None) -> str:
+    return "" if value is None else quoted(value) if isinstance(value, str) else str(value)
+
+
+@settings(max_examples=300, deadline=None)
+@given(tasks=st.lists(ids, max_size=8, unique=True), low=ids | st.none(), high=ids | st.none())
+def test_a_range_of_task_ids_has_the_order_of_numbers_or_of_texts(
+    connection: sqlite3.Connection, tasks: list[int | str], low: int | str | None, high: int | str | None
+) -> None:
+    text = f"task:{bound_of(low)}..{bound_of(high)}"
+    rows = [ROWS[0]._replace(id=number, task_id=task) for number, task in enumerate(tasks)]
+    if (low is None and high is None) or {type(low), type(high)} == {int, str}:
+        with pytest.raises(FilterError):
+            parse(text, now=NOW)
+        return
+    condition, values = parse(text, now=NOW).sql()
+    found = [
+        number
+        for number, task in enumerate(tasks)
+        if connection.execute(f"SELECT {condition} FROM (SELECT ? AS task_id)", [*values, task]).fetchone()[0]
+    ]
+    assert found == [row.id for row in rows if parse(text, now=NOW).matches(row)]
+    number_range = int in {type(low), type(high)}
+    for number, task in enumerate(tasks):
+        if isinstance(task, int) is number_range:
+            within = (low is None or low <= task) and (high is None or task <= high)  # type: ignore[operator]
+            assert (number in found) is within
+
+
+def test_dates_as_task_ids_have_ranges() -> None:
+    rows = [ROWS[0]._replace(task_id=f"2025-{month:02}-01") for month in range(1, 13)]
+    where = parse("task:2025-03-01..2025-05-01")
+    assert [row.task_id for row in rows if where.matches(row)] == ["2025-03-01", "2025-04-01", "2025-05-01"]
+
+
 @pytest.mark.parametrize(
     ("text", "column", "words"),
     [
+        ("task:5..b", 5, "two numbers or two texts, and 'b' is no number"),
+        ("task:a..5", 5, "two numbers or two texts, and 'a' is no number"),
+        ("task:..", 5, "needs at least one end"),
+        ("task:1..3,7", 8, "stands alone"),
         ("status:banana", 7, "There is no status 'banana': use queued"),
         ("a status:error,x", 15, "There is no status 'x'"),
         ("colour:red", 0, "There is no field 'colour': use one of status"),

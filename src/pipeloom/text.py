@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import stat
 from collections.abc import Callable
 from typing import Final
 
@@ -37,6 +38,14 @@ _COMBINING: Final = (
 )
 _ZALGO: Final = re.compile(f"([{_COMBINING}]{{{_MAX_COMBINING}}})[{_COMBINING}]+")
 _PLAIN: Final = re.compile(r"[ -~]*")
+_NOT_FILES: Final = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFLNK: "a link",
+}
 
 
 def as_text(value: object) -> str:
@@ -132,3 +141,13 @@ def _cut_middle(text: str, limit: int) -> str:
         return text[:limit]
     head = room * 2 // 3
     return text[:head] + note + text[len(text) - (room - head) :]
+
+
+def decoded(raw: bytes) -> str:
+    """Return bytes as text, with a mark for each that is no UTF-8."""
+    return raw.decode("utf-8", "replace")
+
+
+def kind_of_entry(mode: int) -> str | None:
+    """Return what an entry of a folder is, by its mode, when it is no ordinary file."""
+    return _NOT_FILES.get(stat.S_IFMT(mode))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
 
 def monotonic(_read: Callable[[], float] = time.monotonic) -> float:
@@ -34,6 +34,11 @@ def stamp(moment: datetime) -> str:
     if moment.tzinfo is not UTC:
         moment = moment.astimezone(UTC)
     return moment.isoformat(timespec="microseconds")
+
+
+def later(begin: str, seconds: float) -> str:
+    """Return the time that is `seconds` after the time `begin` of the file."""
+    return stamp(datetime.fromisoformat(begin) + timedelta(seconds=seconds))
 
 
 def now_stamp() -> str:

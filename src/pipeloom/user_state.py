@@ -1,17 +1,67 @@
-"""Notes about each database file in the user's state directory: the settings of its screens, its last pipeline."""
+"""Notes about each database file in the user's state directory: the settings of its screens, its last pipeline.
+
+All files below the user's own directories are private.
+"""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from platformdirs import user_state_path
 
+from pipeloom.text import kind_of_entry, size
+
 _FILES: Final = 200
 """Database files with notes at most; older ones are forgotten."""
+_MOST_BYTES: Final = 1_000_000
+"""Of a file of the user's own."""
+
+
+def private_folder(path: Path) -> Path:
+    """Return a folder that its user alone may enter: made with those above it that are missing, or closed to others."""
+    for folder in reversed([folder for folder in (path, *path.parents) if not folder.exists()]):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        folder.chmod(0o700)  # the umask may have taken rights of the user's own
+    if path.stat().st_mode & 0o077:
+        with suppress(PermissionError):  # it is of another user
+            path.chmod(0o700)
+    return path
+
+
+def read_small(path: Path) -> bytes:
+    """Return the content of a file of at most a megabyte; raises `OSError` for any other, and for what is no file."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe is not waited for
+    try:
+        found = os.fstat(descriptor)
+        if (kind := kind_of_entry(found.st_mode)) is not None:
+            raise OSError(errno.EINVAL, f"it is {kind}, not a file")
+        if found.st_size > _MOST_BYTES:
+            raise OSError(errno.EFBIG, f"it has {size(found.st_size)}, and {size(_MOST_BYTES)} at most are read")
+        return os.read(descriptor, _MOST_BYTES)
+    finally:
+        os.close(descriptor)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that its user alone may read, whole or not at all; of a link, the file that it leads to."""
+    private_folder(path.parent)
+    real = Path(os.path.realpath(path))
+    descriptor, name = tempfile.mkstemp(prefix=f"{real.name}.", dir=real.parent)
+    fresh = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            os.fchmod(descriptor, 0o600)
+            stream.write(text)
+        fresh.replace(real)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
 
 
 class UserState:
@@ -44,15 +94,12 @@ class UserState:
         if self._state:
             known[self._key] = self._state
         kept = dict(list(known.items())[-_FILES:])
-        fresh = self._path.with_name(f"{self._path.name}.{os.getpid()}")
         with suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            fresh.write_text(json.dumps(kept), encoding="utf-8")
-            fresh.replace(self._path)
+            write_private(self._path, json.dumps(kept))
 
     def _read(self) -> dict[str, Any]:
         try:
-            known = json.loads(self._path.read_text(encoding="utf-8"))
+            known = json.loads(read_small(self._path))
         except (OSError, ValueError, RecursionError):
             return {}
         return known if isinstance(known, dict) else {}

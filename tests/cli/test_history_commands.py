@@ -467,3 +467,18 @@ def test_the_owner_of_a_file_is_named_with_the_users_time(run: Run, folder: Path
     finally:
         lock.release()
     assert "since 2026-08-01 14:00:00 CEST\n" in told
+
+
+def test_a_lock_file_that_is_a_pipe_is_named_and_not_waited_for(run: Run, folder: Path) -> None:
+    make(folder / "etl.db", [row(1, Status.RUNNING)], [RunStatus.RUNNING])
+    os.mkfifo(folder / "etl.db.lock")
+    told = "etl.db.lock is a pipe, not a lock file: remove it."
+    done = run("pipeloom", "status", "etl.db")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert told in done.stdout
+    assert "has ended" not in done.stdout
+    done = run("pipeloom", "status", "etl.db", "--json")
+    assert (json.loads(done.stdout)["owner"], told in done.stderr) == (None, True)
+    for command in ("cancel etl.db task:1", "retry etl.db task:1 good.py:pipeline", "run etl.db good.py:pipeline"):
+        done = run("pipeloom", *command.split())
+        assert (done.returncode, told in done.stderr) == (2, True), done.stderr

@@ -10,13 +10,19 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from rich.style import Style
 from tests.engine.conftest import Bench, Gate
 
+from pipeloom.cli.status import _run_seconds
 from pipeloom.engine.refusal_text import refusal_text
 from pipeloom.errors import PipeloomError
 from pipeloom.messages import MsgTaskProgress, TaskDef
 from pipeloom.pipeline import Channel, Pipeline
+from pipeloom.store.read.history import History
 from pipeloom.store.write.handler_connection import HandlerAccessError, HandlerConnection
+from pipeloom.tui.history.columns import _run_took
+from pipeloom.tui.history.queries import RunItem
+from pipeloom.tui.table.columns import RenderContext
 
 
 @pytest.mark.slow
@@ -134,6 +140,52 @@ def test_a_clock_that_jumps_leaves_durations_and_order_alone(bench: Bench, gate:
     assert engine.wait(20)
     rows = bench.rows("SELECT task_id, duration_s, started_at > finished_at FROM task_runs ORDER BY id")
     assert rows == [(1, 7.0, 1), (2, 0.0, 0)]
+
+
+@pytest.mark.parametrize("jump", [timedelta(days=-1), timedelta(hours=3)], ids=["back", "ahead"])
+def test_a_clock_that_jumps_leaves_the_time_of_the_run_alone(bench: Bench, gate: Gate, jump: timedelta) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
+        gate.pass_through()
+
+    engine = bench.engine(worker, 1)
+    engine.start()
+    gate.await_arrival()
+    bench.clock._monotonic += 7.0
+    bench.clock._now += jump
+    gate.open()
+    assert engine.wait(20)
+    bench.clock._monotonic += 100.0
+    with History(bench.path) as history:
+        (run,) = history.runs()
+    shown = _run_took(RunItem(run), RenderContext(10, 0.0, ascii_only=True, style=lambda _name: Style())).plain
+    assert (engine.summary().elapsed_s, _run_seconds(run), shown.strip()) == (7.0, 7.0, "7.0s")
+    assert bench.rows("SELECT julianday(finished_at) > julianday(started_at) FROM pipeline_runs") == [(1,)]
+
+
+@pytest.mark.parametrize("jump", [timedelta(days=-1), timedelta(hours=3)], ids=["back", "ahead"])
+def test_a_clock_that_jumps_leaves_the_time_of_a_run_that_was_killed_alone(
+    bench: Bench, gate: Gate, jump: timedelta
+) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
+        gate.pass_through()
+        q.put(MsgTaskProgress(task.task_id, 1, 2, "half of it"))
+        second.pass_through()
+
+    second = Gate()
+    engine = bench.engine(worker, 1)
+    engine.start()
+    gate.await_arrival()
+    bench.clock._monotonic += 7.0
+    bench.clock._now += jump
+    gate.open()
+    bench.recorder.wait_until(
+        lambda: any(row.message == "half of it" for batch in bench.recorder.batches for row in batch.attempts)
+    )
+    with History(bench.path) as history:
+        (run,) = history.runs()
+    second.open()
+    assert _run_seconds(run) == 7.0
+    assert engine.wait(20)
 
 
 def test_a_handler_that_takes_too_long_fails_its_message_alone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

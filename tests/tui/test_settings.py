@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,73 @@ def test_a_file_that_is_no_toml_is_told_with_its_line(tmp_path: Path) -> None:
     settings = settings_of(tmp_path, "theme = \n")
     assert len(settings.warnings) == 1
     assert "is not used: Invalid value (at line 1, column 9)" in settings.warnings[0]
+
+
+HARMFUL = {
+    "nested": b"workers = 2\nx = " + b"[" * 10_000 + b"]" * 10_000,
+    "tables": b"workers = 2\nx = " + b"{a=" * 10_000 + b"}" * 10_000,
+    "dots": b"a." * 2_000 + b"b = 1\n",
+    "integer": b"x = 1\nworkers = " + b"9" * 5_000 + b"\n",
+    "no text": b"workers = 2\nx = '\xff\xfe'\n",
+    "zero bytes": b"\0" * 100,
+    "large": b"#",
+}
+TOLD = {
+    "nested": "it is nested too deep",
+    "tables": "it is nested too deep",
+    "dots": "",
+    "integer": " line 2: a number has too many digits",
+    "no text": " line 2: it is no UTF-8",
+    "zero bytes": "line 1",
+    "large": "it has 100 MB, and 1.0 MB at most are read",
+}
+
+
+@pytest.mark.parametrize("kind", HARMFUL)
+def test_a_harmful_file_is_told_in_a_sentence_and_stays(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_bytes(HARMFUL[kind])
+    if kind == "large":
+        os.truncate(path, 100_000_000)
+    (warning,) = read_settings(path).warnings
+    assert str(path) in warning
+    assert TOLD[kind] in warning
+    assert len(warning) < 400
+    if kind != "dots":
+        with pytest.raises((ValueError, OSError)):
+            save_filter("mine", "status:error", path)
+        assert path.read_bytes().rstrip(b"\0") == HARMFUL[kind].rstrip(b"\0")
+    memory = UserState(tmp_path / "etl.db", path)
+    assert memory.get("live.sort") == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"), [("folder", "it is a directory"), ("pipe", "it is a pipe"), ("device", "it is a device")]
+)
+def test_what_is_no_file_is_told_in_a_sentence_and_not_waited_for(tmp_path: Path, kind: str, words: str) -> None:
+    path = tmp_path / "settings.toml"
+    match kind:
+        case "folder":
+            path.mkdir()
+        case "pipe":
+            os.mkfifo(path)
+        case _:
+            path.symlink_to("/dev/zero")
+    assert read_settings(path).warnings == (f"{path} is not used: {words}, not a file.",)
+    with pytest.raises(OSError, match="not a file"):
+        save_filter("mine", "status:error", path)
+    memory = UserState(tmp_path / "etl.db", path)
+    assert memory.get("live.sort") == ""
+
+
+def test_numbers_without_bounds_are_mistakes_like_others(tmp_path: Path) -> None:
+    huge = "0x" + "f" * 5_000
+    settings = settings_of(tmp_path, f"workers = {huge}\n[columns]\nlive = [{huge}, 'task']\n[filters]\na = {huge}\n")
+    assert [warning.partition("settings.toml, ")[2] for warning in settings.warnings] == [
+        "line 1: workers must be at most 1,000",
+        "line 3: the columns of live must be texts",
+        "line 5: the filter 'a' is wrong: status: needs a value.",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from pipeloom.loader import load_pipeline
 from pipeloom.messages import TaskLike
 from pipeloom.pipeline import checked_tasks
 from pipeloom.status import FINAL, OPEN, Exit, Status
-from pipeloom.store.file.kind import FileKind, file_kind, why_unreadable
+from pipeloom.store.file.kind import FileKind, file_kind, why_only_read, why_unreadable
 from pipeloom.store.file.owner import is_owned
 from pipeloom.store.maintenance.recovery import recover
 from pipeloom.store.read.history import History
@@ -71,6 +71,7 @@ def cancel_command(db: WritableDatabase, where: FilterText, *, dry_run: DryRun =
     wanted = _meant(where)
     _must_be_there(db)
     if not is_owned(db):
+        _check_writable(db)
         raise UsageError(f"No process runs a pipeline on {db}: there is nothing to cancel.")
     chosen = _choose("cancel", db, wanted, OPEN)
     if dry_run:
@@ -106,6 +107,7 @@ def retry_command(
         else:
             _ask(db, chosen, json=json)
         return
+    _check_writable(db)
     if pipeline is None and not dry_run:
         raise UsageError(
             f"No process runs a pipeline on {db}: name the pipeline whose tasks to run again, for example "
@@ -148,6 +150,11 @@ def _must_be_there(db: Path) -> None:
     """Refuse a file that is missing or empty before anything else is said about it."""
     if (kind := file_kind(db)) in (FileKind.MISSING, FileKind.EMPTY):
         raise StoreError(why_unreadable(db, kind))
+
+
+def _check_writable(db: Path) -> None:
+    if why := why_only_read(db):
+        raise UsageError(why)
 
 
 def _meant(text: str) -> Filter:

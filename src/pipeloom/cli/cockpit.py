@@ -23,6 +23,7 @@ from pipeloom.loader import load_pipeline
 from pipeloom.pipeline import Pipeline
 from pipeloom.status import Exit
 from pipeloom.text import as_typed
+from pipeloom.user_state import private_folder
 
 ReadOnly = Annotated[bool, typer.Option("--read-only", help="Only look: change nothing in DB, and never own it.")]
 
@@ -111,7 +112,11 @@ def _file(db: Path | None, *, demo: bool) -> Path:
         raise UsageError("Name the database file, for example: pipeloom-tui etl.db pipeline.py")
     from platformdirs import user_state_path
 
-    folder = user_state_path("pipeloom", ensure_exists=True)
+    folder = user_state_path("pipeloom")
+    try:
+        private_folder(folder)
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be made: {error.strerror}. Name a database file.") from error
     return folder / f"demo-{datetime.now().astimezone():%Y%m%d-%H%M%S}.db"
 
 

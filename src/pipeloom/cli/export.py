@@ -42,8 +42,9 @@ def export_command(
 ) -> None:
     """Write the attempts that pass FILTER, with result, params and error, as CSV, JSON lines or Markdown.
 
-    Cells of a CSV that begin with = + - @, a tab or a carriage return get a leading apostrophe, so that no spreadsheet
-    computes them. What goes to a terminal is cleaned of control characters; a file and a pipe get what is stored.
+    Cells of a CSV that begin with = + - @ of any width, a tab or the end of a line, after whatever is not seen, get a
+    leading apostrophe, so that no spreadsheet computes them; numbers stay numbers. What goes to a terminal is cleaned
+    of control characters; a file and a pipe get what is stored.
 
     Exit codes: 0 fine; 2 the command line or a file; 4 the output could not be written.
     """

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 import typer
 from rich.cells import cell_len
 
+from pipeloom.cli.common import tell
 from pipeloom.cli.options import Database, FilterText, Json
 from pipeloom.cli.output import (
     STARTED,
@@ -26,7 +27,7 @@ from pipeloom.cli.output import (
 )
 from pipeloom.filters import Filter
 from pipeloom.status import FINAL, Exit, RunStatus, Status
-from pipeloom.store.file.owner import owner, owner_name
+from pipeloom.store.file.owner import owner, owner_name, why_unknown
 from pipeloom.store.read.history import History
 from pipeloom.store.read.run_queries import (
     Counts,
@@ -68,12 +69,15 @@ def status_command(db: Database, where: FilterText = None, json: Json = False) -
         counts = task_counts(history, run.id, wanted)
         failed = tasks_of_run(history, run.id, [Status.ERROR], wanted)
         under_way = open_tasks(history, run.id, wanted)
-        alive = is_alive(db, run)
+        doubt = why_unknown(db) if run.status is RunStatus.RUNNING else ""
+        alive = not doubt and is_alive(db, run)
         if json:
             write_json(_status_json(db, run, counts, failed, under_way, alive=alive))
+            if doubt:
+                tell(doubt)
         else:
-            write(_status_lines(db, run, counts, failed, under_way, alive=alive))
-    raise typer.Exit(_code(counts, alive=alive))
+            write(_status_lines(db, run, counts, failed, under_way, alive=alive, doubt=doubt))
+    raise typer.Exit(_code(counts, alive=alive or bool(doubt)))
 
 
 def runs_command(
@@ -156,16 +160,25 @@ def _shown(row: AttemptRow) -> dict[str, Any]:
 
 
 def _status_lines(
-    db: Path, run: RunRow, counts: Counts, failed: list[AttemptRow], under_way: list[AttemptRow], *, alive: bool
+    db: Path,
+    run: RunRow,
+    counts: Counts,
+    failed: list[AttemptRow],
+    under_way: list[AttemptRow],
+    *,
+    alive: bool,
+    doubt: str,
 ) -> Iterator[str]:
     took = duration(_run_seconds(run, utc_now() if alive else None))
     began = local_stamp(run.started_at)
     of = "" if run.parent_run_id is None else f" (continues run {run.parent_run_id})"
-    status, told = (run.status, counts) if alive else (as_left(run).status, counts_as_left(counts))
+    status, told = (run.status, counts) if alive or doubt else (as_left(run).status, counts_as_left(counts))
     yield f"{clean(run.pipeline, 60)}  run {run.id}{of}: {status}, since {began}{took and f', {took}'}\n"
     yield f"  {_counted(told) or 'no tasks'}\n"
     if alive:
         yield f"  in use by {owner_name(db)}\n"
+    elif doubt:
+        yield f"  {clean(doubt)}\n"
     elif run.status is RunStatus.RUNNING:
         yield "  its process has ended without closing it\n"
     yield from _tasks("failed", "×", failed, counts.get(Status.ERROR, 0))

@@ -134,6 +134,7 @@ class Engine:
         try:
             if run.follows_cluster or not isinstance(self._choice, str):
                 run.workers = executor.slots or run.workers
+            run.start_clock()  # however long the cluster took
             writer = self._writer(run, commits, sinks)
             opened = writer.start(self._run_row(run, parent_run_id))
         except BaseException:
@@ -162,12 +163,11 @@ class Engine:
         )
 
     def _run_row(self, run: Run, parent_run_id: int | None) -> RunRow:
-        now = stamp(self._clock.now())
         return RunRow(
             id=0,
             pipeline=self.pipeline.name,
             status=RunStatus.RUNNING,
-            started_at=now,
+            started_at=run.started_at,
             source=self.options.source,
             workers=run.workers,
             executor=run.executor.name,
@@ -175,7 +175,7 @@ class Engine:
             host=socket.gethostname(),
             pid=os.getpid(),
             process_started_at=_PROCESS_STARTED_AT,
-            heartbeat_at=now,
+            heartbeat_at=run.started_at,
         )
 
     def wait(self, timeout_s: float | None = None) -> bool:

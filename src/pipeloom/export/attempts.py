@@ -10,7 +10,7 @@ from typing import Final
 
 from pipeloom.errors import UsageError
 from pipeloom.export.formats import Format, text_of
-from pipeloom.export.target_file import new_file
+from pipeloom.export.target_file import check_target, new_file
 from pipeloom.filters import Filter
 from pipeloom.store.read.history import History, walk
 from pipeloom.store.read.paging import NEWEST, Sort
@@ -53,6 +53,7 @@ def export(
     """
     if plan.path is None:
         raise UsageError("Name the file to write to.")
+    check_target(plan.path, db_path, overwrite=plan.overwrite)
     written = 0
     with History(db_path) as history, new_file(plan.path, db_path, overwrite=plan.overwrite) as stream:
 

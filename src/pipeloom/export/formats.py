@@ -5,17 +5,26 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import Any, Final
+from unicodedata import category, normalize
 
 from pipeloom.store.rows import AttemptRow
 from pipeloom.text import clean
 
 _CELL_LIMIT: Final = 500
 _TEXT_LIMIT: Final = 1 << 16
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-"""First characters for which a spreadsheet takes a cell for a formula."""
+_FORMULA: Final = frozenset("=+-@")
+"""Characters that begin a formula, in any width."""
+_ENDS: Final = frozenset("\t\r\n")
+"""Characters for which a spreadsheet may begin another cell, which may be a formula."""
+_UNSEEN: Final = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})
+"""Categories of characters that may not be seen before a formula: controls, marks without a width, blanks."""
+_UNSEEN_TOO: Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
 _MARKUP: Final = str.maketrans(
     {"&": "&amp;", "<": "&lt;", ">": "&gt;", **{sign: "\\" + sign for sign in "\\`*_[]|~#!$"}}
 )
@@ -96,7 +105,17 @@ def _csv_cell(value: object, *, guard: bool, cleaned: bool) -> object:
     if not isinstance(value, str):
         return value
     text = clean(value, _TEXT_LIMIT, multiline=True) if cleaned else str(value)
-    return f"'{text}" if guard and value.startswith(_FORMULA) else text
+    return f"'{text}" if guard and _may_be_formula(value) else text
+
+
+def _may_be_formula(text: str) -> bool:
+    """Tell whether a spreadsheet may compute the cell: what is seen of it begins with a sign, or it begins a line."""
+    for character in text:
+        if character in _ENDS or normalize("NFKC", character)[:1] in _FORMULA:
+            return True
+        if category(character) not in _UNSEEN and not _UNSEEN_TOO.match(character):
+            return False
+    return False
 
 
 def _take(buffer: io.StringIO) -> str:

@@ -7,11 +7,10 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, TextIO
+from typing import TextIO
 
 from pipeloom.errors import StoreError, UsageError
-
-_DATABASE_SUFFIXES: Final = ("", "-wal", "-shm", "-journal", ".lock")
+from pipeloom.store.file.neighbours import check_apart
 
 
 @contextmanager
@@ -25,6 +24,7 @@ def new_file(path: Path, db_path: Path, *, overwrite: bool) -> Iterator[TextIO]:
     part = Path(name)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
+            os.fchmod(descriptor, 0o600)  # the umask may have taken rights of the user's own
             yield stream
         _publish(part, path, overwrite=overwrite)
     except OSError as error:
@@ -37,9 +37,7 @@ def new_file(path: Path, db_path: Path, *, overwrite: bool) -> Iterator[TextIO]:
 
 def check_target(path: Path, db_path: Path, *, overwrite: bool) -> None:
     """Raise `UsageError` or `StoreError` when no export can be written to `path`."""
-    database = os.path.realpath(db_path)
-    if os.path.realpath(path) in {database + suffix for suffix in _DATABASE_SUFFIXES}:
-        raise UsageError(f"{path} belongs to the database itself: choose another file.")
+    check_apart(path, db_path)
     if not path.parent.is_dir():
         raise StoreError(f"There is no folder {path.parent}: create it first.")
     if not os.path.lexists(path):

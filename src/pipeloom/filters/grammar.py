@@ -77,7 +77,7 @@ def _term(column: int, word: str, now: datetime) -> Term:
         start = column + len(field) + 1
         if not value:
             raise FilterError(start, f"{field}: needs a value.")
-        condition = build(start, _unquoted(value), now)
+        condition = build(start, value if build is _task else _unquoted(value), now)
         body = f"{field.lower()}:{value}"
     return term(f"{'-' if negated else ''}{body}", condition, negated=negated, field=field.lower())
 
@@ -87,11 +87,17 @@ def _words(text: str) -> Condition:
 
 
 _QUOTED: Final = re.compile(r'"((?:[^"]|"")*)"')
+_NUMBER: Final = re.compile(r"-?\d{1,18}", re.ASCII)
 
 
 def _unquoted(word: str) -> str:
     """Return a word without its quotes: two of them inside a pair stand for one."""
     return _QUOTED.sub(lambda match: match[1].replace('""', '"'), word)
+
+
+def _split(separator: str, word: str) -> list[str]:
+    """Return the parts of a word between the separators that are not in quotes."""
+    return re.split(re.escape(separator) + r'(?=(?:[^"]*"[^"]*")*[^"]*$)', word)
 
 
 def _status(column: int, value: str, _now: datetime) -> Condition:
@@ -108,8 +114,25 @@ def _run(column: int, value: str, _now: datetime) -> Condition:
     return OneOf("run", tuple(_integer(column, part) for part in value.split(",")))
 
 
-def _task(_column: int, value: str, _now: datetime) -> Condition:
-    return OneOf("task", tuple(value.split(",")))
+def _task(column: int, value: str, _now: datetime) -> Condition:
+    """Read ids, or a range of them; what is in quotes is the text of an id."""
+    low, *rest = _split("..", value)
+    if not rest:
+        return OneOf("task", tuple(_unquoted(part) for part in _split(",", value)))
+    high = "..".join(rest)
+    for place, bound in ((column, low), (column + len(low) + 2, high)):
+        if len(_split(",", bound)) > 1:
+            raise FilterError(place, "A range of ids stands alone: put an id with a comma in quotes.")
+    given = [bound for bound in (low, high) if bound]
+    texts = [bound for bound in given if not _NUMBER.fullmatch(bound)]
+    if texts and len(texts) < len(given):
+        raise FilterError(
+            column,
+            f"A range of ids has two numbers or two texts, and {_unquoted(texts[0])!r} is no number: "
+            "put the other one in quotes to go by text.",
+        )
+    read = (lambda _column, text: _unquoted(text)) if texts else (lambda _column, text: int(text))
+    return Within("task text" if texts else "task number", tuple(_ends(column, low, high, read)))
 
 
 def _attempt(column: int, value: str, _now: datetime) -> Condition:
@@ -185,12 +208,16 @@ def _bounds(column: int, value: str, read: Callable[[int, str], Any]) -> list[tu
     """Return `>5`, `5`, `1..5`, `1..` or `..5` as signs and bounds."""
     low, dots, high = value.partition("..")
     if dots:
-        if not low and not high:
-            raise FilterError(column, "A range needs at least one end: 1..5, 1.. or ..5.")
-        found = [(">=", read(column, low))] if low else []
-        return found + ([("<=", read(column + len(low) + 2, high))] if high else [])
+        return _ends(column, low, high, read)
     sign = next((sign for sign in _SIGNS if value.startswith(sign)), "")
     return [(sign or "=", read(column + len(sign), value[len(sign) :]))]
+
+
+def _ends(column: int, low: str, high: str, read: Callable[[int, str], Any]) -> list[tuple[str, Any]]:
+    if not low and not high:
+        raise FilterError(column, "A range needs at least one end: 1..5, 1.. or ..5.")
+    found = [(">=", read(column, low))] if low else []
+    return found + ([("<=", read(column + len(low) + 2, high))] if high else [])
 
 
 def _integer(column: int, text: str) -> int:

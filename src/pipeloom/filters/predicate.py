@@ -51,6 +51,8 @@ _VALUES: Final[dict[str, Callable[[Row], Any]]] = {
     "status": lambda row: str(row.status),
     "run": operator.attrgetter("run_id"),
     "task": lambda row: str(row.task_id),
+    "task number": lambda row: row.task_id if isinstance(row.task_id, int) else None,
+    "task text": lambda row: row.task_id if isinstance(row.task_id, str) else None,
     "attempt": operator.attrgetter("attempt"),
     "dur": operator.attrgetter("duration_s"),
     "age": lambda row: row.queued_at if row.started_at is None else row.started_at,

@@ -10,6 +10,8 @@ _COLUMNS: Final = {
     "status": "status",
     "run": "run_id",
     "task": "CAST(task_id AS TEXT)",
+    "task number": "CASE typeof(task_id) WHEN 'integer' THEN task_id END",
+    "task text": "CASE typeof(task_id) WHEN 'text' THEN task_id END",
     "attempt": "attempt",
     "dur": "duration_s",
     "age": "coalesce(started_at, queued_at)",

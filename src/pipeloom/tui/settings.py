@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,9 +11,13 @@ from typing import Any, Final
 
 from platformdirs import user_config_path
 
+from pipeloom.engine.options import MAX_WORKERS
 from pipeloom.filters import FilterError, parse
 from pipeloom.text import first_line
 from pipeloom.tui.attempts.columns import COLUMN_IDS
+from pipeloom.user_state import read_small, write_private
+
+_LONG_NUMBER: Final = re.compile(r"[\d_]{4300}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +44,41 @@ def read_settings(path: Path | None = None) -> Settings:
     """Read the file. One that is missing is empty; one that cannot be read becomes a warning."""
     path = path or settings_path()
     try:
-        text = path.read_text(encoding="utf-8")
-        given = tomllib.loads(text)
+        text, given = _parsed(path)
     except FileNotFoundError:
         return Settings()
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        return Settings(warnings=(f"{path} is not used: {first_line(error)}",))
+    except OSError as error:
+        return Settings(warnings=(f"{path} is not used: {error.strerror or error}.",))
+    except ValueError as error:
+        return Settings(warnings=(first_line(error),))
     reading = _Reading(path, text)
     return Settings(
         theme=reading.taken(given, "theme", str),
-        workers=reading.positive(given, "workers"),
+        workers=reading.number_of(given, "workers"),
         columns=dict(reading.columns(given)),
         keys=dict(reading.keys(given)),
         filters=dict(reading.filters(given)),
         warnings=tuple(reading.rest(given)),
     )
+
+
+def _parsed(path: Path) -> tuple[str, dict[str, Any]]:
+    """Return the text of the file and what it says; raises `ValueError` with a sentence when it is no TOML."""
+    raw = read_small(path)
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"{path} is not used, for what is in line {line}: it is no UTF-8.") from error
+    try:
+        return text, tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path} is not used: {first_line(error)}") from error
+    except RecursionError as error:
+        raise ValueError(f"{path} is not used: it is nested too deep.") from error
+    except ValueError as error:  # of Python's own limit
+        line = next((n for n, line in enumerate(text.splitlines(), 1) if _LONG_NUMBER.search(line)), 1)
+        raise ValueError(f"{path} is not used, for what is in line {line}: a number has too many digits.") from error
 
 
 def save_filter(name: str, text: str, path: Path | None = None) -> None:
@@ -66,21 +90,18 @@ def save_filter(name: str, text: str, path: Path | None = None) -> None:
     import tomlkit
 
     path = path or settings_path()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    before = read_small(path).decode() if path.exists() else ""
     try:
         document = tomlkit.parse(before)
         if not _is_plain(before, document.get("filters"), name):
             raise ValueError(f"the filter {name!r} would be lost")
         document.setdefault("filters", tomlkit.table())[name] = text
-    except (tomlkit.exceptions.TOMLKitError, TypeError) as error:
+    except (tomlkit.exceptions.TOMLKitError, TypeError, RecursionError) as error:
         raise ValueError(f"the file cannot be added to: {error}") from error
     after = tomlkit.dumps(document)
     if tomllib.loads(after).get("filters", {}).get(name) != text:
         raise ValueError(f"the filter {name!r} would be lost")
-    fresh = path.with_name(f"{path.name}.{os.getpid()}")
-    fresh.write_text(after, encoding="utf-8")
-    fresh.replace(os.path.realpath(path))  # the file may be a link into a collection of such files
+    write_private(path, after)  # the file may be a link into a collection of such files
 
 
 def _is_plain(text: str, filters: Mapping[str, Any] | None, name: str) -> bool:
@@ -109,11 +130,14 @@ class _Reading:
             return None
         return value
 
-    def positive(self, table: dict[str, Any], name: str) -> int | None:
-        """Take a number of at least 1."""
+    def number_of(self, table: dict[str, Any], name: str) -> int | None:
+        """Take a number of workers."""
         value: int | None = self.taken(table, name, int)
         if value is not None and value < 1:
             self.warn(name, f"{name} must be at least 1")
+            return None
+        if value is not None and value > MAX_WORKERS:
+            self.warn(name, f"{name} must be at most {MAX_WORKERS:,}")
             return None
         return value
 
@@ -122,10 +146,13 @@ class _Reading:
         table: dict[str, Any] = self.taken(given, "columns", dict) or {}
         for screen, known in COLUMN_IDS.items():
             listed: list[Any] = self.taken(table, screen, list) or []
+            if not all(isinstance(name, str) for name in listed):
+                self.warn(screen, f"the columns of {screen} must be texts")
+                listed = [name for name in listed if isinstance(name, str)]
             unknown = [name for name in listed if name not in known]
             if unknown:
                 self.warn(screen, f"{screen} has no column {unknown[0]!r}; there are {', '.join(known)}")
-            if chosen := tuple(name for name in dict.fromkeys(map(str, listed)) if name in known):
+            if chosen := tuple(name for name in dict.fromkeys(listed) if name in known):
                 yield screen, chosen
         for name in table:
             self.warn(name, f"unknown screen {name!r} in [columns]")

@@ -25,6 +25,7 @@ from pipeloom.tui.textual_compat.driver import use_loop_driver
 from pipeloom.tui.textual_compat.event_loop import priority_runner
 from pipeloom.tui.textual_compat.notice import drop_output
 from pipeloom.tui.textual_compat.reopen import reopen_terminal
+from pipeloom.user_state import private_folder
 
 if TYPE_CHECKING:
     from pipeloom.tui.app import PipeloomApp
@@ -84,7 +85,7 @@ def run_app(app: PipeloomApp, on_hangup: OnHangup = "stop") -> int:
 
 def log_path() -> Path:
     """Return the file that takes what tasks print. It is private; one that is too long is renamed first."""
-    path = user_log_path("pipeloom", ensure_exists=True) / "tui.log"
+    path = private_folder(user_log_path("pipeloom")) / "tui.log"
     with suppress(OSError):
         if path.stat().st_size > _MAX_LOG_BYTES:
             path.replace(path.with_suffix(".log.1"))

@@ -67,7 +67,6 @@ def fail_commits(monkeypatch: pytest.MonkeyPatch) -> FailCommits:
 @pytest.fixture
 def loading() -> Pipeline:
     pipeline = Pipeline("bench", [], lambda task, q: None)
-    pipeline.schema(lambda conn: conn.execute("PRAGMA foreign_keys=ON"))
     pipeline.schema(lambda conn: conn.execute("CREATE TABLE known (number PRIMARY KEY)"))
     pipeline.schema(lambda conn: conn.execute("INSERT INTO known VALUES (0), (1), (2), (3), (4)"))
     pipeline.schema(lambda conn: conn.execute("CREATE TABLE loaded (number REFERENCES known)"))

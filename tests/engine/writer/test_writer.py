@@ -129,6 +129,62 @@ def test_a_trigger_cannot_reach_our_tables_either(bench: Bench) -> None:
     assert bench.rows("SELECT status, error_type FROM task_runs") == [("error", "HandlerAccessError")]
 
 
+def children_pipeline(how: str = "") -> Pipeline:
+    """Return a pipeline whose rows need a parent: 0 to 9 are there; a number above 1000 brings its own."""
+    pipeline = Pipeline("children", [], print)
+    pipeline.schema(lambda conn: conn.execute("CREATE TABLE IF NOT EXISTS parents (number INTEGER PRIMARY KEY)"))
+    pipeline.schema(lambda conn: conn.execute(f"CREATE TABLE IF NOT EXISTS children (parent REFERENCES parents {how})"))
+    pipeline.schema(lambda conn: conn.executemany("INSERT INTO parents VALUES (?)", [(n,) for n in range(10)]))
+
+    @pipeline.handler(MsgRow)
+    def insert(conn: HandlerConnection, msg: MsgRow) -> None:
+        conn.execute("INSERT INTO children VALUES (?)", (int(msg.key),))
+        if int(msg.key) > 1_000:
+            conn.execute("INSERT INTO parents VALUES (?)", (int(msg.key),))
+
+    return pipeline
+
+
+@pytest.mark.parametrize("how", ["", "DEFERRABLE INITIALLY DEFERRED"])
+def test_a_row_without_its_parent_fails_its_message_alone(bench: Bench, gate: Gate, how: str) -> None:
+    def worker(task: TaskDef, q: Channel) -> None:
+        gate.pass_through()
+        for number in (100, 3) if task.task_id in (2, 5) else (1, 2):
+            q.put(MsgRow(str(number)))
+
+    engine = bench.engine(worker, 6, pipeline=children_pipeline(how), workers=6)
+    engine.start()
+    gate.await_arrival()
+    gate.open()  # all of it comes at once
+    assert engine.wait(20)
+    engine.close()
+    assert bench.rows("SELECT id, status FROM task_runs WHERE status <> 'done'") == [(2, "error"), (5, "error")]
+    assert bench.rows("SELECT DISTINCT message FROM task_runs WHERE status = 'error'") == [
+        ("handler for MsgRow: IntegrityError: FOREIGN KEY constraint failed",)
+    ]
+    assert bench.rows("SELECT count(*) FROM children WHERE parent < 3") == [(8,)]
+    assert bench.rows("PRAGMA foreign_key_check") == []
+
+
+def test_a_parent_may_follow_within_the_handler_where_the_schema_says_so(bench: Bench) -> None:
+    engine = bench.engine(
+        lambda task, q: q.put(MsgRow("1001")), pipeline=children_pipeline("DEFERRABLE INITIALLY DEFERRED")
+    )
+    engine.start()
+    assert engine.wait(20)
+    assert bench.rows("SELECT parent FROM children") == [(1001,)]
+    assert bench.one("status") == "done"
+
+
+def test_a_schema_helper_may_turn_foreign_keys_off(bench: Bench) -> None:
+    pipeline = children_pipeline()
+    pipeline.schema(lambda conn: conn.execute("PRAGMA foreign_keys=OFF"))
+    engine = bench.engine(lambda task, q: q.put(MsgRow("100")), pipeline=pipeline)
+    engine.start()
+    assert engine.wait(20)
+    assert bench.rows("SELECT parent FROM children") == [(100,)]
+
+
 @pytest.mark.parametrize("how", ["INSERT OR ROLLBACK INTO rows VALUES ('same')", "INSERT INTO other VALUES (1)"])
 def test_a_statement_that_rolls_the_transaction_back_takes_no_other_message_along(bench: Bench, how: str) -> None:
     def handle(conn: HandlerConnection, msg: MsgRow) -> None:

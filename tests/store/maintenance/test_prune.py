@@ -233,7 +233,10 @@ def test_a_file_that_is_in_use_is_refused_by_name_and_can_be_planned_for(db_path
 
 
 def test_a_file_that_may_only_be_read_is_refused(make_file: MakeFile, tmp_path: Path) -> None:
-    for sql, words in ((NEWER, "may only be read"), (("DROP TABLE task_logs",), "may only be read")):
+    for sql, words in (
+        (NEWER, "newer pipeloom: it is only read"),
+        (("DROP TABLE task_logs",), "altered: it is only read"),
+    ):
         path = make_file([AttemptRow(1, 1, 1, 1, "a", Status.DONE)], name=f"{len(sql)}.db", sql=sql)
         assert plan(path, Policy(keep_last=1)).logs == 0
         with pytest.raises(StoreError, match=words):

@@ -321,6 +321,28 @@ async def test_a_read_only_history_offers_nothing_that_runs(file: Path) -> None:
         assert isinstance(app.screen, HistoryScreen)
 
 
+async def test_a_file_of_0_0_7_is_browsed_and_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+
+    def contents() -> dict[str, bytes]:
+        return {found.name: found.read_bytes() for found in tmp_path.glob("old*")}
+
+    columns = "id INTEGER PRIMARY KEY, name TEXT, status TEXT, progress REAL, message TEXT, started_at TEXT"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("PRAGMA journal_mode=wal")
+        connection.execute(f"CREATE TABLE task_runs ({columns}, finished_at TEXT, result TEXT)")
+        connection.execute("INSERT INTO task_runs VALUES (1, 'etl-1', 'done', 1, 'ok', '2025-03-01', NULL, 'x')")
+    before = contents()
+    app = PipeloomApp(path, read_only=True)
+    async with app.run_test(size=(160, 40), notifications=True) as pilot:
+        await until(app, pilot, "1 attempt")
+        await until(app, pilot, "etl-1")
+        await until(app, pilot, "old.db was written by pipeloom 0.0.x")
+        await pilot.press("g")
+        await until(app, pilot, "1 task")
+    assert contents() == before
+
+
 async def test_view_order_and_filter_are_remembered_for_the_file(file: Path, state: Path) -> None:
     app = PipeloomApp.of_user(file, None)
     async with app.run_test(size=(160, 40)) as pilot:

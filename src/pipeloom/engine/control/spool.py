@@ -17,6 +17,7 @@ from typing import Final
 from uuid import uuid4
 
 from pipeloom.errors import ControlError
+from pipeloom.store.file.neighbours import CONTROL, beside
 from pipeloom.times import unix_time
 
 MAX_BYTES: Final = 1 << 20
@@ -46,8 +47,7 @@ class Entry:
 
 def spool_path(db_path: Path) -> Path:
     """Return the path of the spool: beside the real file, with links resolved."""
-    real = Path(os.path.realpath(db_path))
-    return real.with_name(real.name + ".control")
+    return beside(db_path, CONTROL)
 
 
 def make_spool(path: Path) -> None:

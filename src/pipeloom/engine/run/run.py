@@ -31,7 +31,7 @@ from pipeloom.pipeline import Pipeline, positive_number, task_params
 from pipeloom.status import ACTIVE, WAITING, RunStatus, Status, run_status
 from pipeloom.store.rows import AttemptRow
 from pipeloom.text import clean, storable
-from pipeloom.times import stamp
+from pipeloom.times import later, stamp
 
 KILL_AFTER_S: Final = 5.0
 """Seconds that a worker process gets after it was asked to stop, before it is killed."""
@@ -95,14 +95,17 @@ class Run:
         self._message_types = frozenset(pipeline.handlers)
         self._random = random
         self._sinks = sinks
-        self._started_s = clock.monotonic()
         self._elapsed_s: float | None = None
+        self.start_clock()
+
+    def start_clock(self) -> None:
+        """Let the run's time begin now."""
+        self.started_at, self._started_s = self.now(), self.clock.monotonic()
 
     def begin(self, first_attempt_id: int, starts: Iterable[TaskStart]) -> None:
         """Enter the first attempts and dispatch them; the file is open. Takes the lock itself."""
         with self.lock:
             self.attempts = Attempts(first_attempt_id)
-            self._started_s = self.clock.monotonic()
             self.has_begun = True
             self.timers.start()
             if not self.enter(starts):
@@ -303,10 +306,12 @@ class Run:
     def finish(self) -> None:
         """Tell the writer that all attempts have ended."""
         self.end_told = True
-        self.tell(0, RunChanged(run_status(self.attempts.ends()), self.now(), self.workers))
+        self._elapsed_s = self.elapsed_s
+        # The wall clock may have jumped: what lies between start and end is what the run took.
+        ended_at = later(self.started_at, self._elapsed_s)
+        self.tell(0, RunChanged(run_status(self.attempts.ends()), ended_at, self.workers))
 
     def end_is_on_disk(self) -> None:
         """Note that the run's end is on disk."""
         self.idle = True
-        self._elapsed_s = self.clock.monotonic() - self._started_s
         self.ended.notify_all()

@@ -31,6 +31,14 @@ class Rejection(NamedTuple):
         return cls(type(error), f"handler for {message_type.__name__}: {text.type}: {text.line}", text.traceback)
 
 
+class TransactionLostError(Exception):
+    """A handler's statement has rolled back the whole transaction: replay it without that message."""
+
+    def __init__(self, index: int, rejection: Rejection) -> None:
+        self.index = index
+        self.rejection = rejection
+
+
 _DELETED: Final = "its row was deleted from the file by another program while it was open"
 ROW_DELETED: Final = Rejection(StoreError, _DELETED, _DELETED)
 """Stops an attempt whose row is gone: what else was removed with it is not known."""

@@ -6,7 +6,7 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, cast
@@ -14,11 +14,11 @@ from typing import Any, Final, cast
 from pipeloom.engine.capture import attempt_log
 from pipeloom.engine.clock import Clock
 from pipeloom.engine.events import KEPT_TEXT, Commanded, Logged, RunChanged
-from pipeloom.engine.writer.batch import ROW_DELETED, Fold, Rejection, restored
+from pipeloom.engine.writer.batch import ROW_DELETED, Fold, Rejection, TransactionLostError, restored
 from pipeloom.engine.writer.handler_calls import AbandonedError, HandlerCalls, call_schema_helper
 from pipeloom.engine.writer.inbox import Entry, Inbox
 from pipeloom.engine.writer.log_retention import log_changes
-from pipeloom.engine.writer.open_attempts import OpenAttempts
+from pipeloom.engine.writer.open_attempts import OpenAttempts, Opened
 from pipeloom.engine.writer.sink import CommitBatch, Sink, Sinks
 from pipeloom.errors import DamagedFileError, StoreError
 from pipeloom.messages import MsgTaskProgress
@@ -27,11 +27,17 @@ from pipeloom.status import FINAL, Status
 from pipeloom.store.file.damage import damaged, is_damage
 from pipeloom.store.file.identity import FileIdentity
 from pipeloom.store.rows import AttemptRow, RunRow
-from pipeloom.store.write.connect import close_writer, is_outcome_unknown, is_storage_trouble, leave_writer
+from pipeloom.store.write.connect import (
+    close_writer,
+    is_foreign_key,
+    is_outcome_unknown,
+    is_storage_trouble,
+    leave_writer,
+)
 from pipeloom.store.write.handler_connection import HandlerAuthorizer
 from pipeloom.store.write.ledger import Ledger
 from pipeloom.text import clean, storable
-from pipeloom.times import monotonic, stamp
+from pipeloom.times import later, monotonic, stamp
 
 MAX_BATCH: Final = 10_000
 WINDOW_S: Final = 0.01
@@ -43,22 +49,6 @@ _DISK_S: Final = 10.0
 """Seconds that the disk gets then: without a handler the writer ends by itself, unless the disk hangs."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """What the writer found and created when it opened the file."""
-
-    run: RunRow
-    next_attempt_id: int
-
-
-class _TransactionLostError(Exception):
-    """A handler's statement has rolled back the whole transaction: replay it without that message."""
-
-    def __init__(self, index: int, rejection: Rejection) -> None:
-        self.index = index
-        self.rejection = rejection
 
 
 class Writer:
@@ -106,7 +96,7 @@ class Writer:
 
     def start(self, run: RunRow) -> Opened:
         """Open the file, set it up and insert the run; raises what went wrong."""
-        self._run = run
+        self._run, self._began_s = run, self._clock.monotonic()
         self._thread.start()
         self._ready.wait()
         if self._open_error is not None:
@@ -168,6 +158,7 @@ class Writer:
         self._connect()
         try:
             self._identity = FileIdentity(self._path, self._connection)
+            self._connection.execute("PRAGMA foreign_keys=ON")
             for helper in self._schemas:
                 call_schema_helper(helper, self._authorizer, self._ledger)
             (self._foreign_keys,) = self._connection.execute("PRAGMA foreign_keys").fetchone()
@@ -191,9 +182,12 @@ class Writer:
             entries, finished = self._inbox.drain(MAX_BATCH, WINDOW_S, HEARTBEAT_S)
             self._commit_surely(entries)
 
-    def _commit_surely(self, entries: list[Entry]) -> None:
-        """Commit the batch; while the file cannot be written, keep the batch, tell the sinks, and try again."""
-        self.unsaved = len(entries)
+    def _commit_surely(self, entries: list[Entry], later: int = 0) -> None:
+        """Commit the batch; while the file cannot be written, keep the batch, tell the sinks, and try again.
+
+        A batch that leaves a foreign key unfulfilled is halved, down to the message. `later` entries follow.
+        """
+        self.unsaved = len(entries) + later
         tries = 0
         while True:
             try:
@@ -202,6 +196,11 @@ class Writer:
             except sqlite3.Error as error:
                 if is_damage(error):
                     raise damaged(self._path, error) from error
+                if is_foreign_key(error) and (half := len(entries) // 2):
+                    self._ledger.rollback()
+                    self._commit_surely(entries[:half], later + len(entries) - half)
+                    self._commit_surely(entries[half:], later)
+                    return
                 if not is_storage_trouble(error):
                     raise
                 self._ledger.rollback()
@@ -210,7 +209,7 @@ class Writer:
                 self._sinks.writer_waiting(clean(error))
                 self._pause(tries, error)
                 tries += 1
-        self.unsaved = self._refused
+        self.unsaved = self._refused + later
         self._sinks.writer_waiting(None)
         if batch is not None:
             self._sinks.committed(batch)
@@ -226,8 +225,13 @@ class Writer:
         while True:
             try:
                 return self._transact(entries, skipped)
-            except _TransactionLostError as lost:
+            except TransactionLostError as lost:
                 skipped[lost.index] = lost.rejection
+            except sqlite3.IntegrityError as error:
+                if len(entries) != 1 or skipped or not is_foreign_key(error):
+                    raise
+                self._ledger.rollback()
+                skipped[0] = Rejection.of(type(entries[0][1]), error)
 
     def _transact(self, entries: list[Entry], skipped: dict[int, Rejection]) -> CommitBatch | None:
         now = self._clock.now()
@@ -253,7 +257,8 @@ class Writer:
             self._ledger.update_run(run)
         if commands:
             self._ledger.insert_commands(self._run.id, [astuple(command) for command in commands])
-        self._ledger.beat(run or self._run, stamp(now), self._seq + 1)
+        alive_at = later(self._run.started_at, self._clock.monotonic() - self._began_s)  # whatever the wall clock says
+        self._ledger.beat(run or self._run, alive_at, self._seq + 1)
         self._finish_transaction()
         self._identity.check(committed=True)
         self._log_counts.update(logs.counts)
@@ -354,7 +359,7 @@ class Writer:
                 return rejection
             if issubclass(type(error), sqlite3.Error) and is_storage_trouble(cast("sqlite3.Error", error)):
                 raise
-            raise _TransactionLostError(index, rejection) from error
+            raise TransactionLostError(index, rejection) from error
         self._ledger.release()
         return None
 

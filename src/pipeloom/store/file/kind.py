@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import stat
+from contextlib import suppress
 from enum import Enum, auto
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
 from pipeloom.errors import StoreError
+from pipeloom.store.legacy import as_imported
 from pipeloom.store.schema import (
     APPLICATION_ID,
     LEGACY_COLUMNS,
@@ -24,7 +26,7 @@ from pipeloom.store.schema import (
     tables_of,
     version_of,
 )
-from pipeloom.text import as_typed
+from pipeloom.text import as_typed, decoded, kind_of_entry
 
 _LONGEST_PATH: Final = 504
 """Bytes of a path that SQLite takes: 512 with the longest ending that it adds."""
@@ -34,13 +36,6 @@ _LIMITS: Final = {
     sqlite3.SQLITE_LIMIT_ATTACHED: 0,
     sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 500,
     sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH: 10,
-}
-_NOT_FILES: Final = {
-    stat.S_IFDIR: "a directory",
-    stat.S_IFIFO: "a pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
 }
 
 
@@ -67,7 +62,7 @@ class FileKind(Enum):
     """An SQLite file where something that is not ours has the name of one of our tables."""
 
 
-READABLE: Final = frozenset({FileKind.OURS, FileKind.OLDER, FileKind.NEWER, FileKind.ALTERED})
+READABLE: Final = frozenset({FileKind.OURS, FileKind.OLDER, FileKind.NEWER, FileKind.ALTERED, FileKind.LEGACY})
 """Kinds that can be browsed."""
 
 WRITABLE: Final = frozenset({FileKind.OURS, FileKind.OLDER})
@@ -79,7 +74,7 @@ def file_kind(path: Path, *, write: bool = False) -> FileKind:
     found = _stat(path)
     if found is None:
         return FileKind.MISSING
-    kind = _NOT_FILES.get(stat.S_IFMT(found.st_mode))
+    kind = kind_of_entry(found.st_mode)
     if kind is not None:
         raise StoreError(f"{path} is {kind}, not a database file: name a file, for example {path / 'etl.db'}.")
     if write and found.st_nlink > 1:
@@ -88,11 +83,13 @@ def file_kind(path: Path, *, write: bool = False) -> FileKind:
         raise StoreError(f"{path} is read-only: choose a file that you may write to.")
     if found.st_size == 0:
         return FileKind.EMPTY
+    if found.st_size == 1:  # which SQLite takes for an empty one
+        raise StoreError(f"{path} cannot be read as an SQLite database: file is not a database.")
     return _identified(path)
 
 
 def why_only_read(path: Path) -> str:
-    """Return why a file that can be browsed must not be written to; "" when it may be."""
+    """Return why a file that can be browsed is not written to; "" when it may be."""
     try:
         kind = file_kind(path)
     except StoreError:
@@ -102,6 +99,11 @@ def why_only_read(path: Path) -> str:
             return f"{path.name} was written by a newer pipeloom: it is only read."
         case FileKind.ALTERED:
             return f"{path.name} has tables that were altered: it is only read."
+        case FileKind.LEGACY:
+            return (
+                f"{path.name} was written by pipeloom 0.0.x: it is only read until `pipeloom-tui {path}` or "
+                f"`pipeloom run {path} PIPELINE` takes it over, after a copy."
+            )
         case _:
             return ""
 
@@ -114,8 +116,6 @@ def why_unreadable(path: Path, kind: FileKind, program: str = "pipeloom run") ->
             return f"There is no file {path}: name one that is there, or make it with {remedy}"
         case FileKind.EMPTY:
             return f"{path} is empty: fill it with {remedy}"
-        case FileKind.LEGACY:
-            return f"{path} was written by pipeloom 0.0.x: open it once with pipeloom-tui, without --read-only."
         case FileKind.CONFLICT:
             return f"{path} has tables named like pipeloom's that are not pipeloom's: choose another file."
         case FileKind.OTHER_PROGRAM:
@@ -153,15 +153,64 @@ def open_reader(path: Path, *, immutable: bool = False) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise StoreError(f"{path} cannot be opened: {error}.") from error
     try:
-        for limit, value in _LIMITS.items():
-            connection.setlimit(limit, value)
-        connection.text_factory = _decode
-        for pragma in ("query_only=ON", "trusted_schema=OFF", "cell_size_check=ON", "mmap_size=0"):
-            connection.execute(f"PRAGMA {pragma}")
+        _restrain(connection)
     except sqlite3.Error as error:
         connection.close()
         raise StoreError(f"{path} cannot be opened: {error}.") from error
     return connection
+
+
+def open_imported(path: Path) -> sqlite3.Connection:
+    """Open a copy in memory of a file of pipeloom 0.0.x, as the import would make it. The file stays as it is."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.deserialize(_imported(path, _state_of(path)))
+    _restrain(connection)
+    return connection
+
+
+_State = tuple[tuple[int, ...] | None, ...]
+"""What changes when the file or its log does."""
+
+
+def _state_of(path: Path) -> _State:
+    def of(name: str) -> tuple[int, ...] | None:
+        try:
+            found = os.stat(name)  # noqa: PTH116 - a path as text
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+    real = os.path.realpath(path)
+    return of(real), of(f"{real}-wal")
+
+
+@lru_cache(maxsize=1)  # a screen opens the file for each of its queries
+def _imported(path: Path, state: _State) -> bytes:
+    if not _has_wal(path):
+        with suppress(StoreError):  # it may be changing just now: read it again with locks
+            made = _import(path, immutable=True)
+            if _state_of(path) == state:
+                return made
+    return _import(path, immutable=False)
+
+
+def _import(path: Path, *, immutable: bool) -> bytes:
+    connection = open_reader(path, immutable=immutable)
+    try:
+        return as_imported(connection)
+    except sqlite3.Error as error:
+        raise StoreError(f"{path} cannot be read as a file of pipeloom 0.0.x: {error}.") from error
+    finally:
+        connection.close()
+
+
+def _restrain(connection: sqlite3.Connection) -> None:
+    """Set the limits of a connection that reads a file from elsewhere."""
+    for limit, value in _LIMITS.items():
+        connection.setlimit(limit, value)
+    connection.text_factory = decoded
+    for pragma in ("query_only=ON", "trusted_schema=OFF", "cell_size_check=ON", "mmap_size=0"):
+        connection.execute(f"PRAGMA {pragma}")
 
 
 def _stat(path: Path) -> os.stat_result | None:
@@ -200,10 +249,6 @@ def _reader_uri(path: Path, *, immutable: bool) -> str:
 def _has_wal(path: Path) -> bool:
     real = Path(os.path.realpath(path))
     return real.with_name(real.name + "-wal").exists()
-
-
-def _decode(raw: bytes) -> str:
-    return raw.decode("utf-8", "replace")
 
 
 def _kind_of(connection: sqlite3.Connection) -> FileKind:

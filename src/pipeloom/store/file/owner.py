@@ -11,26 +11,30 @@ import fcntl
 import json
 import os
 import socket
+import stat
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from pipeloom.errors import FileBusyError, StoreError
-from pipeloom.text import clean
+from pipeloom.store.file.neighbours import LOCK, beside
+from pipeloom.text import clean, kind_of_entry
 from pipeloom.times import local_stamp, monotonic
 
 _TRY_S: Final = 0.5
 """Seconds for which the lock is tried: `is_owned` of another process has it for a moment."""
 _RETRY_S: Final = 0.05
-_OPEN_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_NOT_AWAITED: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_LONGEST_NOTE: Final = 4_096
+"""Bytes of a lock file that are read."""
 _HELD: Final = frozenset({errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK})
 """Error numbers of a lock that another process has."""
 
 
 def lock_path(db_path: Path) -> Path:
     """Return the path of the lock file: beside the real file, also when a link leads to it."""
-    real = Path(os.path.realpath(db_path))
-    return real.with_name(real.name + ".lock")
+    return beside(db_path, LOCK)
 
 
 class OwnerLock:
@@ -79,7 +83,7 @@ class OwnerLock:
 
     def _locked(self) -> int | None:
         """Return the descriptor of the locked file; None when another process has it, or has just removed the file."""
-        self._descriptor = descriptor = os.open(self._path, _OPEN_FLAGS, 0o600)
+        self._descriptor = descriptor = _opened(self._path, os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -106,12 +110,36 @@ class OwnerLock:
             os.close(descriptor)
 
 
-def is_owned(db_path: Path) -> bool:
-    """Tell whether a living process owns the file, as the kernel knows: what the lock file says proves nothing."""
+def _opened(path: Path, flags: int) -> int:
+    """Open the lock file; raises `StoreError` when it is no ordinary file. Follows no link, and waits for nothing."""
+    with suppress(FileNotFoundError):
+        _check_ordinary(path, path.lstat().st_mode)  # before it is opened: that alone has effects on some devices
+    descriptor = os.open(path, flags | _NOT_AWAITED, 0o600)
     try:
-        descriptor = os.open(lock_path(db_path), os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
+        _check_ordinary(path, os.fstat(descriptor).st_mode)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _check_ordinary(path: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        raise StoreError(f"{path} is {kind_of_entry(mode)}, not a lock file: remove it.")
+
+
+def is_owned(db_path: Path) -> bool:
+    """Tell whether a living process owns the file, as the kernel knows: what the lock file says proves nothing.
+
+    Raises `StoreError` when it cannot be told: the lock file is another user's, or no file.
+    """
+    path = lock_path(db_path)
+    try:
+        descriptor = _opened(path, os.O_RDONLY)
+    except (FileNotFoundError, NotADirectoryError):
         return False
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read ({error.strerror}): it cannot be told who owns {db_path}.") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
@@ -122,17 +150,36 @@ def is_owned(db_path: Path) -> bool:
 
 
 def other_owner(db_path: Path) -> str | None:
-    """Return a phrase for the living process that owns the file; None when there is none, or it is this one."""
-    if not is_owned(db_path) or owner(db_path).get("pid") == os.getpid():
+    """Return a phrase for the living process that owns the file.
+
+    None when there is none, when it is this one, and when it cannot be told.
+    """
+    try:
+        if not is_owned(db_path) or owner(db_path).get("pid") == os.getpid():
+            return None
+    except StoreError:
         return None
     return owner_name(db_path)
+
+
+def why_unknown(db_path: Path) -> str:
+    """Return why it cannot be told whether a process owns the file; "" when it can."""
+    try:
+        is_owned(db_path)
+    except StoreError as error:
+        return str(error)
+    return ""
 
 
 def owner(db_path: Path) -> dict[str, Any]:
     """Return what the last owner wrote down: `pid`, `host`, `started_at`; empty when nothing is known."""
     try:
-        noted = json.loads(lock_path(db_path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        descriptor = _opened(lock_path(db_path), os.O_RDONLY)
+        try:
+            noted = json.loads(os.read(descriptor, _LONGEST_NOTE))
+        finally:
+            os.close(descriptor)
+    except (StoreError, OSError, ValueError, RecursionError):
         return {}
     return noted if isinstance(noted, dict) else {}
 

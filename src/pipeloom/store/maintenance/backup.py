@@ -12,6 +12,7 @@ from typing import Final
 from pipeloom.errors import StoreError
 from pipeloom.store.file.damage import damaged, is_damage
 from pipeloom.store.file.kind import FileKind, file_kind, open_reader, why_unreadable
+from pipeloom.store.file.neighbours import check_apart
 from pipeloom.store.write.connect import check_sound
 
 _PAGES_AT_ONCE: Final = 2_000
@@ -27,6 +28,7 @@ def back_up(path: Path, target: Path, progress: Progress = lambda _done, _total:
     Raises `StoreError` when there is no database, when `target` would overwrite or join anything, and when the copy is
     damaged. What `progress` raises stops it; no file is left then.
     """
+    check_apart(target, path)
     if (kind := file_kind(path)) in (FileKind.MISSING, FileKind.EMPTY):
         raise StoreError(why_unreadable(path, kind))
     _check_target(target)
@@ -34,6 +36,7 @@ def back_up(path: Path, target: Path, progress: Progress = lambda _done, _total:
         descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:50]}.", dir=target.parent)
     except OSError as error:
         raise StoreError(f"{target} cannot be created: {error.strerror}.") from error
+    os.fchmod(descriptor, 0o600)  # the umask may have taken rights of the user's own
     os.close(descriptor)
     part = Path(name)
     try:

@@ -15,7 +15,7 @@ from pipeloom.errors import StoreError, UsageError
 from pipeloom.filters import Filter
 from pipeloom.status import FINAL, Status
 from pipeloom.store.file.identity import FileIdentity
-from pipeloom.store.file.kind import WRITABLE, file_kind
+from pipeloom.store.file.kind import WRITABLE, file_kind, why_only_read
 from pipeloom.store.file.owner import OwnerLock
 from pipeloom.store.read.history import History
 from pipeloom.store.schema import transaction
@@ -197,7 +197,7 @@ def prune(
     with History(path):
         pass  # a file that cannot be read is refused in the same words
     if file_kind(path, write=True) not in WRITABLE:
-        raise StoreError(f"{path} may only be read: it is of a newer pipeloom, or its tables were changed.")
+        raise StoreError(why_only_read(path))
     before = path.stat().st_size
     lock = OwnerLock(path)
     lock.acquire(now_stamp())

@@ -18,13 +18,10 @@ def recover(path: Path) -> int:
     """Migrate an older file, and end what a dead owner left open in it; returns the number of attempts that were ended.
 
     Changes nothing and returns 0 while a living process owns the file, when there is nothing to do, or when the file
-    may not be written to: an older file is then read as it is. A file of pipeloom 0.0.x cannot be read as it is, so for
-    it the reason is raised as a `StoreError`. Starts no task.
+    may not be written to: an older file, and one of pipeloom 0.0.x, is then read as it is. Starts no task.
     """
     kind = file_kind(path)
-    if kind is FileKind.LEGACY:
-        return _as_owner(path)
-    if kind not in WRITABLE:
+    if kind not in WRITABLE and kind is not FileKind.LEGACY:
         return 0
     if kind is FileKind.OURS:
         with History(path) as history:

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, Self
 from pipeloom.errors import StoreError
 from pipeloom.filters import Filter
 from pipeloom.messages import TaskId
-from pipeloom.store.file.kind import READABLE, WRITABLE, FileKind, file_kind, open_reader, why_unreadable
+from pipeloom.store.file.kind import READABLE, WRITABLE, FileKind, file_kind, open_imported, open_reader, why_unreadable
 from pipeloom.store.read import columns
 from pipeloom.store.read.paging import NEWEST, Key, Pages, Sort, Wanted, key_of
 from pipeloom.store.read.values import TEXT_LIMIT, attempt_row, run_row, text
@@ -24,6 +24,8 @@ from pipeloom.times import monotonic
 
 _STEPS_BETWEEN_CHECKS: Final = 2_000
 """Steps of SQLite's virtual machine between two checks of the time."""
+_PRESENT: Final = frozenset({FileKind.OURS, FileKind.LEGACY})
+"""Kinds that are read in the tables of today; a file of 0.0.x by a copy in memory."""
 _LOG_COLUMNS: Final = frozenset({"task_run_id", "seq", "at", "level", "text"})
 
 
@@ -36,7 +38,7 @@ class History:
             raise StoreError(why_unreadable(path, kind))
         self.path = path
         self.kind = kind
-        self._connection = open_reader(path)
+        self._connection = open_imported(path) if kind is FileKind.LEGACY else open_reader(path)
         try:
             self._read_schema()
         except BaseException:
@@ -47,7 +49,7 @@ class History:
         """Note which columns the file has: an older one has fewer, and an altered one may have other logs."""
         try:
             tables = tables_of(self._connection)
-            indexes = indexes_of(self._connection) if self.kind is FileKind.OURS else set()
+            indexes = indexes_of(self._connection) if self.kind in _PRESENT else set()
         except (sqlite3.Error, UnicodeError) as error:
             raise StoreError(f"{self.path} cannot be read: {error}.") from error
         attempts = self._columns_of("task_runs")
@@ -55,7 +57,7 @@ class History:
             self.rows,
             columns.selected(columns.PAGE, attempts),
             has_indexes=indexes >= expected_indexes(),
-            is_ours=self.kind in WRITABLE,
+            is_ours=self.kind in WRITABLE | _PRESENT,
         )
         self._whole_columns = columns.selected(columns.WHOLE, attempts)
         self._export_columns = columns.selected(columns.EXPORT, attempts)

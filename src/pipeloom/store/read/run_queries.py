@@ -12,7 +12,7 @@ from pipeloom.errors import StoreError, UsageError
 from pipeloom.filters import Filter
 from pipeloom.messages import TaskId
 from pipeloom.status import FINAL, OPEN, RunStatus, Status
-from pipeloom.store.file.owner import is_owned, owner
+from pipeloom.store.file.owner import is_owned, owner, why_unknown
 from pipeloom.store.read import values
 from pipeloom.store.read.history import History
 from pipeloom.store.rows import AttemptRow, RunRow, TaskStanding
@@ -124,8 +124,12 @@ def worst_status(counts: Counts) -> Status | None:
 
 
 def is_alive(path: Path, run: RunRow) -> bool:
-    """Tell whether the process of a run that has not ended lives and owns the file, as the kernel knows."""
-    if run.status is not RunStatus.RUNNING or not is_owned(path):
+    """Tell whether the process of a run that has not ended lives and owns the file; yes where that cannot be told."""
+    if run.status is not RunStatus.RUNNING:
+        return False
+    if why_unknown(path):
+        return True
+    if not is_owned(path):
         return False
     return run.pid is None or owner(path).get("pid", run.pid) == run.pid  # another run, or a command, may own it now
 

@@ -20,6 +20,7 @@ def back_up(connection: sqlite3.Connection, path: Path) -> Path:
     try:
         # SQLite writes into an empty file, and this one is private.
         os.close(os.open(copy, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        copy.chmod(0o600)  # the umask may have taken rights of the user's own
         connection.execute("VACUUM INTO ?", (str(copy),))
     except (OSError, sqlite3.Error) as error:
         copy.unlink(missing_ok=True)

@@ -16,6 +16,7 @@ from pipeloom.store.file.damage import damaged, is_damage, primary_code
 from pipeloom.store.file.filesystem import NETWORK_FILESYSTEMS, filesystem_of
 from pipeloom.store.file.kind import FileKind, file_kind, open_reader
 from pipeloom.store.file.old_log import check_log, has_content_in_log
+from pipeloom.store.legacy import import_legacy
 from pipeloom.store.schema import (
     OUR_TABLES,
     create_in_memory,
@@ -26,7 +27,6 @@ from pipeloom.store.schema import (
     version_of,
 )
 from pipeloom.store.write.backup import back_up
-from pipeloom.store.write.legacy import import_legacy
 from pipeloom.times import monotonic
 
 Durability = Literal["full", "normal"]
@@ -181,6 +181,7 @@ def _create_private(path: Path) -> None:
         raise StoreError(
             f"{path} cannot be created: {error.strerror}. Choose a folder that you may write to."
         ) from error
+    os.fchmod(descriptor, 0o600)  # the umask may have taken rights of the user's own
     os.close(descriptor)
 
 
@@ -237,6 +238,11 @@ def _set_up(connection: sqlite3.Connection, path: Path, *, wal: bool | None, dur
 def is_outcome_unknown(error: sqlite3.Error) -> bool:
     """Tell whether a COMMIT that failed with `error` may still be in the file."""
     return primary_code(error) == sqlite3.SQLITE_IOERR
+
+
+def is_foreign_key(error: sqlite3.Error) -> bool:
+    """Tell whether a foreign key is not fulfilled."""
+    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY
 
 
 def is_storage_trouble(error: sqlite3.Error) -> bool:

@@ -17,7 +17,7 @@ from pipeloom.engine.engine import Engine
 from pipeloom.engine.refusal_text import refusal_text
 from pipeloom.errors import PipeloomError
 from pipeloom.store.file.kind import why_only_read
-from pipeloom.store.file.owner import other_owner
+from pipeloom.store.file.owner import other_owner, why_unknown
 from pipeloom.store.read.run_queries import has_run
 from pipeloom.tui.session.bridge import UiSink
 from pipeloom.tui.session.engine_session import EngineSession
@@ -83,6 +83,8 @@ class RemoteRun:
     def watch(self) -> None:
         """Show the run of another process if there is one, else the history, and follow what others do to the file."""
         self.owner = other_owner(self._db_path)
+        if why := why_unknown(self._db_path):
+            self._host.tell(why, problem=True)
         self._feed.is_viewer = self.owner is not None and has_run(self._db_path)
         if why := why_only_read(self._db_path):
             self.read_only = True

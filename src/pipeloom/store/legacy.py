@@ -1,11 +1,12 @@
-"""Imports a file of pipeloom 0.0.x, whose `task_runs` has a row per task and eight columns."""
+"""Imports a file of pipeloom 0.0.x, whose `task_runs` has a row per task and eight columns; or makes a copy to read."""
 
 from __future__ import annotations
 
-import json
 import math
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import astuple, fields
 from datetime import datetime
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ from pipeloom.fingerprints import fingerprint
 from pipeloom.status import FINAL, RunStatus, Status, run_status
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.store.schema import run_steps, transaction
-from pipeloom.store.write.ledger import Ledger
+from pipeloom.text import decoded
 from pipeloom.times import now_stamp, valid_stamp
 
 OLD_TABLE: Final = "pipeloom_0_0_task_runs"
@@ -33,8 +34,17 @@ def import_legacy(connection: sqlite3.Connection) -> None:
         connection.execute(f"ALTER TABLE task_runs RENAME TO {OLD_TABLE}")
         _drop_indexes(connection)
         run_steps(connection, 0)
-        _copy(connection)
+        _copy(connection, OLD_TABLE, connection)
         connection.execute(f"DROP TABLE {OLD_TABLE}")
+
+
+def as_imported(connection: sqlite3.Connection) -> bytes:
+    """Return the database that `import_legacy` would make of the file's rows; the file stays as it is."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as copy:
+        with transaction(copy):
+            run_steps(copy, 0)
+            _copy(connection, "task_runs", copy)
+        return copy.serialize()
 
 
 def _drop_indexes(connection: sqlite3.Connection) -> None:
@@ -47,24 +57,38 @@ def _drop_indexes(connection: sqlite3.Connection) -> None:
         connection.execute(f'DROP INDEX "{quoted}"')
 
 
-def _copy(connection: sqlite3.Connection) -> None:
-    ledger = Ledger(connection)
-    first, last = connection.execute(f"SELECT min(started_at), max(finished_at) FROM {OLD_TABLE}").fetchone()
-    began = _stamp(first) or now_stamp()
-    ledger.insert_run(
-        RunRow(
-            0, _PIPELINE, RunStatus.DONE, began, heartbeat_at=_stamp(last) or began, finished_at=_stamp(last) or began
-        )
-    )
-    ends: set[Status] = set()
-    for rows in _rows(connection):
-        ledger.insert_attempts(rows)
-        ends.update(row.status for row in rows)
-    connection.execute("UPDATE pipeline_runs SET status = ? WHERE id = ?", (run_status(ends), _RUN_ID))
+def _copy(source: sqlite3.Connection, table: str, target: sqlite3.Connection) -> None:
+    """Insert the rows of the old table as one run and its attempts."""
+    with _lenient_texts(source):
+        first, last = source.execute(f"SELECT min(started_at), max(finished_at) FROM {table}").fetchone()
+        began = _stamp(first) or now_stamp()
+        ended = _stamp(last) or began
+        run = RunRow(_RUN_ID, _PIPELINE, RunStatus.DONE, began, heartbeat_at=ended, finished_at=ended)
+        names = [field.name for field in fields(RunRow)]
+        target.execute(_insert("pipeline_runs", names), astuple(run))
+        ends: set[Status] = set()
+        for rows in _rows(source, table):
+            target.executemany(_insert("task_runs", AttemptRow._fields), rows)
+            ends.update(row.status for row in rows)
+        target.execute("UPDATE pipeline_runs SET status = ? WHERE id = ?", (run_status(ends), _RUN_ID))
 
 
-def _rows(connection: sqlite3.Connection, size: int = 2_000) -> Iterator[list[AttemptRow]]:
-    cursor = connection.execute(f"SELECT {', '.join(_COLUMNS)} FROM {OLD_TABLE} ORDER BY id")
+@contextmanager
+def _lenient_texts(source: sqlite3.Connection) -> Iterator[None]:
+    """Read texts that are no UTF-8, too."""
+    before, source.text_factory = source.text_factory, decoded
+    try:
+        yield
+    finally:
+        source.text_factory = before
+
+
+def _insert(table: str, columns: Sequence[str]) -> str:
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+
+
+def _rows(source: sqlite3.Connection, table: str, size: int = 2_000) -> Iterator[list[AttemptRow]]:
+    cursor = source.execute(f"SELECT {', '.join(_COLUMNS)} FROM {table} ORDER BY id")
     while chunk := cursor.fetchmany(size):
         yield [_row(*values) for values in chunk]
 
@@ -90,7 +114,7 @@ def _row(
         started_at=_stamp(started),
         finished_at=_stamp(finished),
         duration_s=_duration(_stamp(started), _stamp(finished)),
-        result=_json(result),
+        result=None if result is None else _whole(result),
         error_type=error_type,
         error=text if failed and text else None,
         fingerprint=fingerprint(error_type, text, text) if failed else None,
@@ -105,9 +129,12 @@ def _status(value: Any) -> Status:
     return Status(word) if word in FINAL else Status.INTERRUPTED
 
 
+def _whole(value: Any) -> str:
+    return decoded(value) if isinstance(value, bytes) else str(value)
+
+
 def _text(value: Any) -> str:
-    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else "" if value is None else str(value)
-    return text.replace("\0", "\u2400")
+    return "" if value is None else _whole(value).replace("\0", "\u2400")
 
 
 def _share(value: Any) -> float | None:
@@ -127,14 +154,3 @@ def _duration(started: str | None, finished: str | None) -> float | None:
     if started is None or finished is None:
         return None
     return max(0.0, (datetime.fromisoformat(finished) - datetime.fromisoformat(started)).total_seconds())
-
-
-def _json(value: Any) -> str | None:
-    if value is None:
-        return None
-    text = _text(value)
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return json.dumps(text, ensure_ascii=False)
-    return text
