@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,13 +13,25 @@ from platformdirs import user_state_path
 
 _FILES: Final = 200
 """Database files with notes at most; older ones are forgotten."""
+_log = logging.getLogger(__name__)
+
+
+def user_folder(find: Callable[[str], Path]) -> Path | None:
+    """Return pipeloom's folder that platformdirs `find`s; None where the user has no home, as in a container."""
+    try:
+        folder = find("pipeloom")
+    except RuntimeError as error:  # neither HOME nor an entry in /etc/passwd
+        _log.debug("Nothing is kept for this user: %s", error)
+        return None
+    return folder if folder.is_absolute() else None
 
 
 class UserState:
     """Texts by name about one database file. A state file that cannot be read counts as empty."""
 
     def __init__(self, db_path: Path, path: Path | None = None, *, name: str = "screens") -> None:
-        self._path = path or user_state_path("pipeloom") / f"{name}.json"
+        folder = user_folder(user_state_path)
+        self._path = path or (folder and folder / f"{name}.json")
         self._key = os.path.realpath(db_path)
         self._state: dict[str, Any] = {}
         mine = self._read().get(self._key)
@@ -38,19 +51,25 @@ class UserState:
             self._state.pop(name, None)
 
     def save(self) -> None:
-        """Write the texts; a directory that cannot be written to is ignored."""
+        """Write the texts, where that is possible."""
+        if self._path is None:
+            return
         known = self._read()
         known.pop(self._key, None)
         if self._state:
             known[self._key] = self._state
         kept = dict(list(known.items())[-_FILES:])
         fresh = self._path.with_name(f"{self._path.name}.{os.getpid()}")
-        with suppress(OSError):
+        try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             fresh.write_text(json.dumps(kept), encoding="utf-8")
             fresh.replace(self._path)
+        except OSError as error:
+            _log.debug("The notes about the file are not kept: %s", error)
 
     def _read(self) -> dict[str, Any]:
+        if self._path is None:
+            return {}
         try:
             known = json.loads(self._path.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -21,6 +22,7 @@ from pipeloom.errors import UsageError
 from pipeloom.loader import load_pipeline
 from pipeloom.pipeline import Pipeline
 from pipeloom.status import Exit
+from pipeloom.user_state import user_folder
 
 ReadOnly = Annotated[bool, typer.Option("--read-only", help="Only look: change nothing in DB, and never own it.")]
 
@@ -29,6 +31,8 @@ Control = Annotated[
 ]
 
 Ascii = Annotated[bool, typer.Option("--ascii", help="Draw with ASCII characters alone.")]
+
+_NAME_ONE: Final = "Name one: pipeloom-tui demo.db --demo"
 
 program = typer.Typer(
     name="pipeloom-tui",
@@ -112,7 +116,15 @@ def _file(db: Path | None, *, demo: bool) -> Path:
         raise UsageError("Name the database file, for example: pipeloom-tui etl.db pipeline.py")
     from platformdirs import user_state_path
 
-    folder = user_state_path("pipeloom", ensure_exists=True)
+    folder = user_folder(user_state_path)
+    if folder is None:
+        raise UsageError(f"This user has no home for the file of the demo. {_NAME_ONE}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"No file for the demo can be kept in {folder}: {os.strerror(error.errno or 0)}. {_NAME_ONE}"
+        ) from error
     return folder / f"demo-{datetime.now().astimezone():%Y%m%d-%H%M%S}.db"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,7 @@ from platformdirs import user_config_path
 from pipeloom.filters import FilterError, parse
 from pipeloom.text import first_line
 from pipeloom.tui.attempts.columns import COLUMN_IDS
+from pipeloom.user_state import user_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +33,23 @@ class Settings:
     warnings: tuple[str, ...] = ()
 
 
-def settings_path() -> Path:
-    """Return the path of the file."""
-    return user_config_path("pipeloom") / "settings.toml"
+def settings_path() -> Path | None:
+    """Return the path of the file; None where the user has no home."""
+    folder = user_folder(user_config_path)
+    return folder and folder / "settings.toml"
 
 
 def read_settings(path: Path | None = None) -> Settings:
     """Read the file. One that is missing is empty; one that cannot be read becomes a warning."""
     path = path or settings_path()
+    if path is None:
+        return Settings()
     try:
         text = path.read_text(encoding="utf-8")
         given = tomllib.loads(text)
-    except FileNotFoundError:
-        return Settings()
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        if not os.access(path.parent, os.X_OK) or not os.path.lexists(path):  # nor is it in another user's folder
+            return Settings()
         return Settings(warnings=(f"{path} is not used: {first_line(error)}",))
     reading = _Reading(path, text)
     return Settings(
@@ -66,6 +71,8 @@ def save_filter(name: str, text: str, path: Path | None = None) -> None:
     import tomlkit
 
     path = path or settings_path()
+    if path is None:
+        raise FileNotFoundError(errno.ENOENT, "this user has no home")
     path.parent.mkdir(parents=True, exist_ok=True)
     before = path.read_text(encoding="utf-8") if path.exists() else ""
     try:

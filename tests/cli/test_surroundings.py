@@ -1,0 +1,69 @@
+"""The programs in surroundings that lack something, as in a container or under a service manager."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from tests.cli.conftest import command
+
+NO_FOLDER = "/dev/null/x"
+"""A path at which nothing can be made, not even by root."""
+
+# A user without an entry in /etc/passwd, who can read everything: Python itself may be in another user's folder.
+STRANGER = (
+    "setpriv", "--reuid", "12345", "--regid", "12345", "--clear-groups",
+    "--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search",
+)  # fmt: skip
+as_root = pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("setpriv") is None, reason="only root can become another user"
+)
+
+
+def started(
+    folder: Path, *arguments: object, program: str = "pipeloom", prefix: Sequence[str] = (), **environment: str | None
+) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end; a variable that is None is unset."""
+    given = {**os.environ, "HOME": str(folder), "XDG_STATE_HOME": str(folder / "state"), **environment}
+    return subprocess.run(
+        [*prefix, *command(program, *arguments)],
+        cwd=folder,
+        env={name: value for name, value in given.items() if value is not None},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("home", [NO_FOLDER, "/etc/passwd", "", None])
+def test_a_run_needs_no_home(folder: Path, home: str | None) -> None:
+    done = started(folder, "run", "etl.db", "one.py", HOME=home, XDG_STATE_HOME=NO_FOLDER)
+    assert done.returncode == 0
+    assert "3 done" in done.stderr
+
+
+@as_root
+def test_a_user_without_a_name_and_a_home_runs_and_looks(folder: Path) -> None:
+    os.chown(folder, 12345, 12345)
+    for each in (*folder.parents,)[:2]:
+        each.chmod(0o755)
+    for arguments in (["run", "etl.db", "one.py"], ["status", "etl.db"]):
+        done = started(folder, *arguments, prefix=STRANGER, HOME=None, XDG_STATE_HOME=None)
+        assert (done.returncode, "3 done" in done.stdout + done.stderr) == (0, True), done.stderr
+    assert not (folder / "~").exists()
+
+
+def test_the_demo_says_that_it_needs_a_folder(folder: Path) -> None:
+    for home, missing in ((NO_FOLDER, "Not a directory"), ("/etc/passwd", "Not a directory")):
+        done = started(folder, "--demo", program="pipeloom-tui", HOME=home, XDG_STATE_HOME=None)
+        assert done.returncode == 2
+        assert done.stderr == (
+            f"pipeloom: No file for the demo can be kept in {home}/.local/state/pipeloom: {missing}. "
+            "Name one: pipeloom-tui demo.db --demo\n"
+        )
