@@ -58,10 +58,11 @@ class LoopDriver(LinuxDriver):
 
     def _get_terminal_size(self) -> tuple[int, int]:
         """Return the size of the terminal, where it tells one, and not what a shell has exported as `COLUMNS`."""
-        with suppress(OSError, ValueError, AttributeError):
-            size = os.get_terminal_size(self._file.fileno())
-            if size.columns and size.lines:
-                return size
+        if self._file is not None:
+            with suppress(OSError, ValueError):
+                size = os.get_terminal_size(self._file.fileno())
+                if size.columns and size.lines:
+                    return size
         return super()._get_terminal_size()
 
     def _run_input_thread(self) -> None:
