@@ -6,7 +6,7 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, cast
@@ -19,11 +19,12 @@ from pipeloom.engine.writer.handler_calls import AbandonedError, HandlerCalls, c
 from pipeloom.engine.writer.inbox import Entry, Inbox
 from pipeloom.engine.writer.log_retention import log_changes
 from pipeloom.engine.writer.open_attempts import OpenAttempts
+from pipeloom.engine.writer.opening import Opened, Opening
 from pipeloom.engine.writer.sink import CommitBatch, Sink, Sinks
 from pipeloom.errors import DamagedFileError, StoreError
 from pipeloom.messages import MsgTaskProgress
 from pipeloom.pipeline import Handler, SchemaHelper
-from pipeloom.status import FINAL, Status
+from pipeloom.status import FINAL, RunStatus, Status
 from pipeloom.store.file.damage import damaged, is_damage
 from pipeloom.store.file.identity import FileIdentity
 from pipeloom.store.rows import AttemptRow, RunRow
@@ -43,14 +44,6 @@ _DISK_S: Final = 10.0
 """Seconds that the disk gets then: without a handler the writer ends by itself, unless the disk hangs."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """What the writer found and created when it opened the file."""
-
-    run: RunRow
-    next_attempt_id: int
 
 
 class _TransactionLostError(Exception):
@@ -89,9 +82,7 @@ class Writer:
         self._keep_lock = keep_lock
         self._connection: sqlite3.Connection
         self._thread = threading.Thread(target=self._main, name="pipeloom-writer", daemon=True)
-        self._ready = threading.Event()
-        self._opened: Opened | None = None
-        self._open_error: BaseException | None = None
+        self.opening = Opening()
         self._open_attempts = OpenAttempts()
         self._log_counts: dict[int, int] = {}
         """Number of log lines so far, by open attempt."""
@@ -108,11 +99,19 @@ class Writer:
         """Open the file, set it up and insert the run; raises what went wrong."""
         self._run = run
         self._thread.start()
-        self._ready.wait()
-        if self._open_error is not None:
-            raise self._open_error
-        assert self._opened is not None
-        return self._opened
+        try:
+            return self.opening.wait()
+        except BaseException:  # for example a ctrl+c
+            if not self.opening.give_up():
+                self._inbox.put_now((0, RunChanged(RunStatus.INTERRUPTED, stamp(self._clock.now()), run.workers or 0)))
+                self.stop(_LAST_S)
+            raise
+
+    def join(self, patience_s: float | None = None) -> bool:
+        """Wait for the end of the thread; returns whether it has come."""
+        if self._thread.ident is not None:
+            self._thread.join(patience_s)
+        return not self._thread.is_alive()
 
     def stop(self, patience_s: float) -> bool:
         """Write what is in the inbox, close the file, end the thread; returns whether the file has been let go.
@@ -141,10 +140,8 @@ class Writer:
         try:
             self._open()
         except BaseException as error:  # noqa: BLE001 - raised in the thread that waits in `start`
-            self._open_error = error
-            self._ready.set()
+            self.opening.fail(error)
             return
-        self._ready.set()
         try:
             self._loop()
             self._identity.check()
@@ -168,22 +165,29 @@ class Writer:
         self._connect()
         try:
             self._identity = FileIdentity(self._path, self._connection)
+            self.opening.connection = self._connection
             for helper in self._schemas:
                 call_schema_helper(helper, self._authorizer, self._ledger)
             (self._foreign_keys,) = self._connection.execute("PRAGMA foreign_keys").fetchone()
-            self._ledger.begin()
-            if recovered := self._ledger.recover():
-                _log.warning("%d attempts of a run that was killed are now marked as interrupted", recovered)
-            self._run = self._ledger.insert_run(self._run)
-            self._ledger.commit()
-            self._opened = Opened(self._run, self._ledger.next_attempt_id())
-            self._open_attempts = OpenAttempts(self._opened.next_attempt_id)
+            with self.opening.entering():
+                self._enter()
         except sqlite3.Error as error:
             close_writer(self._connection)
             raise StoreError(f"{self._path} cannot be written: {clean(error)}.") from error
         except BaseException:
             close_writer(self._connection)
             raise
+
+    def _enter(self) -> None:
+        """End what a dead owner left open, and insert the run."""
+        self._ledger.begin()
+        if recovered := self._ledger.recover():
+            _log.warning("%d attempts of a run that was killed are now marked as interrupted", recovered)
+        self._run = self._ledger.insert_run(self._run)
+        self._ledger.commit()
+        opened = Opened(self._run, self._ledger.next_attempt_id())
+        self._open_attempts = OpenAttempts(opened.next_attempt_id)
+        self.opening.succeed(opened)
 
     def _loop(self) -> None:
         finished = False
