@@ -13,13 +13,12 @@ from typing import Annotated, Final
 
 import typer
 
-from pipeloom.cli.common import engine_for, leave, source_of, tell
+from pipeloom.cli.common import engine_for, imported, leave, source_of, tell
 from pipeloom.cli.options import HangupChoice, OptionalPipeline, RunOptions, Version, takes_run_options
 from pipeloom.cli.run import run_engine
 from pipeloom.console import has_terminal
 from pipeloom.engine.engine import Engine
 from pipeloom.errors import UsageError
-from pipeloom.loader import load_pipeline
 from pipeloom.pipeline import Pipeline
 from pipeloom.status import Exit
 from pipeloom.user_state import user_folder
@@ -69,7 +68,7 @@ def cockpit(
         raise UsageError("With --read-only nothing is run: leave the pipeline out.")
     db = None if db is None else db.absolute()  # a pipeline's file may go to another folder, as many scripts do first
     with _no_garbage_collection():
-        chosen, source = _chosen(pipeline, demo=demo)
+        chosen, source = _chosen(pipeline, demo=demo, ascii_only=ascii_only)
     if chosen is None:
         _browse(db, options.on_hangup, read_only=read_only, control=control, ascii_only=ascii_only)
         return
@@ -96,7 +95,7 @@ def _no_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _chosen(spec: str | None, *, demo: bool) -> tuple[Pipeline | None, str | None]:
+def _chosen(spec: str | None, *, demo: bool, ascii_only: bool) -> tuple[Pipeline | None, str | None]:
     if demo:
         if spec is not None:
             raise UsageError("Give either a pipeline or --demo, not both.")
@@ -106,7 +105,7 @@ def _chosen(spec: str | None, *, demo: bool) -> tuple[Pipeline | None, str | Non
     if spec is None:
         return None, None
     source = source_of(spec)
-    return load_pipeline(spec), source
+    return imported(spec, ascii_only=ascii_only), source
 
 
 def _file(db: Path | None, *, demo: bool) -> Path:

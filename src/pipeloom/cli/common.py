@@ -15,14 +15,16 @@ from typing import Any, Final, NoReturn
 import typer
 
 from pipeloom.cli.options import HangupChoice
+from pipeloom.console.passing_line import PassingLine
 from pipeloom.console.streams import open_missing_streams, release_lost_terminal
 from pipeloom.engine.capture import capture
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.executors.children import of_program
 from pipeloom.engine.interpreter import restore_hooks
 from pipeloom.engine.options import EngineOptions
-from pipeloom.engine.signals import ASKING, take_next, taken_by
+from pipeloom.engine.signals import ASKING, take, take_next, taken_by
 from pipeloom.errors import PipeloomError
+from pipeloom.loader import load_pipeline
 from pipeloom.pipeline import Pipeline
 from pipeloom.status import Exit
 from pipeloom.text import clean
@@ -129,6 +131,17 @@ def stop_on_signals(on_hangup: HangupChoice) -> None:
         raise Signalled(number)
 
     taken_by(stop)
+
+
+def imported(spec: str, *, ascii_only: bool = False) -> Pipeline:
+    """Import the pipeline that `spec` stands for, with a line on the terminal if it takes long.
+
+    A second ctrl+c ends the program at once: a file may catch the first, or keep the interpreter in one call of C.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        take(signal.SIGINT, signal.default_int_handler)
+    with PassingLine(f"importing {spec}", ascii_only=ascii_only):
+        return load_pipeline(spec)
 
 
 def engine_for(db: Path, pipeline: Pipeline, options: EngineOptions) -> Engine:
