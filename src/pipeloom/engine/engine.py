@@ -158,11 +158,14 @@ class Engine:
         sinks += [self._counts, commits, *self._sinks]
         executor.start(ExecutorEvents(run))
         try:
+            run.timers.start()  # every thread that a run cannot do without is there before its row
             if run.follows_cluster or not isinstance(self._choice, str):
                 run.workers = executor.slots or run.workers
             writer = self._take_writer(self._make_writer(run, commits, sinks))
             opened = writer.start(self._run_row(run, parent_run_id))
         except BaseException:
+            with run.lock:
+                run.timers.stop()
             executor.shutdown(0.0)
             raise
         run.id = opened.run.id

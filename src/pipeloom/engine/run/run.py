@@ -104,7 +104,6 @@ class Run:
             self.attempts = Attempts(first_attempt_id)
             self._started_s = self.clock.monotonic()
             self.has_begun = True
-            self.timers.start()
             if not self.enter(starts):
                 self.finish()
             self.fill()

@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 from pipeloom.engine.capture import attempt_log
 from pipeloom.engine.clock import Clock
 from pipeloom.engine.events import KEPT_TEXT, Commanded, Logged, RunChanged
+from pipeloom.engine.interpreter import start_thread
 from pipeloom.engine.writer.batch import ROW_DELETED, Fold, Rejection, restored
 from pipeloom.engine.writer.handler_calls import AbandonedError, HandlerCalls, call_schema_helper
 from pipeloom.engine.writer.inbox import Entry, Inbox
@@ -98,7 +99,7 @@ class Writer:
     def start(self, run: RunRow) -> Opened:
         """Open the file, set it up and insert the run; raises what went wrong."""
         self._run = run
-        self._thread.start()
+        start_thread(self._thread)
         try:
             return self.opening.wait()
         except BaseException:  # for example a ctrl+c
