@@ -67,3 +67,17 @@ def test_the_demo_says_that_it_needs_a_folder(folder: Path) -> None:
             f"pipeloom: No file for the demo can be kept in {home}/.local/state/pipeloom: {missing}. "
             "Name one: pipeloom-tui demo.db --demo\n"
         )
+
+
+def test_worker_processes_need_no_short_tmpdir(folder: Path) -> None:
+    long = folder / ("x" * 100)
+    long.mkdir()
+    done = started(folder, "run", "etl.db", "one.py", "--executor", "process", TMPDIR=str(long))
+    assert done.returncode == 0
+    assert "3 done" in done.stderr
+
+
+@pytest.mark.parametrize("folder_for_files", [NO_FOLDER, "/proc"])
+def test_worker_processes_need_no_tmpdir_that_is_there(folder: Path, folder_for_files: str) -> None:
+    done = started(folder, "run", "etl.db", "one.py", "--executor", "process", TMPDIR=folder_for_files)
+    assert (done.returncode, "3 done" in done.stderr) == (0, True)
