@@ -25,6 +25,8 @@ _RETRY_S: Final = 0.05
 _OPEN_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _HELD: Final = frozenset({errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK})
 """Error numbers of a lock that another process has."""
+_NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS})
+"""Error numbers of a file system without locks: there, no process owns a file."""
 
 
 def lock_path(db_path: Path) -> Path:
@@ -73,6 +75,11 @@ class OwnerLock:
             os.pwrite(descriptor, json.dumps(owner).encode() + b"\n", 0)
         except OSError as error:
             self._close()
+            if error.errno in _NO_LOCKS:
+                raise StoreError(
+                    f"The file system of {self._db_path} takes no locks ({error.strerror}), and one process alone may "
+                    "write to a file: choose a folder on a local disk."
+                ) from error
             raise StoreError(
                 f"Cannot write beside {self._db_path}: {error.strerror}. Choose a folder where you may create files."
             ) from error
@@ -114,8 +121,8 @@ def is_owned(db_path: Path) -> bool:
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
+    except OSError as error:
+        return error.errno not in _NO_LOCKS
     finally:
         os.close(descriptor)
     return False
