@@ -81,3 +81,34 @@ def test_worker_processes_need_no_short_tmpdir(folder: Path) -> None:
 def test_worker_processes_need_no_tmpdir_that_is_there(folder: Path, folder_for_files: str) -> None:
     done = started(folder, "run", "etl.db", "one.py", "--executor", "process", TMPDIR=folder_for_files)
     assert (done.returncode, "3 done" in done.stderr) == (0, True)
+
+
+@pytest.mark.parametrize("executor", ["thread", "process"])
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8:strict"])
+def test_names_need_not_be_utf_8(folder: Path, executor: str, encoding: str) -> None:
+    odd = folder / os.fsdecode(b"d\xff")
+    odd.mkdir()
+    file, db = odd / os.fsdecode(b"p\xff.py"), odd / os.fsdecode(b"e\xff.db")
+    (folder / "one.py").rename(file)
+    done = started(folder, "run", db, file, "--executor", executor, PYTHONIOENCODING=encoding, LC_ALL="C")
+    assert (done.returncode, "3 done" in done.stderr) == (0, True), done.stderr
+    copy, table = odd / os.fsdecode(b"c\xff.db"), odd / os.fsdecode(b"t\xff.csv")
+    for arguments in (
+        ["status", db],
+        ["status", db, "--json"],
+        ["runs", db, "--json"],
+        ["show", db, "--json"],
+        ["prune", db, "--keep-last", "1"],
+        ["backup", db, copy],
+        ["export", db, "--output", table],
+        ["run", db, file, "--json"],
+        ["status", odd / os.fsdecode(b"none\xff.db")],
+        ["run", db, odd / os.fsdecode(b"none\xff.py")],
+    ):
+        done = started(folder, *arguments, PYTHONIOENCODING=encoding, LC_ALL="C")
+        missing = b"none" in os.fsencode(str(arguments[-1]))
+        assert done.returncode == (2 if missing else 0), (arguments, done.stderr)
+        assert "internal error" not in done.stderr
+        assert "Traceback" not in done.stderr
+    assert copy.exists()
+    assert table.exists()

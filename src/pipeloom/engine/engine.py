@@ -17,6 +17,7 @@ from pipeloom.engine.capture import capture
 from pipeloom.engine.clock import SYSTEM_CLOCK, Clock
 from pipeloom.engine.commands import CommandResult, EngineLoad
 from pipeloom.engine.control.server import ControlServer
+from pipeloom.engine.events import KEPT_TEXT
 from pipeloom.engine.executors import check_executor, make_executor
 from pipeloom.engine.executors.base import Executor, WorkerInfo
 from pipeloom.engine.interpreter import restore_hooks
@@ -37,6 +38,7 @@ from pipeloom.status import ACTIVE, RunStatus, Status
 from pipeloom.store.file.owner import OwnerLock
 from pipeloom.store.rows import RunRow
 from pipeloom.store.write.connect import check_writable, open_writer
+from pipeloom.text import storable
 from pipeloom.times import monotonic, stamp
 
 _RUN_NOTHING: Final = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
@@ -205,7 +207,7 @@ class Engine:
             pipeline=self.pipeline.name,
             status=RunStatus.RUNNING,
             started_at=now,
-            source=self.options.source,
+            source=None if self.options.source is None else storable(self.options.source, KEPT_TEXT),
             workers=run.workers,
             executor=run.executor.name,
             parent_run_id=parent_run_id,
