@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
+import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -112,3 +114,27 @@ def test_names_need_not_be_utf_8(folder: Path, executor: str, encoding: str) -> 
         assert "Traceback" not in done.stderr
     assert copy.exists()
     assert table.exists()
+
+
+def test_an_ignored_ctrl_c_stays_ignored_and_sigterm_stops(folder: Path) -> None:
+    os.mkfifo(folder / "told")
+    (folder / "waits.py").write_text(
+        "from pipeloom import *\n"
+        "def work(task, q):\n    open('told', 'w').close()\n    q.sleep(60)\n"
+        "pipeline = Pipeline('waits', [TaskDef(1, 'one')], work)\n",
+        encoding="utf-8",
+    )
+    program = " ".join(map(shlex.quote, command("pipeloom", "run", "etl.db", "waits.py")))
+    process = subprocess.Popen(
+        ["sh", "-c", f"trap '' INT; exec {program}"],
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+    (folder / "told").read_text()  # until the task runs
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "1 interrupted" in told
