@@ -17,7 +17,7 @@ from pipeloom.export.target_file import new_file
 from pipeloom.store.maintenance.backup import back_up
 from pipeloom.store.write.backup import back_up as back_up_before
 from pipeloom.store.write.connect import close_writer, open_writer
-from pipeloom.tui.settings import save_filter, settings_path
+from pipeloom.tui.settings import save_filter
 from pipeloom.tui.terminal import log_path
 from pipeloom.user_state import UserState, last_pipeline, remember_pipeline
 
@@ -61,7 +61,7 @@ def test_what_is_remembered_is_private_whatever_the_umask(home: Path) -> None:
 
 def test_what_was_open_to_others_is_closed_to_them_when_it_is_written_again(home: Path) -> None:
     folders = (home / "state" / "pipeloom", home / "config" / "pipeloom")
-    files = (folders[0] / "pipelines.json", settings_path())
+    files = (folders[0] / "pipelines.json", folders[1] / "settings.toml")
     for folder, file in zip(folders, files, strict=True):
         folder.mkdir(parents=True)
         folder.chmod(0o777)
@@ -78,10 +78,11 @@ def test_the_folder_and_the_file_that_links_lead_to_are_private_too(home: Path, 
     collection = tmp_path / "collection"
     collection.mkdir(mode=0o755)
     (collection / "mine.toml").write_text("workers = 2\n")
-    settings_path().parent.mkdir(parents=True)
-    settings_path().symlink_to(collection / "mine.toml")
+    settings = home / "config" / "pipeloom" / "settings.toml"
+    settings.parent.mkdir(parents=True)
+    settings.symlink_to(collection / "mine.toml")
     save_filter("slow", "dur:>5m")
-    assert settings_path().is_symlink()
+    assert settings.is_symlink()
     assert (mode(collection / "mine.toml"), mode(collection)) == ("0o600", "0o755")
     assert "slow" in (collection / "mine.toml").read_text()
     assert [path.name for path in collection.iterdir()] == ["mine.toml"]

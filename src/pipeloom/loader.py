@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -177,7 +178,8 @@ def import_file(place: str) -> ModuleType:
         raise UsageError(f"There is no file {path}: name the Python file that holds the pipeline.")
     real = path.resolve()
     package, root = _package_of(real)
-    name = f"{package}{_PREFIX}{real.stem}_{hashlib.sha256(str(real).encode()).hexdigest()[:8]}"
+    stem = os.fsencode(real.stem).decode("utf-8", "replace")  # a name that is no UTF-8 has no place in a pickle
+    name = f"{package}{_PREFIX}{stem}_{hashlib.sha256(os.fsencode(real)).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
     # As `python file.py` does, so that the file may import its neighbours; never the current directory as such.

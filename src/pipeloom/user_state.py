@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +23,18 @@ _FILES: Final = 200
 """Database files with notes at most; older ones are forgotten."""
 _MOST_BYTES: Final = 1_000_000
 """Of a file of the user's own."""
+
+_log = logging.getLogger(__name__)
+
+
+def user_folder(find: Callable[[str], Path]) -> Path | None:
+    """Return pipeloom's folder that platformdirs `find`s; None where the user has no home, as in a container."""
+    try:
+        folder = find("pipeloom")
+    except RuntimeError as error:  # neither HOME nor an entry in /etc/passwd
+        _log.debug("Nothing is kept for this user: %s", error)
+        return None
+    return folder if folder.is_absolute() else None
 
 
 def private_folder(path: Path) -> Path:
@@ -68,7 +82,8 @@ class UserState:
     """Texts by name about one database file. A state file that cannot be read counts as empty."""
 
     def __init__(self, db_path: Path, path: Path | None = None, *, name: str = "screens") -> None:
-        self._path = path or user_state_path("pipeloom") / f"{name}.json"
+        folder = user_folder(user_state_path)
+        self._path = path or (folder and folder / f"{name}.json")
         self._key = os.path.realpath(db_path)
         self._state: dict[str, Any] = {}
         mine = self._read().get(self._key)
@@ -88,16 +103,22 @@ class UserState:
             self._state.pop(name, None)
 
     def save(self) -> None:
-        """Write the texts; a directory that cannot be written to is ignored."""
+        """Write the texts, where that is possible."""
+        if self._path is None:
+            return
         known = self._read()
         known.pop(self._key, None)
         if self._state:
             known[self._key] = self._state
         kept = dict(list(known.items())[-_FILES:])
-        with suppress(OSError):
+        try:
             write_private(self._path, json.dumps(kept))
+        except OSError as error:
+            _log.debug("The notes about the file are not kept: %s", error)
 
     def _read(self) -> dict[str, Any]:
+        if self._path is None:
+            return {}
         try:
             known = json.loads(read_small(self._path))
         except (OSError, ValueError, RecursionError):

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from pipeloom.cli.common import source_of, tell
+from pipeloom.cli.common import imported, source_of, tell
 from pipeloom.cli.options import Json, OptionalPipeline, RunOptions, WritableDatabase, takes_run_options
 from pipeloom.cli.output import parsed
 from pipeloom.cli.run import run_engine
@@ -25,7 +25,6 @@ from pipeloom.engine.run.resume import Resume
 from pipeloom.engine.run.same_task import tasks_again
 from pipeloom.errors import StoreError, UsageError
 from pipeloom.filters import Filter
-from pipeloom.loader import load_pipeline
 from pipeloom.messages import TaskLike
 from pipeloom.pipeline import checked_tasks
 from pipeloom.status import FINAL, OPEN, Exit, Status
@@ -124,7 +123,7 @@ def retry_command(
         return
     data = take_stdout() if json else None  # before the file is imported: it may print
     db, asked = db.absolute(), options.for_engine(source_of(pipeline))
-    made = load_pipeline(pipeline)
+    made = imported(pipeline)
     tasks = checked_tasks(made.tasks)
     resume = _resume(made.name, tasks, chosen)
     made = replace(made, tasks=tasks)  # a generator of tasks can be read only once

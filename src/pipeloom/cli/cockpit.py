@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from pipeloom.cli.command import add_command, new_program
-from pipeloom.cli.common import engine_for, leave, source_of, tell
+from pipeloom.cli.common import engine_for, imported, leave, source_of, tell
 from pipeloom.cli.options import HangupChoice, OptionalPipeline, RunOptions, Version, takes_run_options
 from pipeloom.cli.run import run_engine
 from pipeloom.console import has_terminal
 from pipeloom.engine.engine import Engine
 from pipeloom.errors import UsageError
-from pipeloom.loader import load_pipeline
 from pipeloom.pipeline import Pipeline
 from pipeloom.status import Exit
 from pipeloom.text import as_typed
-from pipeloom.user_state import private_folder
+from pipeloom.user_state import private_folder, user_folder
 
 ReadOnly = Annotated[bool, typer.Option("--read-only", help="Only look: change nothing in DB, and never own it.")]
 
@@ -32,6 +32,8 @@ Control = Annotated[
 ]
 
 Ascii = Annotated[bool, typer.Option("--ascii", help="Draw with ASCII characters alone.")]
+
+_NAME_ONE: Final = "Name one: pipeloom-tui demo.db --demo"
 
 program = new_program("pipeloom-tui")
 
@@ -62,7 +64,7 @@ def cockpit(
         raise UsageError("With --read-only nothing is run: leave the pipeline out.")
     db = None if db is None else db.absolute()  # a pipeline's file may go to another folder, as many scripts do first
     with _no_garbage_collection():
-        chosen, source = _chosen(pipeline, demo=demo)
+        chosen, source = _chosen(pipeline, demo=demo, ascii_only=ascii_only)
     if chosen is None:
         _browse(db, options.on_hangup, read_only=read_only, control=control, ascii_only=ascii_only)
         return
@@ -92,7 +94,7 @@ def _no_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _chosen(spec: str | None, *, demo: bool) -> tuple[Pipeline | None, str | None]:
+def _chosen(spec: str | None, *, demo: bool, ascii_only: bool) -> tuple[Pipeline | None, str | None]:
     if demo:
         if spec is not None:
             raise UsageError("Give either a pipeline or --demo, not both.")
@@ -102,7 +104,7 @@ def _chosen(spec: str | None, *, demo: bool) -> tuple[Pipeline | None, str | Non
     if spec is None:
         return None, None
     source = source_of(spec)
-    return load_pipeline(spec), source
+    return imported(spec, ascii_only=ascii_only), source
 
 
 def _file(db: Path | None, *, demo: bool) -> Path:
@@ -112,11 +114,15 @@ def _file(db: Path | None, *, demo: bool) -> Path:
         raise UsageError("Name the database file, for example: pipeloom-tui etl.db pipeline.py")
     from platformdirs import user_state_path
 
-    folder = user_state_path("pipeloom")
+    folder = user_folder(user_state_path)
+    if folder is None:
+        raise UsageError(f"This user has no home for the file of the demo. {_NAME_ONE}")
     try:
         private_folder(folder)
     except OSError as error:
-        raise UsageError(f"{folder} cannot be made: {error.strerror}. Name a database file.") from error
+        raise UsageError(
+            f"No file for the demo can be kept in {folder}: {os.strerror(error.errno or 0)}. {_NAME_ONE}"
+        ) from error
     return folder / f"demo-{datetime.now().astimezone():%Y%m%d-%H%M%S}.db"
 
 

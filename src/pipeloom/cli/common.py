@@ -15,14 +15,16 @@ from typing import Any, Final, NoReturn
 import typer
 
 from pipeloom.cli.options import HangupChoice
+from pipeloom.console.passing_line import PassingLine
 from pipeloom.console.streams import open_missing_streams, release_lost_terminal
 from pipeloom.engine.capture import capture
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.executors.children import of_program
-from pipeloom.engine.interpreter import restore_hooks
+from pipeloom.engine.interpreter import no_thread, restore_hooks
 from pipeloom.engine.options import EngineOptions
-from pipeloom.engine.signals import ASKING, take_next, taken_by
+from pipeloom.engine.signals import ASKING, take, take_next, taken_by
 from pipeloom.errors import PipeloomError
+from pipeloom.loader import load_pipeline
 from pipeloom.pipeline import Pipeline
 from pipeloom.status import Exit
 from pipeloom.text import clean
@@ -54,6 +56,9 @@ def exit_code_of(program: Callable[[], Any]) -> int:
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except Exception as error:
+        if sentence := no_thread(error):
+            tell(sentence)
+            return Exit.USAGE
         logging.getLogger(__name__).debug("internal error", exc_info=error)
         tell(blamed(error) or f"internal error: {type(error).__name__}. Please report it.")
         return Exit.INTERNAL
@@ -83,7 +88,12 @@ def _limit_the_end(code: int, grace_s: float) -> None:
     capture.check()
     with suppress(Exception):
         sys.stdout.flush()  # however long its reader takes
-    threading.Thread(target=_leave_late, args=(code, grace_s), name="pipeloom-leave", daemon=True).start()
+    late = threading.Thread(target=_leave_late, args=(code, grace_s), name="pipeloom-leave", daemon=True)
+    try:
+        late.start()
+    except RuntimeError:  # the system allows no more threads
+        signal.signal(signal.SIGALRM, lambda *_: os._exit(code))
+        signal.setitimer(signal.ITIMER_REAL, max(grace_s, 0.001))
 
 
 def _leave_late(code: int, grace_s: float) -> None:
@@ -129,6 +139,17 @@ def stop_on_signals(on_hangup: HangupChoice) -> None:
         raise Signalled(number)
 
     taken_by(stop)
+
+
+def imported(spec: str, *, ascii_only: bool = False) -> Pipeline:
+    """Import the pipeline that `spec` stands for, with a line on the terminal if it takes long.
+
+    A second ctrl+c ends the program at once: a file may catch the first, or keep the interpreter in one call of C.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        take(signal.SIGINT, signal.default_int_handler)
+    with PassingLine(f"importing {spec}", ascii_only=ascii_only):
+        return load_pipeline(spec)
 
 
 def engine_for(db: Path, pipeline: Pipeline, options: EngineOptions) -> Engine:

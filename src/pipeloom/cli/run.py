@@ -8,13 +8,21 @@ from typing import Annotated, TextIO
 import typer
 
 from pipeloom.api import Reporter, reporter_for, run_headless
-from pipeloom.cli.common import STOPPED_GRACE_S, Signalled, engine_for, leave, source_of, stop_on_signals, tell
+from pipeloom.cli.common import (
+    STOPPED_GRACE_S,
+    Signalled,
+    engine_for,
+    imported,
+    leave,
+    source_of,
+    stop_on_signals,
+    tell,
+)
 from pipeloom.cli.options import PIPELINE_HELP, HangupChoice, RunOptions, takes_run_options
 from pipeloom.console.lines import LineReporter, json_lines, json_summary
 from pipeloom.console.streams import take_stdout
 from pipeloom.console.summary import summary_lines
 from pipeloom.engine.engine import Engine
-from pipeloom.loader import load_pipeline
 from pipeloom.status import Exit
 
 
@@ -36,7 +44,7 @@ def run_command(
     """
     data = take_stdout() if json else None  # before the file is imported: it may print
     db, source = db.absolute(), source_of(pipeline)  # the file may go to another folder, as many scripts do first
-    engine = engine_for(db, load_pipeline(pipeline), options.for_engine(source))
+    engine = engine_for(db, imported(pipeline), options.for_engine(source))
     run_engine(engine, options.on_hangup, data)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from functools import cache
 
 from rich.console import Console
@@ -18,5 +19,12 @@ def has_terminal() -> bool:
 
 @cache
 def shared_console() -> Console:
-    """Return the one console for what is not data: it writes to stderr and parses no markup."""
-    return Console(stderr=True, markup=False, highlight=False, emoji=False)
+    """Return the one console for what is not data: it writes to stderr and parses no markup.
+
+    A terminal that tells its size has that size, whatever a shell has exported.
+    """
+    environment = dict(os.environ)
+    with suppress(OSError, ValueError, AttributeError):
+        if all(os.get_terminal_size(sys.stderr.fileno())):
+            environment = {name: value for name, value in environment.items() if name not in ("COLUMNS", "LINES")}
+    return Console(stderr=True, markup=False, highlight=False, emoji=False, _environ=environment)

@@ -17,6 +17,7 @@ from pipeloom.engine.capture import capture
 from pipeloom.engine.clock import SYSTEM_CLOCK, Clock
 from pipeloom.engine.commands import CommandResult, EngineLoad
 from pipeloom.engine.control.server import ControlServer
+from pipeloom.engine.events import KEPT_TEXT
 from pipeloom.engine.executors import check_executor, make_executor
 from pipeloom.engine.executors.base import Executor, WorkerInfo
 from pipeloom.engine.interpreter import restore_hooks
@@ -27,6 +28,7 @@ from pipeloom.engine.run.executor_events import ExecutorEvents
 from pipeloom.engine.run.resume import Earlier, Resume, earlier_run, first_starts
 from pipeloom.engine.run.run import Run
 from pipeloom.engine.run.summary import RunCounts, RunSummary
+from pipeloom.engine.writer.opening import StoppedStartError
 from pipeloom.engine.writer.sink import Sink
 from pipeloom.engine.writer.writer import Writer
 from pipeloom.errors import UsageError
@@ -36,6 +38,7 @@ from pipeloom.status import ACTIVE, RunStatus, Status
 from pipeloom.store.file.owner import OwnerLock
 from pipeloom.store.rows import RunRow
 from pipeloom.store.write.connect import check_writable, open_writer
+from pipeloom.text import storable
 from pipeloom.times import monotonic, stamp
 
 _RUN_NOTHING: Final = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
@@ -84,6 +87,13 @@ class Engine:
         self._sinks: list[Sink] = []
         self._started: _Parts | None = None
         self._closed = threading.Event()
+        self._start_lock = threading.Lock()
+        self._start_over = threading.Event()
+        """Set when `start` has come to its end."""
+        self._writer: Writer | None = None
+        """The writer of a start that is under way."""
+        self._given_up = False
+        """Whether `close` was called before the start was over."""
 
     # -- before the start ----------------------------------------------------------------------------------------------
 
@@ -106,6 +116,12 @@ class Engine:
 
         `resume` says what to run again of an earlier run where the options do not.
         """
+        try:
+            return self._start(resume)
+        finally:
+            self._start_over.set()
+
+    def _start(self, resume: Resume | None) -> RunRow:
         self.check()
         restore_hooks()  # or no thread could be started
         self._owner.acquire(stamp(self._clock.now()))
@@ -115,13 +131,25 @@ class Engine:
             starts = first_starts(self.tasks, earlier, resume, self._clock.now())
             parts, first_attempt_id = self._start_parts(None if earlier is None else earlier.run.id)
         except BaseException:
-            self._owner.release()
+            self._release_after(self._writer)
             raise
         self._started = parts
         capture.start()  # after the executor: Dask sets its loggers up by what it finds
         parts.run.begin(first_attempt_id, starts)
         parts.control.start()
         return parts.row
+
+    def _release_after(self, writer: Writer | None) -> None:
+        """Give up the ownership when the writer has let the file go: a schema helper may still be at it."""
+        if writer is None or writer.join(_WRITER_S):
+            self._owner.release()
+            return
+
+        def release() -> None:
+            writer.join()
+            self._owner.release()
+
+        threading.Thread(target=release, name="pipeloom-release", daemon=True).start()
 
     def _start_parts(self, parent_run_id: int | None) -> tuple[_Parts, int]:
         """Start the executor, then the writer: a cluster may be out of reach, and then the file stays as it was."""
@@ -132,12 +160,15 @@ class Engine:
         sinks += [self._counts, commits, *self._sinks]
         executor.start(ExecutorEvents(run))
         try:
+            run.timers.start()  # every thread that a run cannot do without is there before its row
             if run.follows_cluster or not isinstance(self._choice, str):
                 run.workers = executor.slots or run.workers
             run.start_clock()  # however long the cluster took
-            writer = self._writer(run, commits, sinks)
+            writer = self._take_writer(self._make_writer(run, commits, sinks))
             opened = writer.start(self._run_row(run, parent_run_id))
         except BaseException:
+            with run.lock:
+                run.timers.stop()
             executor.shutdown(0.0)
             raise
         run.id = opened.run.id
@@ -145,7 +176,15 @@ class Engine:
         control = ControlServer(self.db_path, commands, self._clock, partial(run.tell, 0))
         return _Parts(opened.run, run, commands, executor, writer, control), opened.next_attempt_id
 
-    def _writer(self, run: Run, commits: CommitEvents, sinks: Sequence[Sink]) -> Writer:
+    def _take_writer(self, writer: Writer) -> Writer:
+        """Note the writer of the start, unless the start has been given up."""
+        with self._start_lock:
+            if self._given_up:
+                raise StoppedStartError
+            self._writer = writer
+        return writer
+
+    def _make_writer(self, run: Run, commits: CommitEvents, sinks: Sequence[Sink]) -> Writer:
         options = self.options
         return Writer(
             self.db_path,
@@ -168,7 +207,7 @@ class Engine:
             pipeline=self.pipeline.name,
             status=RunStatus.RUNNING,
             started_at=run.started_at,
-            source=self.options.source,
+            source=None if self.options.source is None else storable(self.options.source, KEPT_TEXT),
             workers=run.workers,
             executor=run.executor.name,
             parent_run_id=parent_run_id,
@@ -197,9 +236,9 @@ class Engine:
         """Stop: attempts that wait, or do not stop within the grace, become `interrupted`; then save and let go.
 
         The order is: ask to stop, end the executor, take no more requests, last commit, close the file, give up the
-        ownership. Does nothing when the engine was never started.
+        ownership. A start that is under way is given up where that is still possible: nothing was started then.
         """
-        parts = self._started
+        parts = self._stop_start()
         if parts is None:
             return
         run, begin = parts.run, monotonic()
@@ -226,6 +265,17 @@ class Engine:
         self._closed.set()
         with run.lock:
             run.ended.notify_all()
+
+    def _stop_start(self) -> _Parts | None:
+        """Give up a start that is under way, unless its run has been entered; returns what has been started."""
+        if self._started is None:
+            with self._start_lock:
+                self._given_up = True
+                writer = self._writer
+            if writer is None or writer.opening.give_up():
+                return None
+        self._start_over.wait()
+        return self._started
 
     def summary(self) -> RunSummary:
         """Return how the run stands, by what is on disk."""

@@ -9,10 +9,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+from pipeloom.errors import UsageError
+
 _log = logging.getLogger(__name__)
 
 _LONGEST_TURN_S: Final = 0.1
 """Seconds after which a thread that computes lets another one go on, at the latest."""
+_NO_THREAD: Final = "can't start new thread"
+"""How Python says it."""
 _USUAL_TURN_S: Final = sys.getswitchinterval()
 _HOOKS: Final[tuple[tuple[Any, str], ...]] = (
     (threading, "excepthook"),  # without it, no thread can be started
@@ -26,6 +30,21 @@ def restore_hooks() -> None:
     for module, name in _HOOKS:
         if not callable(getattr(module, name, None)):
             setattr(module, name, getattr(module, f"__{name}__"))
+
+
+def start_thread(thread: threading.Thread) -> None:
+    """Start a thread; raises `UsageError` when the system allows no more of them."""
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise UsageError(no_thread(error) or str(error)) from error
+
+
+def no_thread(error: BaseException) -> str | None:
+    """Return a sentence when the error says that the system allows no more threads."""
+    if isinstance(error, RuntimeError) and _NO_THREAD in str(error):
+        return f"{_NO_THREAD}: raise the limit of processes (ulimit -u), or that of the container."
+    return None
 
 
 class Interpreter:

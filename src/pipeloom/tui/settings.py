@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -15,7 +17,7 @@ from pipeloom.engine.options import MAX_WORKERS
 from pipeloom.filters import FilterError, parse
 from pipeloom.text import first_line
 from pipeloom.tui.attempts.columns import COLUMN_IDS
-from pipeloom.user_state import read_small, write_private
+from pipeloom.user_state import read_small, user_folder, write_private
 
 _LONG_NUMBER: Final = re.compile(r"[\d_]{4300}")
 
@@ -35,19 +37,24 @@ class Settings:
     warnings: tuple[str, ...] = ()
 
 
-def settings_path() -> Path:
-    """Return the path of the file."""
-    return user_config_path("pipeloom") / "settings.toml"
+def settings_path() -> Path | None:
+    """Return the path of the file; None where the user has no home."""
+    folder = user_folder(user_config_path)
+    return folder and folder / "settings.toml"
 
 
 def read_settings(path: Path | None = None) -> Settings:
     """Read the file. One that is missing is empty; one that cannot be read becomes a warning."""
     path = path or settings_path()
+    if path is None:
+        return Settings()
     try:
         text, given = _parsed(path)
     except FileNotFoundError:
         return Settings()
     except OSError as error:
+        if not os.access(path.parent, os.X_OK) or not os.path.lexists(path):  # nor is it in another user's folder
+            return Settings()
         return Settings(warnings=(f"{path} is not used: {error.strerror or error}.",))
     except ValueError as error:
         return Settings(warnings=(first_line(error),))
@@ -90,6 +97,8 @@ def save_filter(name: str, text: str, path: Path | None = None) -> None:
     import tomlkit
 
     path = path or settings_path()
+    if path is None:
+        raise FileNotFoundError(errno.ENOENT, "this user has no home")
     before = read_small(path).decode() if path.exists() else ""
     try:
         document = tomlkit.parse(before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import select
 import signal
@@ -20,12 +21,13 @@ from platformdirs import user_log_path
 
 from pipeloom.engine.signals import ASKING, take_next, taken_by
 from pipeloom.status import Exit
+from pipeloom.text import first_line
 from pipeloom.tui.textual_compat.crash import error_of
 from pipeloom.tui.textual_compat.driver import use_loop_driver
 from pipeloom.tui.textual_compat.event_loop import priority_runner
 from pipeloom.tui.textual_compat.notice import drop_output
 from pipeloom.tui.textual_compat.reopen import reopen_terminal
-from pipeloom.user_state import private_folder
+from pipeloom.user_state import private_folder, user_folder
 
 if TYPE_CHECKING:
     from pipeloom.tui.app import PipeloomApp
@@ -47,6 +49,7 @@ _LOOK_S: Final = 0.005
 
 _FOCUS: Final = b"\x1b[I"
 """What a terminal sends when it gets the focus; reading it has no effect."""
+_log = logging.getLogger(__name__)
 
 
 def run_app(app: PipeloomApp, on_hangup: OnHangup = "stop") -> int:
@@ -70,8 +73,7 @@ def run_app(app: PipeloomApp, on_hangup: OnHangup = "stop") -> int:
             app.crash = app.crash or error_of(app)
             app.left.set()
         if app.crash is not None:
-            _write_crash(path, app.crash)
-            _say(f"pipeloom: the screen has crashed; its traceback is in {path}")
+            _tell_crash(path, app.crash)
         if app.engine is not None:
             _finish(app, terminal)
     if app.signalled is not None:
@@ -83,16 +85,27 @@ def run_app(app: PipeloomApp, on_hangup: OnHangup = "stop") -> int:
     return Exit.DONE
 
 
-def log_path() -> Path:
-    """Return the file that takes what tasks print. It is private; one that is too long is renamed first."""
-    path = private_folder(user_log_path("pipeloom")) / "tui.log"
-    with suppress(OSError):
+def log_path() -> Path | None:
+    """Return the private file for what tasks print, if one can be kept; one that is too long is renamed first."""
+    folder = user_folder(user_log_path)
+    if folder is None:
+        return None
+    path = folder / "tui.log"
+    try:
+        private_folder(folder)
+        os.close(_open_log(path))
         if path.stat().st_size > _MAX_LOG_BYTES:
             path.replace(path.with_suffix(".log.1"))
+    except OSError as error:
+        _log.debug("What tasks print is not kept: %s", error)
+        return None
     return path
 
 
-def _open_log(path: Path) -> int:
+def _open_log(path: Path | None) -> int:
+    """Open the log, private; without one, what takes everything and keeps nothing."""
+    if path is None:
+        return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     os.fchmod(descriptor, 0o600)  # an older file may have been readable by others
     return descriptor
@@ -114,13 +127,13 @@ class _Screen(io.TextIOWrapper):
 
 
 class PrivateTerminal:
-    """Keeps the terminal on descriptors of our own while 0 is /dev/null and 1 and 2 go to the log at `path`.
+    """Keeps the terminal on descriptors of our own while 0 is /dev/null and 1 and 2 go to the log, if there is one.
 
     Textual takes `sys.__stdin__` and `sys.__stderr__` for the terminal, and its size from `sys.__stdout__`. What tasks
     and their children print goes to the log; what they read is empty.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None) -> None:
         self._path = path
         self.is_gone = False
         """Whether the terminal is gone; then later output goes to the log."""
@@ -306,10 +319,14 @@ def _finish(app: PipeloomApp, terminal: PrivateTerminal) -> None:
     app.summary = engine.summary()
 
 
-def _write_crash(path: Path, error: BaseException) -> None:
-    """Append the traceback, without local variables: they may hold secrets."""
+def _tell_crash(path: Path | None, error: BaseException) -> None:
+    """Append the traceback to the log, without local variables, which may hold secrets, and say so."""
+    if path is None:
+        _say(f"pipeloom: the screen has crashed: {first_line(error)}; with a HOME to write to, a log has its traceback")
+        return
     with os.fdopen(_open_log(path), "a", encoding="utf-8", errors="backslashreplace") as log:
         log.writelines(traceback.format_exception(error))
+    _say(f"pipeloom: the screen has crashed; its traceback is in {path}")
 
 
 def _say(sentence: str) -> None:

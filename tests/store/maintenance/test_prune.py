@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import shutil
 import sqlite3
@@ -191,6 +192,16 @@ def test_a_disk_without_room_keeps_the_free_pages_in_the_file(db_path: Path, mon
     monkeypatch.setattr("pipeloom.store.maintenance.prune.shutil.disk_usage", lambda path: full)
     result = prune(db_path, Policy(done_for_days=30), now=NOW)
     assert (result.attempts, result.complete, "disk is too full" in result.remark) == (2_000, True, True)
+
+
+def test_a_machine_without_temporary_files_keeps_them_too(db_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_found() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    make(db_path, [(DONE, None)], [(1, number, 1, Status.DONE, 90) for number in range(2_000)])
+    monkeypatch.setattr("tempfile.gettempdir", none_found)
+    result = prune(db_path, Policy(done_for_days=30), now=NOW)
+    assert (result.attempts, result.complete, "No usable temporary" in result.remark) == (2_000, True, True)
 
 
 def test_it_goes_in_small_commits_and_what_is_gone_stays_gone_when_it_is_stopped(

@@ -121,6 +121,7 @@ async def test_the_clipboard_takes_no_path(themed_app: MakeThemedApp, tmp_path: 
         ("no/out.csv", "There is no folder"),
         ("etl.db", "belongs to the database"),
         (".", "not an ordinary file"),
+        ("~no-such-user/out.csv", "Could not determine home directory"),
         ("", "not an ordinary file"),
     ],
 )

@@ -206,13 +206,15 @@ async def test_a_filter_is_not_kept_under_the_name_of_a_usual_one_nor_in_a_file_
         await until(app, pilot, "under which name")
         await pilot.press(*"today", "enter")
         await told(app, pilot, "choose another name")
-        settings_path().parent.mkdir(parents=True)
-        settings_path().write_text("[filters] # mine\n", encoding="utf-8")
+        kept = settings_path()
+        assert kept is not None
+        kept.parent.mkdir(parents=True)
+        kept.write_text("[filters] # mine\n", encoding="utf-8")
         await pilot.press("f", "end", "enter")
         await until(app, pilot, "under which name")
         await pilot.press(*"mine", "enter")
         await told(app, pilot, "by hand")
-    assert settings_path().read_text(encoding="utf-8") == "[filters] # mine\n"
+    assert kept.read_text(encoding="utf-8") == "[filters] # mine\n"
 
 
 def opened(file: Path, *, fails: bool = False) -> PipeloomApp:

@@ -48,10 +48,10 @@ class ControlServer:
         """Start with an empty spool; a run that cannot have one goes on without."""
         try:
             spool.make_spool(self._path)
-        except ControlError as error:
+            self._thread.start()
+        except (ControlError, RuntimeError) as error:  # RuntimeError: the system allows no more threads
             _log.warning("Other programs cannot control this run: %s", clean(error))
-            return
-        self._thread.start()
+            spool.remove_spool(self._path)
 
     def stop(self) -> None:
         """Stop; requests that were just made are still answered."""

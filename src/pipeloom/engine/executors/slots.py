@@ -5,15 +5,18 @@ A task that never returns keeps its thread, but does not keep the program from e
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 from collections.abc import Callable
 
 from pipeloom.engine.attempt import Attempt, Outcome
 from pipeloom.engine.executors.base import Reports
+from pipeloom.engine.interpreter import start_thread
 from pipeloom.times import monotonic
 
 _THREAD_PREFIX = "pipeloom-"
+_log = logging.getLogger(__name__)
 
 
 def _nothing_to_release(_: str) -> None:
@@ -21,7 +24,10 @@ def _nothing_to_release(_: str) -> None:
 
 
 class SlotPool:
-    """Hands each attempt to an idle thread, or to a new one. A thread is started when it is needed and then kept."""
+    """Hands each attempt to an idle thread, or to a new one. A thread is started when it is needed and then kept.
+
+    The first is started before the run, which needs one; where the system allows no more, attempts wait for those.
+    """
 
     def __init__(
         self,
@@ -45,11 +51,18 @@ class SlotPool:
         """Worker to the id of the attempt that it runs."""
         self._threads: list[threading.Thread] = []
         self._closed = False
+        self._is_short = False
+        """Whether the system has refused a thread."""
         self._here = threading.local()
 
     def start(self, reports: Reports) -> None:
-        """Keep where ends are reported; the threads start with the attempts."""
+        """Keep where ends are reported, and start the first thread."""
         self._reports = reports
+        with self._lock:
+            thread = self._new_thread()
+            start_thread(thread)
+            self._threads.append(thread)
+            self._idle = 1
 
     def submit(self, attempt: Attempt) -> None:
         """Hand the attempt to an idle thread, or to a new one."""
@@ -63,10 +76,19 @@ class SlotPool:
             if self._idle:
                 self._idle -= 1
                 return
-            worker = f"worker-{len(self._threads) + 1}"
-            thread = threading.Thread(target=self._work, args=(worker,), name=f"{_THREAD_PREFIX}{worker}", daemon=True)
-            self._threads.append(thread)
-        thread.start()
+            thread = self._new_thread()
+            try:
+                thread.start()
+            except RuntimeError as error:
+                if not self._is_short:
+                    _log.warning("No more than %d tasks run at a time: %s", len(self._threads), error)
+                self._is_short = True
+            else:
+                self._threads.append(thread)
+
+    def _new_thread(self) -> threading.Thread:
+        worker = f"worker-{len(self._threads) + 1}"
+        return threading.Thread(target=self._work, args=(worker,), name=f"{_THREAD_PREFIX}{worker}", daemon=True)
 
     def running(self) -> dict[str, tuple[int, ...]]:
         """Return the workers that have been started, each with the ids of its attempts."""

@@ -43,7 +43,7 @@ class ThreadExecutor(Executor):
         return self._pool.slots
 
     def start(self, reports: Reports) -> None:
-        """Keep where to report; the threads start with the attempts."""
+        """Keep where to report; all threads but the first start with the attempts."""
         self._reports = reports
         self._pool.start(reports)
 

@@ -107,7 +107,6 @@ class Run:
         with self.lock:
             self.attempts = Attempts(first_attempt_id)
             self.has_begun = True
-            self.timers.start()
             if not self.enter(starts):
                 self.finish()
             self.fill()

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 
 from pipeloom.engine.clock import Clock
+from pipeloom.engine.interpreter import start_thread
 
 Action = Callable[[], Callable[[], None] | None]
 
@@ -26,7 +27,7 @@ class Timers:
 
     def start(self) -> None:
         """Start the thread."""
-        self._thread.start()
+        start_thread(self._thread)
 
     def stop(self) -> None:
         """Let the thread end; with the lock held."""

@@ -94,9 +94,13 @@ class WorkerChannel:
                 self._stop.set()
             callbacks, self._callbacks = self._callbacks, []
         if callbacks:
-            threading.Thread(
+            calling = threading.Thread(
                 target=_call_all, args=(callbacks,), name=f"pipeloom-cancel-{self.attempt_id}", daemon=True
-            ).start()
+            )
+            try:
+                calling.start()
+            except RuntimeError as error:  # the system allows no more threads
+                self.log("WARNING", f"The callbacks of on_cancel were not called: {error}", None)
 
 
 def _call_all(callbacks: list[Callable[[], object]]) -> None:

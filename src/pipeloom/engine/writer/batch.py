@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
@@ -39,12 +40,23 @@ class TransactionLostError(Exception):
         self.rejection = rejection
 
 
+_log = logging.getLogger(__name__)
 _DELETED: Final = "its row was deleted from the file by another program while it was open"
-ROW_DELETED: Final = Rejection(StoreError, _DELETED, _DELETED)
+_ROW_DELETED: Final = Rejection(StoreError, _DELETED, _DELETED)
 """Stops an attempt whose row is gone: what else was removed with it is not known."""
 
 
-def restored(row: AttemptRow) -> AttemptRow:
+def restored(lost: list[AttemptRow], stored: dict[int, AttemptRow], rejected: dict[int, Rejection]) -> list[AttemptRow]:
+    """Return the rows to insert for those that another program has deleted; what was running is stopped, and fails."""
+    for row in lost:
+        _log.warning("Attempt %d was deleted by another program while it was open.", row.id)
+        stored[row.id] = _restored(row)
+        if row.status is Status.RUNNING:
+            rejected.setdefault(row.id, _ROW_DELETED)
+    return [stored[row.id] for row in lost]
+
+
+def _restored(row: AttemptRow) -> AttemptRow:
     """Return the row to insert for one that another program has deleted while it was open."""
     if row.status is not Status.DONE:
         return row

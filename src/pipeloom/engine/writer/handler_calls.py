@@ -83,7 +83,11 @@ class HandlerCalls:
             except sqlite3.Error as error:
                 _log.warning("The file could not be closed in order: %s", clean(error))
 
-        threading.Thread(target=close, name="pipeloom-close", daemon=True).start()
+        try:
+            threading.Thread(target=close, name="pipeloom-close", daemon=True).start()
+        except RuntimeError as error:  # the system allows no more threads
+            _log.warning("The file could not be closed in order: %s", error)
+            return False
         return closed.wait(_PATIENCE_S)
 
     def _handler_of(self, kind: type) -> tuple[Handler, float | None]:

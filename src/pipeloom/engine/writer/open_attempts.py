@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
-from pipeloom.store.rows import AttemptRow, RunRow
+from pipeloom.store.rows import AttemptRow
 
 
 class OpenAttempts(Mapping[int, AttemptRow]):
@@ -51,11 +50,3 @@ class OpenAttempts(Mapping[int, AttemptRow]):
 
     def __len__(self) -> int:
         return self._count
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """What the writer found and created when it opened the file."""
-
-    run: RunRow
-    next_attempt_id: int

@@ -14,16 +14,19 @@ from typing import Any, Final, cast
 from pipeloom.engine.capture import attempt_log
 from pipeloom.engine.clock import Clock
 from pipeloom.engine.events import KEPT_TEXT, Commanded, Logged, RunChanged
-from pipeloom.engine.writer.batch import ROW_DELETED, Fold, Rejection, TransactionLostError, restored
+from pipeloom.engine.interpreter import start_thread
+from pipeloom.engine.writer.batch import Fold, Rejection, TransactionLostError, restored
 from pipeloom.engine.writer.handler_calls import AbandonedError, HandlerCalls, call_schema_helper
 from pipeloom.engine.writer.inbox import Entry, Inbox
 from pipeloom.engine.writer.log_retention import log_changes
-from pipeloom.engine.writer.open_attempts import OpenAttempts, Opened
+from pipeloom.engine.writer.open_attempts import OpenAttempts
+from pipeloom.engine.writer.opening import Opened, Opening
 from pipeloom.engine.writer.sink import CommitBatch, Sink, Sinks
+from pipeloom.engine.writer.tries import Tries
 from pipeloom.errors import DamagedFileError, StoreError
 from pipeloom.messages import MsgTaskProgress
 from pipeloom.pipeline import Handler, SchemaHelper
-from pipeloom.status import FINAL, Status
+from pipeloom.status import FINAL, RunStatus
 from pipeloom.store.file.damage import damaged, is_damage
 from pipeloom.store.file.identity import FileIdentity
 from pipeloom.store.rows import AttemptRow, RunRow
@@ -42,7 +45,6 @@ from pipeloom.times import later, monotonic, stamp
 MAX_BATCH: Final = 10_000
 WINDOW_S: Final = 0.01
 HEARTBEAT_S: Final = 5.0
-_RETRY_DELAYS_S: Final = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _LAST_S: Final = 0.3
 """Seconds that a handler gets to return once the writer gives up."""
 _DISK_S: Final = 10.0
@@ -79,9 +81,7 @@ class Writer:
         self._keep_lock = keep_lock
         self._connection: sqlite3.Connection
         self._thread = threading.Thread(target=self._main, name="pipeloom-writer", daemon=True)
-        self._ready = threading.Event()
-        self._opened: Opened | None = None
-        self._open_error: BaseException | None = None
+        self.opening = Opening()
         self._open_attempts = OpenAttempts()
         self._log_counts: dict[int, int] = {}
         """Number of log lines so far, by open attempt."""
@@ -97,12 +97,20 @@ class Writer:
     def start(self, run: RunRow) -> Opened:
         """Open the file, set it up and insert the run; raises what went wrong."""
         self._run, self._began_s = run, self._clock.monotonic()
-        self._thread.start()
-        self._ready.wait()
-        if self._open_error is not None:
-            raise self._open_error
-        assert self._opened is not None
-        return self._opened
+        start_thread(self._thread)
+        try:
+            return self.opening.wait()
+        except BaseException:  # for example a ctrl+c
+            if not self.opening.give_up():
+                self._inbox.put_now((0, RunChanged(RunStatus.INTERRUPTED, stamp(self._clock.now()), run.workers or 0)))
+                self.stop(_LAST_S)
+            raise
+
+    def join(self, patience_s: float | None = None) -> bool:
+        """Wait for the end of the thread; returns whether it has come."""
+        if self._thread.ident is not None:
+            self._thread.join(patience_s)
+        return not self._thread.is_alive()
 
     def stop(self, patience_s: float) -> bool:
         """Write what is in the inbox, close the file, end the thread; returns whether the file has been let go.
@@ -131,10 +139,8 @@ class Writer:
         try:
             self._open()
         except BaseException as error:  # noqa: BLE001 - raised in the thread that waits in `start`
-            self._open_error = error
-            self._ready.set()
+            self.opening.fail(error)
             return
-        self._ready.set()
         try:
             self._loop()
             self._identity.check()
@@ -159,22 +165,29 @@ class Writer:
         try:
             self._identity = FileIdentity(self._path, self._connection)
             self._connection.execute("PRAGMA foreign_keys=ON")
+            self.opening.connection = self._connection
             for helper in self._schemas:
                 call_schema_helper(helper, self._authorizer, self._ledger)
             (self._foreign_keys,) = self._connection.execute("PRAGMA foreign_keys").fetchone()
-            self._ledger.begin()
-            if recovered := self._ledger.recover():
-                _log.warning("%d attempts of a run that was killed are now marked as interrupted", recovered)
-            self._run = self._ledger.insert_run(self._run)
-            self._ledger.commit()
-            self._opened = Opened(self._run, self._ledger.next_attempt_id())
-            self._open_attempts = OpenAttempts(self._opened.next_attempt_id)
+            with self.opening.entering():
+                self._enter()
         except sqlite3.Error as error:
             close_writer(self._connection)
             raise StoreError(f"{self._path} cannot be written: {clean(error)}.") from error
         except BaseException:
             close_writer(self._connection)
             raise
+
+    def _enter(self) -> None:
+        """End what a dead owner left open, and insert the run."""
+        self._ledger.begin()
+        if recovered := self._ledger.recover():
+            _log.warning("%d attempts of a run that was killed are now marked as interrupted", recovered)
+        self._run = self._ledger.insert_run(self._run)
+        self._ledger.commit()
+        opened = Opened(self._run, self._ledger.next_attempt_id())
+        self._open_attempts = OpenAttempts(opened.next_attempt_id)
+        self.opening.succeed(opened)
 
     def _loop(self) -> None:
         finished = False
@@ -188,7 +201,7 @@ class Writer:
         A batch that leaves a foreign key unfulfilled is halved, down to the message. `later` entries follow.
         """
         self.unsaved = len(entries) + later
-        tries = 0
+        tries = Tries(self._giving_up)
         while True:
             try:
                 batch = self._commit(entries)
@@ -204,20 +217,14 @@ class Writer:
                 if not is_storage_trouble(error):
                     raise
                 self._ledger.rollback()
-                if not tries:
+                if not tries.made:
                     _log.warning("The file cannot be written now, and is tried again: %s", clean(error))
                 self._sinks.writer_waiting(clean(error))
-                self._pause(tries, error)
-                tries += 1
+                tries.wait(error)
         self.unsaved = self._refused + later
         self._sinks.writer_waiting(None)
         if batch is not None:
             self._sinks.committed(batch)
-
-    def _pause(self, tries: int, error: Exception) -> None:
-        """Wait before the next try; raises `StoreError` when the writer is being stopped."""
-        if self._giving_up.wait(_RETRY_DELAYS_S[min(tries, len(_RETRY_DELAYS_S) - 1)]):
-            raise StoreError(f"the file could not be written: {clean(error)}") from error
 
     def _commit(self, entries: list[Entry]) -> CommitBatch | None:
         """Write the entries in one transaction and return what it changed; replay it when a handler rolled it back."""
@@ -249,7 +256,7 @@ class Writer:
         inserts, updates = fold.flush()
         self._ledger.insert_attempts(inserts)
         stored, lost = self._ledger.update_attempts(updates)
-        self._restore(lost, stored, rejected)
+        self._ledger.insert_attempts(restored(lost, stored, rejected))
         logs = log_changes(fold.logs, self._log_counts)
         self._ledger.insert_logs(logs.inserts)
         self._ledger.drop_logs(logs.drops)
@@ -263,15 +270,6 @@ class Writer:
         self._identity.check(committed=True)
         self._log_counts.update(logs.counts)
         return self._committed(entries, inserts, updates, stored, run, rejected, monotonic() - started)
-
-    def _restore(self, lost: list[AttemptRow], stored: dict[int, AttemptRow], rejected: dict[int, Rejection]) -> None:
-        """Insert again what another program has deleted; an attempt that was running is stopped, and fails."""
-        for row in lost:
-            _log.warning("Attempt %d was deleted by another program while it was open.", row.id)
-            stored[row.id] = restored(row)
-            if row.status is Status.RUNNING:
-                rejected.setdefault(row.id, ROW_DELETED)
-        self._ledger.insert_attempts([stored[row.id] for row in lost])
 
     def _finish_transaction(self) -> None:
         """Commit; after an I/O error, ask the file whether the COMMIT happened."""
@@ -289,7 +287,7 @@ class Writer:
         """
         _log.warning("COMMIT failed, and the file is asked what it holds: %s", clean(error))
         self._connection.close()
-        tries = 0
+        tries = Tries(self._giving_up)
         while True:
             self._sinks.writer_waiting(clean(error))
             self._identity.check_path()
@@ -300,8 +298,7 @@ class Writer:
                 commits = self._ledger.commits(self._run.id)
                 break
             except (StoreError, sqlite3.Error) as trouble:
-                self._pause(tries, trouble)
-                tries += 1
+                tries.wait(trouble)
         if commits not in (self._seq, self._seq + 1):
             raise StoreError(f"it is not known whether the last changes were saved: {clean(error)}") from error
         return commits > self._seq

@@ -46,12 +46,20 @@ class FileIdentity:
         """Raise `StoreError` when another program deleted or replaced a file, `DamagedFileError` when content is lost.
 
         Called before each transaction and, with `committed`, after it: nothing is acknowledged that is not in the file.
+        Where it cannot look now, for want of a descriptor, it raises `sqlite3.Error` before a transaction; after one it
+        looks before the next.
         """
         now = self.check_path()
         self._check_log()
         # Without a log, each commit writes the header.
         if now.st_mtime_ns != self._seen.st_mtime_ns and not (committed and self._log_file is None):
-            self._look_into()
+            try:
+                self._look_into()
+            except sqlite3.Error as error:
+                if not committed:
+                    raise
+                _log.debug("The file is looked into later: %s", error)
+                return
         self._seen = now
         if committed and self._log_file is not None:
             self._data_version = _data_version(self._connection)
@@ -119,8 +127,16 @@ def _data_version(connection: sqlite3.Connection) -> int | None:
 
 
 def _trouble_in(path: Path, *, immutable: bool) -> sqlite3.Error | None:
-    """Return the error of a fresh connection that finds no whole database; `immutable`: without its log."""
-    reader = open_reader(path, immutable=immutable)
+    """Return the error of a fresh connection that finds no whole database; `immutable`: without its log.
+
+    Raises `sqlite3.Error` when no file can be opened now.
+    """
+    try:
+        reader = open_reader(path, immutable=immutable)
+    except StoreError as error:
+        if isinstance(error.__cause__, sqlite3.Error):
+            raise error.__cause__ from None
+        raise
     try:
         reader.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     except sqlite3.Error as error:

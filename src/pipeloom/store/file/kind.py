@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeloom.errors import StoreError
+from pipeloom.store.file.damage import said
 from pipeloom.store.legacy import as_imported
 from pipeloom.store.schema import (
     APPLICATION_ID,
@@ -126,7 +127,7 @@ def why_unreadable(path: Path, kind: FileKind, program: str = "pipeloom run") ->
 
 def _identified(path: Path) -> FileKind:
     """Return the kind of a file that is not empty. Reading one without a WAL leaves no side files behind."""
-    if not _has_wal(path):
+    if not _has_wal(path, with_content=True):
         try:
             return _read_kind(path, immutable=True)
         except StoreError:
@@ -139,7 +140,7 @@ def _read_kind(path: Path, *, immutable: bool) -> FileKind:
     try:
         return _kind_of(connection)
     except (sqlite3.Error, UnicodeError) as error:  # the latter over a message that quotes what is broken
-        raise StoreError(f"{path} cannot be read as an SQLite database: {error}.") from error
+        raise StoreError(f"{path} cannot be read as an SQLite database: {said(error)}.") from error
     finally:
         connection.close()
 
@@ -246,9 +247,12 @@ def _reader_uri(path: Path, *, immutable: bool) -> str:
     return f"{real.as_uri()}?mode=ro" + ("&immutable=1" if immutable or locked else "")
 
 
-def _has_wal(path: Path) -> bool:
+def _has_wal(path: Path, *, with_content: bool = False) -> bool:
     real = Path(os.path.realpath(path))
-    return real.with_name(real.name + "-wal").exists()
+    try:
+        return real.with_name(real.name + "-wal").stat().st_size > 0 or not with_content
+    except OSError:
+        return False
 
 
 def _kind_of(connection: sqlite3.Connection) -> FileKind:

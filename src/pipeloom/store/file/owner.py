@@ -30,6 +30,8 @@ _LONGEST_NOTE: Final = 4_096
 """Bytes of a lock file that are read."""
 _HELD: Final = frozenset({errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK})
 """Error numbers of a lock that another process has."""
+_NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS})
+"""Error numbers of a file system without locks: there, no process owns a file."""
 
 
 def lock_path(db_path: Path) -> Path:
@@ -77,6 +79,11 @@ class OwnerLock:
             os.pwrite(descriptor, json.dumps(owner).encode() + b"\n", 0)
         except OSError as error:
             self._close()
+            if error.errno in _NO_LOCKS:
+                raise StoreError(
+                    f"The file system of {self._db_path} takes no locks ({error.strerror}), and one process alone may "
+                    "write to a file: choose a folder on a local disk."
+                ) from error
             raise StoreError(
                 f"Cannot write beside {self._db_path}: {error.strerror}. Choose a folder where you may create files."
             ) from error
@@ -142,8 +149,8 @@ def is_owned(db_path: Path) -> bool:
         raise StoreError(f"{path} cannot be read ({error.strerror}): it cannot be told who owns {db_path}.") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
+    except OSError as error:
+        return error.errno not in _NO_LOCKS
     finally:
         os.close(descriptor)
     return False

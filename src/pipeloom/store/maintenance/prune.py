@@ -344,10 +344,10 @@ def _give_back(connection: sqlite3.Connection, path: Path) -> str:
         return "the room stays in the file, for new attempts" if free else ""
     needed = (pages - free) * page_size * _VACUUM_ROOM
     # The new copy is made among the temporary files, and then written over the old one through the write-ahead log.
-    if shutil.disk_usage(tempfile.gettempdir()).free < needed or shutil.disk_usage(path.parent).free < 2 * needed:
-        return "the room stays in the file, for new attempts: the disk is too full to rewrite the file"
     try:
+        if shutil.disk_usage(tempfile.gettempdir()).free < needed or shutil.disk_usage(path.parent).free < 2 * needed:
+            return "the room stays in the file, for new attempts: the disk is too full to rewrite the file"
         connection.execute("VACUUM")
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         return f"the room stays in the file, for new attempts: {error}"
     return ""

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, Self
 from pipeloom.errors import StoreError
 from pipeloom.filters import Filter
 from pipeloom.messages import TaskId
+from pipeloom.store.file.damage import said
 from pipeloom.store.file.kind import READABLE, WRITABLE, FileKind, file_kind, open_imported, open_reader, why_unreadable
 from pipeloom.store.read import columns
 from pipeloom.store.read.paging import NEWEST, Key, Pages, Sort, Wanted, key_of
@@ -51,7 +52,7 @@ class History:
             tables = tables_of(self._connection)
             indexes = indexes_of(self._connection) if self.kind in _PRESENT else set()
         except (sqlite3.Error, UnicodeError) as error:
-            raise StoreError(f"{self.path} cannot be read: {error}.") from error
+            raise StoreError(f"{self.path} cannot be read: {said(error)}.") from error
         attempts = self._columns_of("task_runs")
         self._pages = Pages(
             self.rows,
@@ -191,9 +192,9 @@ class History:
                 if deadline is not None and monotonic() > deadline:
                     raise TimeoutError("the query took too long") from error
                 raise InterruptedError("the query was interrupted") from error
-            raise StoreError(f"{self.path} cannot be read: {error}.") from error
+            raise StoreError(f"{self.path} cannot be read: {said(error)}.") from error
         except (sqlite3.Error, OverflowError, UnicodeError) as error:
-            raise StoreError(f"{self.path} cannot be read: {error}.") from error
+            raise StoreError(f"{self.path} cannot be read: {said(error)}.") from error
         finally:
             if deadline is not None:
                 self._connection.set_progress_handler(None, 0)

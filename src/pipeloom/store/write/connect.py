@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from pipeloom.errors import DamagedFileError, StoreError
-from pipeloom.store.file.damage import damaged, is_damage, primary_code
+from pipeloom.store.file.damage import damaged, is_damage, lacks_shared_memory, primary_code
 from pipeloom.store.file.filesystem import NETWORK_FILESYSTEMS, filesystem_of
 from pipeloom.store.file.kind import FileKind, file_kind, open_reader
 from pipeloom.store.file.old_log import check_log, has_content_in_log
@@ -66,6 +66,11 @@ def open_writer(
         else:
             create_in_memory(connection)
     except sqlite3.Error as error:
+        if lacks_shared_memory(error) and wal is not False:
+            connection.close()
+            _log.warning("The log of %s cannot be shared on its file system: it does without one.", path)
+            _do_without_log(path)
+            return open_writer(path, wal=False, durability=durability, store=store)
         if not is_damage(error):
             connection.close()
             raise StoreError(f"{path} cannot be opened for writing: {error}.") from error
@@ -229,10 +234,26 @@ def _set_up(connection: sqlite3.Connection, path: Path, *, wal: bool | None, dur
     if wal is not None:
         wanted = "wal" if wal else "delete"
         mode = connection.execute(f"PRAGMA journal_mode={wanted}").fetchone()[0]
+        connection.execute("SELECT 1 FROM sqlite_schema").fetchone()  # the first use of the log
         if mode != wanted:
             _log.warning("%s stays in journal mode %s: readers may have to wait for the writer.", path, mode)
     connection.execute(f"PRAGMA synchronous={durability}")
     connection.execute("PRAGMA fullfsync=1")  # macOS: fsync alone leaves the data in the drive's cache
+
+
+def _do_without_log(path: Path) -> None:
+    """Fold the write-ahead log into the file, and let it have none.
+
+    A connection that has the file to itself from the beginning needs no shared memory. The locks tell whether it has.
+    """
+    connection = _connect(path)
+    try:
+        connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+        connection.execute("PRAGMA journal_mode=delete").fetchone()
+    except sqlite3.Error as error:
+        raise StoreError(f"{path} cannot be opened for writing: {error}.") from error
+    finally:
+        connection.close()
 
 
 def is_outcome_unknown(error: sqlite3.Error) -> bool:

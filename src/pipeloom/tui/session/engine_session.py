@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Coroutine
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from textual.message import Message
 from textual.screen import Screen
@@ -17,15 +17,20 @@ from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.run.resume import Resume
 from pipeloom.errors import FileBusyError, PipeloomError, StoreError
 from pipeloom.loader import load_pipeline
+from pipeloom.pipeline import Pipeline
 from pipeloom.status import OPEN, RunStatus
 from pipeloom.store.file.owner import is_owned
-from pipeloom.text import counted
+from pipeloom.text import clean, counted
 from pipeloom.tui.session.bridge import UiSink
 from pipeloom.tui.session.live_feed import LiveFeed
 from pipeloom.tui.session.resume_dialog import Start, resume_dialog
+from pipeloom.tui.threads import in_daemon_thread
 from pipeloom.tui.widgets.dialogs import ConfirmDialog
 
 T = TypeVar("T")
+
+_IMPORT_S: Final = 0.3
+"""Seconds of an import after which a toast names it."""
 
 
 @dataclass
@@ -45,10 +50,12 @@ class SessionHost(Protocol):
     def post_message(self, message: Message) -> bool:
         """Send a message to the app; from any thread."""
 
-    def run_worker(
-        self, work: Coroutine[Any, Any, None] | Callable[[], None], *, group: str = ..., thread: bool = ...
-    ) -> object:
-        """Run a coroutine beside the app's messages, or a function in a thread."""
+    @property
+    def is_leaving(self) -> bool:
+        """Whether the program is about to end."""
+
+    def run_worker(self, work: Coroutine[Any, Any, None]) -> object:
+        """Run a coroutine beside the app's messages."""
 
     def push_screen_wait(self, screen: Screen[T]) -> Awaitable[T]:
         """Push a screen and wait for its answer; only in a worker."""
@@ -105,7 +112,7 @@ class EngineSession:
         options = engine.options
         if options.resume is not None or not options.ask_to_resume:
             return Start.EVERYTHING
-        earlier = await asyncio.to_thread(engine.earlier)
+        earlier = await in_daemon_thread(engine.earlier, "pipeloom-earlier")
         if earlier is None or earlier.run.status not in (RunStatus.RUNNING, RunStatus.INTERRUPTED):
             return Start.EVERYTHING
         if earlier.run.status is RunStatus.RUNNING and is_owned(self._db_path):
@@ -113,14 +120,16 @@ class EngineSession:
         return await self._host.push_screen_wait(resume_dialog(earlier, engine.tasks))
 
     def _start(self, engine: Engine, resume: Resume | None) -> None:
-        self._host.run_worker(partial(self._start_engine, engine, resume), group="engine", thread=True)
+        self._host.run_worker(self._start_engine(engine, resume))
 
-    def _start_engine(self, engine: Engine, resume: Resume | None) -> None:
+    async def _start_engine(self, engine: Engine, resume: Resume | None) -> None:
+        """Start the engine; its schema helpers are the user's code, and may never return."""
         engine.add_sink(self._feed.sink)
         try:
-            engine.start(resume)
+            await in_daemon_thread(partial(engine.start, resume), "pipeloom-start")
         except PipeloomError as error:
-            self._host.post_message(StartFailed(error))
+            if not self._host.is_leaving:
+                self._host.post_message(StartFailed(error))
 
     def give_up(self, error: PipeloomError) -> None:
         """Leave with the error; a file that another process runs on is watched instead."""
@@ -137,11 +146,18 @@ class EngineSession:
     async def load(self, spec: str) -> Engine | None:
         """Import a pipeline and return an engine for it; None, and a toast, when that fails."""
         try:
-            pipeline = await asyncio.to_thread(load_pipeline, spec)
+            pipeline = await self._imported(spec)
             self.engine = Engine(self._db_path, pipeline, EngineOptions(source=spec, ask_to_resume=False))
         except PipeloomError as error:
             self._host.tell(str(error), problem=True)
         return self.engine
+
+    async def _imported(self, spec: str) -> Pipeline:
+        """Import a pipeline; a toast says so when that takes long."""
+        importing = asyncio.ensure_future(in_daemon_thread(partial(load_pipeline, spec), "pipeloom-import"))
+        if not (await asyncio.wait([importing], timeout=_IMPORT_S))[0]:
+            self._host.tell(f"Importing {clean(spec, 200)} …")
+        return await importing
 
     def run_again(self, resume: Resume) -> None:
         """Run tasks of an earlier run as a new run of the same pipeline, and show it live."""
@@ -153,7 +169,7 @@ class EngineSession:
             return
         self.engine = None  # until the next one is there, neither takes commands
         pipeline = replace(before.pipeline, tasks=before.tasks)  # the tasks may have been given as a generator
-        await asyncio.to_thread(before.close)
+        await in_daemon_thread(before.close, "pipeloom-close")
         self.engine = Engine(self._db_path, pipeline, replace(before.options, resume=None))
         await self._host.show_run(UiSink(self._host.post_message))
         self._host.switch_mode("live")
@@ -186,19 +202,19 @@ class EngineSession:
             if not stops:
                 return
         self.is_leaving = True
-        if self.engine is None or not self.engine.is_started:
+        if self.engine is None:
             self._host.exit()
             return
         if self.engine.is_running:
             self._feed.trouble = "stopping…"
             self._feed.fetch()
-        self._host.run_worker(partial(self._close_engine, self.engine), group="engine", thread=True)
+        self._host.run_worker(self._close_engine(self.engine))
 
     def _unfinished(self) -> int:
         return sum(self._feed.board.counts[status] for status in OPEN)
 
-    def _close_engine(self, engine: Engine) -> None:
-        engine.close(reason="stopped by the user")
+    async def _close_engine(self, engine: Engine) -> None:
+        await in_daemon_thread(partial(engine.close, reason="stopped by the user"), "pipeloom-close")
         self._host.post_message(Stopped())
 
 

@@ -68,6 +68,7 @@ CONTRACTS: Final = (
     Contract("driver", f"{_LINUX}._must_signal_resume", SET, "going on after SIGSTOP starts no second reader"),
     Contract("driver", f"{_LINUX}._key_thread", SET, "keys are read only where Textual has taken the terminal"),
     Contract("driver", f"{_LINUX}._file", SET, "the screen is written to the terminal that Textual writes to"),
+    Contract("driver", f"{_LINUX}._get_terminal_size", "(self)", "an exported COLUMNS is no size of the terminal"),
     Contract("driver", f"{_DRIVER}._auto_restart", SET, "a suspended screen is not resumed by a signal"),
     Contract("driver", f"{_DRIVER}._loop", SET, "keys are read, and the screen is written, on the event loop"),
     Contract("driver", f"{_DRIVER}._app", SET, "keys reach the app without a thread"),

@@ -56,6 +56,15 @@ class LoopDriver(LinuxDriver):
             decode = getincrementaldecoder("utf-8")(errors="replace").decode
             self._loop.add_reader(self._tty, self._read, self._tty, decode, TerminalInput(), XTermParser(self._debug))
 
+    def _get_terminal_size(self) -> tuple[int, int]:
+        """Return the size of the terminal, where it tells one, and not what a shell has exported as `COLUMNS`."""
+        if self._file is not None:
+            with suppress(OSError, ValueError):
+                size = os.get_terminal_size(self._file.fileno())
+                if size.columns and size.lines:
+                    return size
+        return super()._get_terminal_size()
+
     def _run_input_thread(self) -> None:
         """Return at once: the loop reads. Textual runs this in the thread of the keyboard."""
         if self._tty is None:

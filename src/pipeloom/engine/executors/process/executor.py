@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
 from pipeloom.engine.executors.base import Capabilities, Executor, Reports, WorkerInfo
+from pipeloom.engine.executors.process.surroundings import prepare_processes
 from pipeloom.engine.executors.process.wire import CANCEL, ENDED, RUN, STARTED, STOP, packed, unpacked
 from pipeloom.engine.executors.process.worker import serve
 from pipeloom.engine.executors.slots import SlotPool
@@ -132,7 +133,8 @@ class ProcessExecutor(Executor):
         return self._pool.slots
 
     def start(self, reports: Reports) -> None:
-        """Keep where to report; the processes start with the attempts."""
+        """Keep where to report, and check that processes can start, which they do with the attempts."""
+        prepare_processes(self._pool.slots)
         self._reports = reports
         self._pool.start(reports)
 
@@ -195,8 +197,8 @@ class ProcessExecutor(Executor):
                     return Outcome(OutcomeKind.CANCELLED, started=False)
                 try:
                     outcome = self._run_in_process(submitted, frame, name)
-                except OSError as error:
-                    how = f"no worker process could be started: {first_line(error)}"
+                except (OSError, EOFError) as error:  # EOFError: the server that forks them has ended
+                    how = f"no worker process could be started: {first_line(error) or type(error).__name__}"
                     return Outcome(OutcomeKind.LOST, error=how, retryable=True, started=False)
                 if outcome is not None:
                     return outcome

@@ -76,9 +76,18 @@ class _Worker:
 
     def run(self) -> None:
         """Run the attempts that arrive, until STOP or the end of the pipe."""
-        threading.Thread(target=self._listen, name="pipeloom-control", daemon=True).start()
+        try:
+            threading.Thread(target=self._listen, name="pipeloom-control", daemon=True).start()
+        except RuntimeError as error:  # the system allows no more threads
+            self._refuse(f"its worker process has ended: {error}")
+            return
         while (frame := self._attempts.get()) is not None:
             self._send(packed(ENDED, self._run(frame)))
+
+    def _refuse(self, why: str) -> None:
+        """End the first attempt, unstarted."""
+        self._connection.recv_bytes()
+        self._send(packed(ENDED, Outcome(OutcomeKind.LOST, error=why, retryable=True, started=False)))
 
     def _run(self, frame: bytes) -> Outcome:
         try:

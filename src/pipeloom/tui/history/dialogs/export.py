@@ -161,10 +161,10 @@ class ExportDialog(ModalScreen[ExportPlan | None], OneAnswerScreen[ExportPlan | 
         if chosen is None:
             self.dismiss(ExportPlan(Format.MARKDOWN))
             return
-        path = Path(self._path.value.strip() or ".").expanduser()
         try:
+            path = Path(self._path.value.strip() or ".").expanduser()
             check_target(path, self._db_path, overwrite=True)
-        except (PipeloomError, ValueError) as error:
+        except (PipeloomError, ValueError, RuntimeError) as error:  # RuntimeError: a home that is not known
             self._say(str(error), problem=True)
             return
         if not path.exists():
