@@ -54,7 +54,12 @@ def test_what_is_remembered_is_private_whatever_the_umask(home: Path) -> None:
     assert demo.parent == home / "state" / "pipeloom"
     found = {str(path.relative_to(home)): mode(path) for path in (home, *home.rglob("*"))}
     folders = (".", "state", "config", "state/pipeloom", "state/pipeloom/log", "config/pipeloom")
-    files = ("state/pipeloom/pipelines.json", "state/pipeloom/screens.json", "config/pipeloom/settings.toml")
+    files = (
+        "state/pipeloom/pipelines.json",
+        "state/pipeloom/screens.json",
+        "state/pipeloom/log/tui.log",
+        "config/pipeloom/settings.toml",
+    )
     assert found == {**dict.fromkeys(folders, "0o700"), **dict.fromkeys(files, "0o600")}
     assert last_pipeline(Path("etl.db")) == "pipeline.py"
 

@@ -75,7 +75,7 @@ class Toasts:
 
     def _notify(self, text: str, *, problem: bool, left_s: float) -> None:
         severity = "warning" if problem else "information"
-        self._app.notify(text, markup=False, severity=severity, timeout=max(left_s, 0.1))  # type: ignore[arg-type]
+        self._app.notify(clean(text, 2000), markup=False, severity=severity, timeout=max(left_s, 0.1))  # type: ignore[arg-type]
 
     def _exchanged(self) -> None:
         self._is_showing = False
