@@ -9,9 +9,11 @@ import pytest
 from tests.tui.conftest import Cockpit, Synthetic, text_of
 
 from pipeloom.engine.engine import Engine
+from pipeloom.errors import UsageError
 from pipeloom.pipeline import Pipeline
 from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.settings import Settings, read_settings, save_filter
+from pipeloom.tui.settings_check import mistakes
 from pipeloom.tui.table.virtual_table import VirtualTable
 from pipeloom.tui.widgets.filter_bar import FilterBar
 from pipeloom.user_state import UserState
@@ -53,26 +55,23 @@ def test_each_mistake_is_told_with_its_line_and_the_rest_holds(tmp_path: Path) -
 
 
 def test_a_file_that_is_no_toml_is_told_with_its_line(tmp_path: Path) -> None:
-    settings = settings_of(tmp_path, "theme = \n")
-    assert len(settings.warnings) == 1
-    assert "is not used: Invalid value (at line 1, column 9)" in settings.warnings[0]
+    with pytest.raises(UsageError, match=r"settings.toml is no TOML: Invalid value \(at line 1, column 9\)"):
+        settings_of(tmp_path, "theme = \n")
 
 
 HARMFUL = {
     "nested": b"workers = 2\nx = " + b"[" * 10_000 + b"]" * 10_000,
     "tables": b"workers = 2\nx = " + b"{a=" * 10_000 + b"}" * 10_000,
-    "dots": b"a." * 2_000 + b"b = 1\n",
     "integer": b"x = 1\nworkers = " + b"9" * 5_000 + b"\n",
     "no text": b"workers = 2\nx = '\xff\xfe'\n",
     "zero bytes": b"\0" * 100,
     "large": b"#",
 }
 TOLD = {
-    "nested": "it is nested too deep",
-    "tables": "it is nested too deep",
-    "dots": "",
+    "nested": ", line 2: this is nested too deep",
+    "tables": ", line 2: this is nested too deep",
     "integer": " line 2: a number has too many digits",
-    "no text": " line 2: it is no UTF-8",
+    "no text": ", line 2: this is no UTF-8",
     "zero bytes": "line 1",
     "large": "it has 100 MB, and 1.0 MB at most are read",
 }
@@ -84,14 +83,15 @@ def test_a_harmful_file_is_told_in_a_sentence_and_stays(tmp_path: Path, kind: st
     path.write_bytes(HARMFUL[kind])
     if kind == "large":
         os.truncate(path, 100_000_000)
-    (warning,) = read_settings(path).warnings
+    with pytest.raises(UsageError) as raised:
+        read_settings(path)
+    warning = str(raised.value)
     assert str(path) in warning
     assert TOLD[kind] in warning
     assert len(warning) < 400
-    if kind != "dots":
-        with pytest.raises((ValueError, OSError)):
-            save_filter("mine", "status:error", path)
-        assert path.read_bytes().rstrip(b"\0") == HARMFUL[kind].rstrip(b"\0")
+    with pytest.raises((ValueError, OSError)):
+        save_filter("mine", "status:error", path)
+    assert path.read_bytes().rstrip(b"\0") == HARMFUL[kind].rstrip(b"\0")
     memory = UserState(tmp_path / "etl.db", path)
     assert memory.get("live.sort") == ""
 
@@ -108,11 +108,18 @@ def test_what_is_no_file_is_told_in_a_sentence_and_not_waited_for(tmp_path: Path
             os.mkfifo(path)
         case _:
             path.symlink_to("/dev/zero")
-    assert read_settings(path).warnings == (f"{path} is not used: {words}, not a file.",)
+    with pytest.raises(UsageError, match=f"settings.toml cannot be read: {words}, not a file."):
+        read_settings(path)
     with pytest.raises(OSError, match="not a file"):
         save_filter("mine", "status:error", path)
     memory = UserState(tmp_path / "etl.db", path)
     assert memory.get("live.sort") == ""
+
+
+def test_a_name_of_many_parts_is_a_mistake_like_others(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, "a." * 2_000 + "b = 1\n")
+    assert len(settings.warnings) == 1
+    assert "unknown setting 'a'" in settings.warnings[0]
 
 
 def test_numbers_without_bounds_are_mistakes_like_others(tmp_path: Path) -> None:
@@ -171,11 +178,42 @@ async def test_settings_choose_theme_columns_and_keys(cockpit: Cockpit, syntheti
 
 
 async def test_what_is_wrong_with_the_settings_is_told_on_the_screen(cockpit: Cockpit) -> None:
-    cockpit.app.settings = Settings(theme="none", warnings=("settings.toml, line 3: unknown setting",))
+    cockpit.app.settings = Settings(
+        theme="none", warnings=("settings.toml, line 3: unknown setting",), places={"theme": "settings.toml, line 1"}
+    )
     async with cockpit.app.run_test(size=(120, 40), notifications=True) as pilot:
         await pilot.pause()
         assert "settings.toml, line 3: unknown setting" in text_of(cockpit.app)
-        assert "There is no theme 'none'" in text_of(cockpit.app)
+        assert "settings.toml, line 1: there is no theme 'none'" in " ".join(text_of(cockpit.app).split())
+
+
+KEYS = """
+theme = "nope"
+[keys]
+"live.cancel" = "ctrl+x"
+"live.pause" = "r"
+"live.cancle" = "c"
+"timeline.in" = "y"
+"elsewhere" = "ctrl+k,ctrl+l"
+"app.quit" = "q,ctrl+d"
+"""
+
+
+def test_keys_and_theme_that_cannot_hold_are_told_with_their_line(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, KEYS)
+    assert settings.warnings == ()
+    found = [told.partition("settings.toml, ")[2] for told in mistakes(settings, ["pipeloom-dark"], PipeloomApp)]
+    assert found == [
+        "line 2: there is no theme 'nope'; ctrl+p lists them",
+        "line 6: no action has the id 'live.cancle': is it live.cancel?",
+        "line 8: no action has the id 'elsewhere'",
+        "line 5: the key 'r' of live.pause is that of live.retry too",
+    ]
+
+
+def test_keys_that_are_exchanged_are_no_mistake(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, '[keys]\n"live.cancel" = "r"\n"live.retry" = "x"\n"table.down" = "j,down"\n')
+    assert list(mistakes(settings, [], PipeloomApp)) == []
 
 
 async def test_order_and_filter_are_remembered_for_each_file(tmp_path: Path) -> None:

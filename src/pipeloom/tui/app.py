@@ -35,6 +35,7 @@ from pipeloom.tui.session.file_monitor import FileChanged, MonitorFailed, RunFol
 from pipeloom.tui.session.live_feed import LiveFeed
 from pipeloom.tui.session.remote_run import RemoteRun
 from pipeloom.tui.settings import Settings, read_settings
+from pipeloom.tui.settings_check import mistakes
 from pipeloom.tui.start_screen import StartScreen
 from pipeloom.tui.style.ascii import AsciiFilter
 from pipeloom.tui.style.glyphs import wants_ascii
@@ -316,13 +317,9 @@ class PipeloomApp(QuietCrashApp):
 
     def _apply_settings(self) -> None:
         """Take the theme, and say what is wrong with the settings."""
-        wrong = list(self.settings.warnings)
-        if (theme := self.settings.theme) is not None:
-            if theme in self.available_themes:
-                self.theme = theme
-            else:
-                wrong.append(f"There is no theme {theme!r}; ctrl+p lists them.")
-        for sentence in wrong:
+        if self.settings.theme in self.available_themes:
+            self.theme = self.settings.theme
+        for sentence in (*self.settings.warnings, *mistakes(self.settings, self.available_themes, type(self))):
             self.tell(sentence, problem=True)
 
     def keep_filter(self, name: str, text: str) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Final
 from platformdirs import user_config_path
 
 from pipeloom.engine.options import MAX_WORKERS
+from pipeloom.errors import UsageError
 from pipeloom.filters import FilterError, parse
 from pipeloom.text import first_line
 from pipeloom.tui.attempts.columns import COLUMN_IDS
@@ -35,6 +36,12 @@ class Settings:
     filters: Mapping[str, str] = field(default_factory=dict)
     """Texts of filters by name."""
     warnings: tuple[str, ...] = ()
+    places: Mapping[str, str] = field(default_factory=dict)
+    """File and line of the theme and of each key, by name."""
+
+    def said(self, name: str, what: str) -> str:
+        """Return a sentence about the setting `name`, with its place."""
+        return f"{self.places.get(name, 'settings')}: {what}"
 
 
 def settings_path() -> Path | None:
@@ -44,7 +51,7 @@ def settings_path() -> Path | None:
 
 
 def read_settings(path: Path | None = None) -> Settings:
-    """Read the file. One that is missing is empty; one that cannot be read becomes a warning."""
+    """Read the file; one that is missing is empty. Raises `UsageError` when it cannot be read, or is no TOML."""
     path = path or settings_path()
     if path is None:
         return Settings()
@@ -55,10 +62,11 @@ def read_settings(path: Path | None = None) -> Settings:
     except OSError as error:
         if not os.access(path.parent, os.X_OK) or not os.path.lexists(path):  # nor is it in another user's folder
             return Settings()
-        return Settings(warnings=(f"{path} is not used: {error.strerror or error}.",))
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from error
     except ValueError as error:
-        return Settings(warnings=(first_line(error),))
+        raise UsageError(first_line(error)) from error
     reading = _Reading(path, text)
+    places = {name: reading.place(name) for name in ("theme", *_keys_of(given))}
     return Settings(
         theme=reading.taken(given, "theme", str),
         workers=reading.number_of(given, "workers"),
@@ -66,7 +74,13 @@ def read_settings(path: Path | None = None) -> Settings:
         keys=dict(reading.keys(given)),
         filters=dict(reading.filters(given)),
         warnings=tuple(reading.rest(given)),
+        places=places,
     )
+
+
+def _keys_of(given: dict[str, Any]) -> list[str]:
+    keys = given.get("keys")
+    return [*keys] if isinstance(keys, dict) else []
 
 
 def _parsed(path: Path) -> tuple[str, dict[str, Any]]:
@@ -76,16 +90,22 @@ def _parsed(path: Path) -> tuple[str, dict[str, Any]]:
         text = raw.decode()
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"{path} is not used, for what is in line {line}: it is no UTF-8.") from error
+        raise ValueError(f"{path}, line {line}: this is no UTF-8.") from error
     try:
         return text, tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{path} is not used: {first_line(error)}") from error
+        raise ValueError(f"{path} is no TOML: {first_line(error)}") from error
     except RecursionError as error:
-        raise ValueError(f"{path} is not used: it is nested too deep.") from error
+        raise ValueError(f"{path}, line {_deepest(text)}: this is nested too deep.") from error
     except ValueError as error:  # of Python's own limit
         line = next((n for n, line in enumerate(text.splitlines(), 1) if _LONG_NUMBER.search(line)), 1)
-        raise ValueError(f"{path} is not used, for what is in line {line}: a number has too many digits.") from error
+        raise ValueError(f"{path}, line {line}: a number has too many digits.") from error
+
+
+def _deepest(text: str) -> int:
+    """Return the line with the most brackets and dots, by which TOML is nested."""
+    counts = [sum(map(line.count, "[{.")) for line in text.splitlines()]
+    return counts.index(max(counts, default=0)) + 1 if counts else 1
 
 
 def save_filter(name: str, text: str, path: Path | None = None) -> None:
@@ -193,10 +213,13 @@ class _Reading:
         yield from self._warnings
 
     def warn(self, name: str, what: str) -> None:
-        """Note a mistake, at the line that begins with the name, quoted or not."""
+        """Note a mistake."""
+        self._warnings.append(f"{self.place(name)}: {what}")
+
+    def place(self, name: str) -> str:
+        """Return the file, and the line that begins with the name, quoted or not."""
         number = next((number for number, line in enumerate(self._lines, 1) if _names(line, name)), None)
-        place = f"{self._path}, line {number}" if number is not None else str(self._path)
-        self._warnings.append(f"{place}: {what}")
+        return f"{self._path}, line {number}" if number is not None else str(self._path)
 
 
 def _names(line: str, name: str) -> bool:
