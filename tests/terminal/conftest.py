@@ -94,6 +94,15 @@ class Terminal:
     def press(self, keys: str) -> None:
         self.process.write(keys.encode())
 
+    def press_until(self, keys: str, word: str) -> None:
+        """Press again and again, until a word appears."""
+        with self._changed:
+            for _ in range(400):
+                self.press(keys)
+                if self._changed.wait_for(lambda: word in self.text, PATIENCE_S / 400):
+                    return
+        raise AssertionError(f"{word} did not appear:\n{self.text}")
+
     def stall(self) -> None:
         """Read no more, as a connection that hangs."""
         os.write(self._no_more, b".")

@@ -6,9 +6,8 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import ClassVar, Final, Self, TypeVar
+from typing import Any, ClassVar, Final, Self, TypeVar
 
 from textual import on
 from textual.binding import BindingType
@@ -44,6 +43,7 @@ from pipeloom.tui.style.theme import THEMES, css_paths, variable_defaults
 from pipeloom.tui.table.virtual_table import VirtualTable
 from pipeloom.tui.textual_compat.crash import QuietCrashApp
 from pipeloom.tui.textual_compat.key_dispatch import run_binding
+from pipeloom.tui.textual_compat.loop_driver import KeysTaken
 from pipeloom.tui.textual_compat.notice import write_terminal
 from pipeloom.tui.widgets.help import HelpDialog, help_sections
 from pipeloom.tui.widgets.toasts import ROOMY, Toasts
@@ -123,18 +123,9 @@ class PipeloomApp(QuietCrashApp):
         self.set_keymap(dict(self.settings.keys))
 
     @classmethod
-    def of_user(
-        cls,
-        db_path: Path,
-        engine: Engine | None,
-        *,
-        read_only: bool = False,
-        control: bool = False,
-        ascii_only: bool = False,
-    ) -> Self:
-        """Return the app with the user's settings and the saved state of the screens."""
-        made = partial(cls, db_path, engine, read_only=read_only, control=control, ascii_only=ascii_only)
-        return made(settings=read_settings(), memory=UserState(db_path))
+    def of_user(cls, db_path: Path, engine: Engine | None, **look: Any) -> Self:
+        """Return the app with the user's settings and the saved state of the screens; `look` are flags of the app."""
+        return cls(db_path, engine, settings=read_settings(), memory=UserState(db_path), **look)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Return Textual's line filters, and with `ascii_only` ours."""
@@ -312,6 +303,10 @@ class PipeloomApp(QuietCrashApp):
     @on(MonitorFailed)
     def _tell_failure(self, event: MonitorFailed) -> None:
         self.tell(f"The file is not watched any more: {event.error}", problem=True)
+
+    @on(KeysTaken)
+    def _tell_keys_taken(self) -> None:
+        self.tell("Keys are lost: a task, or a program that it has started, reads this terminal.", problem=True)
 
     # -- settings and saved state ------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import select
+import signal
 from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -20,6 +21,7 @@ from textual.drivers.linux_driver import LinuxDriver
 from textual.events import Key
 from textual.message import Message
 
+from pipeloom.tui.controlling_tty import is_in_background
 from pipeloom.tui.textual_compat.reopen import reopen_terminal
 from pipeloom.tui.textual_compat.terminal_input import ESCAPE, TerminalInput
 
@@ -28,6 +30,10 @@ _MAX_UNSENT_BYTES: Final = 1 << 18
 """Bytes that may wait for a slow terminal before the program waits for it."""
 _ESCAPE_S: Final = constants.ESCAPE_DELAY + 0.01
 """Seconds after which an escape that nothing follows is a key."""
+
+
+class KeysTaken(Message):
+    """Another reader of the terminal has taken what was typed."""
 
 
 class LoopDriver(LinuxDriver):
@@ -123,7 +129,8 @@ class LoopDriver(LinuxDriver):
         try:
             data = os.read(tty, _READ_BYTES)
         except BlockingIOError:
-            return  # another program that reads from the terminal was first
+            self._app.post_message(KeysTaken())
+            return
         except OSError:
             data = b""
         if not data:
@@ -179,6 +186,9 @@ class LoopDriver(LinuxDriver):
             self._loop.call_soon_threadsafe(step)
 
     def _go_on(self) -> None:
+        if is_in_background():  # by `bg` of the shell: the terminal is not ours
+            os.kill(os.getpid(), signal.SIGSTOP)
+            return
         # Textual would start a second reader of the keyboard beside the first.
         if self._auto_restart:
             if not self._must_signal_resume:
