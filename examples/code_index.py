@@ -55,7 +55,7 @@ def tasks(library: Path = LIBRARY) -> list[TaskDef]:
             continue
         if entry.suffix == ".py" or (entry.is_dir() and any(entry.rglob("*.py"))):
             found.append((name, entry))
-    return [TaskDef(number, name, params={"path": str(entry)}) for number, (name, entry) in enumerate(found, 1)]
+    return [TaskDef(name=name, params={"path": str(entry)}) for name, entry in found]
 
 
 def index_package(task: TaskDef, q: Any) -> None:

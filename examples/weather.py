@@ -84,10 +84,10 @@ def months(file: Path) -> list[str]:
 
 def tasks(data: Path = DATA) -> list[TaskDef]:
     """Return one task for each dataset and month."""
-    found = [(name, file, month) for name, file in DATASETS.items() for month in months(data / file)]
     return [
-        TaskDef(number, f"{name}-{month}", STEPS, params={"dataset": name, "file": str(data / file), "month": month})
-        for number, (name, file, month) in enumerate(found, 1)
+        TaskDef(name=f"{name}-{month}", steps=STEPS, params={"dataset": name, "file": str(data / file), "month": month})
+        for name, file in DATASETS.items()
+        for month in months(data / file)
     ]
 
 

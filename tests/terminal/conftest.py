@@ -88,8 +88,12 @@ class Terminal:
         def there() -> bool:
             return all(word in self.text for word in words) and (gone is None or gone not in self.text)
 
+        self.wait_until(there, f"{words} did not appear")
+
+    def wait_until(self, condition: Callable[[], bool], what: str = "it did not come to that") -> None:
+        """Wait for something to be on the screen."""
         with self._changed:
-            assert self._changed.wait_for(there, PATIENCE_S), f"{words} did not appear:\n{self.text}"
+            assert self._changed.wait_for(condition, PATIENCE_S), f"{what}:\n{self.text}"
 
     def press(self, keys: str) -> None:
         self.process.write(keys.encode())

@@ -100,7 +100,7 @@ def _id_column(hide_below: int = 0) -> Column[AttemptRow]:
         max_width=10,
         justify="right",
         hide_below=hide_below,
-        content=lambda row: str(row.task_id),
+        content=_shown_id,
     )
 
 
@@ -135,8 +135,13 @@ def _run(row: AttemptRow, ctx: RenderContext) -> Text:
     return cell(row.run_id, ctx.style("table--muted"))
 
 
+def _shown_id(row: AttemptRow) -> str:
+    """Return the id of the task; nothing where it is the name."""
+    return "" if row.task_id == row.name else str(row.task_id)
+
+
 def _task_id(row: AttemptRow, ctx: RenderContext) -> Text:
-    return cell(row.task_id, ctx.style("table--muted"))
+    return cell(_shown_id(row), ctx.style("table--muted"))
 
 
 def _name(row: AttemptRow, ctx: RenderContext) -> Text:
