@@ -31,6 +31,7 @@ from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.live.screen import LiveScreen
 from pipeloom.tui.style.theme import THEMES, css_paths, variable_defaults
+from pipeloom.tui.widgets.toasts import ROOMY
 
 
 def _rests(pump: MessagePump) -> bool:
@@ -90,6 +91,7 @@ class ThemedApp(App[None]):
 
     CSS_PATH = [*css_paths()]  # noqa: RUF012 - Textual's own declaration is no ClassVar
     TOOLTIP_DELAY = 0.001
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (ROOMY, "-roomy")]  # noqa: RUF012 - the same
 
     def __init__(self, widgets: Iterable[Widget] = ()) -> None:
         super().__init__()
