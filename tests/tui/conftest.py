@@ -51,6 +51,8 @@ async def wait_for_idle(min_sleep: float = 0.0, max_sleep: float = 1.0) -> None:
         pumps = (pump for pump in (app, *app._registry) if pump.is_running)
         rested = rested + 1 if all(map(_rests, pumps)) else 0
         if rested == 2:
+            for screen in app._screen_stack[-1:]:
+                screen._on_timer_update()  # what it draws at its next frame
             return
 
 

@@ -163,9 +163,14 @@ def open_reader(path: Path, *, immutable: bool = False) -> sqlite3.Connection:
 
 def open_imported(path: Path) -> sqlite3.Connection:
     """Open a copy in memory of a file of pipeloom 0.0.x, as the import would make it. The file stays as it is."""
+    content = _imported(path, _state_of(path))
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    connection.deserialize(_imported(path, _state_of(path)))
-    _restrain(connection)
+    try:
+        connection.deserialize(content)
+        _restrain(connection)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
