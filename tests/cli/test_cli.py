@@ -497,6 +497,33 @@ def test_any_signal_that_ends_a_program_leaves_closed_rows(
     )
 
 
+FORKING = """
+import os, signal, time
+from pipeloom import *
+
+def work(task, q):
+    ended = set()
+    for _ in range(300):
+        if (child := os.fork()) == 0:
+            time.sleep(20)
+            os._exit(1)
+        os.kill(child, signal.SIGTERM)
+        ended.add(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    q.put(MsgTaskProgress(task.task_id, 1, 1, str(sorted(ended))))
+
+pipeline = Pipeline("forking", [TaskDef(1, "a")], work)
+"""
+
+
+@pytest.mark.parametrize("executor", ["thread", "process"])
+def test_a_signal_reaches_the_child_that_a_task_has_forked_however_early(
+    run: Run, folder: Path, executor: str
+) -> None:
+    (folder / "forking.py").write_text(FORKING)
+    assert run("pipeloom", "run", "etl.db", "forking.py", "--executor", executor).returncode == 0
+    assert rows(folder / "etl.db", "SELECT message FROM task_runs") == [(f"[{-signal.SIGTERM}]",)]
+
+
 def test_a_signal_that_the_pipeline_handles_is_its_own(run: Run, folder: Path) -> None:
     (folder / "own.py").write_text(
         "import os, signal\nfrom pipeloom import *\nsignal.signal(signal.SIGUSR1, lambda *_: None)\n"

@@ -8,8 +8,10 @@ then has its usual effect, unless the handler has run and taken it again.
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import FrameType
 from typing import Any, Final
@@ -22,6 +24,12 @@ OTHERS: Final = (
     signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF, signal.SIGXCPU
 )  # fmt: skip
 """Signals that end a program that does not handle them; some of them are repeated by the kernel."""
+
+
+_of_children: Final[dict[int, Any]] = {}
+"""Handlers of forked children, by signal."""
+_masks: Final = threading.local()
+"""`before`: the signals that the forking thread had blocked."""
 
 
 def take(number: int, handler: Handler) -> None:
@@ -52,7 +60,32 @@ def taken_by(handler: Handler) -> dict[int, Any]:
             signal.signal(number, handler)  # not for once: the next one may come before the handler has run
         else:
             take(number, handler)
+    give_children(before)
     return before
+
+
+def give_children(handlers: Mapping[int, Any]) -> None:
+    """Let the children that tasks fork have these handlers before the first signal reaches them.
+
+    Python drops what arrives between the fork and its own hooks: `Pool.terminate` would wait for ever for such a child.
+    """
+    if not _of_children:
+        os.register_at_fork(before=_hold, after_in_parent=_let_through, after_in_child=_give)
+    _of_children.update({number: handler for number, handler in handlers.items() if handler is not None})
+
+
+def _hold() -> None:
+    _masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, [*_of_children])
+
+
+def _let_through() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _masks.before)
+
+
+def _give() -> None:
+    for number, handler in _of_children.items():
+        signal.signal(number, handler)
+    _let_through()
 
 
 def take_next(number: int, handler: Handler) -> None:

@@ -8,7 +8,7 @@ import queue
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any, Final
@@ -16,6 +16,7 @@ from typing import Any, Final
 from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
 from pipeloom.engine.capture import capture
 from pipeloom.engine.executors.process.wire import CANCEL, ENDED, MESSAGE, RUN, STARTED, packed, unpacked
+from pipeloom.engine.signals import give_children
 from pipeloom.engine.worker.channel import WorkerChannel
 from pipeloom.engine.worker.runner import describe, run_worker
 from pipeloom.errors import MessageError
@@ -38,7 +39,7 @@ def serve(connection: Connection, files: Sequence[str]) -> None:
     multiprocessing.set_start_method(None, force=True)  # Python's own choice: ours was inherited
     # Ctrl+C, a closed terminal and a service manager signal the whole process group; the program decides what happens
     # to the tasks. A handler, because a task's child processes would inherit SIG_IGN: `Popen.terminate` must end them.
-    _give_children({number: signal.signal(number, lambda *_: None) for number in _SIGNALS})
+    give_children({number: signal.signal(number, lambda *_: None) for number in _SIGNALS})
     os.nice(_NICENESS)
     # Prints go to the attempt's log; on a terminal they would break the program's progress display.
     capture.start(echo=sys.stdout is not None and not sys.stdout.isatty())
@@ -49,27 +50,6 @@ def serve(connection: Connection, files: Sequence[str]) -> None:
         worker.is_orphaned = True
     if worker.is_orphaned:
         _end_children()
-
-
-def _give_children(usual: Mapping[int, Any]) -> None:
-    """Let forked children have the `usual` handlers before the first signal reaches them.
-
-    Python drops what arrives between the fork and its own hooks: `Pool.terminate` would wait for ever for such a child.
-    """
-    masks = threading.local()
-
-    def hold() -> None:
-        masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, usual)
-
-    def let_through() -> None:
-        signal.pthread_sigmask(signal.SIG_SETMASK, masks.before)
-
-    def give() -> None:
-        for number, handler in usual.items():
-            signal.signal(number, handler)
-        let_through()
-
-    os.register_at_fork(before=hold, after_in_parent=let_through, after_in_child=give)
 
 
 def _end_children() -> None:
