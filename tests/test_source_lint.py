@@ -43,6 +43,7 @@ MAY_OPEN = {
     "tui/style/theme.py",
     "console/logging.py",
     "loader.py",
+    "tui/controlling_tty.py",  # a file of /proc
 }
 """Modules that open files, none of them a database: closing one drops every lock that SQLite holds on it."""
 MAY_BEGIN_LAZILY = {"store/maintenance/backup.py"}  # it reads alone

@@ -516,9 +516,7 @@ pipeline = Pipeline("forking", [TaskDef(1, "a")], work)
 
 
 @pytest.mark.parametrize("executor", ["thread", "process"])
-def test_a_signal_reaches_the_child_that_a_task_has_forked_however_early(
-    run: Run, folder: Path, executor: str
-) -> None:
+def test_a_signal_reaches_the_child_that_a_task_has_forked_however_early(run: Run, folder: Path, executor: str) -> None:
     (folder / "forking.py").write_text(FORKING)
     assert run("pipeloom", "run", "etl.db", "forking.py", "--executor", executor).returncode == 0
     assert rows(folder / "etl.db", "SELECT message FROM task_runs") == [(f"[{-signal.SIGTERM}]",)]
