@@ -75,16 +75,22 @@ def leave(code: int, grace_s: float) -> NoReturn:
 
     Python waits at its end for threads that are no daemons, and for functions of `atexit`.
     """
+    _let_signals_end()  # first: an exception could be dropped below
     if left := of_program():
         tell(f"Left behind: {', '.join(left)}.")
     _limit_the_end(code, grace_s)
     raise typer.Exit(code)
 
 
-def _limit_the_end(code: int, grace_s: float) -> None:
+def _let_signals_end() -> None:
+    """Let a signal end the program at once: all is saved."""
     for number in ASKING:
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)  # from here on it ends the program at once
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _limit_the_end(code: int, grace_s: float) -> None:
+    _let_signals_end()
     capture.check()
     with suppress(Exception):
         sys.stdout.flush()  # however long its reader takes
@@ -121,8 +127,12 @@ class Signalled(KeyboardInterrupt):
         self.number = number
 
 
-def stop_on_signals(on_hangup: HangupChoice) -> None:
-    """Let signals stop a headless run as ctrl+c does: gracefully first, at once the second time."""
+def stop_on_signals(on_hangup: HangupChoice) -> list[int]:
+    """Let signals stop a headless run as ctrl+c does: gracefully first, at once the second time.
+
+    Returns the list of those that come: Python drops an exception that is raised in a callback of its own, such as that
+    of a weak reference.
+    """
     received: list[int] = []
 
     def stop(number: int, _frame: object) -> None:
@@ -139,6 +149,7 @@ def stop_on_signals(on_hangup: HangupChoice) -> None:
         raise Signalled(number)
 
     taken_by(stop)
+    return received
 
 
 def imported(spec: str, *, ascii_only: bool = False) -> Pipeline:

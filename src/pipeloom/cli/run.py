@@ -53,14 +53,14 @@ def run_engine(engine: Engine, on_hangup: HangupChoice, json: TextIO | None = No
 
     With `json` the run is written there as lines of JSON.
     """
-    stop_on_signals(on_hangup)
-    stopped: int | None = None
+    received = stop_on_signals(on_hangup)
     reporter: Reporter | None = None
     try:
         reporter = _reporter(engine, json)
         run_headless(engine, reporter)
-    except Signalled as stop:
-        stopped = stop.number
+    except Signalled:
+        pass  # it is among those that were received
+    stopped = received[0] if received else None
     grace_s = engine.options.grace_s if stopped is None else min(engine.options.grace_s, STOPPED_GRACE_S)
     leave(_exit_code(engine, reporter, stopped, json=json is not None), grace_s)
 
