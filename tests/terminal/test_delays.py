@@ -40,10 +40,10 @@ def test_what_is_committed_shows_as_soon_after_a_dialog_as_without(start: Start,
     def ask_and_refuse() -> None:
         terminal.press("x")
         terminal.wait_for("Cancel this task?")
-        terminal.press("\x1b")
+        terminal.press("n")
         terminal.wait_for("2 running", gone="Cancel this task?")
 
-    plain = [delay_s(terminal, lambda: None) for _ in range(50)]
+    plain = [delay_s(terminal, lambda: None) for _ in range(20)]
     after = [delay_s(terminal, ask_and_refuse) for _ in range(50)]
     assert statistics.median(after) < 3 * statistics.median(plain) + 0.05, (plain, after)
     assert max(after) < 3 * max(plain) + 0.3, (plain, after)
@@ -53,8 +53,8 @@ FLOOD = """
 def work(task, q):
     for number in range(100_000_000):
         print("line", number)
-        if q.cancelled:
-            return
+        if number % 1000 == 0:
+            q.sleep(0)
 pipeline = Pipeline("flood", [TaskDef(n, f"floods-{n}") for n in range(2)], work, workers=2)
 """
 

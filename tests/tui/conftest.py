@@ -29,6 +29,7 @@ from pipeloom.pipeline import Pipeline, RetryPolicy
 from pipeloom.status import RunStatus, Status
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.tui.app import PipeloomApp
+from pipeloom.tui.history import queries
 from pipeloom.tui.live.screen import LiveScreen
 from pipeloom.tui.style.theme import THEMES, css_paths, variable_defaults
 from pipeloom.tui.widgets.toasts import ROOMY
@@ -133,6 +134,12 @@ async def at_rest(pilot: Pilot[None]) -> None:
             return
         await pilot.pause(0.01)
     raise AssertionError("something is still being read")
+
+
+@pytest.fixture(autouse=True)
+def _time_to_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the history count the tasks of its runs however long that takes: a picture depends on no machine's speed."""
+    monkeypatch.setattr(queries, "COUNT_BUDGET_S", 60.0)
 
 
 class MakeThemedApp(Protocol):
