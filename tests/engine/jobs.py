@@ -208,18 +208,6 @@ def compute_in_a_pool(task: TaskDef, q: Channel) -> None:
         q.put(Note(task.task_id, str(sum(executor.map(double, range(4))))))
 
 
-def end_forked_children(task: TaskDef, q: Channel) -> None:
-    """Fork children that wait, end each at once, and tell how they ended."""
-    ended = set()
-    for _ in range(300):
-        if (child := os.fork()) == 0:
-            time.sleep(20)
-            os._exit(1)
-        os.kill(child, signal.SIGTERM)
-        ended.add(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-    q.put(Note(task.task_id, str(sorted(ended))))
-
-
 def leave_a_child(task: TaskDef, q: Channel, *, waits: bool) -> None:
     """Start a program that goes on, tell its pid, and come back or wait."""
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])

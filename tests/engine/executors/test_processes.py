@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -121,12 +120,6 @@ def test_a_task_may_have_a_pool_of_processes(bench: Bench, pipeline: Pipeline) -
     bench.run(jobs.compute_in_a_pool, 1, pipeline=pipeline)
     assert bench.rows("SELECT status FROM task_runs") == [("done",)]
     assert bench.rows("SELECT value FROM notes") == [("12",), ("12",)]
-
-
-@pytest.mark.parametrize("pipeline", ["process"], indirect=True)
-def test_a_signal_reaches_a_forked_child_however_early(bench: Bench, pipeline: Pipeline) -> None:
-    bench.run(jobs.end_forked_children, 1, pipeline=pipeline)
-    assert bench.rows("SELECT value FROM notes") == [(f"[{-signal.SIGTERM}]",)]
 
 
 @pytest.mark.parametrize("pipeline", ["process"], indirect=True)
