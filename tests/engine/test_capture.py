@@ -256,6 +256,13 @@ def test_a_task_that_replaces_the_streams_ends_the_logs_of_no_other(bench: Bench
         sys.stdout, sys.stderr = before
 
 
+def test_an_attempt_left_behind_does_not_keep_the_streams_of_the_next_run(bench: Bench) -> None:
+    capture.start()
+    with capture.attempt():
+        capture.stop()
+        test_a_task_that_replaces_the_streams_ends_the_logs_of_no_other(bench, io.StringIO())
+
+
 def test_a_task_may_redirect_what_it_prints_while_others_end(bench: Bench, gate: Gate) -> None:
     own = io.StringIO()
 

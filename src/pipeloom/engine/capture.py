@@ -199,6 +199,7 @@ class Capture:
                     self._undo.pop()()
                 self._routes.clear()
                 self._foreign.clear()
+                self._running.clear()  # an attempt that was left behind replaces nothing of the next run
 
     def after_fork(self) -> None:
         """Be usable in a forked child: another thread may have held the lock."""
