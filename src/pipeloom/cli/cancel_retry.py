@@ -12,10 +12,10 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from pipeloom.cli.common import imported, source_of, tell
+from pipeloom.cli.common import tell
 from pipeloom.cli.options import Json, OptionalPipeline, RunOptions, WritableDatabase, takes_run_options
 from pipeloom.cli.output import parsed
-from pipeloom.cli.run import run_engine
+from pipeloom.cli.run import engine_options, imported, run_engine, source_of
 from pipeloom.console.streams import point_nowhere, take_stdout
 from pipeloom.engine.commands import CommandResult
 from pipeloom.engine.control.client import ControlClient
@@ -122,7 +122,7 @@ def retry_command(
         _say_nothing(chosen, json=json)
         return
     data = take_stdout() if json else None  # before the file is imported: it may print
-    db, asked = db.absolute(), options.for_engine(source_of(pipeline))
+    db, asked = db.absolute(), engine_options(options, source_of(pipeline))
     made = imported(pipeline)
     tasks = checked_tasks(made.tasks)
     resume = _resume(made.name, tasks, chosen)

@@ -13,9 +13,6 @@ from typing import Annotated, Any, Final, cast, get_type_hints
 
 import typer
 
-from pipeloom.engine.options import EngineOptions
-from pipeloom.engine.run.resume import Resume
-
 
 class DurabilityChoice(StrEnum):
     """When a commit counts as done."""
@@ -104,21 +101,6 @@ class RunOptions:
     on_hangup: Annotated[
         HangupChoice, typer.Option(help="What to do when the terminal goes away, as with an ssh connection that drops.")
     ] = HangupChoice.STOP
-
-    def for_engine(self, source: str | None) -> EngineOptions:
-        """Return what they mean to the engine; `source` is where the pipeline comes from."""
-        return EngineOptions(
-            workers=self.workers,
-            wal=not self.no_wal,
-            store_task_status=not self.no_store,
-            durability=self.durability.value,
-            executor=None if self.executor is None else self.executor.value,
-            address=self.address,
-            resume=Resume() if self.resume else None,
-            ask_to_resume=self.resume is None,
-            grace_s=self.grace,
-            source=source,
-        )
 
 
 def takes_run_options(*, without: Collection[str] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
