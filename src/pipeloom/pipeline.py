@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar
 
@@ -50,6 +50,30 @@ class Channel(Protocol):
 
     def sleep(self, seconds: float) -> None:
         """Sleep, but wake up and raise `TaskCancelled` when the task is asked to stop."""
+
+    def on_cancel(self, callback: Callable[[], object]) -> None:
+        """Call `callback` once, from another thread, when the task is asked to stop (at once if it was already)."""
+
+
+class AsyncChannel(Protocol):
+    """The `q` of a worker function that is `async def`."""
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the task has been asked to stop."""
+
+    @property
+    def attempt(self) -> int:
+        """1 for the first attempt of this task in this run, 2 for its first retry, and so on."""
+
+    def put(self, msg: object) -> Awaitable[None]:
+        """Publish `msg`; awaiting waits while the writer is behind. Raises as the `put` of a `Channel` does."""
+
+    def raise_if_cancelled(self) -> None:
+        """Raise `TaskCancelled` if the task has been asked to stop."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep, but wake up and raise when the task is asked to stop."""
 
     def on_cancel(self, callback: Callable[[], object]) -> None:
         """Call `callback` once, from another thread, when the task is asked to stop (at once if it was already)."""
@@ -108,7 +132,8 @@ class Pipeline:
     workers: int | None = None
     """Workers to start with, unless the call or the command line gives a number."""
     executor: str | None = None
-    """"thread", "process" or "dask", unless the call or the command line says: work that computes needs processes."""
+    """"thread", "process", "dask" or "async", unless the call or the command line says: work that computes needs
+    processes. A worker function that is `async def` runs with "async" when nothing is said."""
     address: str | None = None
     """With "dask": the address of the scheduler, unless the call or the command line says."""
     handlers: dict[type, Handler] = field(default_factory=dict)

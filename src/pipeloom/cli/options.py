@@ -34,6 +34,7 @@ class ExecutorChoice(StrEnum):
     THREAD = "thread"
     PROCESS = "process"
     DASK = "dask"
+    ASYNC = "async"
 
 
 PIPELINE_HELP: Final = "Where the pipeline is: path/to/file.py[:NAME] or package.module[:NAME]."
@@ -61,14 +62,14 @@ class RunOptions:
             "--workers",
             "-w",
             metavar="N",
-            help="How many tasks run at the same time; 4 unless the pipeline says otherwise.",
+            help="How many tasks run at the same time; 4, or 32 with async, unless the pipeline says otherwise.",
         ),
     ] = None
     executor: Annotated[
         ExecutorChoice | None,
         typer.Option(
             help="thread: for work that waits. process: for work that computes. dask: for more than one machine. "
-            "thread unless the pipeline says otherwise."
+            "async: for a worker function that is `async def`. thread unless the pipeline says otherwise."
         ),
     ] = None
     address: Annotated[

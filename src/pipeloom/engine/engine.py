@@ -18,7 +18,7 @@ from pipeloom.engine.clock import SYSTEM_CLOCK, Clock
 from pipeloom.engine.commands import CommandResult, EngineLoad
 from pipeloom.engine.control.server import ControlServer
 from pipeloom.engine.events import KEPT_TEXT
-from pipeloom.engine.executors import check_executor, make_executor
+from pipeloom.engine.executors import called_by, check_executor, make_executor
 from pipeloom.engine.executors.base import Executor, WorkerInfo
 from pipeloom.engine.interpreter import restore_hooks
 from pipeloom.engine.options import EngineOptions
@@ -41,7 +41,6 @@ from pipeloom.store.write.connect import check_writable, open_writer
 from pipeloom.text import storable
 from pipeloom.times import monotonic, stamp
 
-_RUN_NOTHING: Final = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 _SIGNAL_LATENCY_S: Final = 0.5
 _WRITER_S: Final = 1.0
 """Seconds that the writer has at least to save what is left, when the workers have taken the whole grace."""
@@ -385,13 +384,7 @@ def _check_worker(pipeline: Pipeline) -> None:
     worker = pipeline.worker_fn
     if not callable(worker):
         raise UsageError(f"worker_fn must be a function of (task, q), not {type(worker).__name__}.")
-    called = worker
-    while isinstance(called, partial):
-        called = called.func
-    if not inspect.isroutine(called):
-        called = type(called).__call__
-    if any(runs_nothing(called) for runs_nothing in _RUN_NOTHING):
+    called = called_by(worker)
+    if inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called):
         name = getattr(worker, "__name__", None) or getattr(called, "__qualname__", repr(worker))
-        raise UsageError(
-            f"worker_fn {name} must be a plain function: calling an async one or a generator runs nothing."
-        )
+        raise UsageError(f"worker_fn {name} must be a function without `yield`: calling a generator runs nothing.")

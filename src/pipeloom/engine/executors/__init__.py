@@ -1,9 +1,11 @@
-"""Where attempts run: one protocol, three backends."""
+"""Where attempts run: one protocol, four backends."""
 
 from __future__ import annotations
 
 import importlib.util
+import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Literal, cast, get_args
 
 from pipeloom.engine.executors.base import Executor
@@ -11,14 +13,31 @@ from pipeloom.errors import UsageError
 from pipeloom.pipeline import Pipeline
 from pipeloom.users_code import in_their_place
 
-ExecutorName = Literal["thread", "process", "dask"]
+ExecutorName = Literal["thread", "process", "dask", "async"]
 ExecutorChoice = ExecutorName | Executor | Callable[[int], Executor]
 """A name, an executor of the user's for one run, or a function that makes one with a number of slots."""
 EXECUTORS: tuple[str, ...] = get_args(ExecutorName)
 
 
+def is_async(worker_fn: Callable[..., object]) -> bool:
+    """Tell whether calling the worker function makes a coroutine, as far as looking can tell."""
+    return inspect.iscoroutinefunction(called_by(worker_fn))
+
+
+def called_by(worker_fn: Callable[..., object]) -> Callable[..., object]:
+    """Return the function that runs in a call: that behind a `partial`, or an object's `__call__`."""
+    while isinstance(worker_fn, partial):
+        worker_fn = worker_fn.func
+    return worker_fn if inspect.isroutine(worker_fn) else type(worker_fn).__call__
+
+
 def check_executor(name: ExecutorChoice, pipeline: Pipeline) -> None:
     """Raise `UsageError` when the pipeline cannot run on this executor at all."""
+    if name == "async":
+        if not inspect.iscoroutinefunction(inspect.unwrap(called_by(pipeline.worker_fn))):
+            raise UsageError('executor="async" is for a worker function that is `async def`: this one is not.')
+    elif isinstance(name, str) and is_async(pipeline.worker_fn):
+        raise UsageError(f'A worker function that is `async def` runs with executor="async", not with {name!r}.')
     if name == "process":
         for file in in_their_place():
             raise UsageError(
@@ -51,6 +70,10 @@ def make_executor(name: ExecutorChoice, slots: int | None, address: str | None =
         from pipeloom.engine.executors.process.executor import ProcessExecutor
 
         return ProcessExecutor(slots)
+    if name == "async":
+        from pipeloom.engine.executors.coroutine.executor import CoroutineExecutor
+
+        return CoroutineExecutor(slots)
     from pipeloom.engine.executors.thread import ThreadExecutor
 
     return ThreadExecutor(slots)
