@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -12,6 +13,21 @@ from typing import Any, Final
 from pipeloom.errors import UsageError
 
 _log = logging.getLogger(__name__)
+
+
+class Process:
+    """Tells a process from its forks, at a tenth of the cost of asking the system."""
+
+    def __init__(self) -> None:
+        self.mark: object = object()
+        """Another one in a fork."""
+        os.register_at_fork(after_in_child=self._renew)
+
+    def _renew(self) -> None:
+        self.mark = object()
+
+
+process: Final = Process()
 
 _LONGEST_TURN_S: Final = 0.1
 """Seconds after which a thread that computes lets another one go on, at the latest."""

@@ -6,7 +6,8 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterable
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
 from pipeloom.engine.executors.base import Capabilities, Executor, Reports, WorkerInfo
@@ -53,11 +54,7 @@ class ThreadExecutor(Executor):
 
     def submit(self, attempt: Attempt) -> None:
         """Hand the attempt to a thread."""
-
-        def send(msg: Any, attempt_id: int = attempt.id) -> None:
-            self._reports.message(attempt_id, msg)
-
-        self._channels[attempt.id] = WorkerChannel(attempt, send)
+        self._channels[attempt.id] = WorkerChannel(attempt, partial(self._reports.message, attempt.id))
         self._pool.submit(attempt)
 
     def cancel(self, attempt_ids: Iterable[int]) -> None:

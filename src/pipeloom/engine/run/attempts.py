@@ -9,8 +9,9 @@ from enum import Enum, auto
 
 from pipeloom.engine.commands import Refusal, RefusalReason
 from pipeloom.engine.events import Finish
+from pipeloom.engine.writer.inbox import ProgressSlot
 from pipeloom.messages import TaskDef, TaskLike
-from pipeloom.status import OPEN, WAITING, Status
+from pipeloom.status import WAITING, Status
 
 
 class Stop(Enum):
@@ -47,9 +48,10 @@ class AttemptState:
         "followed",
         "given",
         "id",
+        "ignores_messages",
         "killed",
-        "muted",
         "number",
+        "progress",
         "retryable",
         "settled",
         "started",
@@ -64,14 +66,16 @@ class AttemptState:
         self.task = start.task
         self.given = start.given
         self.status = start.status
+        self.progress: ProgressSlot | None = None
+        """Where its worker's progress goes, while it has a worker."""
         self.finish: Finish | None = None
-        """The end that the worker reported: what it publishes afterwards does not count."""
+        """The end that the worker reported."""
         self.stop: Stop | None = None
         self.started: float | None = None
         """Monotonic seconds."""
         self.retryable = False
-        self.muted = False
-        """A message was given up while the task was being stopped: later ones would leave a gap."""
+        self.ignores_messages = False
+        """Whether it has reported its end, has ended, or lacks a message that was given up: what follows counts no more."""
         self.killed = False
         """Its worker did not stop and was killed."""
         self.abandoned = False
@@ -80,11 +84,6 @@ class AttemptState:
         """Its end is on disk."""
         self.followed = False
         """A later attempt of the same task exists."""
-
-    @property
-    def ignores_messages(self) -> bool:
-        """Whether nothing that the worker publishes counts any more."""
-        return self.finish is not None or self.muted or self.status not in OPEN
 
 
 class Attempts:

@@ -10,7 +10,8 @@ from pipeloom.engine.events import Finish, Logged, Started
 from pipeloom.engine.run.attempts import Stop
 from pipeloom.engine.run.run import Run
 from pipeloom.engine.worker.weight import weight
-from pipeloom.errors import TaskCancelled, WriterFailedError
+from pipeloom.errors import TaskCancelled
+from pipeloom.messages import MsgTaskProgress
 from pipeloom.status import ACTIVE, OPEN
 from pipeloom.text import clean
 
@@ -36,22 +37,25 @@ class ExecutorEvents:
             run.limit_time(attempt)
 
     def message(self, attempt_id: int, msg: Any) -> None:
-        """Pass a worker's message on, waiting for room; one that comes after the end is counted and dropped.
+        """Pass a worker's message on; one that comes after the end is counted and dropped. All but progress may wait.
 
         Without the lock, which costs much for each message: only the attempt's own worker changes what is noted here.
         """
         run = self._run
         attempt = run.attempts.get(attempt_id)
-        if type(msg) is Logged:
+        kind = type(msg)
+        if kind is Logged:
             # A worker may log when it has finished or is being stopped; without room its line is dropped.
             if attempt is not None and attempt.status in OPEN:
                 run.inbox.put((attempt_id, msg), lambda: attempt.stop is not None, weight(msg))
-        elif attempt is None or attempt.ignores_messages:
+        elif attempt is None or attempt.ignores_messages or (slot := attempt.progress) is None:
             run.late += 1
-        elif type(msg) is Finish:
-            attempt.finish = msg
+        elif kind is MsgTaskProgress:
+            run.inbox.put_progress(slot, msg)
+        elif kind is Finish:
+            attempt.finish, attempt.ignores_messages = msg, True
         elif not run.inbox.put((attempt_id, msg), lambda: attempt.stop is not None, weight(msg)):
-            attempt.muted = True
+            attempt.ignores_messages = True  # later ones would leave a gap
             raise TaskCancelled
 
     def ended(self, attempt_id: int, outcome: Outcome) -> None:
@@ -63,19 +67,14 @@ class ExecutorEvents:
                 return
             run.busy -= 1
             run.at_work -= attempt.started is not None
-            end = None
             if attempt.abandoned:
                 run.lost_workers -= 1
             else:
-                end = run.resolve(attempt, outcome)
+                run.come_back(attempt, outcome)
             run.fill()
             if run.closing is not None:
                 run.worker_back.notify_all()
-        if end is not None:
-            try:
-                run.inbox.put((attempt_id, end))
-            except WriterFailedError:
-                return  # the sinks have been told; `unsaved` counts what was lost
+        run.inbox.await_room()
 
     def broken(self, error: BaseException) -> None:
         """Stop the run: the executor itself has failed."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
@@ -24,7 +25,7 @@ from pipeloom.engine.run.outcomes import resolve_outcome
 from pipeloom.engine.run.tasks import handed_out
 from pipeloom.engine.run.timers import Timers
 from pipeloom.engine.worker.validation import as_json
-from pipeloom.engine.writer.inbox import Inbox
+from pipeloom.engine.writer.inbox import Inbox, ProgressSlot
 from pipeloom.engine.writer.sink import Sink
 from pipeloom.errors import WriterFailedError
 from pipeloom.pipeline import Pipeline, positive_number, task_params
@@ -129,10 +130,8 @@ class Run:
     def tell(self, attempt_id: int, entry: object) -> None:
         """Put an entry of the dispatcher's own into the writer's queue; a failed writer has told every sink already."""
         if self.failure is None:
-            try:
+            with suppress(WriterFailedError):
                 self.inbox.put_now((attempt_id, entry))
-            except WriterFailedError:
-                return
 
     # -- attempts ----------------------------------------------------------------------------------------------------
 
@@ -182,6 +181,7 @@ class Run:
             if attempt is None:
                 return
             attempt.status = Status.RUNNING
+            attempt.progress = ProgressSlot(attempt.id)
             self.busy += 1
             self.executor.submit(
                 Attempt(
@@ -223,9 +223,11 @@ class Run:
         return attempt.killed
 
     def end(self, attempt: AttemptState, end: Ended) -> None:
-        """End an attempt that no worker holds."""
-        attempt.status = end.status
-        self.tell(attempt.id, end)
+        """End an attempt: what its worker publishes from now on does not count."""
+        attempt.status, attempt.ignores_messages = end.status, True
+        with suppress(WriterFailedError):  # the sinks have been told; `unsaved` counts what was lost
+            self.inbox.put_end(attempt.progress, (attempt.id, end))
+        attempt.progress = None
 
     def give_up_on(self, attempt: AttemptState, status: Status, note: str) -> None:
         """End an attempt whose worker has not come back; its slot stays occupied until it does."""
@@ -233,8 +235,8 @@ class Run:
         self.lost_workers += 1
         self.end(attempt, Ended(status, self.now(), self._duration_s(attempt), message=note))
 
-    def resolve(self, attempt: AttemptState, outcome: Outcome) -> Ended:
-        """Return how an attempt has ended whose worker came back with `outcome`."""
+    def come_back(self, attempt: AttemptState, outcome: Outcome) -> None:
+        """End an attempt whose worker came back with `outcome`."""
         finish = attempt.finish
         end, attempt.retryable = resolve_outcome(
             attempt,
@@ -244,8 +246,7 @@ class Run:
             duration_s=self._duration_s(attempt),
             interrupted_by=self.executor_lost or self.closing,
         )
-        attempt.status = end.status
-        return end
+        self.end(attempt, end)
 
     def _duration_s(self, attempt: AttemptState) -> float | None:
         return None if attempt.started is None else max(0.0, self.clock.monotonic() - attempt.started)

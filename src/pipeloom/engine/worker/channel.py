@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,6 +9,7 @@ from typing import Any
 
 from pipeloom.engine.attempt import Attempt
 from pipeloom.engine.events import KEPT_TEXT, Finish, Logged
+from pipeloom.engine.interpreter import process
 from pipeloom.engine.worker.validation import checked
 from pipeloom.errors import MessageError, TaskCancelled
 from pipeloom.text import storable
@@ -25,7 +25,7 @@ class WorkerChannel:
         self.attempt_id = attempt.id
         self._task_id = attempt.task.task_id
         self._message_types = attempt.message_types
-        self._process = os.getpid()
+        self._process = process.mark
         self._send = send
         self._lock = threading.Lock()
         self._stop: threading.Event | None = None
@@ -44,7 +44,7 @@ class WorkerChannel:
         `MsgTaskFinished` still goes through: work that is finished is finished), and `WriterFailedError` when nothing
         can be saved any more.
         """
-        if os.getpid() != self._process:
+        if process.mark is not self._process:
             raise MessageError("q belongs to the process that runs the task: a forked child cannot publish through it.")
         entry = checked(msg, self._task_id, self._message_types)
         if self._cancelled and type(entry) is not Finish:
@@ -57,7 +57,7 @@ class WorkerChannel:
 
     def log(self, level: str, text: str, at: str | None) -> None:
         """Add a line to the attempt's log; raises nothing, because a worker's `print` must not."""
-        if os.getpid() == self._process:
+        if process.mark is self._process:
             with suppress(Exception):
                 self._send(Logged(storable(level, 20), storable(text, KEPT_TEXT), at))
 

@@ -82,13 +82,14 @@ def _checked_domain(msg: Any) -> Any:
 
 def _checked_progress(msg: MsgTaskProgress, task_id: TaskId) -> MsgTaskProgress:
     """Return `msg` in built-in types: the code of other types runs here, on the worker's thread."""
-    _check_task(msg.task_id, task_id, msg)
-    step, total, message = msg.step, msg.total, msg.message
-    if message is not None:
-        message = _checked_text("MsgTaskProgress", "message", message)
-    if message is msg.message and type(step) in _NUMBERS and type(total) in _NUMBERS:
-        return msg
-    return MsgTaskProgress(task_id, _checked_number("step", step), _checked_number("total", total), message)
+    named, step, total, message = msg.task_id, msg.step, msg.total, msg.message
+    is_plain = type(step) in _NUMBERS and type(total) in _NUMBERS
+    if is_plain and (message is None or (type(message) is str and len(message) <= MAX_TEXT)):
+        _check_task(named, task_id, msg)
+        return msg  # most are like this
+    _check_task(named, task_id, msg)
+    text = None if message is None else _checked_text("MsgTaskProgress", "message", message)
+    return MsgTaskProgress(task_id, _checked_number("step", step), _checked_number("total", total), text)
 
 
 def _checked_number(name: str, value: float | None) -> float | None:

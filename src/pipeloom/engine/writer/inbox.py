@@ -1,15 +1,15 @@
-"""The writer's bounded queue: many threads put, one drains."""
+"""What is on its way to the writer: a bounded queue, and the newest progress of each attempt."""
 
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable
 from itertools import islice
 from typing import Any, Final
 
 from pipeloom.engine.events import Submitted
 from pipeloom.errors import WriterFailedError
+from pipeloom.messages import MsgTaskProgress
 
 Entry = tuple[int, Any]
 """An attempt id (0: no attempt) and what to write about it."""
@@ -19,8 +19,23 @@ CAPACITY_BYTES: Final = 64 << 20
 _FOREVER: Final = float("inf")
 
 
+class ProgressSlot:
+    """The newest progress of an attempt: what it replaces is never written, so it needs no place in the queue."""
+
+    __slots__ = ("attempt_id", "is_listed", "newest")
+
+    def __init__(self, attempt_id: int) -> None:
+        self.attempt_id = attempt_id
+        self.newest: MsgTaskProgress | None = None
+        self.is_listed = False
+        """Whether the writer will look here: the newest progress is in no batch yet."""
+
+
 class Inbox:
     """Entries on their way to the writer, in order. Workers block while it is full; the dispatcher never does.
+
+    Progress never waits: it is kept in the attempt's slot, and the writer takes the slots with the last entry of the
+    queue. So what was put before a progress is never behind it on disk.
 
     `queue.Queue` cannot wake a blocked `put` when the task is cancelled or the writer has failed, nor hand over all its
     entries in one step; both matter here.
@@ -28,7 +43,8 @@ class Inbox:
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
-        self._entries: deque[Entry] = deque()
+        self._entries: list[Entry] = []
+        self._listed: list[ProgressSlot] = []
         self.blocked = 0
         """Workers that wait for room now."""
         self._submissions = 0
@@ -42,7 +58,7 @@ class Inbox:
         self._failure: BaseException | None = None
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._entries) + len(self._listed)
 
     @property
     def failure(self) -> BaseException | None:
@@ -55,15 +71,17 @@ class Inbox:
         Raises `WriterFailedError` once nothing can be saved any more.
         """
         with self._lock:
-            while self._is_full() and self._failure is None:
-                if given_up is not None and given_up():
-                    return False
-                self.blocked += 1
-                self._drained.wait()
-                self.blocked -= 1
+            if not self._has_room(given_up):
+                return False
             self._append(entry)
             self._bytes += weight
         return True
+
+    def await_room(self) -> None:
+        """Wait until there is room, or nothing can be saved any more: a worker goes on no faster than the writer."""
+        if self._is_full():
+            with self._lock:
+                self._has_room()
 
     def put_now(self, *entries: Entry) -> None:
         """Append entries without waiting: for the dispatcher, whose entries are bounded by the number of tasks."""
@@ -72,8 +90,30 @@ class Inbox:
                 self._append(entry)
                 self._submissions += type(entry[1]) is Submitted
 
+    def put_progress(self, slot: ProgressSlot, msg: MsgTaskProgress) -> None:
+        """Make `msg` the newest progress of an attempt; raises `WriterFailedError` as `put`, but never waits.
+
+        The lock is for the first progress since the last batch. The order of the two steps here, and of those in
+        `_progress`, sees to it that any other is either in that batch or listed again.
+        """
+        slot.newest = msg
+        if not slot.is_listed:
+            with self._lock:
+                self._check()
+                slot.is_listed = True
+                self._listed.append(slot)
+                self._notify()
+
+    def put_end(self, slot: ProgressSlot | None, entry: Entry) -> None:
+        """Append the end of an attempt without waiting, and before it the progress that no batch has yet."""
+        with self._lock:
+            if slot is not None and slot.is_listed:
+                slot.is_listed = False
+                self._append((slot.attempt_id, slot.newest))
+            self._append(entry)
+
     def drain(self, most: int, window_s: float, idle_s: float) -> tuple[list[Entry], bool]:
-        """Return up to `most` entries in order, and whether the inbox is closed and empty after them.
+        """Return up to `most` entries in order, after the last one progress, and whether it is all that ever comes.
 
         Submitted attempts end their batch: thousands may follow, and the screen should show the first ones soon.
 
@@ -81,13 +121,15 @@ class Inbox:
         for one entry as for thousands.
         """
         with self._lock:
-            if not self._entries and not self._closed:
+            if not len(self) and not self._closed:
                 self._wait_for(1, idle_s)
-            if self._entries and len(self._entries) < most and not self._closed:
+            if len(self) and len(self) < most and not self._closed:
                 self._wait_for(most, window_s)
-            entries = [self._entries.popleft() for _ in range(self._next_batch(most))]
+            batch = self._next_batch(most)
+            entries, self._entries = self._entries[:batch], self._entries[batch:]
             if not self._entries:
                 self._bytes = 0
+                entries += self._progress()
             self._drained.notify_all()
             return entries, self._closed and not self._entries
 
@@ -101,8 +143,9 @@ class Inbox:
         """Make every `put` raise, those that wait included; returns the number of entries lost."""
         with self._lock:
             self._failure = error
-            lost = len(self._entries)
+            lost = len(self)
             self._entries.clear()
+            self._progress()  # the next one of each attempt finds that out
             self._drained.notify_all()
             return lost
 
@@ -120,14 +163,40 @@ class Inbox:
                     return count
         return min(most, len(self._entries))
 
+    def _has_room(self, given_up: Callable[[], bool] | None = None) -> bool:
+        """Wait for room; returns False when `given_up()` while waiting."""
+        while self._is_full() and self._failure is None:
+            if given_up is not None and given_up():
+                return False
+            self.blocked += 1
+            self._drained.wait()
+            self.blocked -= 1
+        return True
+
     def _is_full(self) -> bool:
         return len(self._entries) >= self._capacity or self._bytes >= CAPACITY_BYTES
 
-    def _append(self, entry: Entry) -> None:
+    def _progress(self) -> list[Entry]:
+        """Take the newest progress of each attempt that has any; each is listed again by what follows."""
+        listed, self._listed = self._listed, []
+        progress: list[Entry] = []
+        for slot in listed:
+            if slot.is_listed:
+                slot.is_listed = False
+                progress.append((slot.attempt_id, slot.newest))
+        return progress
+
+    def _check(self) -> None:
         if self._failure is not None:
             raise WriterFailedError(f"Nothing can be saved any more: {self._failure}") from self._failure
+
+    def _append(self, entry: Entry) -> None:
+        self._check()
         self._entries.append(entry)
-        if len(self._entries) >= self._wanted:
+        self._notify()
+
+    def _notify(self) -> None:
+        if len(self) >= self._wanted:
             self._wanted = _FOREVER
             self._filled.notify()
 
