@@ -12,9 +12,9 @@ from typing import Final
 from pipeloom.fingerprints import fingerprint
 
 APPLICATION_ID: Final = 0x504C4F4D  # "PLOM", shown by file(1)
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 
-OUR_TABLES: Final = frozenset({"pipeline_runs", "task_runs", "task_logs", "commands"})
+OUR_TABLES: Final = frozenset({"pipeline_runs", "task_runs", "task_logs", "task_state", "commands"})
 READ_TABLES: Final = frozenset({"pipeline_runs", "task_runs"})
 """Tables that a file needs to be browsed."""
 
@@ -108,8 +108,23 @@ CREATE INDEX task_runs_started ON task_runs (started_at, id, status);
 CREATE INDEX task_runs_duration ON task_runs (duration_s, id, status);
 """
 
-_TABLES: Final = (_TABLES_1, _TABLES_2, "")
-_INDEXES: Final = (_INDEXES_1, _INDEXES_2, _INDEXES_3)
+_TABLES_4: Final = """
+ALTER TABLE {where}task_runs ADD COLUMN rows INTEGER;
+ALTER TABLE {where}task_runs ADD COLUMN input_key TEXT;
+ALTER TABLE {where}task_runs ADD COLUMN code TEXT;
+ALTER TABLE {where}pipeline_runs ADD COLUMN params TEXT;
+ALTER TABLE {where}pipeline_runs ADD COLUMN unchanged INTEGER;
+CREATE TABLE {where}task_state (
+    pipeline TEXT NOT NULL,
+    task_id ANY NOT NULL CHECK (typeof(task_id) IN ('integer','text')),
+    state TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    PRIMARY KEY (pipeline, task_id)
+) STRICT;
+"""
+
+_TABLES: Final = (_TABLES_1, _TABLES_2, "", _TABLES_4)
+_INDEXES: Final = (_INDEXES_1, _INDEXES_2, _INDEXES_3, "")
 
 MARK: Final = "pipeloom_schema"
 """A view whose text says the schema's number. `user_version` alone does not tell: it is the user's to set, too."""

@@ -100,6 +100,8 @@ def remade(table: str, old: str, new: str) -> str:
         remade("task_runs", "AUTOINCREMENT", ""),
         remade("task_logs", "PRIMARY KEY (task_run_id, seq)", "PRIMARY KEY (task_run_id, seq) ON CONFLICT IGNORE"),
         remade("commands", ") STRICT", ")"),
+        remade("task_runs", ", rows INTEGER", ", rows INTEGER DEFAULT 0"),
+        remade("task_state", "PRIMARY KEY (pipeline, task_id)", "PRIMARY KEY (pipeline, task_id) ON CONFLICT IGNORE"),
         "CREATE UNIQUE INDEX x ON task_runs (task_id)",
         "CREATE UNIQUE INDEX x ON pipeline_runs (pipeline)",
         "CREATE INDEX x ON task_runs (abs(task_id))",

@@ -26,6 +26,7 @@ from pipeloom.store.read.history import History, walk
 from pipeloom.store.read.paging import Sort
 from pipeloom.store.read.run_queries import task_standings
 from pipeloom.store.rows import AttemptRow
+from pipeloom.store.schema import expected_columns
 from pipeloom.store.write.connect import close_writer, open_writer
 
 NOW = "2026-08-01T12:00:00.000000+00:00"
@@ -117,6 +118,23 @@ PRAGMA user_version=2;
 """,
 )
 
+VERSION_3 = VERSION_2.replace(
+    "CREATE INDEX task_runs_name ON task_runs (name, id);",
+    "CREATE INDEX task_runs_name ON task_runs (name, id, status);",
+).replace(
+    """CREATE INDEX task_runs_started ON task_runs (started_at);
+CREATE INDEX task_runs_duration ON task_runs (duration_s);
+CREATE INDEX task_runs_failure ON task_runs (fingerprint) WHERE fingerprint IS NOT NULL;
+PRAGMA user_version=2;
+""",
+    """CREATE INDEX task_runs_started ON task_runs (started_at, id, status);
+CREATE INDEX task_runs_duration ON task_runs (duration_s, id, status);
+CREATE INDEX task_runs_failure ON task_runs (fingerprint) WHERE fingerprint IS NOT NULL;
+CREATE VIEW pipeloom_schema AS SELECT 3 AS version;
+PRAGMA user_version=3;
+""",
+)
+
 VERSION_0_0_7 = """
 CREATE TABLE task_runs (
     id INTEGER PRIMARY KEY,
@@ -139,8 +157,13 @@ INSERT INTO users VALUES ('ada');
 CREATE VIEW failed AS SELECT name FROM task_runs WHERE status = 'error';
 """
 
-SCRIPTS = {"version 1": VERSION_1 + ROWS_1, "version 2": VERSION_2 + ROWS_1, "0.0.7": VERSION_0_0_7}
-KINDS = {"version 1": FileKind.OLDER, "version 2": FileKind.OLDER, "0.0.7": FileKind.LEGACY}
+SCRIPTS = {
+    "version 1": VERSION_1 + ROWS_1,
+    "version 2": VERSION_2 + ROWS_1,
+    "version 3": VERSION_3 + ROWS_1,
+    "0.0.7": VERSION_0_0_7,
+}
+KINDS = {which: FileKind.LEGACY if which == "0.0.7" else FileKind.OLDER for which in SCRIPTS}
 
 
 def select(path: Path, sql: str) -> list[Any]:
@@ -210,11 +233,34 @@ def test_a_file_of_schema_1_keeps_its_rows_and_its_failures_get_fingerprints(ver
         assert [line.text for line in history.logs(2)] == ["reading"]
 
 
-def test_an_older_file_has_the_indexes_of_a_new_one_afterwards(older: Path, tmp_path: Path) -> None:
+def test_an_older_file_has_the_tables_and_indexes_of_a_new_one_afterwards(older: Path, tmp_path: Path) -> None:
     close_writer(open_writer(older))
     close_writer(open_writer(tmp_path / "new.db"))
     indexes = "SELECT name, sql FROM sqlite_schema WHERE type='index' ORDER BY name"
     assert select(older, indexes) == select(tmp_path / "new.db", indexes)
+    for table in expected_columns():
+        columns = f"SELECT name, type, \"notnull\", dflt_value, pk FROM pragma_table_info('{table}')"
+        assert select(older, columns) == select(tmp_path / "new.db", columns) != []
+
+
+def test_rows_of_older_files_have_no_count_of_rows_and_no_state(older: Path) -> None:
+    close_writer(open_writer(older))
+    assert {*select(older, "SELECT rows, input_key, code FROM task_runs")} == {(None, None, None)}
+    assert {*select(older, "SELECT params, unchanged FROM pipeline_runs")} == {(None, None)}
+    assert select(older, "SELECT count(*) FROM task_state") == [(0,)]
+
+
+def test_the_state_of_a_task_is_kept_by_pipeline_and_by_id_of_its_kind(tmp_path: Path) -> None:
+    connection = open_writer(tmp_path / "etl.db")
+    insert = "INSERT INTO task_state VALUES ('shop', ?, '{}', 1)"
+    try:
+        connection.execute(insert, (1,))
+        connection.execute(insert, ("1",))
+        for taken in (1, "1", 1.5, None):
+            with pytest.raises(sqlite3.IntegrityError):
+                connection.execute(insert, (taken,))
+    finally:
+        close_writer(connection)
 
 
 def test_a_file_of_schema_1_without_rows_needs_no_copy(make_sqlite: MakeSqlite) -> None:
@@ -362,10 +408,11 @@ def test_a_copy_that_cannot_be_made_stops_it(older: Path, monkeypatch: pytest.Mo
     assert dump(older) == before
 
 
-def test_a_users_table_called_commands_is_told_and_kept(make_sqlite: MakeSqlite) -> None:
-    path = make_sqlite(VERSION_1 + ROWS_1 + "CREATE TABLE commands (mine TEXT); INSERT INTO commands VALUES ('a');")
+@pytest.mark.parametrize("name", ["commands", "task_state"])
+def test_a_users_table_of_a_name_that_is_needed_now_is_told_and_kept(make_sqlite: MakeSqlite, name: str) -> None:
+    path = make_sqlite(VERSION_1 + ROWS_1 + f"CREATE TABLE {name} (mine TEXT); INSERT INTO {name} VALUES ('a');")
     before = dump(path)
-    with pytest.raises(StoreError, match="has a table named commands"):
+    with pytest.raises(StoreError, match=f"has a table named {name}"):
         open_writer(path)
     assert recover(path) == 0
     assert (dump(path), backups(path)) == (before, [])
@@ -470,6 +517,7 @@ def test_a_file_that_somebody_owns_is_left_as_it_is(older: Path) -> None:
         (("CREATE TRIGGER t AFTER UPDATE ON task_runs BEGIN DELETE FROM task_logs; END",), FileKind.ALTERED),
         (("DROP TABLE task_logs",), FileKind.ALTERED),
         (("DROP TABLE commands",), FileKind.ALTERED),
+        (("DROP TABLE task_state",), FileKind.ALTERED),
     ],
 )
 def test_a_newer_or_altered_file_is_read_and_never_written(
