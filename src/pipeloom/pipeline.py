@@ -42,8 +42,28 @@ class Channel(Protocol):
     def attempt(self) -> int:
         """1 for the first attempt of this task in this run, 2 for its first retry, and so on."""
 
-    def put(self, msg: object, block: bool = True, timeout: float | None = None) -> None:
-        """Publish `msg`; blocks while the writer is behind; raises `TaskCancelled` once the task is asked to stop."""
+    @property
+    def state(self) -> dict[str, Any]:
+        """What the task goes on from: the state that it has put last, in this run or an earlier one; {} at first."""
+
+    def put(
+        self,
+        *messages: object,
+        state: Mapping[str, Any] | None = None,
+        block: bool = True,
+        timeout: float | None = None,
+    ) -> None:
+        """Publish messages, tasks that were found, and the task's state: all of it is stored, or nothing.
+
+        Blocks while the writer is behind; raises `TaskCancelled` once the task is asked to stop. An empty `state` takes
+        away what was kept.
+        """
+
+    def progress(self, step: float | None, total: float | None = None, message: str | None = "") -> None:
+        """Tell that `step` of `total` is reached: a short form of `MsgTaskProgress`."""
+
+    def result(self, value: Any) -> None:
+        """Set the task's result, as returning it from the worker function does."""
 
     def raise_if_cancelled(self) -> None:
         """Raise `TaskCancelled` if the task has been asked to stop."""
@@ -66,8 +86,18 @@ class AsyncChannel(Protocol):
     def attempt(self) -> int:
         """1 for the first attempt of this task in this run, 2 for its first retry, and so on."""
 
-    def put(self, msg: object) -> Awaitable[None]:
-        """Publish `msg`; awaiting waits while the writer is behind. Raises as the `put` of a `Channel` does."""
+    @property
+    def state(self) -> dict[str, Any]:
+        """What the task goes on from: the state that it has put last, in this run or an earlier one; {} at first."""
+
+    def put(self, *messages: object, state: Mapping[str, Any] | None = None) -> Awaitable[None]:
+        """Publish as the `put` of a `Channel`, and raise as that; awaiting waits while the writer is behind."""
+
+    def progress(self, step: float | None, total: float | None = None, message: str | None = "") -> Awaitable[None]:
+        """Tell that `step` of `total` is reached: a short form of `MsgTaskProgress`."""
+
+    def result(self, value: Any) -> None:
+        """Set the task's result, as returning it from the worker function does."""
 
     def raise_if_cancelled(self) -> None:
         """Raise `TaskCancelled` if the task has been asked to stop."""

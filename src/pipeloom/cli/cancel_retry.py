@@ -21,7 +21,7 @@ from pipeloom.engine.commands import CommandResult
 from pipeloom.engine.control.client import ControlClient
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.refusal_text import refusal_text
-from pipeloom.engine.run.resume import Resume
+from pipeloom.engine.run.resume import Resume, found_in, with_found
 from pipeloom.engine.run.same_task import tasks_again
 from pipeloom.errors import StoreError, UsageError
 from pipeloom.filters import Filter
@@ -125,7 +125,7 @@ def retry_command(
     db, asked = db.absolute(), engine_options(options, source_of(pipeline))
     made = imported(pipeline)
     tasks = checked_tasks(made.tasks)
-    resume = _resume(made.name, tasks, chosen)
+    resume = _resume(made.name, with_found(tasks, found_in(db, chosen.run_id)), chosen)
     made = replace(made, tasks=tasks)  # a generator of tasks can be read only once
     engine = Engine(db, made, replace(asked, resume=resume, ask_to_resume=False))
     run_engine(engine, options.on_hangup, data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -20,6 +21,24 @@ class Attempt(NamedTuple):
     message_types: frozenset[type]
     """Types with a handler; `put` refuses any other that is not a lifecycle message."""
     retry_on: tuple[type[BaseException] | str, ...] = ()
+    state: str | None = None
+    """What an earlier attempt of the task has left to go on from, as JSON; None where the file keeps no state."""
+
+
+class AttemptIds:
+    """Gives the ids of attempts, to the dispatcher and to the writer. Thread-safe."""
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+        self._next = first
+        self._lock = threading.Lock()
+
+    def take(self) -> int:
+        """Return an id that no attempt has had."""
+        with self._lock:
+            taken = self._next
+            self._next += 1
+            return taken
 
 
 class OutcomeKind(StrEnum):

@@ -28,11 +28,11 @@ from pipeloom.engine.run.executor_events import ExecutorEvents
 from pipeloom.engine.run.resume import Earlier, Resume, earlier_run, first_starts
 from pipeloom.engine.run.run import Run
 from pipeloom.engine.run.summary import RunCounts, RunSummary
-from pipeloom.engine.writer.opening import StoppedStartError
+from pipeloom.engine.writer.opening import Opened, StoppedStartError
 from pipeloom.engine.writer.sink import Sink
 from pipeloom.engine.writer.writer import Writer
 from pipeloom.errors import UsageError
-from pipeloom.messages import TaskLike
+from pipeloom.messages import TaskId, TaskLike
 from pipeloom.pipeline import Pipeline, checked_tasks
 from pipeloom.status import ACTIVE, RunStatus, Status
 from pipeloom.store.file.owner import OwnerLock
@@ -128,13 +128,13 @@ class Engine:
             resume = resume or self.options.resume
             earlier = None if resume is None else earlier_run(self.db_path, self.pipeline.name, resume.run_id)
             starts = first_starts(self.tasks, earlier, resume, self._clock.now())
-            parts, first_attempt_id = self._start_parts(None if earlier is None else earlier.run.id)
+            parts, opened = self._start_parts(earlier)
         except BaseException:
             self._release_after(self._writer)
             raise
         self._started = parts
         capture.start()  # after the executor: Dask sets its loggers up by what it finds
-        parts.run.begin(first_attempt_id, starts)
+        parts.run.begin(opened, starts)
         parts.control.start()
         return parts.row
 
@@ -150,7 +150,7 @@ class Engine:
 
         threading.Thread(target=release, name="pipeloom-release", daemon=True).start()
 
-    def _start_parts(self, parent_run_id: int | None) -> tuple[_Parts, int]:
+    def _start_parts(self, earlier: Earlier | None) -> tuple[_Parts, Opened]:
         """Start the executor, then the writer: a cluster may be out of reach, and then the file stays as it was."""
         options, sinks = self.options, list[Sink]()
         executor = make_executor(self._choice, options.limit_for(self.pipeline), options.address_for(self.pipeline))
@@ -163,8 +163,8 @@ class Engine:
             if run.follows_cluster or not isinstance(self._choice, str):
                 run.workers = executor.slots or run.workers
             run.start_clock()  # however long the cluster took
-            writer = self._take_writer(self._make_writer(run, commits, sinks))
-            opened = writer.start(self._run_row(run, parent_run_id))
+            writer = self._take_writer(self._make_writer(run, commits, sinks, earlier))
+            opened = writer.start(self._run_row(run, None if earlier is None else earlier.run.id))
         except BaseException:
             with run.lock:
                 run.timers.stop()
@@ -173,7 +173,7 @@ class Engine:
         run.id = opened.run.id
         commands = RunCommands(run)
         control = ControlServer(self.db_path, commands, self._clock, partial(run.tell, 0))
-        return _Parts(opened.run, run, commands, executor, writer, control), opened.next_attempt_id
+        return _Parts(opened.run, run, commands, executor, writer, control), opened
 
     def _take_writer(self, writer: Writer) -> Writer:
         """Note the writer of the start, unless the start has been given up."""
@@ -183,8 +183,13 @@ class Engine:
             self._writer = writer
         return writer
 
-    def _make_writer(self, run: Run, commits: CommitEvents, sinks: Sequence[Sink]) -> Writer:
+    def _make_writer(self, run: Run, commits: CommitEvents, sinks: Sequence[Sink], earlier: Earlier | None) -> Writer:
         options = self.options
+
+        def known_tasks() -> set[TaskId]:
+            """Return the ids of the tasks that are listed, and of those that the earlier run had."""
+            return {task.task_id for task in (*self.tasks, *(earlier.standings if earlier is not None else ()))}
+
         return Writer(
             self.db_path,
             lambda: open_writer(
@@ -198,6 +203,8 @@ class Engine:
             sinks=sinks,
             on_rejected=commits.rejected,
             keep_lock=self._owner.keep,
+            known_tasks=known_tasks,
+            keeps_state=options.store_task_status,
         )
 
     def _run_row(self, run: Run, parent_run_id: int | None) -> RunRow:

@@ -6,8 +6,9 @@ The events of every task are named tuples: they cost a third of a frozen datacla
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from pipeloom.messages import TaskId
 from pipeloom.status import RunStatus, Status
 from pipeloom.store.rows import AttemptRow
 
@@ -48,6 +49,28 @@ class Finish(NamedTuple):
     at: str | None
     message: str | None
     result: str | None
+
+
+class Found(NamedTuple):
+    """A task that a worker has put: it is one of the run's, unless the run has one of its id."""
+
+    task_id: TaskId
+    name: str
+    params: str
+    """JSON."""
+    steps: int
+    retries: int | None
+    timeout: float | None
+    """Seconds."""
+
+
+class Together(NamedTuple):
+    """What one `put` has taken: all of it is stored, or nothing."""
+
+    messages: tuple[Any, ...] = ()
+    found: tuple[Found, ...] = ()
+    state: str | None = None
+    """JSON of the task's new state; None leaves it as it is."""
 
 
 class Logged(NamedTuple):

@@ -14,7 +14,7 @@ from pipeloom.fingerprints import fingerprint
 APPLICATION_ID: Final = 0x504C4F4D  # "PLOM", shown by file(1)
 SCHEMA_VERSION: Final = 4
 
-OUR_TABLES: Final = frozenset({"pipeline_runs", "task_runs", "task_logs", "task_state", "commands"})
+OUR_TABLES: Final = frozenset({"pipeline_runs", "task_runs", "task_logs", "task_state", "found_tasks", "commands"})
 READ_TABLES: Final = frozenset({"pipeline_runs", "task_runs"})
 """Tables that a file needs to be browsed."""
 
@@ -121,6 +121,15 @@ CREATE TABLE {where}task_state (
     attempt INTEGER NOT NULL,
     PRIMARY KEY (pipeline, task_id)
 ) STRICT;
+CREATE TABLE {where}found_tasks (
+    run_id INTEGER NOT NULL,
+    task_id ANY NOT NULL CHECK (typeof(task_id) IN ('integer','text')),
+    steps INTEGER NOT NULL,
+    retries INTEGER,
+    timeout REAL,
+    attempt INTEGER NOT NULL,
+    PRIMARY KEY (run_id, task_id)
+) STRICT, WITHOUT ROWID;
 """
 
 _TABLES: Final = (_TABLES_1, _TABLES_2, "", _TABLES_4)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from pipeloom.engine.attempt import AttemptIds
 from pipeloom.engine.commands import Refusal, RefusalReason
 from pipeloom.engine.events import Finish
 from pipeloom.engine.writer.inbox import ProgressSlot
@@ -89,17 +90,21 @@ class AttemptState:
 class Attempts:
     """Every attempt of a run by id, and those that wait for a worker."""
 
-    def __init__(self, first_id: int) -> None:
-        self._first_id = first_id
-        self._states: list[AttemptState] = []
+    def __init__(self, ids: AttemptIds) -> None:
+        self._ids = ids
+        self._states: list[AttemptState | None] = []
+        """By id, from the first; None for an id that was given to no attempt."""
         self._ready: deque[AttemptState] = deque()
         self.unsettled = 0
         """Attempts whose end is not on disk yet."""
 
-    def add(self, start: TaskStart) -> AttemptState:
-        """Add an attempt; a queued one waits for a worker from now on."""
-        attempt = AttemptState(self._first_id + len(self._states), start)
-        self._states.append(attempt)
+    def add(self, start: TaskStart, attempt_id: int | None = None) -> AttemptState:
+        """Add an attempt, with a new id if it has none; a queued one waits for a worker from now on."""
+        attempt = AttemptState(self._ids.take() if attempt_id is None else attempt_id, start)
+        place = attempt.id - self._ids.first
+        if place >= len(self._states):
+            self._states.extend([None] * (place + 1 - len(self._states)))
+        self._states[place] = attempt
         if start.follows is not None:
             start.follows.followed = True
         self.unsettled += 1
@@ -109,7 +114,7 @@ class Attempts:
 
     def get(self, attempt_id: int) -> AttemptState | None:
         """Return the attempt with this id, if it is one of this run."""
-        place = attempt_id - self._first_id
+        place = attempt_id - self._ids.first
         return self._states[place] if 0 <= place < len(self._states) else None
 
     def make_ready(self, attempt: AttemptState) -> None:
@@ -127,7 +132,11 @@ class Attempts:
 
     def in_status(self, *statuses: Status) -> Iterator[AttemptState]:
         """Yield the latest attempt of each task that is in one of `statuses`."""
-        return (attempt for attempt in self._states[:] if not attempt.followed and attempt.status in statuses)
+        return (
+            attempt
+            for attempt in self._states[:]
+            if attempt is not None and not attempt.followed and attempt.status in statuses
+        )
 
     def waiting(self) -> int:
         """Return the number of entries in the queue for workers."""
@@ -135,7 +144,7 @@ class Attempts:
 
     def ends(self) -> set[Status]:
         """Return the statuses of the tasks' latest attempts."""
-        return {attempt.status for attempt in self._states if not attempt.followed}
+        return {attempt.status for attempt in self._states if attempt is not None and not attempt.followed}
 
     def settle(self, attempt: AttemptState, status: Status) -> bool:
         """Note that the attempt's end is on disk; returns False when it already was."""

@@ -20,10 +20,15 @@ class CommitEvents:
         """Note what is on disk; an error that the policy retries is followed by the next attempt."""
         run = self._run
         with run.lock:
+            run.states.update(batch.states)
+            for found in batch.found:
+                run.enter_found(found)
             for row in batch.attempts:
                 attempt = run.attempts.get(row.id) if row.status in FINAL else None
                 if attempt is not None and run.attempts.settle(attempt, row.status) and row.status is Status.ERROR:
                     run.retry_if_granted(attempt)
+            if batch.found:
+                run.fill()
             if run.attempts.unsettled == 0:
                 if batch.run is not None and batch.run.finished_at is not None:
                     run.end_is_on_disk()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,11 +11,11 @@ from typing import Final
 from pipeloom.engine.run.attempts import TaskStart
 from pipeloom.engine.run.same_task import changed_error, same_tasks
 from pipeloom.engine.run.tasks import entered
-from pipeloom.messages import TaskId, TaskLike
+from pipeloom.messages import TaskDef, TaskId, TaskLike
 from pipeloom.status import Status
 from pipeloom.store.file.kind import WRITABLE, file_kind
 from pipeloom.store.read.history import History
-from pipeloom.store.read.run_queries import task_standings
+from pipeloom.store.read.run_queries import found_tasks, task_standings
 from pipeloom.store.rows import RunRow, TaskStanding
 from pipeloom.times import valid_stamp
 
@@ -41,6 +41,8 @@ class Earlier:
 
     run: RunRow
     standings: list[TaskStanding]
+    found: list[TaskDef]
+    """Tasks that its workers have put, done ones included."""
 
     def count(self, tasks: Sequence[TaskLike], statuses: frozenset[Status]) -> int:
         """Return how many of `tasks` a `Resume` with `statuses` would run again; raises as `wanted`."""
@@ -51,6 +53,7 @@ class Earlier:
 
         Raises `UsageError` when a task that was done has other params now, or its id is another task's.
         """
+        tasks = with_found(tasks, self.found)
         same = same_tasks(tasks, self.standings)
         stand = [(task, same.found.get(task.task_id)) for task in tasks]
         if resume.task_ids is not None:
@@ -77,7 +80,19 @@ def earlier_run(path: Path, pipeline: str, run_id: int | None = None) -> Earlier
         return None
     with History(path) as history:
         run = history.last_run(pipeline) if run_id is None else history.run(run_id)
-        return None if run is None else Earlier(run, task_standings(history, run.id))
+        return None if run is None else Earlier(run, task_standings(history, run.id), found_tasks(history, run.id))
+
+
+def found_in(path: Path, run_id: int) -> list[TaskDef]:
+    """Return the tasks that workers have put in a run of the file."""
+    with History(path) as history:
+        return found_tasks(history, run_id)
+
+
+def with_found(tasks: Sequence[TaskLike], found: Iterable[TaskDef]) -> Sequence[TaskLike]:
+    """Return the tasks of today's list, and behind them those that workers have put and that it does not have."""
+    listed = {task.task_id for task in tasks}
+    return [*tasks, *(task for task in found if task.task_id not in listed)]
 
 
 def first_starts(

@@ -6,6 +6,7 @@ executors take attempts and requests without waiting.
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +16,7 @@ from functools import partial
 from itertools import islice
 from typing import Final
 
-from pipeloom.engine.attempt import Attempt, Outcome
+from pipeloom.engine.attempt import Attempt, AttemptIds, Outcome
 from pipeloom.engine.clock import Clock
 from pipeloom.engine.events import KEPT_TEXT, CancelAsked, Ended, Requeued, RunChanged, Submitted
 from pipeloom.engine.executors.base import Executor
@@ -26,8 +27,10 @@ from pipeloom.engine.run.tasks import handed_out
 from pipeloom.engine.run.timers import Timers
 from pipeloom.engine.worker.validation import as_json
 from pipeloom.engine.writer.inbox import Inbox, ProgressSlot
-from pipeloom.engine.writer.sink import Sink
+from pipeloom.engine.writer.opening import Opened
+from pipeloom.engine.writer.sink import FoundTask, Sink
 from pipeloom.errors import WriterFailedError
+from pipeloom.messages import TaskDef, TaskId
 from pipeloom.pipeline import Pipeline, positive_number, task_params
 from pipeloom.status import ACTIVE, WAITING, RunStatus, Status, run_status
 from pipeloom.store.rows import AttemptRow
@@ -63,7 +66,10 @@ class Run:
         self.worker_back = threading.Condition(self.lock)
         """Notified while closing, when a worker has come back."""
         self.inbox = Inbox()
-        self.attempts = Attempts(0)
+        self.attempts = Attempts(AttemptIds(0))
+        self.states: dict[TaskId, str] = {}
+        """What earlier attempts have left for each task to go on from, as JSON."""
+        self._keeps_state = False
         self.timers = Timers(self.lock, clock, self.broken)
         self.id = 0
         """The run's id in the file, once that is open."""
@@ -103,10 +109,12 @@ class Run:
         """Let the run's time begin now."""
         self.started_at, self._started_s = self.now(), self.clock.monotonic()
 
-    def begin(self, first_attempt_id: int, starts: Iterable[TaskStart]) -> None:
+    def begin(self, opened: Opened, starts: Iterable[TaskStart]) -> None:
         """Enter the first attempts and dispatch them; the file is open. Takes the lock itself."""
         with self.lock:
-            self.attempts = Attempts(first_attempt_id)
+            self.attempts = Attempts(opened.attempt_ids)
+            self._keeps_state = opened.states is not None
+            self.states = opened.states or {}
             self.has_begun = True
             if not self.enter(starts):
                 self.finish()
@@ -145,6 +153,18 @@ class Run:
             self.tell(0, Submitted(tuple(rows)))
             ids += [row.id for row in rows]
         return ids
+
+    def enter_found(self, found: FoundTask) -> None:
+        """Let a task that a worker has put wait for a worker, unless the run or the finder has been stopped."""
+        task_id, name, params, steps, retries, timeout = found.task
+        task = TaskDef(task_id, name, steps, params=json.loads(params), retries=retries, timeout=timeout)
+        attempt = self.attempts.add(TaskStart(task, task), found.row.id)
+        finder = self.attempts.get(found.by)
+        if (reason := self.closing or self.executor_lost) is not None:
+            self.end(attempt, Ended(Status.INTERRUPTED, self.now(), message=reason))
+        elif finder is not None and finder.stop is Stop.CANCEL:
+            note = "cancelled with the task that has found it"
+            self.end(attempt, Ended(Status.CANCELLED, self.now(), message=note))
 
     def _reopen(self) -> None:
         """Take back that all attempts have ended, if the writer has been told so."""
@@ -191,6 +211,7 @@ class Run:
                     self.pipeline.worker_fn,
                     self._message_types,
                     self.retry_on,
+                    self.states.get(attempt.task.task_id, "{}") if self._keeps_state else None,
                 )
             )
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
 from pipeloom.engine.attempt import Attempt
 from pipeloom.engine.events import KEPT_TEXT, Finish, Logged
 from pipeloom.engine.interpreter import process
-from pipeloom.engine.worker.validation import checked
+from pipeloom.engine.worker.validation import as_json, checked, checked_together
 from pipeloom.errors import MessageError, TaskCancelled
+from pipeloom.messages import MsgTaskProgress
+from pipeloom.status import Status
 from pipeloom.text import storable
 
 Send = Callable[[Any], None]
@@ -26,6 +29,8 @@ class WorkerChannel:
         self._task_id = attempt.task.task_id
         self._message_types = attempt.message_types
         self._process = process.mark
+        self._state = attempt.state
+        self._result: Any = None
         self._send = send
         self._lock = threading.Lock()
         self._stop: threading.Event | None = None
@@ -37,8 +42,20 @@ class WorkerChannel:
         """Whether the task has been asked to stop."""
         return self._cancelled
 
-    def put(self, msg: object, block: bool = True, timeout: float | None = None) -> None:  # noqa: ARG002
-        """Publish `msg`; the signature is that of `queue.Queue.put`, but a full queue always makes the worker wait.
+    @property
+    def state(self) -> dict[str, Any]:
+        """What the task goes on from: the state that this attempt, or one before it, has put last."""
+        kept: dict[str, Any] = json.loads(self._state or "{}")
+        return kept
+
+    def put(
+        self,
+        *messages: object,
+        state: Mapping[str, Any] | None = None,
+        block: bool = True,  # noqa: ARG002 - as `queue.Queue.put` has it
+        timeout: float | None = None,  # noqa: ARG002
+    ) -> None:
+        """Publish messages, tasks and the task's state: all of it is stored, or nothing. A full queue makes it wait.
 
         Raises `MessageError` when `msg` cannot be stored, `TaskCancelled` once the task is asked to stop (a
         `MsgTaskFinished` still goes through: work that is finished is finished), and `WriterFailedError` when nothing
@@ -46,14 +63,36 @@ class WorkerChannel:
         """
         if process.mark is not self._process:
             raise MessageError("q belongs to the process that runs the task: a forked child cannot publish through it.")
-        entry = checked(msg, self._task_id, self._message_types)
+        if state is None and len(messages) == 1:
+            entry = checked(messages[0], self._task_id, self._message_types)
+        elif state is not None and self._state is None:
+            raise MessageError("state= needs pipeloom's own tables, which this run keeps out of the file.")
+        else:
+            entry = checked_together(messages, state, self._task_id, self._message_types)
         if self._cancelled and type(entry) is not Finish:
             raise TaskCancelled
         self._send(entry)
+        if state is not None:
+            self._state = entry.state
 
     def put_nowait(self, msg: object) -> None:
         """Publish `msg`; as `put`."""
         self.put(msg)
+
+    def progress(self, step: float | None, total: float | None = None, message: str | None = "") -> None:
+        """Tell that `step` of `total` is reached: publish a `MsgTaskProgress`."""
+        self.put(MsgTaskProgress(self._task_id, step, total, message))
+
+    def result(self, value: Any) -> None:
+        """Set the task's result, a value that JSON can hold, where the worker function returns None."""
+        self._result = value
+
+    def keep_result(self, returned: Any) -> None:
+        """Publish the result of a worker function that has returned; None is none."""
+        value = self._result if returned is None else returned
+        if value is not None:
+            result, complaint = as_json(value)
+            self._send(Finish(Status.DONE, None, complaint, result))
 
     def log(self, level: str, text: str, at: str | None) -> None:
         """Add a line to the attempt's log; raises nothing, because a worker's `print` must not."""

@@ -36,7 +36,7 @@ def run_worker(attempt: Attempt, channel: WorkerChannel) -> Outcome:
         _end_if_forked(process, error)
         return _raised(error, attempt, channel)
     _end_if_forked(process, None)
-    return _OK if returned is None else _outcome_of(returned)
+    return _outcome_of(returned, attempt, channel)
 
 
 async def run_coroutine(attempt: Attempt, q: object, channel: WorkerChannel) -> Outcome:
@@ -51,7 +51,7 @@ async def run_coroutine(attempt: Attempt, q: object, channel: WorkerChannel) -> 
         _end_if_forked(process, error)
         return _raised(error, attempt, channel)
     _end_if_forked(process, None)
-    return _OK if returned is None else _outcome_of(returned)
+    return _outcome_of(returned, attempt, channel)
 
 
 def _raised(error: BaseException, attempt: Attempt, channel: WorkerChannel) -> Outcome:
@@ -96,12 +96,16 @@ def describe(error: BaseException, retry_on: tuple[type[BaseException] | str, ..
     )
 
 
-def _outcome_of(returned: object) -> Outcome:
-    """Return the outcome of a worker that returned something: an error where that is work that nothing has run."""
+def _outcome_of(returned: object, attempt: Attempt, channel: WorkerChannel) -> Outcome:
+    """Return the outcome of a worker that has returned its result: an error where that is work that nothing has run."""
     what = _RAN_NOTHING.get(type(returned))
     if what is None and hasattr(type(returned), "__await__"):
         what = f"an awaitable ({type(returned).__name__}): await it there"
     if what is None:
+        try:
+            channel.keep_result(returned)
+        except BaseException as raised:  # noqa: BLE001 - a result is the user's object, too
+            return _raised(raised, attempt, channel)
         return _OK
     if isinstance(returned, types.CoroutineType):
         returned.close()  # Python would warn that it was never awaited

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import math
 import numbers
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from pipeloom.engine.events import KEPT_TEXT, Finish, Logged
+from pipeloom.engine.events import KEPT_TEXT, Finish, Found, Logged, Together
 from pipeloom.engine.worker.by_value import by_value
 from pipeloom.engine.worker.weight import weight
-from pipeloom.errors import MessageError
-from pipeloom.messages import MsgTaskFinished, MsgTaskLog, MsgTaskProgress, MsgTaskStarted, TaskId
+from pipeloom.errors import MessageError, UsageError
+from pipeloom.messages import MsgTaskFinished, MsgTaskLog, MsgTaskProgress, MsgTaskStarted, TaskDef, TaskId
+from pipeloom.pipeline import checked_tasks, positive_number
 from pipeloom.status import Status
-from pipeloom.text import as_text, storable
+from pipeloom.text import as_text, first_line, storable
 from pipeloom.times import valid_stamp
 
 MAX_TEXT: Final = 1 << 20
@@ -23,6 +25,7 @@ MAX_MESSAGE: Final = 8 << 20
 """Approximate bytes that one message may hold: the queue keeps thousands of messages in memory."""
 
 _NUMBERS: Final = frozenset({int, float, bool, type(None)})
+_LIFECYCLE: Final = frozenset({MsgTaskProgress, MsgTaskStarted, Finish, Logged})
 _REPORTABLE: Final = (Status.DONE, Status.ERROR, Status.CANCELLED)
 
 
@@ -37,9 +40,57 @@ def checked(msg: Any, task_id: TaskId, domain_types: frozenset[type]) -> Any:
         return _checked_lifecycle(msg, task_id)
     if any(base in domain_types for base in kind.__mro__):
         return _checked_domain(msg)
+    if isinstance(msg, TaskDef):
+        return Together(found=(_checked_found(msg),))
     raise MessageError(
         f"There is no handler for {kind.__name__}: register one with @pipeline.handler({kind.__name__})."
     )
+
+
+def checked_together(
+    messages: Iterable[Any], state: Mapping[str, Any] | None, task_id: TaskId, domain_types: frozenset[type]
+) -> Together:
+    """Return what one `put` has taken in the form that travels; raises `MessageError` when it cannot be stored."""
+    kept: list[Any] = []
+    found: list[Found] = []
+    for msg in messages:
+        entry = checked(msg, task_id, domain_types)
+        if type(entry) is Together:
+            found += entry.found
+        elif type(entry) in _LIFECYCLE:
+            raise MessageError(f"{type(msg).__name__} needs a put of its own: it is not stored together with others.")
+        else:
+            kept.append(entry)
+    return Together(tuple(kept), tuple(found), None if state is None else _checked_state(state))
+
+
+def _checked_state(state: Mapping[str, Any]) -> str:
+    if not isinstance(state, Mapping):
+        raise MessageError(f"state must be a dict, not {type(state).__name__}.")
+    return _strict_json("state", dict(state))
+
+
+def _checked_found(task: TaskDef) -> Found:
+    try:
+        checked_tasks([task])
+    except UsageError as error:
+        raise MessageError(f"A task that is put must be one that can run: {error}") from None
+    params = _strict_json(f"The params of task {task.task_id!r:.80}, which is put,", dict(task.params))
+    own = task.retries
+    retries = own if isinstance(own, int) and not isinstance(own, bool) else None
+    name = storable(task.name, KEPT_TEXT)
+    return Found(task.task_id, name, params, task.steps, retries, positive_number(task.timeout))
+
+
+def _strict_json(what: str, value: object) -> str:
+    """Return `value` as JSON, which gives the same value back."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise MessageError(f"{what} must be JSON: {first_line(error)}.") from None
+    if len(text) > MAX_TEXT:
+        raise MessageError(f"{what} has {len(text):,} characters of JSON; at most {MAX_TEXT:,} are taken.")
+    return text
 
 
 def as_json(value: Any) -> tuple[str | None, str | None]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from pipeloom.engine.error_text import error_text
 from pipeloom.engine.events import KEPT_TEXT, CancelAsked, Ended, Logged, Requeued, Started, Submitted
 from pipeloom.engine.writer.log_retention import RawLine
+from pipeloom.engine.writer.sink import FoundTask
 from pipeloom.errors import StoreError
 from pipeloom.fingerprints import fingerprint
-from pipeloom.messages import MsgTaskProgress, MsgTaskStarted
+from pipeloom.messages import MsgTaskProgress, MsgTaskStarted, TaskId
 from pipeloom.status import FINAL, TRANSITIONS, Status
 from pipeloom.store.rows import AttemptRow
 from pipeloom.text import storable
@@ -76,12 +77,16 @@ class Fold:
     def __init__(self, committed: Mapping[int, AttemptRow], rejections: Mapping[int, Rejection], now: str) -> None:
         self._committed = committed
         self._rejections = rejections
-        self._now = now
+        self.now = now
         self._new: dict[int, AttemptRow] = {}
         self._changed: dict[int, AttemptRow] = {}
         self.progress: dict[int, MsgTaskProgress] = {}
         """The last progress of each attempt: the writer's loop fills it, `flush` folds it."""
         self.logs: list[RawLine] = []
+        self.found: dict[TaskId, FoundTask] = {}
+        """Tasks that are new to the run."""
+        self.states: dict[TaskId, str] = {}
+        """New states of tasks, as JSON."""
 
     def lifecycle(self, attempt_id: int, entry: Any) -> bool:
         """Fold a lifecycle entry; returns False for any other."""
@@ -90,6 +95,12 @@ class Fold:
             return False
         step(self, attempt_id, entry)
         return True
+
+    def find(self, tasks: Iterable[FoundTask]) -> None:
+        """Add tasks that are new to the run."""
+        for found in tasks:
+            self.found[found.row.task_id] = found
+            self._new[found.row.id] = found.row
 
     def flush(self) -> tuple[list[AttemptRow], list[AttemptRow]]:
         """Return the attempts to insert and the attempts to update, each in its newest state."""
@@ -101,33 +112,33 @@ class Fold:
         self._new.update((row.id, row) for row in entry.rows)
 
     def _started(self, attempt_id: int, entry: Started) -> None:
-        row = self._row(attempt_id)
+        row = self.row(attempt_id)
         if row is not None and row.status not in FINAL:
             status = self._next(row, Status.RUNNING)
             self._keep(row._replace(status=status, worker=entry.worker, started_at=entry.at, due_at=None))
 
     def _started_by_worker(self, attempt_id: int, entry: MsgTaskStarted) -> None:
-        row = self._row(attempt_id)
+        row = self.row(attempt_id)
         if row is not None and entry.started_at:
             self._keep(row._replace(started_at=entry.started_at))
 
     def _cancel_asked(self, attempt_id: int, entry: CancelAsked) -> None:
-        row = self._row(attempt_id)
+        row = self.row(attempt_id)
         if row is not None and self._next(row, Status.CANCELLING) is not row.status:
             self._keep(row._replace(status=Status.CANCELLING, message=entry.note or row.message))
 
     def _requeued(self, attempt_id: int, _entry: Requeued) -> None:
-        row = self._row(attempt_id)
+        row = self.row(attempt_id)
         if row is not None:
             self._keep(row._replace(status=self._next(row, Status.QUEUED), due_at=None))
 
     def _logged(self, attempt_id: int, entry: Logged) -> None:
-        self.logs.append((attempt_id, entry.at or self._now, entry.level, entry.text))
+        self.logs.append((attempt_id, entry.at or self.now, entry.level, entry.text))
 
     def _finished(self, attempt_id: int, end: Ended) -> None:
         if attempt_id in self.progress:
             self._fold_progress(attempt_id)
-        row = self._row(attempt_id)
+        row = self.row(attempt_id)
         if row is None:
             return
         rejection = self._rejections.get(attempt_id)
@@ -155,7 +166,7 @@ class Fold:
 
     def _fold_progress(self, attempt_id: int) -> None:
         msg = self.progress.pop(attempt_id)
-        row = self._row(attempt_id)
+        row = self.row(attempt_id)
         if row is None or row.status in FINAL:
             return
         share, before = fraction(msg.step, msg.total), row.progress
@@ -166,7 +177,8 @@ class Fold:
             row._replace(step=as_number(msg.step), total=as_number(msg.total), progress=progress, message=message)
         )
 
-    def _row(self, attempt_id: int) -> AttemptRow | None:
+    def row(self, attempt_id: int) -> AttemptRow | None:
+        """Return the newest state of an attempt; None when it is not open."""
         return self._changed.get(attempt_id) or self._new.get(attempt_id) or self._committed.get(attempt_id)
 
     def _keep(self, row: AttemptRow) -> None:

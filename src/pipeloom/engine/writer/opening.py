@@ -9,7 +9,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
+from pipeloom.engine.attempt import AttemptIds
 from pipeloom.errors import PipeloomError
+from pipeloom.messages import TaskId
 from pipeloom.store.rows import RunRow
 
 _SIGNAL_LATENCY_S: Final = 0.5
@@ -20,7 +22,9 @@ class Opened:
     """What the writer found and created when it opened the file."""
 
     run: RunRow
-    next_attempt_id: int
+    attempt_ids: AttemptIds
+    states: dict[TaskId, str] | None
+    """What earlier runs of the pipeline have left for each task to go on from, as JSON; None: it cannot be kept."""
 
 
 class StoppedStartError(PipeloomError):

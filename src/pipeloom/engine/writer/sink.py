@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
 
+from pipeloom.engine.events import Found
+from pipeloom.messages import TaskId
 from pipeloom.store.rows import AttemptRow, RunRow
 
 _log = logging.getLogger(__name__)
+
+
+class FoundTask(NamedTuple):
+    """A task that is new to the run: a worker has put it."""
+
+    row: AttemptRow
+    by: int
+    """Id of the attempt that has put it."""
+    task: Found
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +40,10 @@ class CommitBatch:
     """Entries that waited in the queue when the transaction ended."""
     wal_bytes: int = 0
     """Size of the write-ahead log: it grows while a reader keeps a transaction open."""
+    found: tuple[FoundTask, ...] = ()
+    """Tasks that workers have put; their rows are among `attempts`."""
+    states: Mapping[TaskId, str] = field(default_factory=dict)
+    """New states of tasks, as JSON."""
 
 
 class Sink(Protocol):

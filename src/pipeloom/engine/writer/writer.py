@@ -5,26 +5,29 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import astuple, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, cast
+from typing import Any, Final
 
+from pipeloom.engine.attempt import AttemptIds
 from pipeloom.engine.capture import attempt_log
 from pipeloom.engine.clock import Clock
 from pipeloom.engine.events import KEPT_TEXT, Commanded, Logged, RunChanged
 from pipeloom.engine.interpreter import start_thread
 from pipeloom.engine.writer.batch import Fold, Rejection, TransactionLostError, restored
+from pipeloom.engine.writer.found_tasks import FoundTasks
 from pipeloom.engine.writer.handler_calls import AbandonedError, HandlerCalls, call_schema_helper
 from pipeloom.engine.writer.inbox import Entry, Inbox
 from pipeloom.engine.writer.log_retention import log_changes
 from pipeloom.engine.writer.open_attempts import OpenAttempts
 from pipeloom.engine.writer.opening import Opened, Opening
+from pipeloom.engine.writer.savepoints import Savepoints, together_of
 from pipeloom.engine.writer.sink import CommitBatch, Sink, Sinks
 from pipeloom.engine.writer.tries import Tries
 from pipeloom.errors import DamagedFileError, StoreError
-from pipeloom.messages import MsgTaskProgress
+from pipeloom.messages import MsgTaskProgress, TaskId
 from pipeloom.pipeline import Handler, SchemaHelper
 from pipeloom.status import FINAL, RunStatus
 from pipeloom.store.file.damage import damaged, is_damage
@@ -69,6 +72,8 @@ class Writer:
         sinks: Sequence[Sink],
         on_rejected: Callable[[int, Rejection], None],
         keep_lock: Callable[[], None],
+        known_tasks: Callable[[], Collection[TaskId]] = frozenset,
+        keeps_state: bool = True,
     ) -> None:
         self._path = path
         self._open_connection = open_connection
@@ -79,6 +84,8 @@ class Writer:
         self._sinks = Sinks(sinks)
         self._on_rejected = on_rejected
         self._keep_lock = keep_lock
+        self._known_tasks = known_tasks
+        self._keeps_state = keeps_state
         self._connection: sqlite3.Connection
         self._thread = threading.Thread(target=self._main, name="pipeloom-writer", daemon=True)
         self.opening = Opening()
@@ -184,9 +191,14 @@ class Writer:
         if recovered := self._ledger.recover():
             _log.warning("%d attempts of a run that was killed are now marked as interrupted", recovered)
         self._run = self._ledger.insert_run(self._run)
+        if self._run.parent_run_id is not None:
+            self._ledger.inherit_found(self._run.id, self._run.parent_run_id)
+        states = self._ledger.states(self._run.pipeline) if self._keeps_state else None
         self._ledger.commit()
-        opened = Opened(self._run, self._ledger.next_attempt_id())
-        self._open_attempts = OpenAttempts(opened.next_attempt_id)
+        opened = Opened(self._run, AttemptIds(self._ledger.next_attempt_id()), states)
+        found = FoundTasks(self._run.id, opened.attempt_ids, self._known_tasks)
+        self._savepoints = Savepoints(self._run.pipeline, self._handlers, found)
+        self._open_attempts = OpenAttempts(opened.attempt_ids.first)
         self.opening.succeed(opened)
 
     def _loop(self) -> None:
@@ -269,7 +281,7 @@ class Writer:
         self._finish_transaction()
         self._identity.check(committed=True)
         self._log_counts.update(logs.counts)
-        return self._committed(entries, inserts, updates, stored, run, rejected, monotonic() - started)
+        return self._committed(entries, inserts, updates, stored, fold, run, rejected, monotonic() - started)
 
     def _finish_transaction(self) -> None:
         """Commit; after an I/O error, ask the file whether the COMMIT happened."""
@@ -332,33 +344,21 @@ class Writer:
                     commands.append(entry)
                 else:
                     handled = attempt_id
-                    rejection = skipped.get(index) or self._handle(index, entry)
+                    rejection = skipped.get(index) or self._store(index, attempt_id, entry, fold)
                     log.close()
                     if rejection is not None:
                         rejected.setdefault(attempt_id, rejection)
         return run
 
-    def _handle(self, index: int, msg: Any) -> Rejection | None:
-        """Call the handler of a domain message inside a savepoint; a failure undoes this message alone."""
+    def _store(self, index: int, attempt_id: int, entry: Any, fold: Fold) -> Rejection | None:
+        """Store what one `put` has taken; return why it could not be."""
         if self._giving_up.is_set():
             self._refused += 1
-            return Rejection(StoreError, f"{type(msg).__name__} was not stored: the program was closed", "")
-        self._ledger.savepoint()
-        try:
-            self._handlers.call(self._authorizer, msg)
-        except AbandonedError:
-            raise
-        except BaseException as error:
-            self._refused += self._giving_up.is_set()
-            rejection = Rejection.of(type(msg), error)
-            if self._ledger.in_transaction:
-                self._ledger.undo()
-                return rejection
-            if issubclass(type(error), sqlite3.Error) and is_storage_trouble(cast("sqlite3.Error", error)):
-                raise
-            raise TransactionLostError(index, rejection) from error
-        self._ledger.release()
-        return None
+            kind = type(next(iter(together_of(entry).messages), entry)).__name__
+            return Rejection(StoreError, f"{kind} was not stored: the program was closed", "")
+        rejection = self._savepoints.store(self._ledger, self._authorizer, index, attempt_id, entry, fold)
+        self._refused += rejection is not None and self._giving_up.is_set()
+        return rejection
 
     def _committed(
         self,
@@ -366,6 +366,7 @@ class Writer:
         inserts: list[AttemptRow],
         updates: list[AttemptRow],
         stored: dict[int, AttemptRow],
+        fold: Fold,
         run: RunRow | None,
         rejected: dict[int, Rejection],
         took_s: float,
@@ -388,8 +389,9 @@ class Writer:
         self._seq += 1
         self._last_beat = self._clock.monotonic()
         return CommitBatch(
-            self._seq, tuple(rows), run, len(entries), took_s, len(self._inbox), self._identity.log_bytes
-        )
+            self._seq, tuple(rows), run, len(entries), took_s, len(self._inbox), self._identity.log_bytes,
+            tuple(fold.found.values()), fold.states,
+        )  # fmt: skip
 
     def _fail(self, error: BaseException) -> None:
         _log.critical("The writer has stopped: %s", clean(error), exc_info=not issubclass(type(error), StoreError))

@@ -267,7 +267,8 @@ def _remove_runs(connection: sqlite3.Connection) -> int:
     kept = {run_id for (run_id,) in connection.execute("SELECT DISTINCT run_id FROM task_runs")}
     lost = {run_id for (run_id,) in connection.execute("SELECT DISTINCT run_id FROM doomed")}
     runs = _emptied(connection.execute(_RUNS).fetchall(), kept, lost)
-    connection.executemany("DELETE FROM pipeline_runs WHERE id = ?", [(run_id,) for run_id in runs])
+    for table, column in (("found_tasks", "run_id"), ("pipeline_runs", "id")):
+        connection.executemany(f"DELETE FROM {table} WHERE {column} = ?", [(run_id,) for run_id in runs])
     return len(runs)
 
 

@@ -65,6 +65,8 @@ class History:
         self._run_columns = columns.selected(columns.RUN, self._columns_of("pipeline_runs"))
         self.has_fingerprints = "fingerprint" in attempts
         """Whether failures can be grouped: an older file has no fingerprints."""
+        self.has_found = "found_tasks" in tables
+        """Whether tasks that workers have put are kept: an older file has none."""
         self.has_logs = "task_logs" in tables and self._columns_of("task_logs") >= _LOG_COLUMNS
 
     def __enter__(self) -> Self:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -10,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from pipeloom.errors import StoreError, UsageError
 from pipeloom.filters import Filter
-from pipeloom.messages import TaskId
+from pipeloom.messages import TaskDef, TaskId
 from pipeloom.status import FINAL, OPEN, RunStatus, Status
 from pipeloom.store.file.owner import is_owned, owner, why_unknown
 from pipeloom.store.read import values
@@ -184,13 +185,17 @@ def latest_attempts(history: History, run_id: int, where: Filter, statuses: Coll
     ]
 
 
-_STANDINGS: Final = f"""
+_FAMILY: Final = """
 WITH RECURSIVE family(id, generation) AS (
     VALUES (?, 0)
     UNION ALL
     SELECT parent_run_id, generation + 1 FROM pipeline_runs JOIN family USING (id)
     WHERE parent_run_id < id AND generation < 10000
 )
+"""
+"""A run, and the runs that it continued."""
+
+_STANDINGS: Final = f"""{_FAMILY}
 SELECT task_id, name, params, status, attempt, due_at FROM task_runs
 WHERE id IN {latest("other.run_id IN (SELECT id FROM family) GROUP BY other.task_id, other.name, other.params")}
 ORDER BY id
@@ -203,6 +208,26 @@ def task_standings(history: History, run_id: int) -> list[TaskStanding]:
     A task is known by its id, name and params together; those with newer attempts come last.
     """
     return [_standing(*row) for row in history.rows(_STANDINGS, [run_id])]
+
+
+_FOUND: Final = f"""
+SELECT found.task_id, name, found.steps, params, found.retries, found.timeout FROM found_tasks AS found JOIN task_runs
+ON task_runs.id = {latest("other.task_id = found.task_id AND other.run_id IN (SELECT id FROM family)")}
+WHERE found.run_id = ? ORDER BY task_runs.id
+"""
+
+
+def found_tasks(history: History, run_id: int) -> list[TaskDef]:
+    """Return the tasks that workers have put in a run and in those that it continued, with what they were put with."""
+    if not history.has_found:
+        return []
+    rows = history.rows(f"{_FAMILY} {_FOUND}", [run_id, run_id])
+    return [_found(*row) for row in rows]
+
+
+def _found(task_id: Any, name: Any, steps: Any, params: Any, retries: Any, timeout: Any) -> TaskDef:
+    given = json.loads(values.optional_text(params) or "{}")
+    return TaskDef(task_id, values.text(name), steps, params=given, retries=retries, timeout=timeout)
 
 
 def _standing(task_id: Any, name: Any, params: Any, word: Any, attempt: Any, due_at: Any) -> TaskStanding:

@@ -9,6 +9,7 @@ from itertools import chain
 from operator import attrgetter
 from typing import Final
 
+from pipeloom.messages import TaskId
 from pipeloom.status import OPEN, Status
 from pipeloom.store.rows import AttemptRow, RunRow
 
@@ -188,6 +189,44 @@ class Ledger:
         stored = {row.id: self._attempt(row.id) for row in rows}
         ended = {row.id: there for row in rows if (there := stored[row.id]) is not None and there != row}
         return ended, [row for row in rows if stored[row.id] is None]
+
+    def insert_found(
+        self, run_id: int, by: int, task_id: TaskId, steps: int, retries: int | None, timeout: float | None
+    ) -> bool:
+        """Insert a task that attempt `by` of the run has put; returns False when the run has found it before."""
+        cursor = self._connection.execute(
+            "INSERT OR IGNORE INTO found_tasks (run_id, task_id, steps, retries, timeout, attempt) "
+            "VALUES (?, ?, ?, ?, ?, ?) /* pipeloom */",
+            (run_id, task_id, steps, retries, timeout, by),
+        )
+        return cursor.rowcount == 1
+
+    def inherit_found(self, run_id: int, parent_run_id: int) -> None:
+        """Let a run that continues another have its found tasks, done ones included: none is found again."""
+        self._connection.execute(
+            "INSERT INTO found_tasks (run_id, task_id, steps, retries, timeout, attempt) "
+            "SELECT ?, task_id, steps, retries, timeout, attempt FROM found_tasks WHERE run_id=? /* pipeloom */",
+            (run_id, parent_run_id),
+        )
+
+    def states(self, pipeline: str) -> dict[TaskId, str]:
+        """Return the states of a pipeline's tasks, as JSON."""
+        sql = "SELECT task_id, state FROM task_state WHERE pipeline=? /* pipeloom */"
+        return dict(self._connection.execute(sql, (pipeline,)))
+
+    def put_state(self, pipeline: str, task_id: TaskId, state: str, attempt_id: int) -> None:
+        """Keep a task's state; an empty one is none."""
+        if state == "{}":
+            self._connection.execute(
+                "DELETE FROM task_state WHERE pipeline=? AND task_id=? /* pipeloom */", (pipeline, task_id)
+            )
+        else:
+            self._connection.execute(
+                "INSERT INTO task_state (pipeline, task_id, state, attempt) VALUES (?, ?, ?, ?) "
+                "ON CONFLICT (pipeline, task_id) DO UPDATE SET state=excluded.state, attempt=excluded.attempt "
+                "/* pipeloom */",
+                (pipeline, task_id, state, attempt_id),
+            )
 
     def insert_logs(self, lines: Iterable[LogLine]) -> None:
         """Append lines to the logs of attempts."""

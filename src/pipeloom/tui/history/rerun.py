@@ -13,7 +13,7 @@ from pathlib import Path
 from textual.content import Content
 
 from pipeloom.engine.engine import Engine
-from pipeloom.engine.run.resume import NOT_DONE, Resume, earlier_run
+from pipeloom.engine.run.resume import NOT_DONE, Resume, earlier_run, found_in, with_found
 from pipeloom.engine.run.same_task import tasks_again
 from pipeloom.errors import PipeloomError, UsageError
 from pipeloom.messages import TaskLike
@@ -169,9 +169,10 @@ def plan_tasks(engine: Engine, chosen: Sequence[SelectedTask], *, leave_done: bo
             else "There is nothing to run again here."
         )
     wanted = [selected for selected in mine if not (leave_done and selected.is_done)] or mine
-    same = tasks_again(engine.tasks, wanted)
+    listed = with_found(engine.tasks, found_in(engine.db_path, max(selected.run_id for selected in wanted)))
+    same = tasks_again(listed, wanted)
     there = {*same.found, *same.changed}
-    tasks = [task for task in engine.tasks if task.task_id in there]
+    tasks = [task for task in listed if task.task_id in there]
     if not tasks:
         word = "task" if len(wanted) == 1 else "tasks"
         raise UsageError(f"The pipeline that is loaded has no such {word} any more.")
@@ -213,7 +214,8 @@ def plan_rest(engine: Engine, run_id: int) -> RetryPlan:
     left = earlier.count(engine.tasks, NOT_DONE)
     if not left:
         raise UsageError(f"Run {run_id} has left nothing undone.")
-    share = fmt.share_done(len(engine.tasks) - left, len(engine.tasks))
+    total = len(with_found(engine.tasks, earlier.found))
+    share = fmt.share_done(total - left, total)
     body = content(f"{share}. The rest becomes a new run, which names this one.")
     title = f"Run the rest of run {run_id} ({counted(left, 'task')})?"
     return RetryPlan(Resume(run_id=run_id, statuses=NOT_DONE), title, body)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from pipeloom.engine.attempt import Attempt
 from pipeloom.engine.executors.coroutine.outbox import Mailbox, Outbox, Room
@@ -25,16 +26,30 @@ class CoroutineChannel:
         """Whether the task has been asked to stop."""
         return self.channel.cancelled
 
-    def put(self, msg: object) -> Room:
-        """Publish `msg`; raises as the `put` of a plain worker does.
+    @property
+    def state(self) -> dict[str, Any]:
+        """What the task goes on from: the state that this attempt, or one before it, has put last."""
+        return self.channel.state
 
-        The message is on its way when this returns, also where the caller forgets to await: that waits for the writer,
+    def put(self, *messages: object, state: Mapping[str, Any] | None = None) -> Room:
+        """Publish messages, tasks and the task's state as the `put` of a plain worker does, and raise as that.
+
+        What was put is on its way when this returns, also where the caller forgets to await: that waits for the writer,
         without keeping other coroutines from their work.
         """
-        self.channel.put(msg)
+        self.channel.put(*messages, state=state)
         return Room(self._outbox, self.mailbox)
 
     put_nowait = put
+
+    def progress(self, step: float | None, total: float | None = None, message: str | None = "") -> Room:
+        """Tell that `step` of `total` is reached."""
+        self.channel.progress(step, total, message)
+        return Room(self._outbox, self.mailbox)
+
+    def result(self, value: Any) -> None:
+        """Set the task's result, where the worker function returns None."""
+        self.channel.result(value)
 
     async def sleep(self, seconds: float) -> None:
         """Sleep for `seconds`, or until the task is asked to stop: `asyncio.CancelledError` is raised then."""

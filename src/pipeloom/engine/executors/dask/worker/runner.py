@@ -102,7 +102,8 @@ class AttemptRunner:
                     self._codes.clear()
                 known = self._codes[code] = unpacked_code(code)
         worker_fn, message_types, retry_on = known
-        return Attempt(*number, unpacked(task), worker_fn, message_types, retry_on)
+        given, state = unpacked(task)
+        return Attempt(*number, given, worker_fn, message_types, retry_on, state)
 
 
 class _Publisher:
