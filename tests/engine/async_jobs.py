@@ -99,6 +99,15 @@ async def leave_a_fork(task: TaskDef, q: AsyncChannel, how: str) -> None:
     await q.put(jobs.Note(task.task_id, str(os.waitstatus_to_exitcode(status))))
 
 
+async def go_on(task: TaskDef, q: AsyncChannel) -> object:
+    """Tell the state, put all that one put can take, and return a result."""
+    await q.put(
+        jobs.Note(task.task_id, q.state), TaskDef("found", params={"n": 1}), state={"page": q.state["page"] + 1}
+    )
+    await q.put(jobs.Note(task.task_id, q.state))
+    return {"rows": 2}
+
+
 async def say(task: TaskDef, q: AsyncChannel) -> None:
     await q.put(MsgTaskProgress(task.task_id, 1, 2, "half"))
     await q.put(MsgTaskLog(task.task_id, "a line"))

@@ -208,8 +208,8 @@ def test_a_coroutine_that_keeps_the_loop_is_named_with_its_stack(bench: Bench, w
 
     async def block(task: TaskDef, q: AsyncChannel) -> None:
         assert go_on.wait(PATIENCE_S)
-        while not told.is_set():
-            await asyncio.sleep(0.01)  # noqa: ASYNC110 - the event is of threads
+        while not told.is_set():  # noqa: ASYNC110 - the event is of threads
+            await asyncio.sleep(0.01)
 
     engine = bench.engine(block)
     engine.start()

@@ -22,12 +22,14 @@ from hypothesis import strategies as st
 from tests.conftest import WaitFor
 
 from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
+from pipeloom.engine.events import Finish, Found, Together
 from pipeloom.engine.executors import ExecutorName, make_executor
 from pipeloom.engine.executors.base import Executor
 from pipeloom.errors import TaskCancelled, UsageError, WriterFailedError
 from pipeloom.loader import import_file
 from pipeloom.messages import MsgTaskProgress, TaskDef
 from pipeloom.pipeline import Pipeline
+from pipeloom.status import Status
 
 PATIENCE_S = 30.0
 NUMBERS = itertools.count(10_000)
@@ -113,11 +115,11 @@ class Rig:
         self.hard = self.executor.caps.hard_kill
         self.place = {"process": "worker process", "dask": "Dask worker"}.get(name, "")
 
-    def submit(self, number: int, job: Callable[..., object], **params: Any) -> int:
+    def submit(self, number: int, job: Callable[..., object], state: str | None = None, **params: Any) -> int:
         task = TaskDef(number, f"task-{number}", params=params)
         if self.executor.name == "async":
             job = async_jobs.of(job)
-        self.executor.submit(Attempt(number, 1, task, job, frozenset({jobs.Note}), (Exception,)))
+        self.executor.submit(Attempt(number, 1, task, job, frozenset({jobs.Note}), (Exception,), state))
         return number
 
     def run(self, number: int, job: Callable[..., object], **params: Any) -> Outcome:
@@ -298,6 +300,17 @@ def test_nothing_of_the_engine_runs_in_a_forked_child(rig: Rig, how: str, code: 
 def test_lifecycle_messages_travel_too(rig: Rig) -> None:
     assert rig.run(1, jobs.say).kind is OutcomeKind.OK
     assert rig.log.of(1, "message")[0] == MsgTaskProgress(1, 1, 2, "half")
+
+
+def test_state_found_tasks_and_results_travel_too(rig: Rig) -> None:
+    rig.submit(1, jobs.go_on, state='{"page": 811}')
+    assert rig.log.outcome(1).kind is OutcomeKind.OK
+    found = Found("found", "found", '{"n": 1}', 1, None, None)
+    assert rig.log.of(1, "message") == [
+        Together((jobs.Note(1, {"page": 811}),), (found,), '{"page": 812}'),
+        jobs.Note(1, {"page": 812}),
+        Finish(Status.DONE, None, None, '{"rows": 2}'),
+    ]
 
 
 def test_an_idle_executor_shuts_down_at_once_and_twice(rig: Rig) -> None:
