@@ -14,9 +14,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "status": ("status.status_command", "Show how the last run stands."),
     "runs": ("status.runs_command", "List the runs, newest first."),
     "show": ("show.show_command", "Show one attempt in full, or a table of attempts."),
+    "state": ("state.state_command", "Show what tasks go on from, or take it away."),
     "export": ("export.export_command", "Write attempts as CSV, JSON lines or Markdown."),
-    "prune": ("prune.prune_command", "Remove old attempts, or say what would go."),
-    "backup": ("backup.backup_command", "Copy the file, also during a run."),
+    "prune": ("maintenance.prune_command", "Remove old attempts, or say what would go."),
+    "backup": ("maintenance.backup_command", "Copy the file, also during a run."),
     "cancel": ("cancel_retry.cancel_command", "Cancel tasks of the run of another process."),
     "retry": ("cancel_retry.retry_command", "Run tasks again that have ended."),
 }

@@ -83,8 +83,11 @@ class Commands(Protocol):
     def cancel(self, attempt_ids: Iterable[int]) -> CommandResult:
         """Cancel attempts: those that wait end at once, those that run are asked to stop."""
 
-    def retry(self, attempt_ids: Iterable[int]) -> CommandResult:
-        """Follow ended attempts by new ones; one that waits for its due time starts now."""
+    def retry(self, attempt_ids: Iterable[int], *, from_start: bool = False) -> CommandResult:
+        """Follow ended attempts by new ones; one that waits for its due time starts now.
+
+        With `from_start` they do not go on from the state that their tasks have left.
+        """
 
     def abandon(self, attempt_ids: Iterable[int]) -> CommandResult:
         """Give up on attempts whose workers do not stop."""

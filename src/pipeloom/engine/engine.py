@@ -350,9 +350,9 @@ class Engine:
         """Cancel attempts (None: all open ones): those that wait end at once, those that run are asked to stop."""
         return self._parts.commands.cancel(attempt_ids)
 
-    def retry(self, attempt_ids: Iterable[int]) -> CommandResult:
+    def retry(self, attempt_ids: Iterable[int], *, from_start: bool = False) -> CommandResult:
         """Follow ended attempts by new ones; one that waits for its due time starts now."""
-        return self._parts.commands.retry(attempt_ids)
+        return self._parts.commands.retry(attempt_ids, from_start=from_start)
 
     def abandon(self, attempt_ids: Iterable[int]) -> CommandResult:
         """Give up on attempts whose workers do not stop: they end `cancelled`."""

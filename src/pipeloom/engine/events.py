@@ -15,6 +15,9 @@ from pipeloom.store.rows import AttemptRow
 KEPT_TEXT: Final = 1 << 16
 """Characters of a message or an error that the file keeps."""
 
+NO_STATE: Final = "{}"
+"""The state of a task that begins from the start, as JSON."""
+
 
 @dataclass(frozen=True, slots=True)
 class Submitted:

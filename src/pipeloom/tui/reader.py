@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from pipeloom.errors import StoreError
+from pipeloom.messages import TaskId
 from pipeloom.store.read.history import History
+from pipeloom.store.read.tasks import TaskState, state_of
 from pipeloom.store.rows import AttemptRow, LogRow
 
 T = TypeVar("T")
@@ -52,13 +54,27 @@ async def read_whole(path: Path, row: AttemptRow) -> list[AttemptRow]:
         return []
 
 
-async def read_attempt(path: Path, attempt_id: int) -> tuple[AttemptRow | None, Sequence[AttemptRow], Sequence[LogRow]]:
-    """Return the whole attempt, the attempts of its task in its run, and its log."""
+async def read_state(path: Path, pipeline: str, task_id: TaskId) -> TaskState | None:
+    """Return the state that a task has left; None when there is none, or the file keeps none."""
+    try:
+        return await read(path, lambda history: state_of(history, pipeline, task_id))
+    except StoreError:
+        return None
 
-    def query(history: History) -> tuple[AttemptRow | None, Sequence[AttemptRow], Sequence[LogRow]]:
+
+async def read_attempt(
+    path: Path, attempt_id: int
+) -> tuple[AttemptRow | None, Sequence[AttemptRow], Sequence[LogRow], TaskState | None]:
+    """Return the whole attempt, the attempts of its task in its run, its log, and the task's state."""
+
+    def query(
+        history: History,
+    ) -> tuple[AttemptRow | None, Sequence[AttemptRow], Sequence[LogRow], TaskState | None]:
         row = history.attempt(attempt_id)
         if row is None:
-            return None, [], []
-        return row, history.attempts_of(row.run_id, row.task_id), history.logs(attempt_id)
+            return None, [], [], None
+        run = history.run(row.run_id)
+        state = None if run is None else state_of(history, run.pipeline, row.task_id)
+        return row, history.attempts_of(row.run_id, row.task_id), history.logs(attempt_id), state
 
     return await read(path, query)

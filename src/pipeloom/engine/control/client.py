@@ -49,9 +49,9 @@ class ControlClient:
         """Cancel attempts: those that wait end at once, those that run are asked to stop."""
         return self.ask("cancel", attempt_ids).result
 
-    def retry(self, attempt_ids: Iterable[int]) -> CommandResult:
+    def retry(self, attempt_ids: Iterable[int], *, from_start: bool = False) -> CommandResult:
         """Follow ended attempts by new ones; one that waits for its due time starts now."""
-        return self.ask("retry", attempt_ids).result
+        return self.ask("retry_from_start" if from_start else "retry", attempt_ids).result
 
     def abandon(self, attempt_ids: Iterable[int]) -> CommandResult:
         """Give up on attempts whose workers do not stop."""

@@ -19,7 +19,7 @@ EXPIRES_S: Final = 30.0
 _CLOCK_S: Final = 5.0
 MAX_ATTEMPTS: Final = 1_000_000
 
-WITH_ATTEMPTS: Final = frozenset({"cancel", "retry", "abandon"})
+WITH_ATTEMPTS: Final = frozenset({"cancel", "retry", "retry_from_start", "abandon"})
 COMMANDS: Final = WITH_ATTEMPTS | {"pause", "resume", "set_workers", "load"}
 _OTHER_FORM: Final = "The answer has not the form that this version understands."
 _KEYS: Final = frozenset({"id", "run_id", "command", "pid", "host", "asked_at", "expires_at"})

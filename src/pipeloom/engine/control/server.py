@@ -137,8 +137,8 @@ class ControlServer:
             match request.command:
                 case "cancel":
                     result = commands.cancel(request.attempts)
-                case "retry":
-                    result = commands.retry(request.attempts)
+                case "retry" | "retry_from_start":
+                    result = commands.retry(request.attempts, from_start=request.command != "retry")
                 case "abandon":
                     result = commands.abandon(request.attempts)
                 case "pause":

@@ -38,6 +38,8 @@ class TaskStart:
     """For `retrying`: when it may start."""
     follows: AttemptState | None = None
     """The attempt of this run that it retries."""
+    from_start: bool = False
+    """Whether what earlier attempts have left to go on from is dropped."""
 
 
 class AttemptState:
@@ -76,7 +78,7 @@ class AttemptState:
         """Monotonic seconds."""
         self.retryable = False
         self.ignores_messages = False
-        """Whether it has reported its end, has ended, or lacks a message that was given up: what follows counts no more."""
+        """Whether it has reported its end, has ended, or lacks a message that was given up."""
         self.killed = False
         """Its worker did not stop and was killed."""
         self.abandoned = False

@@ -48,8 +48,11 @@ class RunCommands:
         run.stop_running(running)
         return result.frozen()
 
-    def retry(self, attempt_ids: Iterable[int]) -> CommandResult:
-        """Follow ended attempts by new ones; one that waits for its due time starts now."""
+    def retry(self, attempt_ids: Iterable[int], *, from_start: bool = False) -> CommandResult:
+        """Follow ended attempts by new ones; one that waits for its due time starts now.
+
+        With `from_start` the state that the tasks have left is dropped; one that waits for its due time keeps it.
+        """
         run, result, starts = self._run, _Result(), []
         with run.lock:
             for attempt_id in dict.fromkeys(attempt_ids):
@@ -62,7 +65,11 @@ class RunCommands:
                     run.requeue(attempt)
                     result.accept(attempt_id)
                 else:
-                    starts.append(TaskStart(attempt.task, attempt.given, attempt.number + 1, follows=attempt))
+                    starts.append(
+                        TaskStart(
+                            attempt.task, attempt.given, attempt.number + 1, follows=attempt, from_start=from_start
+                        )
+                    )
             result.accept(*run.enter(starts))
             run.fill()
         return result.frozen()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -33,6 +33,8 @@ class Resume:
     """Tasks that ended so are run again; so is a task that the earlier run did not have."""
     task_ids: frozenset[TaskId] | None = None
     """Only these tasks of today's list, however they have ended."""
+    from_start: bool = False
+    """Whether the state that they have left is dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,4 +106,7 @@ def first_starts(
     """
     if earlier is None or resume is None:
         return (TaskStart(entered(task), task) for task in tasks)
-    return (_start(task, standing, now) for task, standing in earlier.wanted(tasks, resume))
+    return (
+        replace(_start(task, standing, now), from_start=resume.from_start)
+        for task, standing in earlier.wanted(tasks, resume)
+    )

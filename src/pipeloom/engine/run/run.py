@@ -18,7 +18,7 @@ from typing import Final
 
 from pipeloom.engine.attempt import Attempt, AttemptIds, Outcome
 from pipeloom.engine.clock import Clock
-from pipeloom.engine.events import KEPT_TEXT, CancelAsked, Ended, Requeued, RunChanged, Submitted
+from pipeloom.engine.events import KEPT_TEXT, NO_STATE, CancelAsked, Ended, Requeued, RunChanged, Submitted, Together
 from pipeloom.engine.executors.base import Executor
 from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.run.attempts import Attempts, AttemptState, Stop, TaskStart
@@ -151,6 +151,10 @@ class Run:
             self._reopen()
             rows = [self._new_row(self._add(one, now), one.due_at, at) for one in chunk]
             self.tell(0, Submitted(tuple(rows)))
+            for row, start in zip(rows, chunk, strict=True):
+                if start.from_start:
+                    self.states[row.task_id] = NO_STATE
+                    self.tell(row.id, Together(state=NO_STATE))
             ids += [row.id for row in rows]
         return ids
 
@@ -211,7 +215,7 @@ class Run:
                     self.pipeline.worker_fn,
                     self._message_types,
                     self.retry_on,
-                    self.states.get(attempt.task.task_id, "{}") if self._keeps_state else None,
+                    self.states.get(attempt.task.task_id, NO_STATE) if self._keeps_state else None,
                 )
             )
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pipeloom.filters import Filter
+from pipeloom.messages import TaskId
 from pipeloom.status import FINAL, Status
 from pipeloom.store.read import values
 from pipeloom.store.read.history import History
 
+_STATES: Final = """
+SELECT pipeline, task_state.task_id, state, task_state.attempt, name, coalesce(finished_at, started_at)
+FROM task_state LEFT JOIN task_runs ON task_runs.id = task_state.attempt
+"""
 MOST_NAMES: Final = 100_000
 """Names that are listed at most, the first in order."""
 WINDOW: Final = 200
@@ -32,6 +38,65 @@ SELECT name FROM walk WHERE name IS NOT NULL LIMIT ?
 _ATTEMPTS: Final = """
 SELECT id, run_id, status, duration_s FROM task_runs WHERE name = ? ORDER BY id DESC LIMIT ?
 """
+
+
+class TaskState(NamedTuple):
+    """What a task goes on from."""
+
+    pipeline: str
+    task_id: TaskId
+    state: str
+    """JSON."""
+    attempt_id: int
+    """The attempt that has left it."""
+    name: str | None
+    """None when that attempt is no longer in the file, as of the next."""
+    at: str | None
+    """When that attempt ended, or began."""
+
+
+def state_filter(where: Filter) -> tuple[str, list[Any]]:
+    """Return a condition on `task_state`: what attempts have left that pass the filter; without one, all."""
+    if not where:
+        return "1", []
+    condition, bound = where.sql()
+    return f"task_state.attempt IN (SELECT id FROM task_runs WHERE {condition})", list(bound)
+
+
+def task_states(history: History, where: Filter | None = None) -> list[TaskState]:
+    """Return what tasks go on from, by pipeline and task."""
+    if not history.has_found:
+        return []  # a file of before: both came at the same time
+    condition, bound = state_filter(where or Filter())
+    rows = history.rows(f"{_STATES} WHERE {condition} ORDER BY pipeline, task_state.task_id", bound)
+    return [TaskState(*row) for row in rows]
+
+
+def state_of(history: History, pipeline: str, task_id: TaskId) -> TaskState | None:
+    """Return what a task goes on from, if it has left anything."""
+    if not history.has_found:
+        return None
+    rows = history.rows(f"{_STATES} WHERE pipeline = ? AND task_state.task_id = ?", [pipeline, task_id])
+    return TaskState(*rows[0]) if rows else None
+
+
+def with_state(history: History, attempt_ids: Iterable[int]) -> int:
+    """Return how many of these attempts are of tasks that have left a state to go on from."""
+    if not history.has_found:
+        return 0
+    sql = (
+        "SELECT count(*) FROM json_each(?) AS asked JOIN task_runs ON task_runs.id = asked.value "
+        "JOIN pipeline_runs ON pipeline_runs.id = task_runs.run_id "
+        "JOIN task_state ON task_state.pipeline = pipeline_runs.pipeline AND task_state.task_id = task_runs.task_id"
+    )
+    return int(history.rows(sql, [json.dumps(list(attempt_ids))])[0][0])
+
+
+def tasks_with_state(history: History, pipeline: str) -> set[TaskId]:
+    """Return the tasks of a pipeline that have left a state to go on from."""
+    if not history.has_found:
+        return set()
+    return {task_id for (task_id,) in history.rows("SELECT task_id FROM task_state WHERE pipeline = ?", [pipeline])}
 
 
 @dataclass(frozen=True, slots=True)

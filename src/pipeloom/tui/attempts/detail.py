@@ -16,6 +16,7 @@ from textual.message import Message
 from textual.widgets import Input, Static, Tab, Tabs
 
 from pipeloom.status import ACTIVE, Status
+from pipeloom.store.read.tasks import TaskState
 from pipeloom.store.rows import AttemptRow, LogRow
 from pipeloom.text import figure
 from pipeloom.tui.attempts.log_text import LEVELS, log_lines, matches
@@ -24,7 +25,9 @@ from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.glyphs import badge
 from pipeloom.tui.style.text import content, lines
 
-_TABS: Final = ("overview", "attempts", "log", "error", "params", "result")
+_TABS: Final = ("overview", "attempts", "log", "error", "params", "result", "state")
+_STATE: Final = "state"
+"""The tab that is there only for tasks that have left a state."""
 FAILED: Final = frozenset({Status.ERROR, Status.INTERRUPTED})
 """Statuses of which the error is of interest first."""
 
@@ -73,6 +76,7 @@ class DetailPane(Vertical):
         """The tab that the user chose since the detail was opened."""
         self._attempts: Sequence[AttemptRow] = ()
         self._logs: Sequence[LogRow] = ()
+        self._state: TaskState | None = None
         self._follows = True
         self._level = LEVELS[0]
         self._needle = ""
@@ -81,28 +85,37 @@ class DetailPane(Vertical):
 
     def compose(self) -> ComposeResult:
         """Yield the tabs and one scrolling text."""
-        yield Tabs(*(Tab(content(name.capitalize()), id=name) for name in _TABS))
+        tabs = [Tab(content(name.capitalize()), id=name) for name in _TABS]
+        tabs[-1].add_class("-hidden")
+        yield Tabs(*tabs)
         with ScrollableContainer():
             yield Static("", id="detail-body")
         yield Input(placeholder="search the log", compact=True, select_on_focus=False)
 
     def show_attempt(
-        self, row: AttemptRow | None, attempts: Sequence[AttemptRow] = (), logs: Sequence[LogRow] = ()
+        self,
+        row: AttemptRow | None,
+        attempts: Sequence[AttemptRow] = (),
+        logs: Sequence[LogRow] = (),
+        state: TaskState | None = None,
     ) -> None:
-        """Show an attempt, the attempts of its task, and its log."""
-        if (row, attempts, logs) == (self._row, self._attempts, self._logs):
+        """Show an attempt, the attempts of its task, its log, and the state that the task has left."""
+        if (row, attempts, logs, state) == (self._row, self._attempts, self._logs, self._state):
             return
+        if (state is None) is not (self._state is None):
+            (self._tabs.hide if state is None else self._tabs.show)(_STATE)
         if row is None or self._row is None or row.id != self._row.id:
             self._scroll.scroll_home(animate=False)
-        self._row, self._attempts, self._logs = row, attempts, logs
+        self._row, self._attempts, self._logs, self._state = row, attempts, logs, state
         self._tabs.active = self._tab
         self._draw()
         self._keep_end()
 
     @property
     def _tab(self) -> str:
-        """The tab to show: the user's choice, else the one that fits the attempt."""
-        return self._chosen or ("error" if self._row is not None and self._row.status in FAILED else _TABS[0])
+        """The tab to show: the user's choice where there is one, else that which fits the attempt."""
+        chosen = None if self._chosen == _STATE and self._state is None else self._chosen
+        return chosen or ("error" if self._row is not None and self._row.status in FAILED else _TABS[0])
 
     def open_on(self, tab: str | None) -> None:
         """Show a tab; None: the one that fits the attempt."""
@@ -115,7 +128,8 @@ class DetailPane(Vertical):
 
     def step_tab(self, step: int) -> None:
         """Show the next tab, or the one before; the first follows the last."""
-        self.open_on(_TABS[(_TABS.index(self._tabs.active) + step) % len(_TABS)])
+        there = _TABS if self._state is not None else _TABS[:-1]
+        self.open_on(there[(there.index(self._tabs.active) + step) % len(there)])
 
     @property
     def plain(self) -> str:
@@ -232,6 +246,10 @@ class DetailPane(Vertical):
                 return _pretty(row.params) if row.params else _nothing("No params.")
             case "result":
                 return _pretty(row.result) if row.result else _nothing("No result.")
+            case "state" if self._state is not None:
+                left = self._state
+                told = content(f"left by attempt {left.attempt_id:,} {fmt.local_stamp(left.at)}".rstrip(), "$muted")
+                return Content("\n").join([_pretty(left.state), Content(""), told])
             case _:
                 return self._overview(row)
 

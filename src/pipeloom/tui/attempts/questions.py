@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from enum import Enum, auto
 from typing import Final
 
 from textual.content import Content
 
 from pipeloom.status import Status
 from pipeloom.store.rows import AttemptRow
+from pipeloom.text import counted
 from pipeloom.tui.style.text import content
-from pipeloom.tui.widgets.dialogs import ConfirmDialog
+from pipeloom.tui.widgets.dialogs import Choice, ChoiceDialog
 
 _NAMED: Final = 5
 """Number of tasks that a dialog names; it counts the rest."""
@@ -25,14 +27,39 @@ def needs_question(rows: Sequence[AttemptRow]) -> bool:
     return len(rows) > 1 or any(row.status is Status.DONE for row in rows)
 
 
-def retry_dialog(read: ReadRows, *, action: str) -> ConfirmDialog:
+class Again(Enum):
+    """How tasks are run again."""
+
+    NO = auto()
+    GO_ON = auto()
+    """From the state that they have left, if they have."""
+    FROM_START = auto()
+
+
+def again_dialog(
+    title: str, body: Content | Callable[[], Content], *, action: str, with_state: int
+) -> ChoiceDialog[Again]:
+    """Ask whether to run tasks again; where some have left a state, also whether from there or from the start."""
+    back, again = Choice(Again.NO, "Back"), Choice(Again.GO_ON, "Run again", "-confirm", key="y")
+    if not with_state:
+        return ChoiceDialog(title, body, [back, again], action=action)
+    told = content(
+        f"{counted(with_state, 'task')} can go on where {'it has' if with_state == 1 else 'they have'} ended."
+    )
+    start = Choice(Again.FROM_START, "From the start", key="s")
+    again = Choice(Again.GO_ON, "Go on", "-confirm", key="y")
+    read = body if callable(body) else lambda: body
+    return ChoiceDialog(
+        title, lambda: Content("\n").join([read(), Content(""), told]), [back, start, again], action=action
+    )
+
+
+def retry_dialog(read: ReadRows, *, action: str, with_state: int = 0) -> ChoiceDialog[Again]:
     """Ask whether to run these attempts' tasks again; `action` is the action that asks."""
     count = len(read())
     failed = "failed " if all(row.status in (Status.ERROR, Status.INTERRUPTED) for row in read()) else ""
     title = f"Run the {failed}task again?" if count == 1 else f"Run {count:,} {failed}tasks again?"
-    return ConfirmDialog(
-        title, lambda: named_tasks(read()), "Run again", cancel_label="Back", destructive=False, action=action
-    )
+    return again_dialog(title, lambda: named_tasks(read()), action=action, with_state=with_state)
 
 
 def named_tasks(rows: Sequence[AttemptRow]) -> Content:

@@ -6,8 +6,8 @@ Code and tasks are the loaded pipeline's, never the file's.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from textual.content import Content
@@ -20,10 +20,10 @@ from pipeloom.messages import TaskLike
 from pipeloom.store.read.failures import FailureGroup
 from pipeloom.store.read.history import History
 from pipeloom.store.read.selected_tasks import SelectedTask, selected_tasks, tasks_named, tasks_of_attempts
-from pipeloom.store.read.tasks import TaskStats
+from pipeloom.store.read.tasks import TaskStats, tasks_with_state, with_state
 from pipeloom.store.rows import AttemptRow
 from pipeloom.text import counted
-from pipeloom.tui.attempts.questions import needs_question, retry_dialog
+from pipeloom.tui.attempts.questions import Again, again_dialog, needs_question, retry_dialog
 from pipeloom.tui.history.queries import RunItem
 from pipeloom.tui.history.selection import Selection
 from pipeloom.tui.reader import read
@@ -76,14 +76,16 @@ async def _retry_in_open_run(services: AppServices, engine: Engine, attempt_ids:
     """Retry attempts within the run that this program has open, after the question of `needs_question`."""
     try:
         rows = await read(services.db_path, lambda file: [file.attempt(attempt_id) for attempt_id in attempt_ids])
+        kept = await read(services.db_path, lambda file: with_state(file, attempt_ids))
     except (PipeloomError, InterruptedError) as error:
         services.tell(str(error), problem=True)
         return False
-    there = [row for row in rows if row is not None]
-    dialog = retry_dialog(lambda: there, action="retry")
-    if needs_question(there) and not await services.push_screen_wait(dialog):
+    there, again = [row for row in rows if row is not None], Again.GO_ON
+    if kept or needs_question(there):
+        again = await services.push_screen_wait(retry_dialog(lambda: there, action="retry", with_state=kept))
+    if again is Again.NO:
         return False
-    result = engine.retry(attempt_ids)
+    result = engine.retry(attempt_ids, from_start=again is Again.FROM_START)
     services.report({"queued again": len(result.accepted)}, result.refused)
     return True
 
@@ -94,7 +96,8 @@ async def _retry_tasks(services: AppServices, find: Find, *, leave_done: bool, a
         return False
     try:
         chosen = await read(services.db_path, find)
-        return await _confirm(services, plan_tasks(engine, chosen, leave_done=leave_done), action)
+        plan = await asyncio.to_thread(plan_tasks, engine, chosen, leave_done=leave_done)
+        return await _confirm(services, plan, action)
     except (PipeloomError, InterruptedError) as error:
         services.tell(str(error), problem=True)
         return False
@@ -113,10 +116,12 @@ async def _retry_rest(services: AppServices, run_id: int) -> bool:
 
 async def _confirm(services: AppServices, plan: RetryPlan, action: str) -> bool:
     """Ask, and begin the new run after a yes."""
-    dialog = ConfirmDialog(plan.title, plan.body, "Run again", cancel_label="Back", destructive=False, action=action)
-    if not await services.push_screen_wait(dialog):
+    again = await services.push_screen_wait(
+        again_dialog(plan.title, plan.body, action=action, with_state=plan.with_state)
+    )
+    if again is Again.NO:
         return False
-    services.run_again(plan.resume)
+    services.run_again(replace(plan.resume, from_start=again is Again.FROM_START))
     return True
 
 
@@ -151,6 +156,8 @@ class RetryPlan:
     resume: Resume
     title: str
     body: Content
+    with_state: int
+    """How many of the tasks have left a state to go on from."""
 
 
 def plan_tasks(engine: Engine, chosen: Sequence[SelectedTask], *, leave_done: bool) -> RetryPlan:
@@ -186,10 +193,17 @@ def plan_tasks(engine: Engine, chosen: Sequence[SelectedTask], *, leave_done: bo
     remarks = [f"{fmt.count(count)} {why}" for why, count in left.items() if count]
     if leave_done and all(selected.is_done for selected in mine):
         remarks.append("All of them have been done since.")
-    return _plan_of(tasks, runs, remarks)
+    return _plan_of(engine, tasks, runs, remarks)
 
 
-def _plan_of(tasks: Sequence[TaskLike], runs: set[int], remarks: Sequence[str]) -> RetryPlan:
+def _with_state(engine: Engine, tasks: Iterable[TaskLike]) -> int:
+    """Return how many of the tasks have left a state to go on from."""
+    with History(engine.db_path) as history:
+        kept = tasks_with_state(history, engine.pipeline.name)
+    return sum(task.task_id in kept for task in tasks)
+
+
+def _plan_of(engine: Engine, tasks: Sequence[TaskLike], runs: set[int], remarks: Sequence[str]) -> RetryPlan:
     """Return the plan for tasks of some runs, with the first of their names and the remarks below them."""
     of = f"run {max(runs)}" if len(runs) == 1 else counted(len(runs), "run")
     title = f"Run {counted(len(tasks), 'task')} of {of} again?"
@@ -199,7 +213,8 @@ def _plan_of(tasks: Sequence[TaskLike], runs: set[int], remarks: Sequence[str]) 
     shown += [content(f"  {remark}", "$muted") for remark in remarks]
     newest = "this one" if len(runs) == 1 else f"run {max(runs)}"
     body = Content("\n").join([*shown, Content(""), content(f"They become a new run, which names {newest}.", "$muted")])
-    return RetryPlan(Resume(run_id=max(runs), task_ids=frozenset(task.task_id for task in tasks)), title, body)
+    resume = Resume(run_id=max(runs), task_ids=frozenset(task.task_id for task in tasks))
+    return RetryPlan(resume, title, body, _with_state(engine, tasks))
 
 
 def plan_rest(engine: Engine, run_id: int) -> RetryPlan:
@@ -211,14 +226,16 @@ def plan_rest(engine: Engine, run_id: int) -> RetryPlan:
     if earlier is None or earlier.run.pipeline != engine.pipeline.name:
         whose = "gone" if earlier is None else f"one of {earlier.run.pipeline}"
         raise UsageError(f"Run {run_id} is {whose}; the pipeline that is loaded is {engine.pipeline.name}.")
-    left = earlier.count(engine.tasks, NOT_DONE)
+    resume = Resume(run_id=run_id, statuses=NOT_DONE)
+    tasks = [task for task, _ in earlier.wanted(engine.tasks, resume)]
+    left = len(tasks)
     if not left:
         raise UsageError(f"Run {run_id} has left nothing undone.")
     total = len(with_found(engine.tasks, earlier.found))
     share = fmt.share_done(total - left, total)
     body = content(f"{share}. The rest becomes a new run, which names this one.")
     title = f"Run the rest of run {run_id} ({counted(left, 'task')})?"
-    return RetryPlan(Resume(run_id=run_id, statuses=NOT_DONE), title, body)
+    return RetryPlan(resume, title, body, _with_state(engine, tasks))
 
 
 def _load_dialog(spec: str, db_path: Path) -> ConfirmDialog:

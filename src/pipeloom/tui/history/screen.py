@@ -387,11 +387,11 @@ class HistoryScreen(TableScreen):
     @work(exclusive=True, group="detail")
     async def _show_detail(self, attempt_id: int) -> None:
         try:
-            row, attempts, logs = await read_attempt(self.services.db_path, attempt_id)
+            shown = await read_attempt(self.services.db_path, attempt_id)
         except (StoreError, InterruptedError) as error:
             self.services.tell(str(error), problem=True)
             return
-        self.detail.show_attempt(row, attempts, logs)
+        self.detail.show_attempt(*shown)
 
     def plain_row(self) -> str:
         """Return the row under the cursor as text."""

@@ -48,6 +48,10 @@ class Board:
     def __init__(self) -> None:
         self.run: RunRow | None = None
         self.counts: dict[Status, int] = dict.fromkeys(Status, 0)
+        self.grows = False
+        """Whether tasks find others: there may be more than are known."""
+        self._entered_at: str | None = None
+        """When the run entered its list of tasks: all of them have this time."""
         self._rows: list[AttemptRow] = []
         self._places: dict[TaskId, int] = {}
         self._older: dict[TaskId, list[AttemptRow]] = {}
@@ -217,6 +221,9 @@ class Board:
         return next((kept.message for kept in reversed(self._older.get(row.task_id, ()))), "")
 
     def _add(self, rows: list[AttemptRow], now_s: float) -> None:
+        if rows and not self._rows:
+            self._entered_at = rows[0].queued_at
+        self.grows = self.grows or any(row.attempt == 1 and row.queued_at != self._entered_at for row in rows)
         # One object per place, shared by all lists: for 100,000 tasks each copy would be 3 MB.
         places = list(range(len(self._rows), len(self._rows) + len(rows)))
         self._places.update(zip((row.task_id for row in rows), places, strict=True))

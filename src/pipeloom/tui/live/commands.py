@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeloom.engine.commands import Commands
+from pipeloom.errors import StoreError
 from pipeloom.status import WAITING, Status
+from pipeloom.store.read.tasks import with_state
 from pipeloom.store.rows import AttemptRow
-from pipeloom.tui.attempts.questions import needs_question, retry_dialog
+from pipeloom.tui.attempts.questions import Again, needs_question, retry_dialog
 from pipeloom.tui.live.dialogs import abandon_dialog, cancel_dialog
+from pipeloom.tui.reader import read
 from pipeloom.tui.services import AppServices
 
 
@@ -49,8 +52,9 @@ class LiveCommands:
 
     async def retry(self, rows: Sequence[AttemptRow]) -> bool:
         """Run the attempts' tasks again, asking where `needs_question` says so; returns whether the engine answered."""
-        if needs_question(rows):
-            return await self._retry_after_question(rows, "retry")
+        with_state = await self._with_state(rows)
+        if with_state or needs_question(rows):
+            return await self._retry_after_question(rows, "retry", with_state)
         return await self._retry(rows)
 
     async def retry_failed(self) -> bool:
@@ -59,17 +63,25 @@ class LiveCommands:
         if not rows:
             self._services.tell("No failed task in view.")
             return False
-        return await self._retry_after_question(rows, "retry_failed")
+        return await self._retry_after_question(rows, "retry_failed", await self._with_state(rows))
 
-    async def _retry_after_question(self, rows: Sequence[AttemptRow], action: str) -> bool:
-        dialog = retry_dialog(lambda: self._now(rows), action=action)
-        return await self._services.push_screen_wait(dialog) and await self._retry(rows)
+    async def _with_state(self, rows: Sequence[AttemptRow]) -> int:
+        """Return how many of the attempts are of tasks that have left a state to go on from."""
+        try:
+            return await read(self._services.db_path, lambda file: with_state(file, [row.id for row in rows]))
+        except StoreError:
+            return 0  # with store_task_status=False the file has none
 
-    async def _retry(self, rows: Sequence[AttemptRow]) -> bool:
+    async def _retry_after_question(self, rows: Sequence[AttemptRow], action: str, with_state: int) -> bool:
+        dialog = retry_dialog(lambda: self._now(rows), action=action, with_state=with_state)
+        again = await self._services.push_screen_wait(dialog)
+        return again is not Again.NO and await self._retry(rows, from_start=again is Again.FROM_START)
+
+    async def _retry(self, rows: Sequence[AttemptRow], *, from_start: bool = False) -> bool:
         services, controls = self._services, self._services.controls
         if controls is None or not rows:
             return False
-        result = await services.ask(lambda: controls.retry([row.id for row in rows]))
+        result = await services.ask(lambda: controls.retry([row.id for row in rows], from_start=from_start))
         if result is not None:
             services.report({"queued again": len(result.accepted)}, result.refused)
         return result is not None

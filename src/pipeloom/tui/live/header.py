@@ -75,7 +75,8 @@ class HeaderSource:
         )
         if not going or state.paused:
             return state
-        return replace(state, eta_s=services.board.time_left(clock, self._task_s()))
+        left = services.board.time_left(clock, self._task_s())
+        return replace(state, eta_s=left, grows=services.board.grows)
 
     def _elapsed(self) -> float | None:
         run = self._services.board.run

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pipeloom.status import WAITING, Status
+from pipeloom.store.read.tasks import TaskState
 from pipeloom.store.rows import AttemptRow, LogRow
 from pipeloom.tui.attempts.detail import DetailPane
-from pipeloom.tui.reader import read_logs, read_whole
+from pipeloom.tui.reader import read_logs, read_state, read_whole
 from pipeloom.tui.services import AppServices
 
 
@@ -17,20 +18,24 @@ class ShownTask:
         self._loaded: tuple[int, Status] | None = None
         """Id and status of the attempt that was last loaded, as of the load."""
         self._log: list[LogRow] = []
+        self._state: TaskState | None = None
         self._whole: dict[int, AttemptRow] = {}
         """The task's attempts in the file, by id. Only for a run of another process, whose commits bring no errors."""
 
     def show(self, detail: DetailPane, row: AttemptRow | None) -> None:
         """Show the latest attempt of a task and those before it; None: no task."""
         if row is None:
-            detail.show_attempt(None, [], [])
+            detail.show_attempt(None)
             return
         attempts = self._services.board.attempts_of(row.task_id)
         is_loaded = self._loaded is not None and self._loaded[0] == row.id
         if is_loaded and self._whole:
             attempts = [_completed(attempt, self._whole.get(attempt.id)) for attempt in attempts]
             row = attempts[-1]
-        detail.show_attempt(row, attempts, self._log if is_loaded else [])
+        if is_loaded:
+            detail.show_attempt(row, attempts, self._log, self._state)
+        else:
+            detail.show_attempt(row, attempts)
 
     def should_load(self, row: AttemptRow) -> bool:
         """Return whether the attempt has started and is another, or in another status, than at the last load."""
@@ -40,6 +45,8 @@ class ShownTask:
         """Read the attempt's log, and what the board lacks, from the file."""
         path = self._services.db_path
         self._log = await read_logs(path, row.id)
+        run = self._services.board.run
+        self._state = None if run is None else await read_state(path, run.pipeline, row.task_id)
         whole = await read_whole(path, row) if self._services.is_viewer else []
         self._whole = {attempt.id: attempt for attempt in whole}
         self._loaded = row.id, row.status

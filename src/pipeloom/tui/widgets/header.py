@@ -75,6 +75,8 @@ class HeaderState:
     paused: bool = False
     elapsed_s: float | None = None
     eta_s: float | None = None
+    grows: bool = False
+    """Whether tasks find others: the total and the time left are the least."""
     owner_pid: int | None = None
     """The process of the run, when that is another one."""
     controls: bool = False
@@ -146,7 +148,11 @@ def _title(state: HeaderState, width: int, ascii_only: bool) -> Content:
     right = [
         Part(content(state.notice, "bold $warning", limit=80), 8),
         Part(Content(f"{word} {clock}".rstrip()), 7, dot),
-        Part(Content.styled(f"eta {remaining}" if remaining else "", "$muted"), 3, dot),
+        Part(
+            Content.styled(f"eta {'at least ' if state.grows else ''}{remaining}" if remaining else "", "$muted"),
+            3,
+            dot,
+        ),
     ]
     return line(left, right, width)
 
@@ -155,7 +161,10 @@ def _progress(state: HeaderState, width: int, ascii_only: bool) -> Content:
     done = state.settled / state.total if state.total else 0.0
     history = spark(state.history, SPARK_WIDTH, ascii_only=ascii_only) if width >= 100 else ""
     numbers = [
-        Part(Content.styled(f"{fmt.count(state.settled)}/{fmt.count(state.total)}", "bold"), 9),
+        Part(
+            Content.styled(f"{fmt.count(state.settled)}/{fmt.count(state.total)}{'+' if state.grows else ''}", "bold"),
+            9,
+        ),
         Part(Content.styled(fmt.percent(done).rjust(4), "bold"), 8),
         Part(
             Content.styled(fmt.rate(state.tasks_per_s, "tasks").rjust(11), "$muted") if width >= 60 else Content(""), 5

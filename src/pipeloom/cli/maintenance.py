@@ -1,4 +1,4 @@
-"""`pipeloom prune`: removes what a policy does not keep."""
+"""`pipeloom prune` and `pipeloom backup`: what a file needs over the years."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn
 
 from pipeloom.cli.common import tell
-from pipeloom.cli.options import FilterText, Json, WritableDatabase
+from pipeloom.cli.options import Database, FilterText, Json, WritableDatabase
 from pipeloom.cli.output import output, parsed, write, write_json
 from pipeloom.console import shared_console
+from pipeloom.store.maintenance.backup import back_up
 from pipeloom.store.maintenance.prune import Policy, Pruned, PrunePreview, plan, prune, why_nothing
 from pipeloom.text import clean, counted, size
 
@@ -109,3 +110,21 @@ def _tell_result(db: Path, pruned: Pruned, *, json: bool) -> None:
         return
     given = f"{size(pruned.given_back)} given back" if not pruned.remark else pruned.remark
     write([f"Removed {counted(pruned.attempts, 'attempt')} and {counted(pruned.runs, 'run')}; {given}.\n"])
+
+
+def backup_command(
+    db: Database,
+    target: Annotated[Path, typer.Argument(metavar="FILE", help="The copy: a new file, for you alone.")],
+) -> None:
+    """Copy DB, with all that is committed, to the new file FILE; a run may go on meanwhile.
+
+    The copy is of one moment, complete in one file, and checked. It overwrites nothing. To restore one, end what uses
+    DB, remove DB-wal and DB-shm, and then copy it over DB.
+
+    Exit codes: 0 fine; 2 a file that cannot be read or written.
+    """
+    columns = (TextColumn("copying"), BarColumn(), TaskProgressColumn())
+    with Progress(*columns, console=shared_console(), transient=True, disable=not shared_console().is_terminal) as bar:
+        task = bar.add_task("", total=None)
+        copied = back_up(db, target, lambda done, total: bar.update(task, completed=done, total=total))
+    tell(f"{clean(target, 300)} is a copy of {clean(db, 300)}: {size(copied)}, checked.")
