@@ -40,7 +40,7 @@ def again_dialog(
     title: str, body: Content | Callable[[], Content], *, action: str, with_state: int
 ) -> ChoiceDialog[Again]:
     """Ask whether to run tasks again; where some have left a state, also whether from there or from the start."""
-    back, again = Choice(Again.NO, "Back"), Choice(Again.GO_ON, "Run again", "-confirm", key="y")
+    back, again = Choice(Again.NO, "Back", key="n"), Choice(Again.GO_ON, "Run again", "-confirm", key="y")
     if not with_state:
         return ChoiceDialog(title, body, [back, again], action=action)
     told = content(
