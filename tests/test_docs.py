@@ -35,6 +35,21 @@ def test_the_code_of_the_guide_runs(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_the_loads_of_the_guide_go_on_and_find_their_tasks(tmp_path: Path) -> None:
+    script = tmp_path / "going_on.py"
+    script.write_text("\n".join(blocks(ROOT / "docs" / "going-on.md")), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    connection = sqlite3.connect(tmp_path / "going-on.db")
+    assert connection.execute("SELECT id FROM orders").fetchall() == [(number,) for number in range(300)]
+    assert connection.execute("SELECT url FROM pages ORDER BY url").fetchall() == [
+        (url,) for url in ("/", "/a", "/b", "/c", "/d")
+    ]
+    connection.close()
+
+
 def test_the_executor_of_the_guide_runs_and_is_named_in_the_file(tmp_path: Path) -> None:
     script = tmp_path / "pool.py"
     script.write_text("\n".join(blocks(ROOT / "docs" / "executors.md")), encoding="utf-8")
