@@ -12,9 +12,9 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from contextvars import ContextVar
-from typing import Any, Final, TextIO
+from typing import Any, Final, Self, TextIO
 
 from pipeloom.engine.interpreter import Interpreter
 from pipeloom.engine.log_budget import LogBudget, Write
@@ -32,23 +32,35 @@ _current: ContextVar[AttemptLog | None] = ContextVar("pipeloom_attempt", default
 
 
 class AttemptLog:
-    """Takes the lines of one attempt. Printed text is kept line by line."""
+    """Takes the lines of one attempt: what the code in the `with` block logs and prints, the latter line by line."""
 
     def __init__(self, write: Write) -> None:
-        self._budget = LogBudget(write)
+        self._write = write
+        self._kept: LogBudget | None = None
         self._partial: dict[str, str] = {}
         self._lock = threading.Lock()
 
+    def __enter__(self) -> Self:
+        """Route the lines here."""
+        capture.check()
+        self._token = _current.set(self)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Route them as before."""
+        _current.reset(self._token)
+        self.close()
+
     def line(self, level: str, text: str) -> None:
         """Keep a whole line."""
-        self._budget.line(level, text)
+        self._budget().line(level, text)
 
     def record(self, record: logging.LogRecord) -> None:
         """Keep a log record."""
         text = record.getMessage()
         if record.exc_info and record.exc_info[0] is not None:
             text = f"{text}\n{_FORMAT.formatException(record.exc_info)}"
-        self._budget.line(record.levelname, text, record.created)
+        self._budget().line(record.levelname, text, record.created)
 
     def printed(self, level: str, text: str) -> None:
         """Keep printed text, cut into lines."""
@@ -67,7 +79,14 @@ class AttemptLog:
             level, rest = self._partial.popitem()
             if rest:
                 self.line(level, rest)
-        self._budget.flush()
+        if self._kept is not None:
+            self._kept.flush()
+
+    def _budget(self) -> LogBudget:
+        """Return what passes lines on; most attempts have none."""
+        with self._lock:
+            self._kept = self._kept or LogBudget(self._write)
+            return self._kept
 
 
 def _in_lines(text: str) -> Iterator[str]:
@@ -78,19 +97,6 @@ def _in_lines(text: str) -> Iterator[str]:
             yield text[start : start + _MAX_LINE]
         elif start == middle.start:
             yield f"… {len(middle):,} characters left out …"
-
-
-@contextmanager
-def attempt_log(write: Write) -> Iterator[AttemptLog]:
-    """Route what the code in the block logs and prints to `write`."""
-    log = AttemptLog(write)
-    capture.check()
-    token = _current.set(log)
-    try:
-        yield log
-    finally:
-        _current.reset(token)
-        log.close()
 
 
 class _Printed:
@@ -205,18 +211,20 @@ class Capture:
         """Be usable in a forked child: another thread may have held the lock."""
         self._lock = threading.Lock()
 
-    @contextmanager
-    def attempt(self) -> Iterator[None]:
-        """Put back after the attempt in the block what tasks have taken from others."""
-        token = object()
+    def attempt(self) -> AbstractContextManager[None]:
+        """Put back after the attempt in the `with` block what tasks have taken from others."""
+        return _RunningAttempt(self)
+
+    def begin(self, attempt: object) -> None:
+        """Count an attempt among those that run."""
         with self._lock:
-            self._running.add(token)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._running.discard(token)
-                self._check()
+            self._running.add(attempt)
+
+    def end(self, attempt: object) -> None:
+        """Put back what tasks have taken from others, except for those that still run."""
+        with self._lock:
+            self._running.discard(attempt)
+            self._check()
 
     def check(self) -> None:
         """Put back what tasks have taken from others: the routes, the loggers, and what every program needs."""
@@ -292,6 +300,19 @@ class Capture:
         setattr(sys, name, route)
         self._routes[name] = route
         self._undo.append(restore)
+
+
+class _RunningAttempt:
+    """A `with` block in which an attempt runs."""
+
+    def __init__(self, capture: Capture) -> None:
+        self._capture = capture
+
+    def __enter__(self) -> None:
+        self._capture.begin(self)
+
+    def __exit__(self, *_error: object) -> None:
+        self._capture.end(self)
 
 
 def _disabled_loggers() -> frozenset[str]:

@@ -6,8 +6,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, Final
 
 from pipeloom.errors import UsageError
@@ -92,9 +91,10 @@ class Interpreter:
 
     def repair(self) -> None:
         """Put back what no program can do without; what a task may change for itself is left alone."""
-        for (module, name), before in zip(_HOOKS, self._hooks, strict=True):
-            if not callable(getattr(module, name, None)):
-                setattr(module, name, before)
+        if [getattr(module, name, None) for module, name in _HOOKS] != self._hooks:
+            for (module, name), before in zip(_HOOKS, self._hooks, strict=True):
+                if not callable(getattr(module, name, None)):
+                    setattr(module, name, before)
         if sys.getswitchinterval() > _LONGEST_TURN_S:
             sys.setswitchinterval(_USUAL_TURN_S)
         if threading.gettrace() is not self._traces[0]:
@@ -103,14 +103,16 @@ class Interpreter:
             threading.setprofile(self._traces[1])
 
 
-@contextmanager
-def traces_kept() -> Iterator[None]:
-    """Let a trace or profile function that the block sets for its thread end with the block."""
-    trace, profile = sys.gettrace(), sys.getprofile()
-    try:
-        yield
-    finally:
-        if sys.gettrace() is not trace:
-            sys.settrace(trace)
-        if sys.getprofile() is not profile:
-            sys.setprofile(profile)
+class TracesKept:
+    """Lets a trace or profile function that the block sets for its thread end with the block."""
+
+    def __enter__(self) -> None:
+        """Note what the thread has."""
+        self._trace, self._profile = sys.gettrace(), sys.getprofile()
+
+    def __exit__(self, *_error: object) -> None:
+        """Put it back."""
+        if sys.gettrace() is not self._trace:
+            sys.settrace(self._trace)
+        if sys.getprofile() is not self._profile:
+            sys.setprofile(self._profile)

@@ -75,7 +75,7 @@ class AttemptState:
         """Monotonic seconds."""
         self.retryable = False
         self.ignores_messages = False
-        """Whether it has reported its end, has ended, or lacks a message that was given up: what follows counts no more."""
+        """Whether it has reported its end, has ended, or lacks a message that was given up: no other one counts."""
         self.killed = False
         """Its worker did not stop and was killed."""
         self.abandoned = False

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
@@ -38,6 +37,7 @@ KILL_AFTER_S: Final = 5.0
 """Seconds that a worker process gets after it was asked to stop, before it is killed."""
 
 _SUBMIT_CHUNK: Final = 2_000
+_STAMP_S: Final = 0.001
 _log = logging.getLogger(__name__)
 
 
@@ -97,6 +97,7 @@ class Run:
         self._random = random
         self._sinks = sinks
         self._elapsed_s: float | None = None
+        self._stamp, self._stamped_s = "", float("-inf")
         self.start_clock()
 
     def start_clock(self) -> None:
@@ -124,14 +125,19 @@ class Run:
         return self.clock.monotonic() - self._started_s if self._elapsed_s is None else self._elapsed_s
 
     def now(self) -> str:
-        """Return the wall clock's time as the file keeps it."""
-        return stamp(self.clock.now())
+        """Return the wall clock's time as the file keeps it: for short tasks one text serves for a millisecond."""
+        seconds = self.clock.monotonic()
+        if seconds - self._stamped_s >= _STAMP_S:
+            self._stamped_s, self._stamp = seconds, stamp(self.clock.now())
+        return self._stamp
 
     def tell(self, attempt_id: int, entry: object) -> None:
         """Put an entry of the dispatcher's own into the writer's queue; a failed writer has told every sink already."""
         if self.failure is None:
-            with suppress(WriterFailedError):
+            try:
                 self.inbox.put_now((attempt_id, entry))
+            except WriterFailedError:
+                return
 
     # -- attempts ----------------------------------------------------------------------------------------------------
 
@@ -199,7 +205,8 @@ class Run:
 
     def limit_time(self, attempt: AttemptState) -> None:
         """Stop a started attempt when its time limit is reached, if it has one."""
-        limit = positive_number(attempt.task.timeout or self._time_limit)
+        given = attempt.task.timeout or self._time_limit
+        limit = given and positive_number(given)
         if limit is not None and attempt.started is not None:
             self.timers.add(attempt.started + limit, partial(self._limit_reached, attempt, limit))
 
@@ -225,9 +232,11 @@ class Run:
     def end(self, attempt: AttemptState, end: Ended) -> None:
         """End an attempt: what its worker publishes from now on does not count."""
         attempt.status, attempt.ignores_messages = end.status, True
-        with suppress(WriterFailedError):  # the sinks have been told; `unsaved` counts what was lost
-            self.inbox.put_end(attempt.progress, (attempt.id, end))
-        attempt.progress = None
+        slot, attempt.progress = attempt.progress, None
+        try:
+            self.inbox.put_end(slot, (attempt.id, end))
+        except WriterFailedError:
+            return  # the sinks have been told; `unsaved` counts what was lost
 
     def give_up_on(self, attempt: AttemptState, status: Status, note: str) -> None:
         """End an attempt whose worker has not come back; its slot stays occupied until it does."""

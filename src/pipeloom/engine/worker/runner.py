@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import Final
 
 from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
-from pipeloom.engine.capture import attempt_log, capture
+from pipeloom.engine.capture import AttemptLog, capture
 from pipeloom.engine.error_text import error_text
-from pipeloom.engine.interpreter import traces_kept
+from pipeloom.engine.interpreter import TracesKept, process
 from pipeloom.engine.worker.channel import WorkerChannel
 from pipeloom.errors import TaskCancelled, UsageError
 from pipeloom.pipeline import error_matches
@@ -28,23 +28,23 @@ _RAN_NOTHING: Final = {
 
 def run_worker(attempt: Attempt, channel: WorkerChannel) -> Outcome:
     """Call the worker function; no exception of it leaves this function."""
-    process = os.getpid()
+    here = process.mark
     try:
-        with attempt_log(channel.log), capture.attempt(), traces_kept():
+        with AttemptLog(channel.log), capture.attempt(), TracesKept():
             returned = attempt.worker_fn(attempt.task, channel)
     except TaskCancelled as error:
-        _end_if_forked(process, error)
+        _end_if_forked(here, error)
         return Outcome(OutcomeKind.CANCELLED)
     except BaseException as error:  # noqa: BLE001 - SystemExit ends the attempt, never the worker thread
-        _end_if_forked(process, error)
+        _end_if_forked(here, error)
         return describe(error, attempt.retry_on)
-    _end_if_forked(process, None)
+    _end_if_forked(here, None)
     return _OK if returned is None else _outcome_of(returned)
 
 
-def _end_if_forked(process: int, error: BaseException | None) -> None:
-    """End a child that the worker function has forked from `process`, as Python does; it would be a second worker."""
-    if os.getpid() == process:
+def _end_if_forked(here: object, error: BaseException | None) -> None:
+    """End a child that the worker function has forked, as Python does: it would be a second worker."""
+    if process.mark is here:
         return
     code = int(error is not None)
     with suppress(BaseException):  # printing an error runs the user's code

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, cast
 
-from pipeloom.engine.capture import attempt_log
+from pipeloom.engine.capture import AttemptLog
 from pipeloom.engine.clock import Clock
 from pipeloom.engine.events import KEPT_TEXT, Commanded, Logged, RunChanged
 from pipeloom.engine.interpreter import start_thread
@@ -320,7 +320,7 @@ class Writer:
             fold.lifecycle(handled, Logged(storable(level, 20), storable(text, KEPT_TEXT), at))
 
         # What a handler prints and logs goes to the log of the attempt that its message is of.
-        with attempt_log(write) as log:
+        with AttemptLog(write) as log:
             for index, (attempt_id, entry) in enumerate(entries):
                 if type(entry) is MsgTaskProgress:
                     progress[attempt_id] = entry

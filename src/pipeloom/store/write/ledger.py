@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from itertools import chain
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Final
 
 from pipeloom.status import OPEN, Status
@@ -17,7 +17,7 @@ _IMMUTABLE: Final = frozenset({"id", "run_id", "task_id", "attempt", "name", "qu
 _CHANGING: Final = tuple(name for name in _COLUMNS if name not in _IMMUTABLE)
 _RUN_COLUMNS: Final = tuple(field.name for field in fields(RunRow) if field.name != "id")
 
-_CHANGES_OF = attrgetter("id", *_CHANGING)
+_CHANGES_OF = itemgetter(*map(_COLUMNS.index, ("id", *_CHANGING)))
 _RUN_VALUES_OF = attrgetter(*_RUN_COLUMNS)
 
 
@@ -25,7 +25,7 @@ def _values(columns: int, rows: int) -> str:
     return ", ".join([f"({', '.join('?' * columns)})"] * rows)
 
 
-_CHUNK: Final = 50
+_CHUNK: Final = 100
 """Rows in a statement: fewer, longer statements cost less, and release the interpreter lock less often."""
 
 _LARGEST_ID: Final = 2**62
