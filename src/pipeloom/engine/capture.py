@@ -14,9 +14,10 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 from contextvars import ContextVar
+from operator import attrgetter, is_
 from typing import Any, Final, Self, TextIO
 
-from pipeloom.engine.interpreter import Interpreter
+from pipeloom.engine.interpreter import LONGEST_TURN_S, Interpreter
 from pipeloom.engine.log_budget import LogBudget, Write
 
 _MAX_LINE: Final = 4_000
@@ -27,6 +28,8 @@ _LOOK_BACK: Final = 20
 
 _AT_IMPORT: Final = {"stdout": sys.stdout, "stderr": sys.stderr}
 """The streams before a screen or a run has replaced them."""
+
+_OF_SYS: Final = attrgetter("stdout", "stderr", "excepthook", "unraisablehook")
 
 _current: ContextVar[AttemptLog | None] = ContextVar("pipeloom_attempt", default=None)
 
@@ -183,6 +186,8 @@ class Capture:
         """A stream in place of a route, and the attempts of which one has put it there."""
         self._silenced: tuple[int, frozenset[str]] = (logging.NOTSET, frozenset())
         """The level below which logging is off, and the loggers that are, as the first run found them."""
+        self._left: tuple[object, ...] | None = None
+        """What tasks share, as the last check has left it; None while not all of it is in place."""
 
     def start(self, *, echo: bool = True) -> None:
         """Install the routes. With `echo`, printed text still reaches its stream."""
@@ -232,8 +237,18 @@ class Capture:
             self._check()
 
     def _check(self, *, at_end: bool = False) -> None:
-        if not self._users and not at_end:
-            return
+        if at_end or (self._users and not self._is_untouched()):
+            self._put_back(at_end=at_end)
+            self._left = None if self._foreign else _shared()
+
+    def _is_untouched(self) -> bool:
+        """Tell whether all is as the last check has left it, as it mostly is."""
+        shared, left = _shared(), self._left
+        if shared is None or left is None or not all(map(is_, shared, left)):
+            return False
+        return self._handler in logging.root.handlers and sys.getswitchinterval() <= LONGEST_TURN_S
+
+    def _put_back(self, *, at_end: bool) -> None:
         self._interpreter.repair()
         root, (level, disabled) = logging.getLogger(), self._silenced
         if self._handler not in root.handlers:  # `basicConfig(force=True)`, `dictConfig`
@@ -313,6 +328,15 @@ class _RunningAttempt:
 
     def __exit__(self, *_error: object) -> None:
         self._capture.end(self)
+
+
+def _shared() -> tuple[object, ...] | None:
+    """Return what tasks share, to be compared by identity; None when some of it has been removed."""
+    try:
+        traces = threading.excepthook, threading.gettrace(), threading.getprofile()
+        return (*_OF_SYS(sys), *traces, logging.root.manager.disable)
+    except AttributeError:
+        return None
 
 
 def _disabled_loggers() -> frozenset[str]:

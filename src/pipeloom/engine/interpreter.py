@@ -28,7 +28,7 @@ class Process:
 
 process: Final = Process()
 
-_LONGEST_TURN_S: Final = 0.1
+LONGEST_TURN_S: Final = 0.1
 """Seconds after which a thread that computes lets another one go on, at the latest."""
 _NO_THREAD: Final = "can't start new thread"
 """How Python says it."""
@@ -91,11 +91,10 @@ class Interpreter:
 
     def repair(self) -> None:
         """Put back what no program can do without; what a task may change for itself is left alone."""
-        if [getattr(module, name, None) for module, name in _HOOKS] != self._hooks:
-            for (module, name), before in zip(_HOOKS, self._hooks, strict=True):
-                if not callable(getattr(module, name, None)):
-                    setattr(module, name, before)
-        if sys.getswitchinterval() > _LONGEST_TURN_S:
+        for (module, name), before in zip(_HOOKS, self._hooks, strict=True):
+            if not callable(getattr(module, name, None)):
+                setattr(module, name, before)
+        if sys.getswitchinterval() > LONGEST_TURN_S:
             sys.setswitchinterval(_USUAL_TURN_S)
         if threading.gettrace() is not self._traces[0]:
             threading.settrace(self._traces[0])

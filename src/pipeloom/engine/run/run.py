@@ -124,9 +124,12 @@ class Run:
         """Seconds since the run began, or that it took."""
         return self.clock.monotonic() - self._started_s if self._elapsed_s is None else self._elapsed_s
 
-    def now(self) -> str:
-        """Return the wall clock's time as the file keeps it: for short tasks one text serves for a millisecond."""
-        seconds = self.clock.monotonic()
+    def now(self, seconds: float | None = None) -> str:
+        """Return the wall clock's time as the file keeps it; one text serves for a millisecond.
+
+        `seconds` is the monotonic time, where the caller has asked for it.
+        """
+        seconds = self.clock.monotonic() if seconds is None else seconds
         if seconds - self._stamped_s >= _STAMP_S:
             self._stamped_s, self._stamp = seconds, stamp(self.clock.now())
         return self._stamp
@@ -242,23 +245,24 @@ class Run:
         """End an attempt whose worker has not come back; its slot stays occupied until it does."""
         attempt.abandoned = True
         self.lost_workers += 1
-        self.end(attempt, Ended(status, self.now(), self._duration_s(attempt), message=note))
+        seconds = self.clock.monotonic()
+        self.end(attempt, Ended(status, self.now(seconds), self._duration_s(attempt, seconds), message=note))
 
     def come_back(self, attempt: AttemptState, outcome: Outcome) -> None:
         """End an attempt whose worker came back with `outcome`."""
-        finish = attempt.finish
+        finish, seconds = attempt.finish, self.clock.monotonic()
         end, attempt.retryable = resolve_outcome(
             attempt,
             outcome,
             self.retry_on,
-            at=finish.at if finish is not None and finish.at else self.now(),
-            duration_s=self._duration_s(attempt),
+            at=finish.at if finish is not None and finish.at else self.now(seconds),
+            duration_s=self._duration_s(attempt, seconds),
             interrupted_by=self.executor_lost or self.closing,
         )
         self.end(attempt, end)
 
-    def _duration_s(self, attempt: AttemptState) -> float | None:
-        return None if attempt.started is None else max(0.0, self.clock.monotonic() - attempt.started)
+    def _duration_s(self, attempt: AttemptState, seconds: float) -> float | None:
+        return None if attempt.started is None else max(0.0, seconds - attempt.started)
 
     def retry_if_granted(self, attempt: AttemptState) -> None:
         """Follow an error by the next attempt when the task or the policy grants one."""

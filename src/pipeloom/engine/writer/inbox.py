@@ -16,7 +16,6 @@ Entry = tuple[int, Any]
 
 CAPACITY: Final = 10_000
 CAPACITY_BYTES: Final = 64 << 20
-_FOREVER: Final = float("inf")
 
 
 class ProgressSlot:
@@ -53,7 +52,8 @@ class Inbox:
         self._lock = threading.Lock()
         self._filled = threading.Condition(self._lock)
         self._drained = threading.Condition(self._lock)
-        self._wanted: float = _FOREVER
+        self._wanted: int | None = None
+        """Entries for which the writer waits."""
         self._closed = False
         self._failure: BaseException | None = None
 
@@ -196,11 +196,11 @@ class Inbox:
         self._notify()
 
     def _notify(self) -> None:
-        if len(self) >= self._wanted:
-            self._wanted = _FOREVER
+        if self._wanted is not None and len(self) >= self._wanted:
+            self._wanted = None
             self._filled.notify()
 
     def _wait_for(self, wanted: int, timeout_s: float) -> None:
         self._wanted = wanted
         self._filled.wait(timeout_s)
-        self._wanted = _FOREVER
+        self._wanted = None

@@ -371,13 +371,11 @@ class Writer:
         took_s: float,
     ) -> CommitBatch:
         """Make the committed changes the new state, and describe them."""
-        rows = inserts + [stored.get(update.id, update) for update in updates]
-        for row in rows:
+        rows = inserts + ([stored.get(update.id, update) for update in updates] if stored else updates)
+        self._open_attempts.keep(rows)
+        for row in rows if self._log_counts else ():
             if row.status in FINAL:
-                self._open_attempts.drop(row.id)
                 self._log_counts.pop(row.id, None)
-            else:
-                self._open_attempts.keep(row)
         fresh = rejected.keys() - self._rejections.keys()
         self._rejections = {key: value for key, value in rejected.items() if key in self._open_attempts}
         for attempt_id in fresh:
