@@ -15,7 +15,8 @@ Entry = tuple[int, Any]
 """An attempt id (0: no attempt) and what to write about it."""
 
 CAPACITY: Final = 10_000
-CAPACITY_BYTES: Final = 64 << 20
+CAPACITY_BYTES: Final = 16 << 20
+"""More would be out of the processor's caches by the time it is written."""
 
 
 class ProgressSlot:

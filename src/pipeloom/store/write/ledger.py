@@ -59,6 +59,8 @@ class Ledger:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._savepoints = connection.cursor()
+        """Kept, because a cursor costs as much as a savepoint."""
 
     def begin(self) -> None:
         """Start a transaction that may write; waits for other writers up to the busy timeout."""
@@ -80,11 +82,11 @@ class Ledger:
 
     def savepoint(self) -> None:
         """Set the savepoint to which the changes of one message can be undone."""
-        self._connection.execute("SAVEPOINT pipeloom_message /* pipeloom */")
+        self._savepoints.execute("SAVEPOINT pipeloom_message /* pipeloom */")
 
     def release(self) -> None:
         """Keep the changes since the savepoint."""
-        self._connection.execute("RELEASE pipeloom_message /* pipeloom */")
+        self._savepoints.execute("RELEASE pipeloom_message /* pipeloom */")
 
     def undo(self) -> None:
         """Undo the changes since the savepoint."""
