@@ -12,11 +12,12 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from contextvars import ContextVar
-from typing import Any, Final, TextIO
+from operator import attrgetter, is_
+from typing import Any, Final, Self, TextIO
 
-from pipeloom.engine.interpreter import Interpreter
+from pipeloom.engine.interpreter import LONGEST_TURN_S, Interpreter
 from pipeloom.engine.log_budget import LogBudget, Write
 
 _MAX_LINE: Final = 4_000
@@ -28,27 +29,41 @@ _LOOK_BACK: Final = 20
 _AT_IMPORT: Final = {"stdout": sys.stdout, "stderr": sys.stderr}
 """The streams before a screen or a run has replaced them."""
 
+_OF_SYS: Final = attrgetter("stdout", "stderr", "excepthook", "unraisablehook")
+
 _current: ContextVar[AttemptLog | None] = ContextVar("pipeloom_attempt", default=None)
 
 
 class AttemptLog:
-    """Takes the lines of one attempt. Printed text is kept line by line."""
+    """Takes the lines of one attempt: what the code in the `with` block logs and prints, the latter line by line."""
 
     def __init__(self, write: Write) -> None:
-        self._budget = LogBudget(write)
+        self._write = write
+        self._kept: LogBudget | None = None
         self._partial: dict[str, str] = {}
         self._lock = threading.Lock()
 
+    def __enter__(self) -> Self:
+        """Route the lines here."""
+        capture.check()
+        self._token = _current.set(self)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Route them as before."""
+        _current.reset(self._token)
+        self.close()
+
     def line(self, level: str, text: str) -> None:
         """Keep a whole line."""
-        self._budget.line(level, text)
+        self._budget().line(level, text)
 
     def record(self, record: logging.LogRecord) -> None:
         """Keep a log record."""
         text = record.getMessage()
         if record.exc_info and record.exc_info[0] is not None:
             text = f"{text}\n{_FORMAT.formatException(record.exc_info)}"
-        self._budget.line(record.levelname, text, record.created)
+        self._budget().line(record.levelname, text, record.created)
 
     def printed(self, level: str, text: str) -> None:
         """Keep printed text, cut into lines."""
@@ -67,7 +82,14 @@ class AttemptLog:
             level, rest = self._partial.popitem()
             if rest:
                 self.line(level, rest)
-        self._budget.flush()
+        if self._kept is not None:
+            self._kept.flush()
+
+    def _budget(self) -> LogBudget:
+        """Return what passes lines on; most attempts have none."""
+        with self._lock:
+            self._kept = self._kept or LogBudget(self._write)
+            return self._kept
 
 
 def _in_lines(text: str) -> Iterator[str]:
@@ -78,19 +100,6 @@ def _in_lines(text: str) -> Iterator[str]:
             yield text[start : start + _MAX_LINE]
         elif start == middle.start:
             yield f"… {len(middle):,} characters left out …"
-
-
-@contextmanager
-def attempt_log(write: Write) -> Iterator[AttemptLog]:
-    """Route what the code in the block logs and prints to `write`."""
-    log = AttemptLog(write)
-    capture.check()
-    token = _current.set(log)
-    try:
-        yield log
-    finally:
-        _current.reset(token)
-        log.close()
 
 
 class _Printed:
@@ -177,6 +186,8 @@ class Capture:
         """A stream in place of a route, and the attempts of which one has put it there."""
         self._silenced: tuple[int, frozenset[str]] = (logging.NOTSET, frozenset())
         """The level below which logging is off, and the loggers that are, as the first run found them."""
+        self._left: tuple[object, ...] | None = None
+        """What tasks share, as the last check has left it; None while not all of it is in place."""
 
     def start(self, *, echo: bool = True) -> None:
         """Install the routes. With `echo`, printed text still reaches its stream."""
@@ -205,18 +216,20 @@ class Capture:
         """Be usable in a forked child: another thread may have held the lock."""
         self._lock = threading.Lock()
 
-    @contextmanager
-    def attempt(self) -> Iterator[None]:
-        """Put back after the attempt in the block what tasks have taken from others."""
-        token = object()
+    def attempt(self) -> AbstractContextManager[None]:
+        """Put back after the attempt in the `with` block what tasks have taken from others."""
+        return _RunningAttempt(self)
+
+    def begin(self, attempt: object) -> None:
+        """Count an attempt among those that run."""
         with self._lock:
-            self._running.add(token)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._running.discard(token)
-                self._check()
+            self._running.add(attempt)
+
+    def end(self, attempt: object) -> None:
+        """Put back what tasks have taken from others, except for those that still run."""
+        with self._lock:
+            self._running.discard(attempt)
+            self._check()
 
     def check(self) -> None:
         """Put back what tasks have taken from others: the routes, the loggers, and what every program needs."""
@@ -224,8 +237,18 @@ class Capture:
             self._check()
 
     def _check(self, *, at_end: bool = False) -> None:
-        if not self._users and not at_end:
-            return
+        if at_end or (self._users and not self._is_untouched()):
+            self._put_back(at_end=at_end)
+            self._left = None if self._foreign else _shared()
+
+    def _is_untouched(self) -> bool:
+        """Tell whether all is as the last check has left it, as it mostly is."""
+        shared, left = _shared(), self._left
+        if shared is None or left is None or not all(map(is_, shared, left)):
+            return False
+        return self._handler in logging.root.handlers and sys.getswitchinterval() <= LONGEST_TURN_S
+
+    def _put_back(self, *, at_end: bool) -> None:
         self._interpreter.repair()
         root, (level, disabled) = logging.getLogger(), self._silenced
         if self._handler not in root.handlers:  # `basicConfig(force=True)`, `dictConfig`
@@ -292,6 +315,28 @@ class Capture:
         setattr(sys, name, route)
         self._routes[name] = route
         self._undo.append(restore)
+
+
+class _RunningAttempt:
+    """A `with` block in which an attempt runs."""
+
+    def __init__(self, capture: Capture) -> None:
+        self._capture = capture
+
+    def __enter__(self) -> None:
+        self._capture.begin(self)
+
+    def __exit__(self, *_error: object) -> None:
+        self._capture.end(self)
+
+
+def _shared() -> tuple[object, ...] | None:
+    """Return what tasks share, to be compared by identity; None when some of it has been removed."""
+    try:
+        traces = threading.excepthook, threading.gettrace(), threading.getprofile()
+        return (*_OF_SYS(sys), *traces, logging.root.manager.disable)
+    except AttributeError:
+        return None
 
 
 def _disabled_loggers() -> frozenset[str]:

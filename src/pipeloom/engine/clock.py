@@ -29,9 +29,7 @@ class SystemClock:
         """Return the wall clock's time in UTC."""
         return utc_now()
 
-    def monotonic(self) -> float:
-        """Return seconds that never go back."""
-        return monotonic()
+    monotonic = staticmethod(monotonic)
 
     def wait(self, condition: threading.Condition, timeout_s: float | None) -> None:
         """Wait on `condition`, which the caller holds, until it is notified or `timeout_s` have passed."""

@@ -6,8 +6,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, Final
 
 from pipeloom.errors import UsageError
@@ -29,7 +28,7 @@ class Process:
 
 process: Final = Process()
 
-_LONGEST_TURN_S: Final = 0.1
+LONGEST_TURN_S: Final = 0.1
 """Seconds after which a thread that computes lets another one go on, at the latest."""
 _NO_THREAD: Final = "can't start new thread"
 """How Python says it."""
@@ -95,7 +94,7 @@ class Interpreter:
         for (module, name), before in zip(_HOOKS, self._hooks, strict=True):
             if not callable(getattr(module, name, None)):
                 setattr(module, name, before)
-        if sys.getswitchinterval() > _LONGEST_TURN_S:
+        if sys.getswitchinterval() > LONGEST_TURN_S:
             sys.setswitchinterval(_USUAL_TURN_S)
         if threading.gettrace() is not self._traces[0]:
             threading.settrace(self._traces[0])
@@ -103,14 +102,16 @@ class Interpreter:
             threading.setprofile(self._traces[1])
 
 
-@contextmanager
-def traces_kept() -> Iterator[None]:
-    """Let a trace or profile function that the block sets for its thread end with the block."""
-    trace, profile = sys.gettrace(), sys.getprofile()
-    try:
-        yield
-    finally:
-        if sys.gettrace() is not trace:
-            sys.settrace(trace)
-        if sys.getprofile() is not profile:
-            sys.setprofile(profile)
+class TracesKept:
+    """Lets a trace or profile function that the block sets for its thread end with the block."""
+
+    def __enter__(self) -> None:
+        """Note what the thread has."""
+        self._trace, self._profile = sys.gettrace(), sys.getprofile()
+
+    def __exit__(self, *_error: object) -> None:
+        """Put it back."""
+        if sys.gettrace() is not self._trace:
+            sys.settrace(self._trace)
+        if sys.getprofile() is not self._profile:
+            sys.setprofile(self._profile)

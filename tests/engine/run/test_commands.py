@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 
 import pytest
 from tests.engine.conftest import Bench, Gate, Recorder, refusals
@@ -124,8 +125,13 @@ def test_a_worker_blocked_by_a_full_queue_wakes_up_when_it_is_cancelled(bench: B
     class Hold:
         pass
 
+    @dataclass(frozen=True)
+    class Row:
+        number: int
+
     pipeline = Pipeline("p", [], print)
     pipeline.handler(Hold)(lambda conn, msg: gate.pass_through())
+    pipeline.handler(Row)(lambda conn, msg: None)
     filled = threading.Event()
 
     def worker(task: TaskDef, q: Channel) -> None:
@@ -135,7 +141,7 @@ def test_a_worker_blocked_by_a_full_queue_wakes_up_when_it_is_cancelled(bench: B
         for number in range(20_000):
             if number == 9_000:
                 filled.set()
-            q.put(MsgTaskProgress(task.task_id, number, 20_000))
+            q.put(Row(number))
 
     engine = bench.engine(worker, 2, pipeline=pipeline, workers=2)
     engine.start()

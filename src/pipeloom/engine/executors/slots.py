@@ -96,6 +96,12 @@ class SlotPool:
         workers = [thread.name.removeprefix(_THREAD_PREFIX) for thread in list(self._threads)]
         return {worker: (running[worker],) if worker in running else () for worker in workers}
 
+    def thread_of(self, attempt_id: int) -> threading.Thread | None:
+        """Return the thread that runs the attempt, if one does."""
+        worker = next((worker for worker, its in self._running.copy().items() if its == attempt_id), None)
+        named = (thread for thread in list(self._threads) if thread.name == f"{_THREAD_PREFIX}{worker}")
+        return next(named, None)
+
     def shutdown(self, timeout_s: float) -> int:
         """End idle threads and wait for the others; return how many are still busy."""
         with self._lock:

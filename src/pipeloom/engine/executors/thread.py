@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 import traceback
 from collections.abc import Iterable
 from functools import partial
@@ -30,8 +29,6 @@ class ThreadExecutor(Executor):
         self._pool = SlotPool(slots, self._run)
         self._reports: Reports
         self._channels: dict[int, WorkerChannel] = {}
-        self._thread_ids: dict[int, int] = {}
-        self._native_ids: dict[int, int] = {}
 
     @property
     def slots(self) -> int:
@@ -70,7 +67,8 @@ class ThreadExecutor(Executor):
 
     def stack(self, attempt_id: int) -> str | None:
         """Return where the attempt's thread is in the user's code."""
-        frame = sys._current_frames().get(self._thread_ids.get(attempt_id, 0))
+        thread = self._pool.thread_of(attempt_id)
+        frame = None if thread is None else sys._current_frames().get(thread.ident or 0)
         if frame is None:
             return None
         frames = traceback.extract_stack(frame)
@@ -79,7 +77,8 @@ class ThreadExecutor(Executor):
 
     def children(self, attempt_id: int) -> list[str]:
         """Return the programs that the attempt's thread has started and that still run."""
-        return of_thread(self._native_ids[attempt_id]) if attempt_id in self._native_ids else []
+        thread = self._pool.thread_of(attempt_id)
+        return [] if thread is None else of_thread(thread.native_id)
 
     def shutdown(self, timeout_s: float) -> int:
         """End idle threads and wait for the others; return how many are still busy."""
@@ -90,15 +89,11 @@ class ThreadExecutor(Executor):
         try:
             if channel.cancelled:
                 return Outcome(OutcomeKind.CANCELLED, started=False)
-            self._thread_ids[attempt.id] = threading.get_ident()
-            self._native_ids[attempt.id] = threading.get_native_id()
             self._reports.started(attempt.id, worker)
             outcome = run_worker(attempt, channel)
             self._tell_children(channel)
             return outcome
         finally:
-            self._thread_ids.pop(attempt.id, None)
-            self._native_ids.pop(attempt.id, None)
             del self._channels[attempt.id]
 
     def _tell_children(self, channel: WorkerChannel) -> None:

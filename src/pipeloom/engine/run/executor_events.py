@@ -33,7 +33,7 @@ class ExecutorEvents:
                 return
             attempt.started = run.clock.monotonic()
             run.at_work += 1
-            run.tell(attempt_id, Started(run.now(), worker))
+            run.tell(attempt_id, Started(run.now(attempt.started), worker))
             run.limit_time(attempt)
 
     def message(self, attempt_id: int, msg: Any) -> None:

@@ -10,7 +10,6 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
@@ -41,6 +40,7 @@ KILL_AFTER_S: Final = 5.0
 """Seconds that a worker process gets after it was asked to stop, before it is killed."""
 
 _SUBMIT_CHUNK: Final = 2_000
+_STAMP_S: Final = 0.001
 _log = logging.getLogger(__name__)
 
 
@@ -103,6 +103,7 @@ class Run:
         self._random = random
         self._sinks = sinks
         self._elapsed_s: float | None = None
+        self._stamp, self._stamped_s = "", float("-inf")
         self.start_clock()
 
     def start_clock(self) -> None:
@@ -131,15 +132,23 @@ class Run:
         """Seconds since the run began, or that it took."""
         return self.clock.monotonic() - self._started_s if self._elapsed_s is None else self._elapsed_s
 
-    def now(self) -> str:
-        """Return the wall clock's time as the file keeps it."""
-        return stamp(self.clock.now())
+    def now(self, seconds: float | None = None) -> str:
+        """Return the wall clock's time as the file keeps it; one text serves for a millisecond.
+
+        `seconds` is the monotonic time, where the caller has asked for it.
+        """
+        seconds = self.clock.monotonic() if seconds is None else seconds
+        if seconds - self._stamped_s >= _STAMP_S:
+            self._stamped_s, self._stamp = seconds, stamp(self.clock.now())
+        return self._stamp
 
     def tell(self, attempt_id: int, entry: object) -> None:
         """Put an entry of the dispatcher's own into the writer's queue; a failed writer has told every sink already."""
         if self.failure is None:
-            with suppress(WriterFailedError):
+            try:
                 self.inbox.put_now((attempt_id, entry))
+            except WriterFailedError:
+                return
 
     # -- attempts ----------------------------------------------------------------------------------------------------
 
@@ -224,7 +233,8 @@ class Run:
 
     def limit_time(self, attempt: AttemptState) -> None:
         """Stop a started attempt when its time limit is reached, if it has one."""
-        limit = positive_number(attempt.task.timeout or self._time_limit)
+        given = attempt.task.timeout or self._time_limit
+        limit = given and positive_number(given)
         if limit is not None and attempt.started is not None:
             self.timers.add(attempt.started + limit, partial(self._limit_reached, attempt, limit))
 
@@ -250,31 +260,34 @@ class Run:
     def end(self, attempt: AttemptState, end: Ended) -> None:
         """End an attempt: what its worker publishes from now on does not count."""
         attempt.status, attempt.ignores_messages = end.status, True
-        with suppress(WriterFailedError):  # the sinks have been told; `unsaved` counts what was lost
-            self.inbox.put_end(attempt.progress, (attempt.id, end))
-        attempt.progress = None
+        slot, attempt.progress = attempt.progress, None
+        try:
+            self.inbox.put_end(slot, (attempt.id, end))
+        except WriterFailedError:
+            return  # the sinks have been told; `unsaved` counts what was lost
 
     def give_up_on(self, attempt: AttemptState, status: Status, note: str) -> None:
         """End an attempt whose worker has not come back; its slot stays occupied until it does."""
         attempt.abandoned = True
         self.lost_workers += 1
-        self.end(attempt, Ended(status, self.now(), self._duration_s(attempt), message=note))
+        seconds = self.clock.monotonic()
+        self.end(attempt, Ended(status, self.now(seconds), self._duration_s(attempt, seconds), message=note))
 
     def come_back(self, attempt: AttemptState, outcome: Outcome) -> None:
         """End an attempt whose worker came back with `outcome`."""
-        finish = attempt.finish
+        finish, seconds = attempt.finish, self.clock.monotonic()
         end, attempt.retryable = resolve_outcome(
             attempt,
             outcome,
             self.retry_on,
-            at=finish.at if finish is not None and finish.at else self.now(),
-            duration_s=self._duration_s(attempt),
+            at=finish.at if finish is not None and finish.at else self.now(seconds),
+            duration_s=self._duration_s(attempt, seconds),
             interrupted_by=self.executor_lost or self.closing,
         )
         self.end(attempt, end)
 
-    def _duration_s(self, attempt: AttemptState) -> float | None:
-        return None if attempt.started is None else max(0.0, self.clock.monotonic() - attempt.started)
+    def _duration_s(self, attempt: AttemptState, seconds: float) -> float | None:
+        return None if attempt.started is None else max(0.0, seconds - attempt.started)
 
     def retry_if_granted(self, attempt: AttemptState) -> None:
         """Follow an error by the next attempt when the task or the policy grants one."""

@@ -19,6 +19,7 @@ from enum import Enum
 from fractions import Fraction
 from functools import lru_cache
 from itertools import chain
+from operator import attrgetter
 from pathlib import PosixPath, PurePosixPath
 from typing import Any, Final
 from uuid import UUID
@@ -48,8 +49,8 @@ def by_value(msg: Any) -> Any:
     Objects that Python cannot copy (a lock, a connection) stay the same object.
     """
     kind: Any = type(msg)
-    names = _frozen_fields(kind)
-    if names is not None and all(type(getattr(msg, name)) in _IMMUTABLE for name in names):
+    values_of = frozen_values(kind)
+    if values_of is not None and _IMMUTABLE.issuperset(map(type, values_of(msg))):
         return msg  # most messages of one row
     try:
         return _copied(msg, type(msg).__name__, MAX_DEPTH)
@@ -185,9 +186,11 @@ def _attributes(kind: type) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=512)
-def _frozen_fields(kind: Any) -> tuple[str, ...] | None:
-    """Return the fields of a frozen dataclass that sets them all; None for any other class."""
-    return _attributes(kind) if _is_frozen(kind) and all(field.init for field in fields(kind)) else None
+def frozen_values(kind: Any) -> Callable[[Any], tuple[Any, ...]] | None:
+    """Return what reads the fields of a frozen dataclass that sets them all; None for any other class."""
+    if not _is_frozen(kind) or not all(field.init for field in fields(kind)):
+        return None
+    return attrgetter("__class__", *_attributes(kind))  # of one name alone it would return no tuple
 
 
 @lru_cache(maxsize=512)

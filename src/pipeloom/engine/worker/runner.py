@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import Any, Final
 
 from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
-from pipeloom.engine.capture import attempt_log, capture
+from pipeloom.engine.capture import AttemptLog, capture
 from pipeloom.engine.error_text import error_text
-from pipeloom.engine.interpreter import traces_kept
+from pipeloom.engine.interpreter import TracesKept, process
 from pipeloom.engine.worker.channel import WorkerChannel
 from pipeloom.errors import TaskCancelled, UsageError
 from pipeloom.pipeline import error_matches
@@ -28,29 +28,29 @@ _RAN_NOTHING: Final = {
 
 def run_worker(attempt: Attempt, channel: WorkerChannel) -> Outcome:
     """Call the worker function; no exception of it leaves this function."""
-    process = os.getpid()
+    here = process.mark
     try:
-        with attempt_log(channel.log), capture.attempt(), traces_kept():
+        with AttemptLog(channel.log), capture.attempt(), TracesKept():
             returned = attempt.worker_fn(attempt.task, channel)
     except BaseException as error:  # noqa: BLE001 - SystemExit ends the attempt, never the worker thread
-        _end_if_forked(process, error)
+        _end_if_forked(here, error)
         return _raised(error, attempt, channel)
-    _end_if_forked(process, None)
+    _end_if_forked(here, None)
     return _outcome_of(returned, attempt, channel)
 
 
 async def run_coroutine(attempt: Attempt, q: object, channel: WorkerChannel) -> Outcome:
     """Run the worker function on `q` as `run_worker` does, where it is a coroutine function."""
-    process = os.getpid()
+    here = process.mark
     try:
-        with attempt_log(channel.log), capture.attempt():
+        with AttemptLog(channel.log), capture.attempt():
             returned: Any = attempt.worker_fn(attempt.task, q)
             if hasattr(type(returned), "__await__"):
                 returned = await returned
     except BaseException as error:  # noqa: BLE001 - as in `run_worker`
-        _end_if_forked(process, error)
+        _end_if_forked(here, error)
         return _raised(error, attempt, channel)
-    _end_if_forked(process, None)
+    _end_if_forked(here, None)
     return _outcome_of(returned, attempt, channel)
 
 
@@ -67,9 +67,9 @@ def _cancellations() -> tuple[type[BaseException], ...]:
     return () if asyncio is None else (asyncio.CancelledError,)
 
 
-def _end_if_forked(process: int, error: BaseException | None) -> None:
-    """End a child that the worker function has forked from `process`, as Python does; it would be a second worker."""
-    if os.getpid() == process:
+def _end_if_forked(here: object, error: BaseException | None) -> None:
+    """End a child that the worker function has forked, as Python does: it would be a second worker."""
+    if process.mark is here:
         return
     code = int(error is not None)
     with suppress(BaseException):  # printing an error runs the user's code

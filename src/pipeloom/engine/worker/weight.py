@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import pickle
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import date, time, timedelta, tzinfo
 from decimal import Decimal
@@ -21,9 +21,12 @@ from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, Final
 from uuid import UUID
 
+from pipeloom.engine.worker.by_value import frozen_values
 from pipeloom.messages import MsgTaskProgress
 
 _SCALARS: Final = frozenset({int, float, bool, type(None)})
+_TEXTS: Final = frozenset({str, bytes})
+_FLAT: Final = _SCALARS | _TEXTS | {type}
 _SMALL: Final = (
     int, float, complex, date, time, timedelta, tzinfo, Decimal, Fraction, UUID, Enum, PurePath, type, range,
     FunctionType, BuiltinFunctionType, MethodType, ModuleType,
@@ -40,7 +43,11 @@ def weight(msg: Any) -> int:
     """Return the approximate number of bytes that `msg` holds; a long list is weighed by a sample. Raises nothing."""
     if type(msg) is MsgTaskProgress:  # most messages are progress
         return _BASE if msg.message is None else _BASE + len(msg.message)
+    kind: Any = type(msg)
     try:
+        values_of = frozen_values(kind)
+        if values_of is not None and _FLAT.issuperset(map(type, values := values_of(msg))):
+            return _flat(values)
         return _weight(msg, _DEPTH)
     except BaseException:  # noqa: BLE001 - the code of a user's class may raise anything, SystemExit included
         return _BASE
@@ -57,10 +64,17 @@ def _weight(value: Any, depth: int) -> int:
     if issubclass(kind, dict):
         return _sampled(len(value), value.values(), depth) + _BASE * len(value)
     if issubclass(kind, (list, tuple)):
+        if len(value) <= _SAMPLE and _FLAT.issuperset(map(type, value)):
+            return _flat(value)
         return _sampled(len(value), value[:: len(value) // _SAMPLE + 1], depth)
     if issubclass(kind, (set, frozenset, deque)):
         return _sampled(len(value), value, depth)
     return _BASE + _other(value, depth)
+
+
+def _flat(values: Sequence[Any]) -> int:
+    """Return the bytes of what holds numbers and texts alone: most messages of one row, and most rows of a batch."""
+    return _BASE * (1 + len(values)) + sum([len(value) for value in values if type(value) in _TEXTS])
 
 
 def _sampled(length: int, values: Iterable[Any], depth: int) -> int:

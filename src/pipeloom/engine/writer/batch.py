@@ -41,6 +41,18 @@ class TransactionLostError(Exception):
         self.rejection = rejection
 
 
+(
+    _STATUS, _PROGRESS, _STEP, _TOTAL, _MESSAGE, _DUE_AT, _STARTED_AT, _FINISHED_AT, _DURATION_S, _RESULT, _ERROR_TYPE,
+    _ERROR, _WORKER, _FINGERPRINT,
+) = map(
+    AttemptRow._fields.index,
+    (
+        "status", "progress", "step", "total", "message", "due_at", "started_at", "finished_at", "duration_s", "result",
+        "error_type", "error", "worker", "fingerprint",
+    ),
+)  # fmt: skip
+"""Places of the columns in a draft."""
+
 _log = logging.getLogger(__name__)
 _DELETED: Final = "its row was deleted from the file by another program while it was open"
 _ROW_DELETED: Final = Rejection(StoreError, _DELETED, _DELETED)
@@ -79,7 +91,9 @@ class Fold:
         self._rejections = rejections
         self.now = now
         self._new: dict[int, AttemptRow] = {}
-        self._changed: dict[int, AttemptRow] = {}
+        """As they were entered."""
+        self._drafts: dict[int, list[Any]] = {}
+        """The newest columns of what has changed: a list, because each step changes a few, and the row is made once."""
         self.progress: dict[int, MsgTaskProgress] = {}
         """The last progress of each attempt: the writer's loop fills it, `flush` folds it."""
         self.logs: list[RawLine] = []
@@ -96,6 +110,10 @@ class Fold:
         step(self, attempt_id, entry)
         return True
 
+    def row(self, attempt_id: int) -> AttemptRow | None:
+        """Return an attempt as it was entered or last committed; None when it is not open."""
+        return self._new.get(attempt_id) or self._committed.get(attempt_id)
+
     def find(self, tasks: Iterable[FoundTask]) -> None:
         """Add tasks that are new to the run."""
         for found in tasks:
@@ -106,31 +124,34 @@ class Fold:
         """Return the attempts to insert and the attempts to update, each in its newest state."""
         for attempt_id in list(self.progress):
             self._fold_progress(attempt_id)
-        return list(self._new.values()), list(self._changed.values())
+        newest = {attempt_id: AttemptRow._make(draft) for attempt_id, draft in self._drafts.items()}
+        inserts = [newest.pop(attempt_id, row) for attempt_id, row in self._new.items()]
+        return inserts, list(newest.values())
 
     def _submitted(self, _attempt_id: int, entry: Submitted) -> None:
         self._new.update((row.id, row) for row in entry.rows)
 
     def _started(self, attempt_id: int, entry: Started) -> None:
-        row = self.row(attempt_id)
-        if row is not None and row.status not in FINAL:
-            status = self._next(row, Status.RUNNING)
-            self._keep(row._replace(status=status, worker=entry.worker, started_at=entry.at, due_at=None))
+        draft = self._draft(attempt_id)
+        if draft is not None and draft[_STATUS] not in FINAL:
+            self._move(draft, Status.RUNNING)
+            draft[_WORKER], draft[_STARTED_AT], draft[_DUE_AT] = entry.worker, entry.at, None
 
     def _started_by_worker(self, attempt_id: int, entry: MsgTaskStarted) -> None:
-        row = self.row(attempt_id)
-        if row is not None and entry.started_at:
-            self._keep(row._replace(started_at=entry.started_at))
+        draft = self._draft(attempt_id)
+        if draft is not None and entry.started_at:
+            draft[_STARTED_AT] = entry.started_at
 
     def _cancel_asked(self, attempt_id: int, entry: CancelAsked) -> None:
-        row = self.row(attempt_id)
-        if row is not None and self._next(row, Status.CANCELLING) is not row.status:
-            self._keep(row._replace(status=Status.CANCELLING, message=entry.note or row.message))
+        draft = self._draft(attempt_id)
+        if draft is not None and self._move(draft, Status.CANCELLING):
+            draft[_MESSAGE] = entry.note or draft[_MESSAGE]
 
     def _requeued(self, attempt_id: int, _entry: Requeued) -> None:
-        row = self.row(attempt_id)
-        if row is not None:
-            self._keep(row._replace(status=self._next(row, Status.QUEUED), due_at=None))
+        draft = self._draft(attempt_id)
+        if draft is not None:
+            self._move(draft, Status.QUEUED)
+            draft[_DUE_AT] = None
 
     def _logged(self, attempt_id: int, entry: Logged) -> None:
         self.logs.append((attempt_id, entry.at or self.now, entry.level, entry.text))
@@ -138,56 +159,55 @@ class Fold:
     def _finished(self, attempt_id: int, end: Ended) -> None:
         if attempt_id in self.progress:
             self._fold_progress(attempt_id)
-        row = self.row(attempt_id)
-        if row is None:
+        draft = self._draft(attempt_id)
+        if draft is None:
             return
         rejection = self._rejections.get(attempt_id)
         if rejection is not None and end.status is not Status.INTERRUPTED:
             end = _rejected(end, rejection)
-        if end.status not in TRANSITIONS[row.status]:
+        waits, said = draft[_STATUS] is Status.RETRYING, end.message or draft[_MESSAGE]
+        if not self._move(draft, end.status):
             return
-        done, failed = end.status is Status.DONE, end.status is Status.ERROR
-        # A resumed run lets an interrupted retry wait until it is due.
-        waits = row.status is Status.RETRYING and end.status is Status.INTERRUPTED
-        self._keep(
-            row._replace(
-                status=end.status,
-                progress=1.0 if done else row.progress,
-                finished_at=end.at,
-                duration_s=end.duration_s,
-                due_at=row.due_at if waits else None,
-                message=row.message if end.message is None else storable(end.message, KEPT_TEXT),
-                result=end.result,
-                error_type=None if done else end.error_type,
-                error=None if done or not end.error else storable(end.error, KEPT_TEXT),
-                fingerprint=fingerprint(end.error_type, end.error, end.message or row.message) if failed else None,
-            )
-        )
+        draft[_FINISHED_AT], draft[_DURATION_S], draft[_RESULT] = end.at, end.duration_s, end.result
+        if not waits or end.status is not Status.INTERRUPTED:
+            draft[_DUE_AT] = None  # a resumed run lets an interrupted retry wait until it is due
+        if end.message is not None:
+            draft[_MESSAGE] = storable(end.message, KEPT_TEXT)
+        if end.status is Status.DONE:
+            draft[_PROGRESS] = 1.0
+            return
+        draft[_ERROR_TYPE], draft[_ERROR] = end.error_type, storable(end.error, KEPT_TEXT) if end.error else None
+        if end.status is Status.ERROR:
+            draft[_FINGERPRINT] = fingerprint(end.error_type, end.error, said)
 
     def _fold_progress(self, attempt_id: int) -> None:
         msg = self.progress.pop(attempt_id)
-        row = self.row(attempt_id)
-        if row is None or row.status in FINAL:
+        draft = self._draft(attempt_id)
+        if draft is None or draft[_STATUS] in FINAL:
             return
-        share, before = fraction(msg.step, msg.total), row.progress
+        share, before = fraction(msg.step, msg.total), draft[_PROGRESS]
         # Progress never goes back within an attempt; step and total are kept as sent.
-        progress = share if before is None else before if share is None else max(before, share)
-        message = storable(msg.message, KEPT_TEXT) if msg.message else row.message
-        self._keep(
-            row._replace(step=as_number(msg.step), total=as_number(msg.total), progress=progress, message=message)
-        )
+        draft[_PROGRESS] = share if before is None else before if share is None else max(before, share)
+        draft[_STEP], draft[_TOTAL] = as_number(msg.step), as_number(msg.total)
+        if msg.message:
+            draft[_MESSAGE] = storable(msg.message, KEPT_TEXT)
 
-    def row(self, attempt_id: int) -> AttemptRow | None:
-        """Return the newest state of an attempt; None when it is not open."""
-        return self._changed.get(attempt_id) or self._new.get(attempt_id) or self._committed.get(attempt_id)
-
-    def _keep(self, row: AttemptRow) -> None:
-        (self._new if row.id in self._new else self._changed)[row.id] = row
+    def _draft(self, attempt_id: int) -> list[Any] | None:
+        """Return the newest columns of an attempt, to be changed; None for one that is not open."""
+        draft = self._drafts.get(attempt_id)
+        if draft is None:
+            row = self.row(attempt_id)
+            if row is not None:
+                draft = self._drafts[attempt_id] = list(row)
+        return draft
 
     @staticmethod
-    def _next(row: AttemptRow, status: Status) -> Status:
-        """Return `status` if it may follow the row's, else the row's: an end never changes."""
-        return status if status in TRANSITIONS[row.status] else row.status
+    def _move(draft: list[Any], status: Status) -> bool:
+        """Take the status if it may follow the draft's, and tell whether it may: an end never changes."""
+        may = status in TRANSITIONS[draft[_STATUS]]
+        if may:
+            draft[_STATUS] = status
+        return may
 
 
 def fraction(step: float | None, total: float | None) -> float | None:

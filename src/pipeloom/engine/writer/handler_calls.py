@@ -41,8 +41,8 @@ class HandlerCalls:
 
     def call(self, authorizer: HandlerAuthorizer, msg: Any) -> None:
         """Call the handler of `msg`; raises what it raises, and `AbandonedError` when it has returned too late."""
-        handler, timeout_s = self._handler_of(type(msg))
-        self._running = type(msg)
+        kind = self._running = type(msg)
+        handler, timeout_s = self._handlers.get(kind) or self._handler_of(kind)
         try:
             with authorizer.handler(timeout_s) as connection:
                 handler(connection, msg)

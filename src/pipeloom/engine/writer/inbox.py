@@ -15,8 +15,8 @@ Entry = tuple[int, Any]
 """An attempt id (0: no attempt) and what to write about it."""
 
 CAPACITY: Final = 10_000
-CAPACITY_BYTES: Final = 64 << 20
-_FOREVER: Final = float("inf")
+CAPACITY_BYTES: Final = 16 << 20
+"""More would be out of the processor's caches by the time it is written."""
 
 
 class ProgressSlot:
@@ -53,7 +53,8 @@ class Inbox:
         self._lock = threading.Lock()
         self._filled = threading.Condition(self._lock)
         self._drained = threading.Condition(self._lock)
-        self._wanted: float = _FOREVER
+        self._wanted: int | None = None
+        """Entries for which the writer waits."""
         self._closed = False
         self._failure: BaseException | None = None
 
@@ -196,11 +197,11 @@ class Inbox:
         self._notify()
 
     def _notify(self) -> None:
-        if len(self) >= self._wanted:
-            self._wanted = _FOREVER
+        if self._wanted is not None and len(self) >= self._wanted:
+            self._wanted = None
             self._filled.notify()
 
     def _wait_for(self, wanted: int, timeout_s: float) -> None:
         self._wanted = wanted
         self._filled.wait(timeout_s)
-        self._wanted = _FOREVER
+        self._wanted = None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
+from pipeloom.status import FINAL
 from pipeloom.store.rows import AttemptRow
 
 
@@ -16,19 +17,14 @@ class OpenAttempts(Mapping[int, AttemptRow]):
         self._rows: list[AttemptRow | None] = []
         self._count = 0
 
-    def keep(self, row: AttemptRow) -> None:
-        """Store the newest state of an open attempt."""
-        place = row.id - self._first_id
-        self._rows.extend([None] * (place + 1 - len(self._rows)))
-        self._count += self._rows[place] is None
-        self._rows[place] = row
-
-    def drop(self, attempt_id: int) -> None:
-        """Remove an attempt, if it is here."""
-        place = attempt_id - self._first_id
-        if 0 <= place < len(self._rows) and self._rows[place] is not None:
-            self._rows[place] = None
-            self._count -= 1
+    def keep(self, newest: Sequence[AttemptRow]) -> None:
+        """Store the newest state of attempts; those that have ended are dropped."""
+        rows, first_id = self._rows, self._first_id
+        rows.extend([None] * (max((row.id for row in newest), default=0) + 1 - first_id - len(rows)))
+        for row in newest:
+            place, is_open = row.id - first_id, row.status not in FINAL
+            self._count += is_open - (rows[place] is not None)
+            rows[place] = row if is_open else None
 
     def __getitem__(self, attempt_id: int) -> AttemptRow:
         row = self.get(attempt_id)

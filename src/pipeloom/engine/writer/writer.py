@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from pipeloom.engine.attempt import AttemptIds
-from pipeloom.engine.capture import attempt_log
+from pipeloom.engine.capture import AttemptLog
 from pipeloom.engine.clock import Clock
 from pipeloom.engine.events import KEPT_TEXT, Commanded, Logged, RunChanged
 from pipeloom.engine.interpreter import start_thread
@@ -332,7 +332,7 @@ class Writer:
             fold.lifecycle(handled, Logged(storable(level, 20), storable(text, KEPT_TEXT), at))
 
         # What a handler prints and logs goes to the log of the attempt that its message is of.
-        with attempt_log(write) as log:
+        with AttemptLog(write) as log:
             for index, (attempt_id, entry) in enumerate(entries):
                 if type(entry) is MsgTaskProgress:
                     progress[attempt_id] = entry
@@ -372,13 +372,11 @@ class Writer:
         took_s: float,
     ) -> CommitBatch:
         """Make the committed changes the new state, and describe them."""
-        rows = inserts + [stored.get(update.id, update) for update in updates]
-        for row in rows:
+        rows = inserts + ([stored.get(update.id, update) for update in updates] if stored else updates)
+        self._open_attempts.keep(rows)
+        for row in rows if self._log_counts else ():
             if row.status in FINAL:
-                self._open_attempts.drop(row.id)
                 self._log_counts.pop(row.id, None)
-            else:
-                self._open_attempts.keep(row)
         fresh = rejected.keys() - self._rejections.keys()
         self._rejections = {key: value for key, value in rejected.items() if key in self._open_attempts}
         for attempt_id in fresh:

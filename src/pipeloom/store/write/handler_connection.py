@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final, Self
 
 from pipeloom.errors import PipeloomError
@@ -37,6 +37,11 @@ _ACTING_PRAGMAS: Final = frozenset(
     {"incremental_vacuum", "optimize", "shrink_memory", "wal_checkpoint", "integrity_check", "quick_check"}
 )
 """Pragmas that work, or take long, without an argument. All others only read then."""
+_METHODS: Final[dict[str, Callable[..., sqlite3.Cursor]]] = {
+    "execute": sqlite3.Cursor.execute,
+    "executemany": sqlite3.Cursor.executemany,
+    "executescript": sqlite3.Cursor.executescript,
+}
 
 
 class HandlerAccessError(PipeloomError):
@@ -66,17 +71,15 @@ class HandlerAuthorizer:
         connection.set_authorizer(self._authorize)
         connection.set_progress_handler(lambda: self.is_out_of_time, _STEPS_BETWEEN_CHECKS)
 
-    @contextmanager
-    def handler(self, budget_s: float | None = None) -> Iterator[HandlerConnection]:
+    def handler(self, budget_s: float | None = None) -> AbstractContextManager[HandlerConnection]:
         """Lend the connection to a handler; each statement may take `budget_s` seconds (None: `HANDLER_BUDGET_S`)."""
-        lent = self._lent = HandlerConnection(self._connection, self)
-        self._mode, self._budget_s = "handler", HANDLER_BUDGET_S if budget_s is None else budget_s
-        try:
-            yield lent
-            if lent.rolled_back:
-                raise HandlerAccessError("The handler asked for a rollback: raise an error, and its work is undone.")
-        finally:
-            self.take_back()
+        return _Loan(self, HANDLER_BUDGET_S if budget_s is None else budget_s)
+
+    def lend(self, budget_s: float) -> HandlerConnection:
+        """Begin the loan to a handler."""
+        self._mode, self._budget_s = "handler", budget_s
+        self._lent = HandlerConnection(self._connection, self)
+        return self._lent
 
     def take_back(self) -> None:
         """End the loan to a handler, from another thread too; does nothing when it has ended."""
@@ -151,6 +154,23 @@ class HandlerAuthorizer:
         return name in _SCHEMA_PRAGMAS or (name == "foreign_keys" and self._mode == "schema")
 
 
+class _Loan:
+    """A `with` block in which a handler has the connection: one for each message, so no generator."""
+
+    def __init__(self, authorizer: HandlerAuthorizer, budget_s: float) -> None:
+        self._authorizer = authorizer
+        self._budget_s = budget_s
+
+    def __enter__(self) -> HandlerConnection:
+        self._lent = self._authorizer.lend(self._budget_s)
+        return self._lent
+
+    def __exit__(self, kind: type[BaseException] | None, *_error: object) -> None:
+        self._authorizer.take_back()
+        if kind is None and self._lent.rolled_back:
+            raise HandlerAccessError("The handler asked for a rollback: raise an error, and its work is undone.")
+
+
 class HandlerCursor(sqlite3.Cursor):
     """The cursor of a handler: it does not lead to the connection, and what it runs is checked as well."""
 
@@ -203,7 +223,8 @@ class HandlerConnection:
 
     def cursor(self) -> sqlite3.Cursor:
         """Return a cursor whose statements are checked as well: pandas' `to_sql` asks for one."""
-        cursor = self._cursor()
+        with self._authorizer.in_use:
+            cursor = self._cursor()
         cursor.lent = self
         return cursor
 
@@ -227,22 +248,26 @@ class HandlerConnection:
         """Run what the handler asked for; raises what it may not, in words."""
         with self._authorizer.in_use:
             self._check_lent()
-            self._authorizer.begin_statement()
-            try:
-                getattr(super(HandlerCursor, cursor), method)(self._authorizer.marked(sql), *arguments)
-            except (sqlite3.Error, OverflowError, UnicodeEncodeError) as error:
-                raise self._explained(error, method, arguments) from error
+            self._run_checked(cursor, method, sql, arguments)
 
     def _run(self, method: str, sql: Any, *arguments: Any) -> sqlite3.Cursor:
-        cursor = self._cursor()
-        self.run_on(cursor, method, sql, *arguments)
-        return cursor
+        with self._authorizer.in_use:
+            cursor = self._cursor()
+            self._run_checked(cursor, method, sql, arguments)
+            return cursor
+
+    def _run_checked(self, cursor: sqlite3.Cursor, method: str, sql: Any, arguments: Sequence[Any]) -> None:
+        authorizer = self._authorizer
+        authorizer.begin_statement()
+        try:
+            _METHODS[method](cursor, authorizer.marked(sql), *arguments)
+        except (sqlite3.Error, OverflowError, UnicodeEncodeError) as error:
+            raise self._explained(error, method, arguments) from error
 
     def _cursor(self) -> HandlerCursor:
-        with self._authorizer.in_use:
-            cursor = self._check_lent().cursor(HandlerCursor)
-            self._cursors.append(cursor)
-            return cursor
+        cursor = self._check_lent().cursor(HandlerCursor)
+        self._cursors.append(cursor)
+        return cursor
 
     def _check_lent(self) -> sqlite3.Connection:
         """Return the connection; raises `HandlerAccessError` when the loan has ended."""
@@ -273,8 +298,10 @@ class HandlerConnection:
         """Close what the handler left open: an unfinished read would keep the write-ahead log from being folded in."""
         self._connection = None
         while self._cursors:
-            with suppress(sqlite3.ProgrammingError):  # a handler that was given up may be in it
+            try:
                 self._cursors.pop().close()
+            except sqlite3.ProgrammingError:
+                continue  # a handler that was given up may be in it
 
 
 def _with_place(error: Exception, place: str) -> Exception:
