@@ -10,8 +10,9 @@ from typing import Any
 
 from pipeloom.engine.attempt import Attempt
 from pipeloom.engine.events import KEPT_TEXT, Finish, Logged
-from pipeloom.engine.worker.validation import checked
+from pipeloom.engine.worker.validation import checked, parts
 from pipeloom.errors import MessageError, TaskCancelled
+from pipeloom.tables.table import TableRows
 from pipeloom.text import storable
 
 Send = Callable[[Any], None]
@@ -49,7 +50,12 @@ class WorkerChannel:
         entry = checked(msg, self._task_id, self._message_types)
         if self._cancelled and type(entry) is not Finish:
             raise TaskCancelled
-        self._send(entry)
+        if type(entry) is not TableRows:
+            self._send(entry)
+            return
+        for part in parts(entry):
+            self.raise_if_cancelled()
+            self._send(part)
 
     def put_nowait(self, msg: object) -> None:
         """Publish `msg`; as `put`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import numbers
+from collections.abc import Iterator
 from typing import Any, Final
 
 from pipeloom.engine.events import KEPT_TEXT, Finish, Logged
@@ -13,6 +14,7 @@ from pipeloom.engine.worker.weight import weight
 from pipeloom.errors import MessageError
 from pipeloom.messages import MsgTaskFinished, MsgTaskLog, MsgTaskProgress, MsgTaskStarted, TaskId
 from pipeloom.status import Status
+from pipeloom.tables.table import TableRows
 from pipeloom.text import as_text, storable
 from pipeloom.times import valid_stamp
 
@@ -37,6 +39,8 @@ def checked(msg: Any, task_id: TaskId, domain_types: frozenset[type]) -> Any:
         return _checked_lifecycle(msg, task_id)
     if any(base in domain_types for base in kind.__mro__):
         return _checked_domain(msg)
+    if kind is TableRows:
+        raise MessageError(f"The pipeline of this task declares no tables: {msg.table} is one of another pipeline.")
     raise MessageError(
         f"There is no handler for {kind.__name__}: register one with @pipeline.handler({kind.__name__})."
     )
@@ -71,13 +75,30 @@ def _finite(value: Any, depth: int = 100) -> Any:
     return value
 
 
+def parts(rows: TableRows) -> Iterator[TableRows]:
+    """Yield the rows in messages of at most `MAX_MESSAGE` bytes; each is stored whole or not at all."""
+    if weight(rows) <= MAX_MESSAGE:
+        yield rows
+    elif len(rows.rows) > 1:
+        for half in rows.halves():
+            yield from parts(half)
+    else:
+        _checked_size(rows)
+
+
 def _checked_domain(msg: Any) -> Any:
+    if type(msg) is TableRows:
+        return msg  # plain values already; `parts` cuts it
+    return by_value(_checked_size(msg))
+
+
+def _checked_size(msg: Any) -> Any:
     if (held := weight(msg)) > MAX_MESSAGE:
         raise MessageError(
             f"{type(msg).__name__} holds about {held >> 20:,} MiB; at most {MAX_MESSAGE >> 20} are taken: "
             "publish smaller batches."
         )
-    return by_value(msg)
+    return msg
 
 
 def _checked_progress(msg: MsgTaskProgress, task_id: TaskId) -> MsgTaskProgress:

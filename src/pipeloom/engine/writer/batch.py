@@ -91,6 +91,10 @@ class Fold:
         step(self, attempt_id, entry)
         return True
 
+    def row(self, attempt_id: int) -> AttemptRow | None:
+        """Return the state of an attempt; None when it had ended before."""
+        return self._row(attempt_id)
+
     def flush(self) -> tuple[list[AttemptRow], list[AttemptRow]]:
         """Return the attempts to insert and the attempts to update, each in its newest state."""
         for attempt_id in list(self.progress):
