@@ -163,6 +163,7 @@ def _overview(row: AttemptRow) -> Iterator[str]:
         "started": local_stamp(row.started_at),
         "finished": local_stamp(row.finished_at),
         "time": duration(row.duration_s),
+        "rows": "" if row.rows is None else f"{row.rows:,}",
         "worker": clean(row.worker or ""),
         "failure": clean(" ".join(filter(None, (row.error_type, row.fingerprint and f"(fail:{row.fingerprint})")))),
     }

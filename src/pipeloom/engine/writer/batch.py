@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -81,6 +82,8 @@ class Fold:
         self._changed: dict[int, AttemptRow] = {}
         self.progress: dict[int, MsgTaskProgress] = {}
         """The last progress of each attempt: the writer's loop fills it, `flush` folds it."""
+        self.written: Counter[int] = Counter()
+        """Rows that the handlers of each attempt's messages changed: the writer's loop counts, `flush` folds them."""
         self.logs: list[RawLine] = []
 
     def lifecycle(self, attempt_id: int, entry: Any) -> bool:
@@ -99,6 +102,9 @@ class Fold:
         """Return the attempts to insert and the attempts to update, each in its newest state."""
         for attempt_id in list(self.progress):
             self._fold_progress(attempt_id)
+        for attempt_id, written in self.written.items():
+            if (row := self._row(attempt_id)) is not None:
+                self._keep(row._replace(rows=(row.rows or 0) + written))
         return list(self._new.values()), list(self._changed.values())
 
     def _submitted(self, _attempt_id: int, entry: Submitted) -> None:

@@ -40,16 +40,18 @@ class HandlerCalls:
         """The type of the message whose handler runs now."""
         return self._running
 
-    def call(self, authorizer: HandlerAuthorizer, msg: Any, row: AttemptRow | None) -> None:
-        """Call the handler of `msg`, which is of the attempt `row`; raises what it raises.
+    def call(self, authorizer: HandlerAuthorizer, msg: Any, row: AttemptRow | None) -> int:
+        """Call the handler of `msg`, which is of the attempt `row`; return how many rows it changed.
 
-        Raises `AbandonedError` when it has returned too late.
+        Raises what the handler raises, and `AbandonedError` when it has returned too late.
         """
         handler, timeout_s = self._handler_of(type(msg))
         self._running = type(msg)
+        before = authorizer.changes
         try:
             with authorizer.handler(timeout_s, row) as connection:
                 handler(connection, msg)
+            return authorizer.changes - before
         finally:
             with self._lock:
                 self._running = None

@@ -332,20 +332,20 @@ class Writer:
                     commands.append(entry)
                 else:
                     handled = attempt_id
-                    rejection = skipped.get(index) or self._handle(index, entry, fold.row(attempt_id))
+                    rejection = skipped.get(index) or self._handle(index, attempt_id, entry, fold)
                     log.close()
                     if rejection is not None:
                         rejected.setdefault(attempt_id, rejection)
         return run
 
-    def _handle(self, index: int, msg: Any, row: AttemptRow | None) -> Rejection | None:
+    def _handle(self, index: int, attempt_id: int, msg: Any, fold: Fold) -> Rejection | None:
         """Call the handler of a domain message inside a savepoint; a failure undoes this message alone."""
         if self._giving_up.is_set():
             self._refused += 1
             return Rejection(StoreError, f"{type(msg).__name__} was not stored: the program was closed", "")
         self._ledger.savepoint()
         try:
-            self._handlers.call(self._authorizer, msg, row)
+            written = self._handlers.call(self._authorizer, msg, fold.row(attempt_id))
         except AbandonedError:
             raise
         except BaseException as error:
@@ -358,6 +358,7 @@ class Writer:
                 raise
             raise TransactionLostError(index, rejection) from error
         self._ledger.release()
+        fold.written[attempt_id] += written
         return None
 
     def _committed(

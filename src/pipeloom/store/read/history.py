@@ -63,6 +63,8 @@ class History:
         self._whole_columns = columns.selected(columns.WHOLE, attempts)
         self._export_columns = columns.selected(columns.EXPORT, attempts)
         self._run_columns = columns.selected(columns.RUN, self._columns_of("pipeline_runs"))
+        self.attempt_columns = frozenset(attempts)
+        """The columns of `task_runs` that the file has."""
         self.has_fingerprints = "fingerprint" in attempts
         """Whether failures can be grouped: an older file has no fingerprints."""
         self.has_logs = "task_logs" in tables and self._columns_of("task_logs") >= _LOG_COLUMNS
@@ -192,6 +194,11 @@ class History:
                 if deadline is not None and monotonic() > deadline:
                     raise TimeoutError("the query took too long") from error
                 raise InterruptedError("the query was interrupted") from error
+            if said(error).startswith("no such column"):
+                raise StoreError(
+                    f"{self.path} is of an earlier pipeloom and lacks what the filter asks for ({said(error)}). It is "
+                    "brought up to date when a pipeline runs in it, or the screen opens it."
+                ) from error
             raise StoreError(f"{self.path} cannot be read: {said(error)}.") from error
         except (sqlite3.Error, OverflowError, UnicodeError) as error:
             raise StoreError(f"{self.path} cannot be read: {said(error)}.") from error

@@ -71,6 +71,11 @@ class HandlerAuthorizer:
         connection.set_authorizer(self._authorize)
         connection.set_progress_handler(lambda: self.is_out_of_time, _STEPS_BETWEEN_CHECKS)
 
+    @property
+    def changes(self) -> int:
+        """Number of rows that the connection has inserted, updated and deleted so far, undone ones included."""
+        return self._connection.total_changes
+
     @contextmanager
     def handler(self, budget_s: float | None = None, row: AttemptRow | None = None) -> Iterator[HandlerConnection]:
         """Lend the connection to a handler, for a message of the attempt `row`.
