@@ -7,7 +7,8 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -63,12 +64,32 @@ def test_the_executor_of_the_guide_runs_and_is_named_in_the_file(tmp_path: Path)
     connection.close()
 
 
-def test_the_pipeline_of_the_readme_is_one(tmp_path: Path) -> None:
+def test_the_pipeline_of_the_readme_is_short_and_stores_rows(tmp_path: Path) -> None:
     (block,) = blocks(ROOT / "README.md")
+    assert len(block.splitlines()) <= 10
     namespace: dict[str, Any] = {}
     exec(compile(block, "README.md", "exec"), namespace)
-    assert isinstance(namespace["pipeline"], Pipeline)
-    assert len(list(namespace["pipeline"].tasks)) == 100
+    pipeline = namespace["pipeline"]
+    assert isinstance(pipeline, Pipeline)
+    tasks = list(pipeline.tasks)
+    assert len(tasks) == 100
+    summary = run_pipeline(tmp_path / "etl.db", replace(pipeline, tasks=tasks[:3]), ui="none")
+    assert (summary.ok, summary.rows) == (True, 30)
+    with closing(sqlite3.connect(tmp_path / "etl.db")) as connection:
+        assert connection.execute("SELECT count(*), min(name), max(name) FROM items").fetchone() == (
+            30,
+            "item 0",
+            "item 9",
+        )
+
+
+def test_the_page_of_the_tables_runs(tmp_path: Path) -> None:
+    script = tmp_path / "tables.py"
+    script.write_text("\n".join(blocks(ROOT / "docs" / "tables.md")), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,9 @@ def test_weather_loads_exactly_the_rows_of_its_files_and_a_second_run_changes_no
     assert stored == [
         (row["date"].replace("/", "-"), *(float(row[name]) for name in numbers), row["weather"]) for row in daily
     ]
-    assert rows(path, "SELECT celsius FROM hourly_temps WHERE city='sf' AND at='2010-01-01 00:00:00'") == [(8.78,)]
+    assert rows(path, "SELECT celsius FROM hourly_temps WHERE city='sf' AND at='2010-01-01T00:00:00.000000'") == [
+        (8.78,)
+    ]
 
 
 def test_weather_counts_bad_rows_and_drops_none_silently(tmp_path: Path) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from pipeloom.errors import TaskCancelled, UsageError
 from pipeloom.messages import TaskId, TaskLike
+from pipeloom.tables.file import ROWS_BUDGET_S, TableWriter
+from pipeloom.tables.names import lowered
+from pipeloom.tables.table import Table, TableRows
 from pipeloom.users_code import users_error
 
 M = TypeVar("M")
@@ -16,8 +19,22 @@ M = TypeVar("M")
 MAX_INT = 2**63 - 1
 
 
+class HandledAttempt(NamedTuple):
+    """The attempt whose message a handler stores."""
+
+    id: int | None
+    """Of `task_runs`; None where attempts are not stored (`store_task_status=False`)."""
+    run_id: int | None
+    task_id: TaskId
+    number: int
+    """1 for the first attempt of its task in this run."""
+
+
 class Connection(Protocol):
     """What a handler may do with the writer's connection; valid only until the handler returns."""
+
+    @property
+    def attempt(self) -> HandledAttempt: ...  # noqa: D102
 
     def execute(self, sql: str, parameters: Any = (), /) -> Any: ...  # noqa: D102
     def executemany(self, sql: str, parameters: Iterable[Any], /) -> Any: ...  # noqa: D102
@@ -170,6 +187,28 @@ class Pipeline:
     handler_timeouts: dict[type, float] = field(default_factory=dict)
     """Seconds that a statement of a type's handler may take, where that is not five."""
     schemas: list[SchemaHelper] = field(default_factory=list)
+    tables: dict[str, Table] = field(default_factory=dict)
+    """By name in small letters, as SQLite compares them."""
+
+    def table(
+        self, name: str, columns: Mapping[str, Any], key: str | Sequence[str] | None = None, *, provenance: bool = True
+    ) -> Table:
+        """Declare a table of rows that workers hand over with `q.put(table.rows(...))`.
+
+        `columns` maps names to types, as in `{"id": int, "day": date, "note": str | None}`. The writer creates the
+        table at start-up. A row replaces the one with the same `key`; without a key, rows are appended. With
+        `provenance` a column `_attempt` holds the id of the attempt that wrote the row last.
+        """
+        made = Table(name, columns, key, provenance)
+        if lowered(made.name) in self.tables:
+            raise UsageError(f"The pipeline has a table {made.name} already (SQLite ignores case).")
+        if TableRows not in self.handlers:
+            writer = TableWriter(self.tables)
+            self.schemas.append(writer.create)
+            self.handlers[TableRows] = writer.write
+            self.handler_timeouts[TableRows] = ROWS_BUDGET_S
+        self.tables[lowered(made.name)] = made
+        return made
 
     def handler(
         self, message_type: type[M], *, timeout: float | None = None

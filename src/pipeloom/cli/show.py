@@ -15,7 +15,7 @@ from pipeloom.cli.output import STARTED, cut, is_terminal, named, output, parsed
 from pipeloom.errors import UsageError
 from pipeloom.export.attempts import whole_rows
 from pipeloom.export.formats import embedded, record
-from pipeloom.store.read.history import History, walk
+from pipeloom.store.read.history import History, attempt_of_row, walk
 from pipeloom.store.read.paging import NEWEST, Sort
 from pipeloom.store.rows import AttemptRow
 from pipeloom.text import clean, figure
@@ -60,10 +60,20 @@ def sort_of(order: Order | None) -> Sort:
 def show_command(
     db: Database,
     what: Annotated[
-        str | None,
+        list[str] | None,
         typer.Argument(
             metavar="ID|FILTER",
-            help="The number of an attempt, or what attempts have in common; a number to search for goes in quotes.",
+            help="The number of an attempt, or what attempts have in common; a number to search for goes in quotes. "
+            "With --row: the key of the row.",
+            show_default=False,
+        ),
+    ] = None,
+    table: Annotated[
+        str | None,
+        typer.Option(
+            "--row",
+            metavar="TABLE",
+            help="Show the attempt that wrote the row of TABLE with this key: --row orders 1234.",
             show_default=False,
         ),
     ] = None,
@@ -73,12 +83,20 @@ def show_command(
 ) -> None:
     """Show attempt ID with its params, result, error and log; or a table of the attempts that pass FILTER.
 
+    With --row TABLE KEY, the attempt that wrote a row of a table of yours; without a key the rowid names it.
+
     With --json, one object for an attempt, or one a line for a table. Times of the text are local.
 
     Exit codes: 0 fine; 2 the command line or the file, or there is no such attempt; 4 the output could not be written.
     """
-    text = (what or "").strip()
+    words = what or []
+    text = " ".join(words).strip()
+    if table is None and len(words) > 1:
+        raise UsageError(f"A filter of several words goes in quotes: '{clean(text, 100)}'.")
     with output(), History(db) as history:
+        if table is not None:
+            _show_one(history, attempt_of_row(history, table, words), json=json)
+            return
         if text.isascii() and text.isdigit():
             _show_one(history, int(text[:19]), json=json)
             return
@@ -163,6 +181,7 @@ def _overview(row: AttemptRow) -> Iterator[str]:
         "started": local_stamp(row.started_at),
         "finished": local_stamp(row.finished_at),
         "time": duration(row.duration_s),
+        "rows": "" if row.rows is None else f"{row.rows:,}",
         "worker": clean(row.worker or ""),
         "failure": clean(" ".join(filter(None, (row.error_type, row.fingerprint and f"(fail:{row.fingerprint})")))),
     }

@@ -35,6 +35,7 @@ from pipeloom.store.read.run_queries import (
     counts_as_left,
     is_alive,
     open_tasks,
+    rows_written,
     runs_with,
     task_counts,
     tasks_of_run,
@@ -43,7 +44,18 @@ from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.text import clean
 from pipeloom.times import duration, local_stamp, moment, utc_now
 
-_SHOWN: Final = ("id", "task_id", "name", "attempt", "status", "started_at", "duration_s", "progress", "message")
+_SHOWN: Final = (
+    "id",
+    "task_id",
+    "name",
+    "attempt",
+    "status",
+    "started_at",
+    "duration_s",
+    "progress",
+    "rows",
+    "message",
+)
 _LISTED: Final = 20
 """Tasks of a kind that the text names; the JSON has a hundred."""
 _BESIDE: Final = 16
@@ -72,7 +84,7 @@ def status_command(db: Database, where: FilterText = None, json: Json = False) -
         doubt = why_unknown(db) if run.status is RunStatus.RUNNING else ""
         alive = not doubt and is_alive(db, run)
         if json:
-            write_json(_status_json(db, run, counts, failed, under_way, alive=alive))
+            write_json(_status_json(history, run, counts, failed, under_way, alive=alive))
             if doubt:
                 tell(doubt)
         else:
@@ -100,7 +112,7 @@ def runs_command(
             write([_runs_head()])
         for run, counts in _runs(history, wanted, limit):
             if json:
-                write_json(_run_json(run, alive=is_alive(db, run)) | {"counts": counts})
+                write_json(_run_json(history, run, alive=is_alive(db, run)) | {"counts": counts})
             else:
                 write([_run_line(run, counts, alive=is_alive(db, run))])
 
@@ -138,21 +150,22 @@ def _say_nothing_ran(db: Path, *, json: bool) -> None:
 
 
 def _status_json(
-    db: Path, run: RunRow, counts: Counts, failed: list[AttemptRow], under_way: list[AttemptRow], *, alive: bool
+    history: History, run: RunRow, counts: Counts, failed: list[AttemptRow], under_way: list[AttemptRow], *, alive: bool
 ) -> dict[str, Any]:
     return {
-        "db": str(db),
-        "run": _run_json(run, alive=alive),
-        "owner": owner(db) if alive else None,
+        "db": str(history.path),
+        "run": _run_json(history, run, alive=alive),
+        "owner": owner(history.path) if alive else None,
         "counts": counts,
         "failed": [_shown(row) | {"error_type": row.error_type, "error": reason(row)} for row in failed],
         "open": [_shown(row) for row in under_way],
     }
 
 
-def _run_json(run: RunRow, *, alive: bool) -> dict[str, Any]:
+def _run_json(history: History, run: RunRow, *, alive: bool) -> dict[str, Any]:
     """Return a run as the file has it, and whether its process lives: one that died leaves the status `running`."""
-    return {**asdict(run), "duration_s": _run_seconds(run), "alive": alive}
+    rows = rows_written(history, run.id)
+    return {**asdict(run), "duration_s": _run_seconds(run), "alive": alive, "rows": rows}
 
 
 def _shown(row: AttemptRow) -> dict[str, Any]:

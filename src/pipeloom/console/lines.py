@@ -22,7 +22,7 @@ Describe = Callable[[CommitBatch], Iterator[str]]
 HEARTBEAT_S = 30.0
 _PATIENCE_S = 5.0
 _SHOWN = ("id", "run_id", "task_id", "attempt", "name", "status", "progress", "message", "started_at", "finished_at",
-          "duration_s", "error_type")  # fmt: skip
+          "duration_s", "error_type", "rows")  # fmt: skip
 
 
 class LineReporter:
@@ -114,6 +114,7 @@ def json_summary(summary: RunSummary) -> str:
         "elapsed_s": round(summary.elapsed_s, 3),
         "unsaved": summary.unsaved,
         "late": summary.late,
+        "rows": summary.rows,
     }
     return json.dumps(shown, default=str)
 

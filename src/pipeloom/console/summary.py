@@ -47,6 +47,8 @@ def _headline(summary: RunSummary) -> Text:
     if not summary.counts:
         parts.append("no tasks" if summary.parent_run_id is None else "nothing was left to do")
     parts.append(f" in {_duration(max(0.0, summary.elapsed_s))}")
+    if summary.rows:
+        parts.append(f", {counted(summary.rows, 'row')} written")
     return Text.assemble(*parts)
 
 

@@ -299,6 +299,7 @@ class Engine:
             stored=self.options.store_task_status,
             parent_run_id=parts.row.parent_run_id,
             trouble=run.executor_lost,
+            rows=self._counts.rows,
         )
 
     # -- how it stands -------------------------------------------------------------------------------------------------

@@ -139,6 +139,10 @@ def _attempt(column: int, value: str, _now: datetime) -> Condition:
     return Within("attempt", tuple(_bounds(column, value, _integer)))
 
 
+def _rows(column: int, value: str, _now: datetime) -> Condition:
+    return Within("rows", tuple(_bounds(column, value, _integer)))
+
+
 def _duration(column: int, value: str, _now: datetime) -> Condition:
     return Within("dur", tuple(_bounds(column, value, _seconds)))
 
@@ -192,6 +196,7 @@ _FIELDS: Final[dict[str, Callable[[int, str, datetime], Condition]]] = {
     "run": _run,
     "task": _task,
     "attempt": _attempt,
+    "rows": _rows,
     "dur": _duration,
     "age": _age,
     "started": _started,

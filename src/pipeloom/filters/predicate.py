@@ -42,6 +42,8 @@ class Row(Protocol):
     def worker(self) -> str | None: ...  # noqa: D102
     @property
     def fingerprint(self) -> str | None: ...  # noqa: D102
+    @property
+    def rows(self) -> int | None: ...  # noqa: D102
 
 
 Test = Callable[[Row], bool]
@@ -54,6 +56,7 @@ _VALUES: Final[dict[str, Callable[[Row], Any]]] = {
     "task number": lambda row: row.task_id if isinstance(row.task_id, int) else None,
     "task text": lambda row: row.task_id if isinstance(row.task_id, str) else None,
     "attempt": operator.attrgetter("attempt"),
+    "rows": operator.attrgetter("rows"),
     "dur": operator.attrgetter("duration_s"),
     "age": lambda row: row.queued_at if row.started_at is None else row.started_at,
     "started": operator.attrgetter("started_at"),

@@ -13,6 +13,7 @@ _COLUMNS: Final = {
     "task number": "CASE typeof(task_id) WHEN 'integer' THEN task_id END",
     "task text": "CASE typeof(task_id) WHEN 'text' THEN task_id END",
     "attempt": "attempt",
+    "rows": "rows",
     "dur": "duration_s",
     "age": "coalesce(started_at, queued_at)",
     "started": "started_at",

@@ -44,6 +44,8 @@ class AttemptRow(NamedTuple):
     worker: str | None = None
     fingerprint: str | None = None
     """Of an error: equal for all occurrences of one failure (see `pipeloom.fingerprints`)."""
+    rows: int | None = None
+    """Rows of the user's tables that it has inserted, updated or deleted; None when they were not counted."""
 
 
 @dataclass(frozen=True, slots=True)

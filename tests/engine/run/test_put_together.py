@@ -220,6 +220,32 @@ def test_a_result_that_a_worker_has_reported_itself_stays(bench: Bench) -> None:
     assert bench.one("result", "a") == '"reported"'
 
 
+def test_what_is_put_together_has_a_bound(bench: Bench) -> None:
+    pipeline = storing()
+    wide = pipeline.table("wide", {"text": str})
+
+    def work(task: TaskDef, q: Channel) -> None:
+        q.put(*(wide.rows([("x" * (7 << 20),)]) for _ in range(5)))
+
+    bench.run(work, [TaskDef("a")], pipeline=pipeline)
+    assert "What is put together holds about 35 MiB; at most 32 are taken" in bench.one("message", "a")
+    assert bench.rows("SELECT count(*) FROM wide") == [(0,)]
+
+
+def test_rows_of_a_table_are_stored_together_with_the_state(bench: Bench) -> None:
+    pipeline = storing()
+    orders = pipeline.table("orders", {"id": int})
+
+    def work(task: TaskDef, q: Channel) -> None:
+        q.put(orders.rows([(1,), (2,)]), orders.rows([(3,)]), state={"page": 1})
+        q.put(orders.rows([(4,)]), Page(-1), state={"page": 2})
+
+    bench.run(work, [TaskDef("a")], pipeline=pipeline)
+    assert bench.rows("SELECT id, _attempt FROM orders") == [(1, 1), (2, 1), (3, 1)]
+    assert state(bench) == {"page": 1}
+    assert bench.one("rows", "a") == 3
+
+
 # -- tasks that are found --------------------------------------------------------------------------------------------------
 
 

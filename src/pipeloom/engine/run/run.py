@@ -205,6 +205,7 @@ class Run:
             queued_at=now,
             due_at=due_at,
             params=params,
+            rows=0,
         )
 
     def fill(self) -> None:

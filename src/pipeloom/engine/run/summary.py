@@ -42,6 +42,8 @@ class RunSummary:
     """The earlier run that this one continued or retried tasks of."""
     trouble: str | None = None
     """Why nothing could run any more, if that was so."""
+    rows: int = 0
+    """Rows of the user's tables that all attempts of the run have inserted, updated or deleted."""
 
     @property
     def total(self) -> int:
@@ -70,6 +72,8 @@ class RunCounts:
         self.run: RunRow | None = None
         self._latest: dict[TaskId, AttemptRow] = {}
         self._counts = dict.fromkeys(Status, 0)
+        self.rows = 0
+        """Rows that all attempts have written."""
 
     def committed(self, batch: CommitBatch) -> None:
         """Count each attempt that is the latest of its task."""
@@ -78,6 +82,8 @@ class RunCounts:
         latest, counts = self._latest, self._counts
         for row in batch.attempts:
             before = latest.get(row.task_id)
+            known = before.rows if before is not None and before.id == row.id else 0
+            self.rows += (row.rows or 0) - (known or 0)
             if before is not None:
                 if before.attempt > row.attempt:
                     continue

@@ -11,10 +11,11 @@ from typing import Any
 from pipeloom.engine.attempt import Attempt
 from pipeloom.engine.events import KEPT_TEXT, Finish, Logged
 from pipeloom.engine.interpreter import process
-from pipeloom.engine.worker.validation import as_json, checked, checked_together
+from pipeloom.engine.worker.validation import as_json, checked, checked_together, parts
 from pipeloom.errors import MessageError, TaskCancelled
 from pipeloom.messages import MsgTaskProgress
 from pipeloom.status import Status
+from pipeloom.tables.table import TableRows
 from pipeloom.text import storable
 
 Send = Callable[[Any], None]
@@ -71,7 +72,12 @@ class WorkerChannel:
             entry = checked_together(messages, state, self._task_id, self._message_types)
         if self._cancelled and type(entry) is not Finish:
             raise TaskCancelled
-        self._send(entry)
+        if type(entry) is TableRows:
+            for part in parts(entry):
+                self.raise_if_cancelled()
+                self._send(part)
+        else:
+            self._send(entry)
         if state is not None:
             self._state = entry.state
 

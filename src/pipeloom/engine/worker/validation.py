@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from pipeloom.engine.events import KEPT_TEXT, Finish, Found, Logged, Together
@@ -15,6 +15,7 @@ from pipeloom.errors import MessageError, UsageError
 from pipeloom.messages import MsgTaskFinished, MsgTaskLog, MsgTaskProgress, MsgTaskStarted, TaskDef, TaskId
 from pipeloom.pipeline import checked_tasks, positive_number
 from pipeloom.status import Status
+from pipeloom.tables.table import TableRows
 from pipeloom.text import as_text, first_line, storable
 from pipeloom.times import valid_stamp
 
@@ -23,6 +24,9 @@ MAX_TEXT: Final = 1 << 20
 
 MAX_MESSAGE: Final = 8 << 20
 """Approximate bytes that one message may hold: the queue keeps thousands of messages in memory."""
+
+MAX_TOGETHER: Final = 4 * MAX_MESSAGE
+"""Approximate bytes that the messages of one `put` may hold."""
 
 _NUMBERS: Final = frozenset({int, float, bool, type(None)})
 _LIFECYCLE: Final = frozenset({MsgTaskProgress, MsgTaskStarted, Finish, Logged})
@@ -42,6 +46,8 @@ def checked(msg: Any, task_id: TaskId, domain_types: frozenset[type]) -> Any:
         return _checked_domain(msg)
     if isinstance(msg, TaskDef):
         return Together(found=(_checked_found(msg),))
+    if kind is TableRows:
+        raise MessageError(f"The pipeline of this task declares no tables: {msg.table} is one of another pipeline.")
     raise MessageError(
         f"There is no handler for {kind.__name__}: register one with @pipeline.handler({kind.__name__})."
     )
@@ -59,8 +65,14 @@ def checked_together(
             found += entry.found
         elif type(entry) in _LIFECYCLE:
             raise MessageError(f"{type(msg).__name__} needs a put of its own: it is not stored together with others.")
+        elif type(entry) is TableRows:
+            kept += parts(entry)
         else:
             kept.append(entry)
+    if (held := sum(map(weight, kept))) > MAX_TOGETHER:
+        raise MessageError(
+            f"What is put together holds about {held >> 20:,} MiB; at most {MAX_TOGETHER >> 20} are taken: put less."
+        )
     return Together(tuple(kept), tuple(found), None if state is None else _checked_state(state))
 
 
@@ -122,13 +134,30 @@ def _finite(value: Any, depth: int = 100) -> Any:
     return value
 
 
+def parts(rows: TableRows) -> Iterator[TableRows]:
+    """Yield the rows in messages of at most `MAX_MESSAGE` bytes; each is stored whole or not at all."""
+    if weight(rows) <= MAX_MESSAGE:
+        yield rows
+    elif len(rows.rows) > 1:
+        for half in rows.halves():
+            yield from parts(half)
+    else:
+        _checked_size(rows)
+
+
 def _checked_domain(msg: Any) -> Any:
+    if type(msg) is TableRows:
+        return msg  # plain values already; `parts` cuts it
+    return by_value(_checked_size(msg))
+
+
+def _checked_size(msg: Any) -> Any:
     if (held := weight(msg)) > MAX_MESSAGE:
         raise MessageError(
             f"{type(msg).__name__} holds about {held >> 20:,} MiB; at most {MAX_MESSAGE >> 20} are taken: "
             "publish smaller batches."
         )
-    return by_value(msg)
+    return msg
 
 
 def _checked_progress(msg: MsgTaskProgress, task_id: TaskId) -> MsgTaskProgress:

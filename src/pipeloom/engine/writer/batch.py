@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -43,12 +44,12 @@ class TransactionLostError(Exception):
 
 (
     _STATUS, _PROGRESS, _STEP, _TOTAL, _MESSAGE, _DUE_AT, _STARTED_AT, _FINISHED_AT, _DURATION_S, _RESULT, _ERROR_TYPE,
-    _ERROR, _WORKER, _FINGERPRINT,
+    _ERROR, _WORKER, _FINGERPRINT, _ROWS,
 ) = map(
     AttemptRow._fields.index,
     (
         "status", "progress", "step", "total", "message", "due_at", "started_at", "finished_at", "duration_s", "result",
-        "error_type", "error", "worker", "fingerprint",
+        "error_type", "error", "worker", "fingerprint", "rows",
     ),
 )  # fmt: skip
 """Places of the columns in a draft."""
@@ -96,6 +97,8 @@ class Fold:
         """The newest columns of what has changed: a list, because each step changes a few, and the row is made once."""
         self.progress: dict[int, MsgTaskProgress] = {}
         """The last progress of each attempt: the writer's loop fills it, `flush` folds it."""
+        self.written: Counter[int] = Counter()
+        """Rows that the handlers of each attempt's messages changed: the writer's loop counts, `flush` folds them."""
         self.logs: list[RawLine] = []
         self.found: dict[TaskId, FoundTask] = {}
         """Tasks that are new to the run."""
@@ -124,6 +127,9 @@ class Fold:
         """Return the attempts to insert and the attempts to update, each in its newest state."""
         for attempt_id in list(self.progress):
             self._fold_progress(attempt_id)
+        for attempt_id, written in self.written.items():
+            if (draft := self._draft(attempt_id)) is not None:
+                draft[_ROWS] = (draft[_ROWS] or 0) + written
         newest = {attempt_id: AttemptRow._make(draft) for attempt_id, draft in self._drafts.items()}
         inserts = [newest.pop(attempt_id, row) for attempt_id, row in self._new.items()]
         return inserts, list(newest.values())

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from pipeloom.errors import UsageError
 from pipeloom.pipeline import Handler, SchemaHelper
+from pipeloom.store.rows import AttemptRow
 from pipeloom.store.write.connect import close_writer
 from pipeloom.store.write.handler_connection import HandlerAuthorizer
 from pipeloom.store.write.ledger import Ledger
@@ -39,13 +40,18 @@ class HandlerCalls:
         """The type of the message whose handler runs now."""
         return self._running
 
-    def call(self, authorizer: HandlerAuthorizer, msg: Any) -> None:
-        """Call the handler of `msg`; raises what it raises, and `AbandonedError` when it has returned too late."""
+    def call(self, authorizer: HandlerAuthorizer, msg: Any, row: AttemptRow | None) -> int:
+        """Call the handler of `msg`, which is of the attempt `row`; return how many rows it changed.
+
+        Raises what the handler raises, and `AbandonedError` when it has returned too late.
+        """
         kind = self._running = type(msg)
         handler, timeout_s = self._handlers.get(kind) or self._handler_of(kind)
+        before = authorizer.changes
         try:
-            with authorizer.handler(timeout_s) as connection:
+            with authorizer.handler(timeout_s, row) as connection:
                 handler(connection, msg)
+            return authorizer.changes - before
         finally:
             with self._lock:
                 self._running = None
@@ -107,4 +113,6 @@ def call_schema_helper(helper: SchemaHelper, authorizer: HandlerAuthorizer, ledg
             ledger.commit()
     except Exception as error:
         ledger.rollback()
+        if type(error) is UsageError:  # of a table that the pipeline declares
+            raise
         raise UsageError(f"Schema helper {name} failed: {type(error).__name__}: {clean(error)}") from error

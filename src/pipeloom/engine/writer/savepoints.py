@@ -31,10 +31,11 @@ class Savepoints:
         """
         together = together_of(entry)
         msg: Any = None
+        row, written = fold.row(attempt_id), 0
         ledger.savepoint()
         try:
             for msg in together.messages:
-                self._handlers.call(authorizer, msg)
+                written += self._handlers.call(authorizer, msg, row)
             self._keep(ledger, attempt_id, together, fold)
         except AbandonedError:
             raise
@@ -47,6 +48,7 @@ class Savepoints:
                 raise
             raise TransactionLostError(index, rejection) from error
         ledger.release()
+        fold.written[attempt_id] += written
         return None
 
     def _keep(self, ledger: Ledger, attempt_id: int, together: Together, fold: Fold) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -26,7 +26,7 @@ _SHARE: Final = 20
 """Counting the attempts that wait takes at most one part in so many of the time."""
 _TEXT_LIMIT: Final = 500
 
-_LEFT_OUT: Final = frozenset({"result", "error", "params"})
+_LEFT_OUT: Final = frozenset({"result", "error", "params", "fingerprint"})
 """Columns that may be long: `History.attempt` reads them for one row."""
 _TEXTS: Final = frozenset({"name", "message"})
 
@@ -60,6 +60,7 @@ class FollowedRun:
         self._history = history
         self.run_id = run_id
         self._clock = clock
+        self._columns = ", ".join(_column(name, history.attempt_columns) for name in AttemptRow._fields)
         (first,) = history.rows("SELECT min(id) FROM task_runs WHERE run_id = ?", [run_id])[0]
         self._first = first if isinstance(first, int) else 1
         self._last = self._first - 1
@@ -107,14 +108,13 @@ class FollowedRun:
 
     def _new(self) -> list[AttemptRow]:
         """Return attempts that were entered since the last look."""
-        sql = f"SELECT {_COLUMNS} FROM task_runs WHERE id > ? AND run_id = ? ORDER BY id LIMIT {CHUNK}"
+        sql = f"SELECT {self._columns} FROM task_runs WHERE id > ? AND run_id = ? ORDER BY id LIMIT {CHUNK}"
         return self._take(self._history.rows(sql, [self._last, self.run_id]))
 
     def _moved(self) -> list[AttemptRow]:
         """Return active attempts that have changed, that no longer are active, and that left the head of the queue."""
-        sql = (
-            f"SELECT {_COLUMNS} FROM task_runs{self._by_status} WHERE status IN ({_ACTIVE_SQL}) AND id BETWEEN ? AND ?"
-        )
+        where = f"status IN ({_ACTIVE_SQL}) AND id BETWEEN ? AND ?"
+        sql = f"SELECT {self._columns} FROM task_runs{self._by_status} WHERE {where}"
         before, self._active = self._active, {}
         active = self._take(self._history.rows(sql, [self._first, self._last]))
         changed = [row for row in active if before.get(row.id) != row]
@@ -168,7 +168,7 @@ class FollowedRun:
         wanted = iter(ids)
         while some := list(islice(wanted, _IDS)):
             marks = ", ".join("?" * len(some))
-            sql = f"SELECT {_COLUMNS} FROM task_runs WHERE id IN ({marks}) AND run_id = ?"
+            sql = f"SELECT {self._columns} FROM task_runs WHERE id IN ({marks}) AND run_id = ?"
             found += self._take(self._history.rows(sql, [*some, self.run_id]))
         return found
 
@@ -191,11 +191,10 @@ class FollowedRun:
         return rows
 
 
-def _column(name: str) -> str:
-    if name in _LEFT_OUT:
+def _column(name: str, stored: Container[str]) -> str:
+    if name in _LEFT_OUT or name not in stored:
         return "NULL"
     return f"substr({name}, 1, {_TEXT_LIMIT})" if name in _TEXTS else name
 
 
-_COLUMNS: Final = ", ".join(_column(name) for name in AttemptRow._fields if name != "fingerprint") + ", NULL"
 _STATUS_OF: Final = "SELECT id, status FROM task_runs WHERE id IN"

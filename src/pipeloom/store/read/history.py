@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
-from pipeloom.errors import StoreError
+from pipeloom.errors import StoreError, UsageError
 from pipeloom.filters import Filter
 from pipeloom.messages import TaskId
 from pipeloom.store.file.damage import said
@@ -21,6 +21,9 @@ from pipeloom.store.read.paging import NEWEST, Key, Pages, Sort, Wanted, key_of
 from pipeloom.store.read.values import TEXT_LIMIT, attempt_row, run_row, text
 from pipeloom.store.rows import AttemptRow, LogRow, RunRow
 from pipeloom.store.schema import expected_indexes, indexes_of, tables_of
+from pipeloom.tables.names import quoted
+from pipeloom.tables.table import ATTEMPT
+from pipeloom.text import clean
 from pipeloom.times import monotonic
 
 _STEPS_BETWEEN_CHECKS: Final = 2_000
@@ -63,6 +66,8 @@ class History:
         self._whole_columns = columns.selected(columns.WHOLE, attempts)
         self._export_columns = columns.selected(columns.EXPORT, attempts)
         self._run_columns = columns.selected(columns.RUN, self._columns_of("pipeline_runs"))
+        self.attempt_columns = frozenset(attempts)
+        """The columns of `task_runs` that the file has."""
         self.has_fingerprints = "fingerprint" in attempts
         """Whether failures can be grouped: an older file has no fingerprints."""
         self.has_found = "found_tasks" in tables
@@ -194,6 +199,11 @@ class History:
                 if deadline is not None and monotonic() > deadline:
                     raise TimeoutError("the query took too long") from error
                 raise InterruptedError("the query was interrupted") from error
+            if said(error).startswith("no such column"):
+                raise StoreError(
+                    f"{self.path} is of an earlier pipeloom and lacks what the filter asks for ({said(error)}). It is "
+                    "brought up to date when a pipeline runs in it, or the screen opens it."
+                ) from error
             raise StoreError(f"{self.path} cannot be read: {said(error)}.") from error
         except (sqlite3.Error, OverflowError, UnicodeError) as error:
             raise StoreError(f"{self.path} cannot be read: {said(error)}.") from error
@@ -212,3 +222,37 @@ def walk(history: History, where: Filter | None = None, sort: Sort = NEWEST, lim
     while page := history.page(where, sort=sort, after=key, limit=limit):
         yield from page
         key = key_of(page[-1], sort)
+
+
+def attempt_of_row(history: History, table: str, key: Sequence[str]) -> int:
+    """Return the id of the attempt that wrote the row with this key last; without a key, the rowid is meant.
+
+    The key's values are texts, in the order of the key's columns. Raises `UsageError` when nothing says who wrote it.
+    """
+    columns = history.rows(
+        "SELECT i.name, i.pk FROM pragma_table_list AS t, pragma_table_info(t.name, 'main') AS i "
+        "WHERE t.schema = 'main' AND t.type = 'table' AND lower(t.name) = lower(?)",
+        [table],
+    )
+    shown = clean(table, 100)
+    if not columns:
+        raise UsageError(f"There is no table {shown} in {history.path}.")
+    if ATTEMPT not in [name for name, _ in columns]:
+        raise UsageError(f"The table {shown} does not say who wrote its rows: it has no column {ATTEMPT}.")
+    names = [quoted(name) for place, name in sorted((pk, name) for name, pk in columns if pk)] or ["rowid"]
+    if len(names) != len(key):
+        raise UsageError(f"A row of {shown} is named by {clean(', '.join(names), 200)}: give a value for each.")
+    # A text is compared as a number where the column is one.
+    where = " AND ".join(f"{name} = ?" for name in names)
+    found = history.rows(f"SELECT {ATTEMPT} FROM main.{quoted(table)} WHERE {where}", key)
+    row = clean(" ".join(key), 100)
+    if not found:
+        raise UsageError(f"There is no row {row} in {shown}.")
+    (attempt_id,) = found[0]
+    if not isinstance(attempt_id, int):
+        raise UsageError(f"The row {row} of {shown} does not say who wrote it: no attempt that was stored.")
+    if history.attempt(attempt_id) is None:
+        raise UsageError(
+            f"The row {row} of {shown} was written by attempt {attempt_id}, which was removed from the file."
+        )
+    return attempt_id

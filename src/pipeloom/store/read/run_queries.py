@@ -117,6 +117,14 @@ def task_counts(history: History, run_id: int, where: Filter | None = None, *, b
     return {status: counted[status] for status in Status if counted[status]}
 
 
+def rows_written(history: History, run_id: int) -> int | None:
+    """Return the number of rows that the attempts of a run have written; None when they were not counted."""
+    if "rows" not in history.attempt_columns:
+        return None
+    ((total,),) = history.rows("SELECT sum(rows) FROM task_runs WHERE run_id = ?", [run_id])
+    return total if isinstance(total, int) else None
+
+
 def worst_status(counts: Counts) -> Status | None:
     """Return the worst end of a task: None without tasks, or while one of them has not ended."""
     if not counts or any(status not in FINAL for status in counts):

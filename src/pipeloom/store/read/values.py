@@ -18,6 +18,7 @@ OPTIONAL_TEXTS: Final = (
     "fingerprint",
 )  # fmt: skip
 """Columns of an attempt that hold text or NULL."""
+_INTEGERS: Final = ("rows",)
 _NUMBERS: Final = ("step", "total", "duration_s")
 _OPTIONAL_RUN_TEXTS: Final = ("source", "host", "process_started_at", "heartbeat_at", "finished_at")
 _RUN_INTEGERS: Final = ("workers", "parent_run_id", "pid")
@@ -59,6 +60,7 @@ def attempt_row(values: tuple[Any, ...]) -> AttemptRow:
     progress = number(row["progress"])
     checked: dict[str, Any] = {name: optional_text(row[name]) for name in OPTIONAL_TEXTS}
     checked |= {name: number(row[name]) for name in _NUMBERS}
+    checked |= {name: row[name] if isinstance(row[name], int) else None for name in _INTEGERS}
     return AttemptRow(
         id=row["id"],
         run_id=int(number(row["run_id"]) or 0),

@@ -12,6 +12,8 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final, Self
 
 from pipeloom.errors import PipeloomError
+from pipeloom.pipeline import HandledAttempt
+from pipeloom.store.rows import AttemptRow
 from pipeloom.store.schema import MARK, OUR_TABLES
 from pipeloom.store.write.bound_values import converted, misfit, rows_to_bind
 from pipeloom.times import monotonic
@@ -65,20 +67,33 @@ class HandlerAuthorizer:
         """Held during each statement of user code: the connection is taken back between two of them."""
         self.refused = ""
         """What user code was refused last, in words."""
+        kept = "SELECT 1 FROM temp.sqlite_schema WHERE name='task_runs' /* pipeloom */"
+        self.stores_attempts = connection.execute(kept).fetchone() is None
+        """Whether the attempts are in the file, and not in memory."""
         # Triggers of the user's tables may write to full-text and other virtual tables. Ours have no triggers, which is
         # checked when the file is opened, and readers keep the setting off.
         connection.execute("PRAGMA trusted_schema=ON")
         connection.set_authorizer(self._authorize)
         connection.set_progress_handler(lambda: self.is_out_of_time, _STEPS_BETWEEN_CHECKS)
 
-    def handler(self, budget_s: float | None = None) -> AbstractContextManager[HandlerConnection]:
-        """Lend the connection to a handler; each statement may take `budget_s` seconds (None: `HANDLER_BUDGET_S`)."""
-        return _Loan(self, HANDLER_BUDGET_S if budget_s is None else budget_s)
+    @property
+    def changes(self) -> int:
+        """Number of rows that the connection has inserted, updated and deleted so far, undone ones included."""
+        return self._connection.total_changes
 
-    def lend(self, budget_s: float) -> HandlerConnection:
+    def handler(
+        self, budget_s: float | None = None, row: AttemptRow | None = None
+    ) -> AbstractContextManager[HandlerConnection]:
+        """Lend the connection to a handler, for a message of the attempt `row`.
+
+        Each statement may take `budget_s` seconds (None: `HANDLER_BUDGET_S`).
+        """
+        return _Loan(self, HANDLER_BUDGET_S if budget_s is None else budget_s, row)
+
+    def lend(self, budget_s: float, row: AttemptRow | None) -> HandlerConnection:
         """Begin the loan to a handler."""
         self._mode, self._budget_s = "handler", budget_s
-        self._lent = HandlerConnection(self._connection, self)
+        self._lent = HandlerConnection(self._connection, self, row)
         return self._lent
 
     def take_back(self) -> None:
@@ -157,12 +172,13 @@ class HandlerAuthorizer:
 class _Loan:
     """A `with` block in which a handler has the connection: one for each message, so no generator."""
 
-    def __init__(self, authorizer: HandlerAuthorizer, budget_s: float) -> None:
+    def __init__(self, authorizer: HandlerAuthorizer, budget_s: float, row: AttemptRow | None) -> None:
         self._authorizer = authorizer
         self._budget_s = budget_s
+        self._row = row
 
     def __enter__(self) -> HandlerConnection:
-        self._lent = self._authorizer.lend(self._budget_s)
+        self._lent = self._authorizer.lend(self._budget_s, self._row)
         return self._lent
 
     def __exit__(self, kind: type[BaseException] | None, *_error: object) -> None:
@@ -206,12 +222,24 @@ class HandlerCursor(sqlite3.Cursor):
 class HandlerConnection:
     """The `conn` of a handler. It refuses every call once the handler has returned."""
 
-    def __init__(self, connection: sqlite3.Connection, authorizer: HandlerAuthorizer) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, authorizer: HandlerAuthorizer, row: AttemptRow | None = None
+    ) -> None:
         self._connection: sqlite3.Connection | None = connection
         self._authorizer = authorizer
+        self._row = row
         self._cursors: list[sqlite3.Cursor] = []
         self.rolled_back = False
         """Whether user code asked to undo its work."""
+
+    @property
+    def attempt(self) -> HandledAttempt:
+        """The attempt whose message is stored."""
+        row = self._row
+        if row is None:
+            raise HandlerAccessError("There is no attempt: a schema helper is called before any begins.")
+        stored = self._authorizer.stores_attempts
+        return HandledAttempt(row.id if stored else None, row.run_id if stored else None, row.task_id, row.attempt)
 
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
         """Run one statement; as `sqlite3.Connection.execute`. NumPy scalars are stored as the numbers that they are."""
@@ -240,8 +268,8 @@ class HandlerConnection:
         if name.startswith("__"):
             raise AttributeError(name)
         raise AttributeError(
-            f"A handler's conn has no {name}: it has execute, executemany, cursor and commit. A library that needs "
-            "more, as sqlite-utils does, can make rows, and conn.executemany stores them."
+            f"A handler's conn has no {name}: it has attempt, execute, executemany, cursor and commit. A library that "
+            "needs more, as sqlite-utils does, can make rows, and conn.executemany stores them."
         )
 
     def run_on(self, cursor: sqlite3.Cursor, method: str, sql: Any, *arguments: Any) -> None:

@@ -267,6 +267,7 @@ class DetailPane(Vertical):
             ("started", content(fmt.local_stamp(row.started_at))),
             ("finished", content(fmt.local_stamp(row.finished_at))),
             ("took", content(fmt.duration(row.duration_s))),
+            ("rows", content(f"{row.rows:,}" if row.rows else "")),
             ("error", content(row.error_type or "", "$status-error")),
         ]
         told = [Content.assemble((name.ljust(10), "$muted"), value) for name, value in facts if value.plain]
