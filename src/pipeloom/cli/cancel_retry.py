@@ -13,20 +13,18 @@ from typing import Annotated, Any, Final
 import typer
 
 from pipeloom.cli.common import imported, source_of, tell
-from pipeloom.cli.options import Json, OptionalPipeline, RunOptions, WritableDatabase, takes_run_options
-from pipeloom.cli.output import parsed
+from pipeloom.cli.options import Json, OptionalPipeline, RunOptions, WritableDatabase, parsed, takes_run_options
 from pipeloom.cli.run import run_engine
 from pipeloom.console.streams import point_nowhere, take_stdout
 from pipeloom.engine.commands import CommandResult
 from pipeloom.engine.control.client import ControlClient
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.refusal_text import refusal_text
-from pipeloom.engine.run.resume import Resume
+from pipeloom.engine.run.resume import Resume, list_today
 from pipeloom.engine.run.same_task import tasks_again
 from pipeloom.errors import StoreError, UsageError
 from pipeloom.filters import Filter
 from pipeloom.messages import TaskLike
-from pipeloom.pipeline import checked_tasks
 from pipeloom.status import FINAL, OPEN, Exit, Status
 from pipeloom.store.file.kind import FileKind, file_kind, why_only_read, why_unreadable
 from pipeloom.store.file.owner import is_owned
@@ -79,7 +77,7 @@ def cancel_command(db: WritableDatabase, where: FilterText, *, dry_run: DryRun =
         _ask(db, chosen, json=json)
 
 
-@takes_run_options(without=("no_store", "resume"))
+@takes_run_options(without=("no_store", "resume", "params", "other_params", "only", "first"))
 def retry_command(
     db: WritableDatabase,
     where: FilterText,
@@ -92,7 +90,8 @@ def retry_command(
     """Run tasks again that have ended: in the run that another process has under way on DB, else as a new run.
 
     A new run needs PIPELINE, because code is never taken from the file, and runs the tasks of the last run, or of the
-    one that FILTER names. While another process owns DB, PIPELINE and the options of a run are not looked at.
+    one that FILTER names, listed with the parameters of that run. While another process owns DB, PIPELINE and the
+    options of a run are not looked at.
 
     Exit codes: as `pipeloom run`; where another process was asked: 0 all were queued again; 1 some were refused; 2 the
     command line or the file.
@@ -124,17 +123,16 @@ def retry_command(
     data = take_stdout() if json else None  # before the file is imported: it may print
     db, asked = db.absolute(), options.for_engine(source_of(pipeline))
     made = imported(pipeline)
-    tasks = checked_tasks(made.tasks)
-    resume = _resume(made.name, tasks, chosen)
-    made = replace(made, tasks=tasks)  # a generator of tasks can be read only once
-    engine = Engine(db, made, replace(asked, resume=resume, ask_to_resume=False))
+    if made.name != chosen.pipeline:
+        raise UsageError(f"Run {chosen.run_id} is one of {clean(chosen.pipeline, 60)}, and not of {made.name}.")
+    today = list_today(db, made, Resume(run_id=chosen.run_id))
+    resume = _resume(made.name, today.tasks, chosen)
+    engine = Engine(db, made, replace(asked, resume=resume, ask_to_resume=False), today=today)
     run_engine(engine, options.on_hangup, data)
 
 
 def _resume(pipeline: str, tasks: Sequence[TaskLike], chosen: Chosen) -> Resume:
     """Return the tasks to run again; says on stderr how many of them the pipeline no longer has."""
-    if pipeline != chosen.pipeline:
-        raise UsageError(f"Run {chosen.run_id} is one of {clean(chosen.pipeline, 60)}, and not of {pipeline}.")
     same = tasks_again(tasks, chosen.tasks)
     there = frozenset((*same.found, *same.changed))
     if not there:

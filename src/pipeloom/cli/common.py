@@ -25,11 +25,11 @@ from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.signals import ASKING, take, take_next, taken_by
 from pipeloom.errors import PipeloomError
 from pipeloom.loader import load_pipeline
-from pipeloom.pipeline import Pipeline
+from pipeloom.pipeline import Pipeline, parameters
 from pipeloom.status import Exit
-from pipeloom.text import clean
+from pipeloom.text import clean, first_line
 from pipeloom.user_state import remember_pipeline
-from pipeloom.users_code import blamed
+from pipeloom.users_code import blamed, called_function
 
 STOPPED_GRACE_S: Final = 2.0
 """Longest grace for what the user's code has left, in seconds, when a signal has ended the run."""
@@ -161,6 +161,23 @@ def imported(spec: str, *, ascii_only: bool = False) -> Pipeline:
         take(signal.SIGINT, signal.default_int_handler)
     with PassingLine(f"importing {spec}", ascii_only=ascii_only):
         return load_pipeline(spec)
+
+
+def write_parameters(spec: str, formatter: Any) -> None:
+    """Write what `-p` gives to the pipeline `spec`, or why that cannot be told; imports it."""
+    with formatter.section(f"Parameters of {clean(spec, 200)}"):
+        try:
+            pipeline = imported(spec)
+            function, there = pipeline.tasks.function, parameters(pipeline)
+        except PipeloomError as error:
+            formatter.write(f"  {clean(error, 500)}\n")
+            return
+        if about := first_line("" if function is None else called_function(function).__doc__ or ""):
+            formatter.write(f"  {about}\n")
+        if there:
+            formatter.write_dl([(f"-p {name}=…", clean(parameter.told, 300)) for name, parameter in there.items()])
+        else:
+            formatter.write("  It takes none.\n")
 
 
 def engine_for(db: Path, pipeline: Pipeline, options: EngineOptions) -> Engine:

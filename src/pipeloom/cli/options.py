@@ -14,7 +14,11 @@ from typing import Annotated, Any, Final, cast, get_type_hints
 import typer
 
 from pipeloom.engine.options import EngineOptions
+from pipeloom.engine.run.few import Few
 from pipeloom.engine.run.resume import Resume
+from pipeloom.errors import UsageError
+from pipeloom.filters import Filter, FilterError, parse
+from pipeloom.parameters import typed
 
 
 class DurabilityChoice(StrEnum):
@@ -52,6 +56,14 @@ FilterText = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON instead of text.")]
+
+
+def parsed(text: str | None) -> Filter:
+    """Return the filter; raises `UsageError`, which names the column, when it is wrong."""
+    try:
+        return parse(text or "")
+    except FilterError as error:
+        raise UsageError(f"{error} (column {error.column + 1} of the filter)") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +110,27 @@ class RunOptions:
             show_default=False,
         ),
     ] = None
+    params: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--param",
+            "-p",
+            metavar="NAME=VALUE",
+            help="A parameter of the pipeline; --help beside PIPELINE lists them. Again for each item of a list.",
+            show_default=False,
+        ),
+    ] = None
+    other_params: Annotated[
+        bool,
+        typer.Option("--other-params", help="With --resume: take other parameters than the run that is resumed had."),
+    ] = False
+    only: Annotated[
+        str | None,
+        typer.Option(metavar="FILTER", help="Try only tasks that pass: words, name: or task:.", show_default=False),
+    ] = None
+    first: Annotated[
+        int | None, typer.Option(metavar="N", help="Try only the first N of the tasks.", show_default=False)
+    ] = None
     grace: Annotated[
         float, typer.Option(metavar="SECONDS", help="What running tasks get to stop in when you leave.")
     ] = 10.0
@@ -114,7 +147,9 @@ class RunOptions:
             durability=self.durability.value,
             executor=None if self.executor is None else self.executor.value,
             address=self.address,
-            resume=Resume() if self.resume else None,
+            resume=Resume(other_params=self.other_params) if self.resume else None,
+            params=typed(self.params or ()),
+            few=Few(parsed(self.only), self.first),
             ask_to_resume=self.resume is None,
             grace_s=self.grace,
             source=source,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import random as _random
 import socket
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -25,7 +24,8 @@ from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.run.commands import RunCommands
 from pipeloom.engine.run.commit_events import CommitEvents
 from pipeloom.engine.run.executor_events import ExecutorEvents
-from pipeloom.engine.run.resume import Earlier, Resume, earlier_run, first_starts
+from pipeloom.engine.run.few import Few
+from pipeloom.engine.run.resume import Earlier, Resume, earlier_run, first_starts, list_today, params_of
 from pipeloom.engine.run.run import Run
 from pipeloom.engine.run.summary import RunCounts, RunSummary
 from pipeloom.engine.writer.opening import StoppedStartError
@@ -33,7 +33,8 @@ from pipeloom.engine.writer.sink import Sink
 from pipeloom.engine.writer.writer import Writer
 from pipeloom.errors import UsageError
 from pipeloom.messages import TaskLike
-from pipeloom.pipeline import Pipeline, checked_tasks
+from pipeloom.parameters import kept
+from pipeloom.pipeline import Pipeline, TaskList, check_worker
 from pipeloom.status import ACTIVE, RunStatus, Status
 from pipeloom.store.file.owner import OwnerLock
 from pipeloom.store.rows import RunRow
@@ -41,7 +42,6 @@ from pipeloom.store.write.connect import check_writable, open_writer
 from pipeloom.text import storable
 from pipeloom.times import monotonic, stamp
 
-_RUN_NOTHING: Final = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 _SIGNAL_LATENCY_S: Final = 0.5
 _WRITER_S: Final = 1.0
 """Seconds that the writer has at least to save what is left, when the workers have taken the whole grace."""
@@ -70,14 +70,15 @@ class Engine:
         pipeline: Pipeline,
         options: EngineOptions | None = None,
         *,
+        today: TaskList | None = None,
         clock: Clock = SYSTEM_CLOCK,
         random: Callable[[], float] = _random.random,
     ) -> None:
         self.db_path = Path(db_path).absolute()
         self.pipeline = pipeline
-        self.options = options or EngineOptions()
-        self.tasks: Sequence[TaskLike] = checked_tasks(pipeline.tasks)
-        _check_worker(pipeline)
+        self.options = options = options or EngineOptions()
+        check_worker(pipeline)
+        self.today = today or list_today(self.db_path, pipeline, options.resume, options.params)
         self._choice = self.options.executor_for(pipeline)
         check_executor(self._choice, pipeline)
         self._clock = clock
@@ -94,6 +95,18 @@ class Engine:
         """The writer of a start that is under way."""
         self._given_up = False
         """Whether `close` was called before the start was over."""
+
+    @property
+    def tasks(self) -> Sequence[TaskLike]:
+        """All tasks of the list."""
+        return self.today.tasks
+
+    def again(self, run_id: int) -> Engine:
+        """Return an engine for a new run, not started, whose tasks are listed with the parameters of run `run_id`."""
+        params = params_of(self.db_path, self.pipeline, run_id)
+        same = all(self.today.params.get(name) == text for name, text in params.items())
+        options = replace(self.options, resume=None, few=Few(), params=params)
+        return Engine(self.db_path, self.pipeline, options, today=self.today if same else None)
 
     # -- before the start ----------------------------------------------------------------------------------------------
 
@@ -128,7 +141,9 @@ class Engine:
         try:
             resume = resume or self.options.resume
             earlier = None if resume is None else earlier_run(self.db_path, self.pipeline.name, resume.run_id)
-            starts = first_starts(self.tasks, earlier, resume, self._clock.now())
+            starts = first_starts(self.today, earlier, resume, self._clock.now())
+            if self.options.few:
+                starts = self.options.few.of(starts)
             parts, first_attempt_id = self._start_parts(None if earlier is None else earlier.run.id)
         except BaseException:
             self._release_after(self._writer)
@@ -215,6 +230,7 @@ class Engine:
             pid=os.getpid(),
             process_started_at=_PROCESS_STARTED_AT,
             heartbeat_at=run.started_at,
+            params=kept({**self.today.params, **self.options.few.texts}),
         )
 
     def wait(self, timeout_s: float | None = None) -> bool:
@@ -292,6 +308,7 @@ class Engine:
             late=run.late,
             stored=self.options.store_task_status,
             parent_run_id=parts.row.parent_run_id,
+            params=parts.row.params,
             trouble=run.executor_lost,
         )
 
@@ -379,19 +396,3 @@ class Engine:
     def task_name(self, attempt_id: int) -> str:
         """Return the name of the attempt's task; empty when the run has no such attempt."""
         return self._parts.commands.task_name(attempt_id)
-
-
-def _check_worker(pipeline: Pipeline) -> None:
-    worker = pipeline.worker_fn
-    if not callable(worker):
-        raise UsageError(f"worker_fn must be a function of (task, q), not {type(worker).__name__}.")
-    called = worker
-    while isinstance(called, partial):
-        called = called.func
-    if not inspect.isroutine(called):
-        called = type(called).__call__
-    if any(runs_nothing(called) for runs_nothing in _RUN_NOTHING):
-        name = getattr(worker, "__name__", None) or getattr(called, "__qualname__", repr(worker))
-        raise UsageError(
-            f"worker_fn {name} must be a plain function: calling an async one or a generator runs nothing."
-        )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final, cast
 
 from pipeloom.engine.executors import EXECUTORS, ExecutorChoice, ExecutorName
+from pipeloom.engine.run.few import Few
 from pipeloom.engine.run.resume import Resume
 from pipeloom.errors import UsageError
 from pipeloom.pipeline import Pipeline, RetryPolicy, positive_number
@@ -35,6 +37,10 @@ class EngineOptions:
     """What to run again of an earlier run; None: all tasks."""
     ask_to_resume: bool = True
     """Whether a front end that can ask offers to resume a last run that did not reach its end."""
+    params: Mapping[str, object] = field(default_factory=dict)
+    """Parameters of the run, or their texts; where it resumes an earlier run, others are that run's."""
+    few: Few = field(default_factory=Few)
+    """Which of the tasks are tried; all, unless it says otherwise."""
     retry: RetryPolicy | None = None
     timeout: float | None = None
 

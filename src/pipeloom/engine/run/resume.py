@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,12 +11,16 @@ from typing import Final
 from pipeloom.engine.run.attempts import TaskStart
 from pipeloom.engine.run.same_task import changed_error, same_tasks
 from pipeloom.engine.run.tasks import entered
+from pipeloom.errors import UsageError
 from pipeloom.messages import TaskId, TaskLike
+from pipeloom.parameters import Texts, read_back, words_of
+from pipeloom.pipeline import Pipeline, TaskList, list_tasks, parameters
 from pipeloom.status import Status
 from pipeloom.store.file.kind import WRITABLE, file_kind
 from pipeloom.store.read.history import History
 from pipeloom.store.read.run_queries import task_standings
 from pipeloom.store.rows import RunRow, TaskStanding
+from pipeloom.text import clean
 from pipeloom.times import valid_stamp
 
 NOT_DONE: Final = frozenset({Status.ERROR, Status.CANCELLED, Status.INTERRUPTED})
@@ -33,6 +37,8 @@ class Resume:
     """Tasks that ended so are run again; so is a task that the earlier run did not have."""
     task_ids: frozenset[TaskId] | None = None
     """Only these tasks of today's list, however they have ended."""
+    other_params: bool = False
+    """Whether the new run may have other parameters than the earlier one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,23 +48,56 @@ class Earlier:
     run: RunRow
     standings: list[TaskStanding]
 
-    def count(self, tasks: Sequence[TaskLike], statuses: frozenset[Status]) -> int:
-        """Return how many of `tasks` a `Resume` with `statuses` would run again; raises as `wanted`."""
-        return len(self.wanted(tasks, Resume(statuses=statuses)))
+    def count(self, today: TaskList, statuses: frozenset[Status]) -> int:
+        """Return how many tasks of today a `Resume` with `statuses` would run again; raises as `wanted`."""
+        return len(self.wanted(today, Resume(statuses=statuses)))
 
-    def wanted(self, tasks: Sequence[TaskLike], resume: Resume) -> list[tuple[TaskLike, TaskStanding | None]]:
+    def wanted(self, today: TaskList, resume: Resume) -> list[tuple[TaskLike, TaskStanding | None]]:
         """Return the tasks that are run again, each with how it stands; None for a new one.
 
-        Raises `UsageError` when a task that was done has other params now, or its id is another task's.
+        Raises `UsageError` when the earlier run had other parameters, a task that was done has other params now, or its
+        id is another task's.
         """
-        same = same_tasks(tasks, self.standings)
-        stand = [(task, same.found.get(task.task_id)) for task in tasks]
+        if not resume.other_params:
+            _check_same_params(self.run, today.params)
+        same = same_tasks(today.tasks, self.standings)
+        stand = [(task, same.found.get(task.task_id)) for task in today.tasks]
         if resume.task_ids is not None:
             return [(task, standing) for task, standing in stand if task.task_id in resume.task_ids]
         changed = [pair for pair in same.changed.values() if pair[1].status not in resume.statuses]
         if changed:
             raise changed_error(changed)
         return [(task, standing) for task, standing in stand if standing is None or standing.status in resume.statuses]
+
+
+def _check_same_params(run: RunRow, today: Texts) -> None:
+    """Raise `UsageError`, with both shown, when a parameter has another value than it had in the run."""
+    before = read_back(run.params)
+    others = [name for name, text in today.items() if name in before and before[name] != text]
+    if others:
+        now, was = (words_of({name: texts[name] for name in others}) for texts in (today, before))
+        raise UsageError(
+            f"Run {run.id} had {clean(was, 200)}, and this one has {clean(now, 200)}: leave -p out to "
+            "resume it with its own, or say --other-params."
+        )
+
+
+def list_today(
+    path: Path, pipeline: Pipeline, resume: Resume | None = None, given: Mapping[str, object] | None = None
+) -> TaskList:
+    """List the tasks of a new run, with the given parameters; others are those of the run that it resumes, if any.
+
+    Raises `UsageError` as `list_tasks`.
+    """
+    others = {} if resume is None else params_of(path, pipeline, resume.run_id)
+    return list_tasks(pipeline, {**others, **(given or {})})
+
+
+def params_of(path: Path, pipeline: Pipeline, run_id: int | None = None) -> Texts:
+    """Return what an earlier run (None: the last one to resume) had for the pipeline's parameters of today."""
+    run = _earlier_row(path, pipeline.name, run_id)
+    there = parameters(pipeline)
+    return {} if run is None else {name: text for name, text in read_back(run.params).items() if name in there}
 
 
 def _start(task: TaskLike, standing: TaskStanding | None, now: datetime) -> TaskStart:
@@ -72,21 +111,26 @@ def _start(task: TaskLike, standing: TaskStanding | None, now: datetime) -> Task
 
 
 def earlier_run(path: Path, pipeline: str, run_id: int | None = None) -> Earlier | None:
-    """Return the last run of the pipeline in the file (or run `run_id`); None when there is none."""
+    """Return the pipeline's last run in the file that can be resumed (or run `run_id`); None when there is none."""
+    run = _earlier_row(path, pipeline, run_id)
+    if run is None:
+        return None
+    with History(path) as history:
+        return Earlier(run, task_standings(history, run.id))
+
+
+def _earlier_row(path: Path, pipeline: str, run_id: int | None) -> RunRow | None:
     if file_kind(path) not in WRITABLE:
         return None
     with History(path) as history:
-        run = history.last_run(pipeline) if run_id is None else history.run(run_id)
-        return None if run is None else Earlier(run, task_standings(history, run.id))
+        return history.last_run(pipeline) if run_id is None else history.run(run_id)
 
 
-def first_starts(
-    tasks: Sequence[TaskLike], earlier: Earlier | None, resume: Resume | None, now: datetime
-) -> Iterator[TaskStart]:
+def first_starts(today: TaskList, earlier: Earlier | None, resume: Resume | None, now: datetime) -> Iterator[TaskStart]:
     """Return how a run begins: with all tasks, or with those of an earlier run that are run again.
 
     Raises `UsageError` where `Earlier.wanted` does.
     """
     if earlier is None or resume is None:
-        return (TaskStart(entered(task), task) for task in tasks)
-    return (_start(task, standing, now) for task, standing in earlier.wanted(tasks, resume))
+        return (TaskStart(entered(task), task) for task in today.tasks)
+    return (_start(task, standing, now) for task, standing in earlier.wanted(today, resume))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from textual.content import Content
@@ -30,6 +31,7 @@ from pipeloom.tui.reader import read
 from pipeloom.tui.services import AppServices
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.text import content
+from pipeloom.tui.threads import in_daemon_thread
 from pipeloom.tui.widgets.dialogs import ConfirmDialog
 from pipeloom.user_state import last_pipeline
 
@@ -94,7 +96,8 @@ async def _retry_tasks(services: AppServices, find: Find, *, leave_done: bool, a
         return False
     try:
         chosen = await read(services.db_path, find)
-        return await _confirm(services, plan_tasks(engine, chosen, leave_done=leave_done), action)
+        plan = await in_daemon_thread(partial(plan_tasks, engine, chosen, leave_done=leave_done), "pipeloom-plan")
+        return await _confirm(services, plan, action)
     except (PipeloomError, InterruptedError) as error:
         services.tell(str(error), problem=True)
         return False
@@ -105,7 +108,9 @@ async def _retry_rest(services: AppServices, run_id: int) -> bool:
     if engine is None:
         return False
     try:
-        return await _confirm(services, await asyncio.to_thread(plan_rest, engine, run_id), "retry")
+        return await _confirm(
+            services, await in_daemon_thread(partial(plan_rest, engine, run_id), "pipeloom-plan"), "retry"
+        )
     except PipeloomError as error:
         services.tell(str(error), problem=True)
         return False
@@ -116,7 +121,7 @@ async def _confirm(services: AppServices, plan: RetryPlan, action: str) -> bool:
     dialog = ConfirmDialog(plan.title, plan.body, "Run again", cancel_label="Back", destructive=False, action=action)
     if not await services.push_screen_wait(dialog):
         return False
-    services.run_again(plan.resume)
+    services.run_again(plan.engine, plan.resume)
     return True
 
 
@@ -148,6 +153,8 @@ async def _loaded_engine(services: AppServices) -> Engine | None:
 class RetryPlan:
     """The tasks to run again, and the words of the question."""
 
+    engine: Engine
+    """Not started yet; it has listed the tasks with the parameters of the run that the new one names."""
     resume: Resume
     title: str
     body: Content
@@ -169,13 +176,14 @@ def plan_tasks(engine: Engine, chosen: Sequence[SelectedTask], *, leave_done: bo
             else "There is nothing to run again here."
         )
     wanted = [selected for selected in mine if not (leave_done and selected.is_done)] or mine
+    runs = {selected.run_id for selected in wanted}
+    engine = engine.again(max(runs))
     same = tasks_again(engine.tasks, wanted)
     there = {*same.found, *same.changed}
     tasks = [task for task in engine.tasks if task.task_id in there]
     if not tasks:
         word = "task" if len(wanted) == 1 else "tasks"
         raise UsageError(f"The pipeline that is loaded has no such {word} any more.")
-    runs = {selected.run_id for selected in wanted}
     left = {
         "have been done since and are left out": len(mine) - len(wanted),
         "are no tasks of the pipeline that is loaded": len(wanted) - len(tasks),
@@ -185,10 +193,10 @@ def plan_tasks(engine: Engine, chosen: Sequence[SelectedTask], *, leave_done: bo
     remarks = [f"{fmt.count(count)} {why}" for why, count in left.items() if count]
     if leave_done and all(selected.is_done for selected in mine):
         remarks.append("All of them have been done since.")
-    return _plan_of(tasks, runs, remarks)
+    return _plan_of(engine, tasks, runs, remarks)
 
 
-def _plan_of(tasks: Sequence[TaskLike], runs: set[int], remarks: Sequence[str]) -> RetryPlan:
+def _plan_of(engine: Engine, tasks: Sequence[TaskLike], runs: set[int], remarks: Sequence[str]) -> RetryPlan:
     """Return the plan for tasks of some runs, with the first of their names and the remarks below them."""
     of = f"run {max(runs)}" if len(runs) == 1 else counted(len(runs), "run")
     title = f"Run {counted(len(tasks), 'task')} of {of} again?"
@@ -198,7 +206,8 @@ def _plan_of(tasks: Sequence[TaskLike], runs: set[int], remarks: Sequence[str]) 
     shown += [content(f"  {remark}", "$muted") for remark in remarks]
     newest = "this one" if len(runs) == 1 else f"run {max(runs)}"
     body = Content("\n").join([*shown, Content(""), content(f"They become a new run, which names {newest}.", "$muted")])
-    return RetryPlan(Resume(run_id=max(runs), task_ids=frozenset(task.task_id for task in tasks)), title, body)
+    resume = Resume(run_id=max(runs), task_ids=frozenset(task.task_id for task in tasks))
+    return RetryPlan(engine, resume, title, body)
 
 
 def plan_rest(engine: Engine, run_id: int) -> RetryPlan:
@@ -210,13 +219,14 @@ def plan_rest(engine: Engine, run_id: int) -> RetryPlan:
     if earlier is None or earlier.run.pipeline != engine.pipeline.name:
         whose = "gone" if earlier is None else f"one of {earlier.run.pipeline}"
         raise UsageError(f"Run {run_id} is {whose}; the pipeline that is loaded is {engine.pipeline.name}.")
-    left = earlier.count(engine.tasks, NOT_DONE)
+    engine = engine.again(run_id)
+    left = earlier.count(engine.today, NOT_DONE)
     if not left:
         raise UsageError(f"Run {run_id} has left nothing undone.")
     share = fmt.share_done(len(engine.tasks) - left, len(engine.tasks))
     body = content(f"{share}. The rest becomes a new run, which names this one.")
     title = f"Run the rest of run {run_id} ({counted(left, 'task')})?"
-    return RetryPlan(Resume(run_id=run_id, statuses=NOT_DONE), title, body)
+    return RetryPlan(engine, Resume(run_id=run_id, statuses=NOT_DONE), title, body)
 
 
 def _load_dialog(spec: str, db_path: Path) -> ConfirmDialog:
