@@ -136,7 +136,9 @@ def test_a_retry_lists_the_tasks_as_the_run_did_that_it_names(run: Run, shop: Pa
 def test_a_try_of_a_few_tasks_says_so_and_is_not_what_is_resumed(run: Run, shop: Path) -> None:
     run("pipeloom", "run", "etl.db", "shop.py", *FIVE)
     done = run("pipeloom", "run", "etl.db", "shop.py", *FIVE, "--first", "2", "--only", "task:eu-2026-11-02..")
-    assert "region=eu --only task:eu-2026-11-02.. --first 2: 1 done, 1 error in" in done.stderr
+    assert "shop  run 2 with --only task:eu-2026-11-02.. --first 2 start=2026-11-01" in done.stderr
+    assert "--only task:eu-2026-11-02.. --first 2 start=" in run("pipeloom", "status", "etl.db").stdout
+    assert "1 done, 1 error  --only task:eu-2026-11-02.." in run("pipeloom", "runs", "etl.db").stdout
     assert names(shop, 2) == ["eu 2026-11-02", "eu 2026-11-03"]
     assert run("pipeloom", "retry", "etl.db", "2026-11-02", "shop.py").returncode == 0
     assert rows(shop, "SELECT parent_run_id FROM pipeline_runs WHERE id = 3") == [(2,)]

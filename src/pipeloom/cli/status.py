@@ -25,6 +25,7 @@ from pipeloom.cli.output import (
     write_json,
 )
 from pipeloom.filters import Filter
+from pipeloom.parameters import read_back, words_of
 from pipeloom.status import FINAL, Exit, RunStatus, Status
 from pipeloom.store.file.owner import owner, owner_name, why_unknown
 from pipeloom.store.read.history import History
@@ -151,7 +152,7 @@ def _status_json(
 
 def _run_json(run: RunRow, *, alive: bool) -> dict[str, Any]:
     """Return a run as the file has it, and whether its process lives: one that died leaves the status `running`."""
-    return {**asdict(run), "duration_s": _run_seconds(run), "alive": alive}
+    return {**asdict(run), "params": read_back(run.params), "duration_s": _run_seconds(run), "alive": alive}
 
 
 def _shown(row: AttemptRow) -> dict[str, Any]:
@@ -173,6 +174,8 @@ def _status_lines(
     of = "" if run.parent_run_id is None else f" (continues run {run.parent_run_id})"
     status, told = (run.status, counts) if alive or doubt else (as_left(run).status, counts_as_left(counts))
     yield f"{clean(run.pipeline, 60)}  run {run.id}{of}: {status}, since {began}{took and f', {took}'}\n"
+    if given := words_of(read_back(run.params)):
+        yield f"  with {clean(given, 250)}\n"
     yield f"  {_counted(told) or 'no tasks'}\n"
     if alive:
         yield f"  in use by {owner_name(db)}\n"
@@ -222,8 +225,9 @@ def _run_line(run: RunRow, counts: Counts, *, alive: bool) -> str:
     if not alive:
         run, counts = as_left(run), counts_as_left(counts)
     began, took = local_stamp(run.started_at), duration(_run_seconds(run))
-    name = named(run.pipeline, _wide())
-    return f"{run.id:>6}  {name}  {began:<{STARTED}}  {took:>7}  {run.status:<11}  {_counted(counts)}\n"
+    name, given = named(run.pipeline, _wide()), clean(words_of(read_back(run.params)), 200)
+    told = "  ".join(filter(None, (_counted(counts), given)))
+    return f"{run.id:>6}  {name}  {began:<{STARTED}}  {took:>7}  {run.status:<11}  {told}\n"
 
 
 def _run_seconds(run: RunRow, now: datetime | None = None) -> float | None:

@@ -230,7 +230,7 @@ class Engine:
             pid=os.getpid(),
             process_started_at=_PROCESS_STARTED_AT,
             heartbeat_at=run.started_at,
-            params=kept({**self.today.params, **self.options.few.texts}),
+            params=kept({**self.options.few.texts, **self.today.params}),
         )
 
     def wait(self, timeout_s: float | None = None) -> bool:

@@ -5,7 +5,7 @@ given for them, `texts` are values as the command line, the file and the screens
 """
 
 from pipeloom.parameters.declared import Parameter, bound, parameters_of, texts_of
-from pipeloom.parameters.texts import FIRST, ONLY, Texts, is_trial, kept, read_back, typed, words_of
+from pipeloom.parameters.texts import FIRST, ONLY, Texts, few_of, kept, read_back, typed, without_few, words_of
 
 __all__ = [
     "FIRST",
@@ -13,11 +13,12 @@ __all__ = [
     "Parameter",
     "Texts",
     "bound",
-    "is_trial",
+    "few_of",
     "kept",
     "parameters_of",
     "read_back",
     "texts_of",
     "typed",
+    "without_few",
     "words_of",
 ]

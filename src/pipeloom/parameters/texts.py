@@ -59,9 +59,14 @@ def words_of(texts: Texts) -> str:
     )
 
 
-def is_trial(texts: Texts) -> bool:
-    """Tell whether they are of a run that has tried a few of its tasks."""
-    return ONLY in texts or FIRST in texts
+def without_few(texts: Texts) -> Texts:
+    """Return the parameters alone."""
+    return {name: text for name, text in texts.items() if name not in (ONLY, FIRST)}
+
+
+def few_of(texts: Texts) -> Texts:
+    """Return the options that tried a few tasks; none where the run was for all of them."""
+    return {name: text for name, text in texts.items() if name in (ONLY, FIRST)}
 
 
 def items(text: Text) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, Self
 from pipeloom.errors import StoreError
 from pipeloom.filters import Filter
 from pipeloom.messages import TaskId
-from pipeloom.parameters import is_trial, read_back
+from pipeloom.parameters import few_of, read_back
 from pipeloom.store.file.damage import said
 from pipeloom.store.file.kind import READABLE, WRITABLE, FileKind, file_kind, open_imported, open_reader, why_unreadable
 from pipeloom.store.read import columns
@@ -160,7 +160,7 @@ class History:
         last = None
         for run in map(run_row, self.rows(sql, [pipeline])):
             first = run.parent_run_id is None
-            if run.parent_run_id in trials or (first and is_trial(read_back(run.params))):
+            if run.parent_run_id in trials or (first and few_of(read_back(run.params))):
                 trials.add(run.id)
             else:
                 last = run
