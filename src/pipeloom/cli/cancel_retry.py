@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TextIO
 
 import typer
 
@@ -89,9 +89,9 @@ def retry_command(
 ) -> None:
     """Run tasks again that have ended: in the run that another process has under way on DB, else as a new run.
 
-    A new run needs PIPELINE, because code is never taken from the file, and runs the tasks of the last run, or of the
-    one that FILTER names, listed with the parameters of that run. While another process owns DB, PIPELINE and the
-    options of a run are not looked at.
+    A new run needs PIPELINE, because code is never taken from the file, and runs tasks of its last run and of those
+    which that run continued, or of the run that FILTER names, listed with the parameters of that run. While another
+    process owns DB, PIPELINE and the options of a run are not looked at.
 
     Exit codes: as `pipeloom run`; where another process was asked: 0 all were queued again; 1 some were refused; 2 the
     command line or the file.
@@ -113,16 +113,17 @@ def retry_command(
         )
     if not dry_run:
         recover(db)
-    chosen = _choose("retry", db, wanted, FINAL)
-    if dry_run or pipeline is None:
-        _show(chosen, json=json)
+    db, source = db.absolute(), pipeline and source_of(pipeline)
+    data = take_stdout() if json else None  # before the file is imported: it may print
+    made = imported(pipeline) if pipeline is not None else None
+    chosen = _choose("retry", db, wanted, FINAL, None if made is None else made.name)
+    if dry_run or made is None:
+        _show(chosen, json=json, to=data)
         return
     if not chosen.tasks:
-        _say_nothing(chosen, json=json)
+        _say_nothing(chosen, json=json, to=data)
         return
-    data = take_stdout() if json else None  # before the file is imported: it may print
-    db, asked = db.absolute(), options.for_engine(source_of(pipeline))
-    made = imported(pipeline)
+    asked = options.for_engine(source)
     if made.name != chosen.pipeline:
         raise UsageError(f"Run {chosen.run_id} is one of {clean(chosen.pipeline, 60)}, and not of {made.name}.")
     today = list_today(db, made, Resume(run_id=chosen.run_id))
@@ -161,13 +162,19 @@ def _meant(text: str) -> Filter:
     return where
 
 
-def _choose(command: str, db: Path, where: Filter, statuses: Collection[Status]) -> Chosen:
+def _choose(command: str, db: Path, where: Filter, statuses: Collection[Status], pipeline: str | None = None) -> Chosen:
+    """Find the tasks that are meant, in a run of `pipeline` or, while that is None, in any.
+
+    Where no process runs, they may be of the runs that it continued, too.
+    """
     with History(db) as history:
-        run_id = run_named_by(history, where)
+        run_id = run_named_by(history, where, pipeline)
         run = None if run_id is None else history.run(run_id)
         if run is None:
-            raise UsageError(f"There is no such run in {db}.")
-        return Chosen(command, run.id, run.pipeline, latest_attempts(history, run.id, where, statuses))
+            of = "" if pipeline is None else f" of {clean(pipeline, 60)}"
+            raise UsageError(f"There is no such run{of} in {db}.")
+        tasks = latest_attempts(history, run.id, where, statuses, with_earlier=statuses == FINAL)
+        return Chosen(command, run.id, run.pipeline, tasks)
 
 
 def _ask(db: Path, chosen: Chosen, *, json: bool) -> None:
@@ -193,10 +200,10 @@ def _lines(chosen: Chosen, result: CommandResult) -> list[str]:
     return lines + [f"{count:,} refused: {clean(why, 200)}" for why, count in reasons.items()]
 
 
-def _show(chosen: Chosen, *, json: bool) -> None:
+def _show(chosen: Chosen, *, json: bool, to: TextIO | None = None) -> None:
     """Write which tasks the command is meant for."""
     if json:
-        _write([chosen.as_json(dry_run=True)])
+        _write([chosen.as_json(dry_run=True)], to)
         return
     lines = [f"{task.id:>8}  {task.status:<11}  {clean(task.name, 80) or '(empty)'}" for task in chosen.tasks]
     count = len(chosen.tasks)
@@ -204,19 +211,20 @@ def _show(chosen: Chosen, *, json: bool) -> None:
     _write([f"{chosen.command} would be asked for {counted(count, 'task')} of {run}", *lines])
 
 
-def _say_nothing(chosen: Chosen, *, json: bool) -> None:
+def _say_nothing(chosen: Chosen, *, json: bool, to: TextIO | None = None) -> None:
     if json:
-        _write([chosen.as_json(accepted=[], refused=[])])
+        _write([chosen.as_json(accepted=[], refused=[])], to)
     tell(f"No task of run {chosen.run_id} to {chosen.command} passes the filter: nothing was done.")
 
 
-def _write(lines: Iterable[str]) -> None:
-    """Write lines to stdout; leave with code 4 when that fails."""
+def _write(lines: Iterable[str], to: TextIO | None = None) -> None:
+    """Write lines to `to`, else to stdout; leave with code 4 when that fails."""
+    stream = to or sys.stdout
     try:
-        sys.stdout.writelines(line + "\n" for line in lines)
-        sys.stdout.flush()
+        stream.writelines(line + "\n" for line in lines)
+        stream.flush()
     except OSError as error:
-        point_nowhere(1)
+        point_nowhere(stream.fileno())
         if isinstance(error, BrokenPipeError):
             return  # the reader has seen enough
         tell(f"The output could not be written: {error.strerror}.")

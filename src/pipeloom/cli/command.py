@@ -60,7 +60,8 @@ class Plain(TyperCommand):
         if named and any(param.name == "params" for param in self.get_params(ctx)):
             from pipeloom.cli.common import write_parameters
 
-            write_parameters(named, formatter)
+            for spec in [named] if isinstance(named, str) else named:
+                write_parameters(spec, formatter)
 
 
 class PlainGroup(TyperGroup):

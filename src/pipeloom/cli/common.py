@@ -23,7 +23,7 @@ from pipeloom.engine.executors.children import of_program
 from pipeloom.engine.interpreter import no_thread, restore_hooks
 from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.signals import ASKING, take, take_next, taken_by
-from pipeloom.errors import PipeloomError
+from pipeloom.errors import FileBusyError, PipeloomError
 from pipeloom.loader import load_pipeline
 from pipeloom.pipeline import Pipeline, parameters
 from pipeloom.status import Exit
@@ -52,7 +52,7 @@ def exit_code_of(program: Callable[[], Any]) -> int:
         program()
     except PipeloomError as error:
         tell(str(error))
-        return Exit.USAGE
+        return Exit.BUSY if isinstance(error, FileBusyError) else Exit.USAGE
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except Exception as error:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated, Final, TextIO
 
 import typer
 
@@ -23,29 +27,82 @@ from pipeloom.console.lines import LineReporter, json_lines, json_summary
 from pipeloom.console.streams import take_stdout
 from pipeloom.console.summary import summary_lines
 from pipeloom.engine.engine import Engine
+from pipeloom.errors import UsageError
+from pipeloom.pipeline import Pipeline, parameters
 from pipeloom.status import Exit
+from pipeloom.store.file.owner import is_owned, owner_name
+from pipeloom.text import clean, counted
+from pipeloom.times import monotonic, read_duration
+
+_LOOK_S: Final = 0.2
+"""Seconds between looks at a file that another process uses."""
 
 
 @takes_run_options()
 def run_command(
     db: Annotated[Path, typer.Argument(metavar="DB", help="The SQLite file; created when it is missing.")],
-    pipeline: Annotated[str, typer.Argument(metavar="PIPELINE", help=PIPELINE_HELP)],
+    pipeline: Annotated[list[str], typer.Argument(metavar="PIPELINE", help=PIPELINE_HELP)],
     options: RunOptions,
+    wait: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Wait so long for a file that is in use: 10m, 90s.", show_default=False),
+    ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="Write one JSON object a line to stdout for each change.")
     ] = False,
 ) -> None:
     """Run PIPELINE and write every attempt to DB.
 
-    Shows progress bars on a terminal and plain lines elsewhere.
+    Several pipelines run in turn, each when all tasks of the one before are done. Shows progress bars on a terminal and
+    plain lines elsewhere.
 
     Exit codes: 0 all tasks done; 1 some failed; 2 it could not start; 3 tasks were cancelled; 4 something could not be
-    saved; 128 + n ended by signal n.
+    saved; 6 another process uses DB; 128 + n ended by signal n.
     """
+    wait_s = _seconds(wait)
     data = take_stdout() if json else None  # before the file is imported: it may print
-    db, source = db.absolute(), source_of(pipeline)  # the file may go to another folder, as many scripts do first
-    engine = engine_for(db, imported(pipeline), options.for_engine(source))
-    run_engine(engine, options.on_hangup, data)
+    # The files may go to another folder, as many scripts do first.
+    db, sources = db.absolute(), [source_of(spec) for spec in pipeline]
+    made = [imported(spec) for spec in pipeline]
+    chosen = [options.for_engine(source) for source in sources]
+    for place, params in enumerate(_shared_params(made, chosen[0].params)):
+        chosen[place] = replace(chosen[place], params=params)
+
+    def engine(place: int) -> Engine:
+        left_s = _await_file(db, wait_s)
+        return engine_for(db, made[place], replace(chosen[place], wait_s=left_s))
+
+    run_engines([partial(engine, place) for place in range(len(made))], options.on_hangup, data)
+
+
+def _seconds(text: str | None) -> float:
+    if text is None:
+        return 0.0
+    seconds = read_duration(text)
+    if seconds is None:
+        raise UsageError(f"--wait needs a time such as 90s, 10m or 1h30m, not {text!r}.")
+    return seconds
+
+
+def _await_file(db: Path, wait_s: float) -> float:
+    """Wait while another process uses the file, which a line tells; return the seconds that are left of `wait_s`."""
+    deadline = monotonic() + wait_s
+    if wait_s and is_owned(db):
+        tell(f"Waiting for {db}, in use by {owner_name(db)}.")
+        while monotonic() < deadline and is_owned(db):
+            time.sleep(_LOOK_S)
+    return max(0.0, deadline - monotonic())
+
+
+def _shared_params(pipelines: Sequence[Pipeline], given: Mapping[str, object]) -> list[Mapping[str, object]]:
+    """Return the parameters for each pipeline; raises `UsageError` for one that none of several has."""
+    if len(pipelines) == 1:
+        return [given]
+    there = [parameters(pipeline) for pipeline in pipelines]
+    if unknown := [name for name in given if not any(name in one for one in there)]:
+        names = ", ".join(sorted({name for one in there for name in one})) or "none"
+        raise UsageError(f"No pipeline has a parameter {unknown[0]!r}: they have {names}.")
+    return [{name: value for name, value in given.items() if name in one} for one in there]
 
 
 def run_engine(engine: Engine, on_hangup: HangupChoice, json: TextIO | None = None) -> None:
@@ -53,16 +110,38 @@ def run_engine(engine: Engine, on_hangup: HangupChoice, json: TextIO | None = No
 
     With `json` the run is written there as lines of JSON.
     """
+    run_engines([lambda: engine], on_hangup, json)
+
+
+def run_engines(makers: Sequence[Callable[[], Engine]], on_hangup: HangupChoice, json: TextIO | None = None) -> None:
+    """Make and run engines in turn until one does not end well, and leave with its exit code; see `run_engine`."""
+    engine = makers[0]()
     received = stop_on_signals(on_hangup)
+    code = _run_to_end(engine, received, json)
+    for place, make in enumerate(makers[1:], 1):
+        if code != Exit.DONE:
+            left = counted(len(makers) - place, "pipeline")
+            tell(f"{clean(engine.pipeline.name, 60)} did not end well: {left} not run.")
+            break
+        try:
+            engine = make()
+        except Signalled as stop:
+            code = 128 + stop.number
+        else:
+            code = _run_to_end(engine, received, json)
+    grace_s = engine.options.grace_s
+    leave(code, min(grace_s, STOPPED_GRACE_S) if received else grace_s)
+
+
+def _run_to_end(engine: Engine, received: list[int], json: TextIO | None) -> int:
+    """Run an engine and tell the summary; return the exit code."""
     reporter: Reporter | None = None
     try:
         reporter = _reporter(engine, json)
         run_headless(engine, reporter)
     except Signalled:
         pass  # it is among those that were received
-    stopped = received[0] if received else None
-    grace_s = engine.options.grace_s if stopped is None else min(engine.options.grace_s, STOPPED_GRACE_S)
-    leave(_exit_code(engine, reporter, stopped, json=json is not None), grace_s)
+    return _exit_code(engine, reporter, received[0] if received else None, json=json is not None)
 
 
 def _exit_code(engine: Engine, reporter: Reporter | None, stopped: int | None, *, json: bool) -> int:

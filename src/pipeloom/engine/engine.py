@@ -137,7 +137,7 @@ class Engine:
     def _start(self, resume: Resume | None) -> RunRow:
         self.check()
         restore_hooks()  # or no thread could be started
-        self._owner.acquire(stamp(self._clock.now()))
+        self._owner.acquire(stamp(self._clock.now()), self.options.wait_s)
         try:
             resume = resume or self.options.resume
             earlier = None if resume is None else earlier_run(self.db_path, self.pipeline.name, resume.run_id)

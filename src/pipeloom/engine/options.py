@@ -31,6 +31,8 @@ class EngineOptions:
     """Address of a Dask scheduler; None starts a cluster on this machine."""
     grace_s: float = 10.0
     """Seconds that running tasks get to stop when the engine is closed."""
+    wait_s: float = 0.0
+    """Seconds to wait for a file that another process uses."""
     source: str | None = None
     """Where the pipeline came from, as the user wrote it: kept in the run's row."""
     resume: Resume | None = None
