@@ -17,7 +17,7 @@ import pytest
 
 from pipeloom import Pipeline, TaskDef, run_pipeline, setup_logging
 from pipeloom.messages import MsgTaskFinished, MsgTaskProgress, MsgTaskStarted
-from pipeloom.pipeline import Channel
+from pipeloom.pipeline import Channel, list_tasks
 from pipeloom.store.write.handler_connection import HandlerConnection
 
 ROOT = Path(__file__).parents[1]
@@ -90,6 +90,14 @@ def test_the_page_of_the_tables_runs(tmp_path: Path) -> None:
         [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_pipeline_of_the_page_on_parameters_lists_its_tasks() -> None:
+    (block,) = blocks(ROOT / "docs" / "parameters.md")
+    namespace: dict[str, Any] = {}
+    exec(compile(block, "parameters.md", "exec"), namespace)
+    today = list_tasks(namespace["pipeline"], {"start": "2026-11-01", "end": "2026-11-30"})
+    assert (len(today.tasks), today.params["region"]) == (60, ["eu", "us"])
 
 
 @dataclass(frozen=True)

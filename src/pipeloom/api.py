@@ -17,7 +17,7 @@ from pipeloom.engine.writer.sink import CommitBatch, Sink
 from pipeloom.errors import PipeloomError, UsageError, WriterFailedError
 from pipeloom.loader import being_imported
 from pipeloom.messages import TaskLike
-from pipeloom.pipeline import Handler, Pipeline, RetryPolicy, SchemaHelper, WorkerFn
+from pipeloom.pipeline import Handler, Pipeline, RetryPolicy, SchemaHelper, TasksFunction, WorkerFn
 from pipeloom.text import counted
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class NoDisplay:
 
 def run_pipeline(
     db_path: Path | str,
-    tasks: Iterable[TaskLike] | Pipeline,
+    tasks: Iterable[TaskLike] | TasksFunction | Pipeline,
     *,
     workers: int | None = None,
     wal: bool = True,
@@ -69,6 +69,7 @@ def run_pipeline(
     executor: ExecutorChoice | None = None,
     address: str | None = None,
     resume: bool = False,
+    params: Mapping[str, object] | None = None,
     ui: Ui = "auto",
 ) -> RunSummary:
     """Run `worker_fn(task, q)` for every task and keep every attempt in the SQLite file `db_path`.
@@ -77,8 +78,9 @@ def run_pipeline(
     seconds and holds for one attempt. `executor` "process" gives workers processes of their own, for work that
     computes; "dask" runs them on the Dask cluster at `address`, or on one that is started and closed with the run; an
     `Executor`, or what makes one, is used as it is. When it is not given the pipeline decides, else "thread". `resume`
-    runs only the tasks that the pipeline's last run in the file has not done. `ui` "auto" draws progress on a terminal
-    and writes plain lines elsewhere.
+    runs only the tasks that the pipeline's last run in the file has not done. `params` are the parameters of the
+    function that lists the pipeline's tasks: values, or their texts; with `resume`, others are those of that run.
+    `ui` "auto" draws progress on a terminal and writes plain lines elsewhere.
 
     Failed tasks raise nothing: they are in the summary. Raises `PipeloomError` for misuse and for a file that cannot be
     used, before anything starts, and `WriterFailedError` when something could not be saved. Ctrl+C gives running
@@ -97,6 +99,7 @@ def run_pipeline(
         executor=executor,
         address=address,
         resume=Resume() if resume else None,
+        params=params or {},
         retry=retry,
         timeout=timeout,
     )
@@ -150,7 +153,7 @@ def reporter_for(engine: Engine, ui: Ui, last: Callable[[], Iterable[Text]] = tu
 
 
 def _pipeline(
-    tasks: Iterable[TaskLike] | Pipeline,
+    tasks: Iterable[TaskLike] | TasksFunction | Pipeline,
     worker_fn: WorkerFn | None,
     handlers: Mapping[type, Handler] | None,
     schema: SchemaHelper | Iterable[SchemaHelper] | None,

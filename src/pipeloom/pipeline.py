@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar, cast
 
 from pipeloom.errors import TaskCancelled, UsageError
 from pipeloom.messages import TaskId, TaskLike
+from pipeloom.parameters import Parameter, Texts, bound, parameters_of, texts_of
 from pipeloom.tables.file import ROWS_BUDGET_S, TableWriter
 from pipeloom.tables.names import lowered
 from pipeloom.tables.table import Table, TableRows
-from pipeloom.users_code import users_error
+from pipeloom.text import clean
+from pipeloom.users_code import called_function, users_error
 
 M = TypeVar("M")
 
@@ -129,6 +132,10 @@ class AsyncChannel(Protocol):
 WorkerFn = Callable[[Any, Any], object]
 Handler = Callable[[Any, Any], object]
 SchemaHelper = Callable[[Any], object]
+TasksFunction = Callable[..., Iterable[TaskLike]]
+"""Lists the tasks of a run; its annotated parameters are the run's."""
+
+F = TypeVar("F", bound=TasksFunction)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,13 +173,48 @@ class RetryPolicy:
         return min(self.max_delay, wait) * (1 - self.jitter * random)
 
 
-@dataclass(slots=True)
+class Tasks:
+    """The tasks of a pipeline: a list, or a function that lists them, which `@pipeline.tasks` registers."""
+
+    def __init__(self, source: Iterable[TaskLike] | TasksFunction | None) -> None:
+        self.source = source
+
+    def __call__(self, function: F) -> F:
+        """Register the decorated function; its annotated parameters are those of a run."""
+        if self.source is not None:
+            raise UsageError(
+                "The pipeline has tasks already: give either tasks=… or one function with @pipeline.tasks."
+            )
+        self.source = function
+        return function
+
+    def __iter__(self) -> Iterator[TaskLike]:
+        return iter(cast("Iterable[TaskLike]", self.source))
+
+    @property
+    def function(self) -> TasksFunction | None:
+        """The function that lists the tasks; None when they are a list."""
+        return self.source if callable(self.source) and not isinstance(self.source, Iterable) else None
+
+
+class _TasksField:
+    """The field `tasks` of a pipeline: what is given becomes `Tasks`."""
+
+    def __get__(self, pipeline: Pipeline | None, _class: type[Pipeline]) -> Tasks:
+        return Tasks(None) if pipeline is None else pipeline.__dict__["tasks"]
+
+    def __set__(self, pipeline: Pipeline, tasks: Tasks | Iterable[TaskLike] | TasksFunction | None) -> None:
+        pipeline.__dict__["tasks"] = Tasks(tasks.source if isinstance(tasks, Tasks) else tasks)
+
+
+@dataclass
 class Pipeline:
     """Tasks, their worker function, and the handlers that persist what it publishes."""
 
     name: str
-    tasks: Iterable[TaskLike]
-    worker_fn: WorkerFn
+    tasks: _TasksField = _TasksField()
+    """The tasks, or a function that lists them; see `Tasks`."""
+    worker_fn: WorkerFn = None  # type: ignore[assignment] # an engine refuses None
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     timeout: float | None = None
     """Seconds that one attempt of any task may run; None for no limit."""
@@ -236,6 +278,41 @@ class Pipeline:
         """Register the decorated `helper(conn)`; the writer calls it at start-up, before any message."""
         self.schemas.append(function)
         return function
+
+
+@dataclass(frozen=True, slots=True)
+class TaskList:
+    """The tasks of a run, and the parameters that they were listed with."""
+
+    tasks: Sequence[TaskLike]
+    params: Texts
+
+
+def parameters(pipeline: Pipeline) -> dict[str, Parameter]:
+    """Return the parameters of the pipeline's runs by name; raises `UsageError` as `parameters_of`."""
+    function = pipeline.tasks.function
+    return {} if function is None else parameters_of(function)
+
+
+def list_tasks(pipeline: Pipeline, given: Mapping[str, object]) -> TaskList:
+    """List the pipeline's tasks with `given` parameters, or their texts.
+
+    Raises `UsageError` for a parameter that does not fit, and as `checked_tasks`.
+    """
+    function, source = pipeline.tasks.function, pipeline.tasks.source
+    there = parameters(pipeline)
+    values = bound(pipeline.name, there, given)
+    if function is None:
+        if source is None:
+            raise UsageError(
+                f"{clean(pipeline.name, 60)} has no tasks: give tasks=…, or a function with @pipeline.tasks."
+            )
+        return TaskList(checked_tasks(cast("Iterable[TaskLike]", source)), {})
+    try:
+        found = function(**values)
+    except Exception as error:
+        raise UsageError(f"The list of tasks cannot be made: {users_error(error)}.") from error
+    return TaskList(checked_tasks(found), texts_of(there, values))
 
 
 def checked_tasks(tasks: Iterable[TaskLike]) -> Sequence[TaskLike]:
@@ -311,3 +388,14 @@ def error_matches(kind: type[BaseException], retry_on: tuple[type[BaseException]
         return False
     names = {base.__name__ for base in kind.__mro__}
     return any(entry in names if isinstance(entry, str) else entry in kind.__mro__ for entry in retry_on)
+
+
+def check_worker(pipeline: Pipeline) -> None:
+    """Raise `UsageError` unless the worker function is one that runs when it is called."""
+    worker = pipeline.worker_fn
+    if not callable(worker):
+        raise UsageError(f"worker_fn must be a function of (task, q), not {type(worker).__name__}.")
+    called = called_function(worker)
+    if inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called):
+        name = getattr(worker, "__name__", None) or getattr(called, "__qualname__", repr(worker))
+        raise UsageError(f"worker_fn {name} must be a function without `yield`: calling a generator runs nothing.")

@@ -63,3 +63,4 @@ class Exit(IntEnum):
     CANCELLED = 3
     UNSAVED = 4
     INTERNAL = 5
+    BUSY = 6

@@ -8,10 +8,14 @@ hold on to the clocks of this module's import.
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Final
+
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "": 1.0}
 
 
 def monotonic(_read: Callable[[], float] = time.monotonic) -> float:
@@ -105,3 +109,11 @@ def valid_stamp(text: object) -> str | None:
         return stamp(moment) if moment.tzinfo is not None else None
     except (ValueError, OverflowError):
         return None
+
+
+def read_duration(text: str) -> float | None:
+    """Return the seconds of `90s`, `5m`, `1h30m`, `2d` or a number of seconds; None for any other text."""
+    parts = re.findall(r"(\d{1,12}(?:\.\d{1,6})?)(ms|[smhdw]|)", text, re.ASCII)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        return None
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)

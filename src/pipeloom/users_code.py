@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import sysconfig
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.machinery import FrozenImporter
 from itertools import takewhile
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pipeloom.text import first_line
 
@@ -21,6 +23,13 @@ _NOT_THE_USERS: Final = (
 _STDLIB: Final = sysconfig.get_path("stdlib")
 _NOT_FOUND_BY_PATH: Final = {name for name in sys.stdlib_module_names if FrozenImporter.find_spec(name) is not None}
 _NOT_FOUND_BY_PATH.update(sys.builtin_module_names)
+
+
+def called_function(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function that a call of `function` runs: inside `partial`, or the method of an object."""
+    while isinstance(function, partial):
+        function = function.func
+    return function if inspect.isroutine(function) else type(function).__call__
 
 
 def users_error(error: BaseException, place: str = "") -> str:

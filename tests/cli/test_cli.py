@@ -86,7 +86,7 @@ def test_a_file_that_somebody_else_runs_on_is_refused_by_name(run: Run, popen: P
     process = popen("pipeloom", "run", "etl.db", "slow.py")
     assert first_line(process) == "in\n"
     done = run("pipeloom", "run", "etl.db", "one.py")
-    assert (done.returncode, f"in use by pipeloom process {process.pid}" in done.stderr) == (2, True)
+    assert (done.returncode, f"in use by pipeloom process {process.pid}" in done.stderr) == (6, True)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=30)
 

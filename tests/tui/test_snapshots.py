@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from tests.tui.conftest import Cockpit, SnapCompare, Synthetic, at_rest, text_of
 from textual.pilot import Pilot
 
 from pipeloom.engine.executors.base import WorkerInfo
-from pipeloom.status import Status
+from pipeloom.status import RunStatus, Status
 from pipeloom.store.write.connect import close_writer, open_writer
 from pipeloom.store.write.ledger import Ledger
 from pipeloom.tui.app import PipeloomApp
@@ -105,6 +106,17 @@ def test_workers(snap_compare: SnapCompare, cockpit: Cockpit, synthetic: Synthet
     assert snap_compare(cockpit.app, terminal_size=(120, 40), run_before=before)
 
 
+GIVEN = '{"--first": "12", "start": "2026-11-01", "region": ["eu", "us"]}'
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_live_with_parameters(
+    snap_compare: SnapCompare, cockpit: Cockpit, synthetic: Synthetic, size: tuple[int, int]
+) -> None:
+    synthetic = replace(synthetic, run=replace(synthetic.run, params=GIVEN))
+    assert snap_compare(cockpit.app, terminal_size=size, run_before=live(cockpit, synthetic, 12))
+
+
 @pytest.fixture
 def history_app(tmp_path: Path, synthetic: Synthetic) -> PipeloomApp:
     """The app over a small file, without a run."""
@@ -136,6 +148,16 @@ def loaded(*keys: str, at: int | None = None, tab: str | None = None) -> Before:
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 def test_history(snap_compare: SnapCompare, history_app: PipeloomApp, size: tuple[int, int]) -> None:
     assert snap_compare(history_app, terminal_size=size, run_before=loaded())
+
+
+def test_history_of_runs_with_parameters(snap_compare: SnapCompare, tmp_path: Path, synthetic: Synthetic) -> None:
+    connection = open_writer(path := tmp_path / "etl.db")
+    ended = replace(synthetic.run, status=RunStatus.ERROR, finished_at=synthetic.at(60))
+    for given in (None, GIVEN):
+        Ledger(connection).insert_run(replace(ended, params=given))
+    close_writer(connection)
+    app = PipeloomApp(path, clock=lambda: synthetic.clock, monotonic=lambda: 1000.0)
+    assert snap_compare(app, terminal_size=(80, 24), run_before=loaded("b", "down"))
 
 
 def test_history_with_a_log(snap_compare: SnapCompare, history_app: PipeloomApp) -> None:

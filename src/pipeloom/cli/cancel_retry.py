@@ -8,25 +8,23 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TextIO
 
 import typer
 
 from pipeloom.cli.common import tell
-from pipeloom.cli.options import Json, OptionalPipeline, RunOptions, WritableDatabase, takes_run_options
-from pipeloom.cli.output import parsed
+from pipeloom.cli.options import Json, OptionalPipeline, RunOptions, WritableDatabase, parsed, takes_run_options
 from pipeloom.cli.run import engine_options, imported, run_engine, source_of
 from pipeloom.console.streams import point_nowhere, take_stdout
 from pipeloom.engine.commands import CommandResult
 from pipeloom.engine.control.client import ControlClient
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.refusal_text import refusal_text
-from pipeloom.engine.run.resume import Resume, found_in, with_found
+from pipeloom.engine.run.resume import Resume, found_in, list_today, with_found
 from pipeloom.engine.run.same_task import tasks_again
 from pipeloom.errors import StoreError, UsageError
 from pipeloom.filters import Filter
 from pipeloom.messages import TaskLike
-from pipeloom.pipeline import checked_tasks
 from pipeloom.status import FINAL, OPEN, Exit, Status
 from pipeloom.store.file.kind import FileKind, file_kind, why_only_read, why_unreadable
 from pipeloom.store.file.owner import is_owned
@@ -79,7 +77,7 @@ def cancel_command(db: WritableDatabase, where: FilterText, *, dry_run: DryRun =
         _ask(db, chosen, json=json)
 
 
-@takes_run_options(without=("no_store", "resume"))
+@takes_run_options(without=("no_store", "resume", "params", "other_params", "only", "first"))
 def retry_command(
     db: WritableDatabase,
     where: FilterText,
@@ -91,8 +89,9 @@ def retry_command(
 ) -> None:
     """Run tasks again that have ended: in the run that another process has under way on DB, else as a new run.
 
-    A new run needs PIPELINE, because code is never taken from the file, and runs the tasks of the last run, or of the
-    one that FILTER names. While another process owns DB, PIPELINE and the options of a run are not looked at.
+    A new run needs PIPELINE, because code is never taken from the file, and runs tasks of its last run and of those
+    which that run continued, or of the run that FILTER names, listed with the parameters of that run. While another
+    process owns DB, PIPELINE and the options of a run are not looked at.
 
     Exit codes: as `pipeloom run`; where another process was asked: 0 all were queued again; 1 some were refused; 2 the
     command line or the file.
@@ -114,27 +113,27 @@ def retry_command(
         )
     if not dry_run:
         recover(db)
-    chosen = _choose("retry", db, wanted, FINAL)
-    if dry_run or pipeline is None:
-        _show(chosen, json=json)
+    db, source = db.absolute(), pipeline and source_of(pipeline)
+    data = take_stdout() if json else None  # before the file is imported: it may print
+    made = imported(pipeline) if pipeline is not None else None
+    chosen = _choose("retry", db, wanted, FINAL, None if made is None else made.name)
+    if dry_run or made is None:
+        _show(chosen, json=json, to=data)
         return
     if not chosen.tasks:
-        _say_nothing(chosen, json=json)
+        _say_nothing(chosen, json=json, to=data)
         return
-    data = take_stdout() if json else None  # before the file is imported: it may print
-    db, asked = db.absolute(), engine_options(options, source_of(pipeline))
-    made = imported(pipeline)
-    tasks = checked_tasks(made.tasks)
-    resume = _resume(made.name, with_found(tasks, found_in(db, chosen.run_id)), chosen)
-    made = replace(made, tasks=tasks)  # a generator of tasks can be read only once
-    engine = Engine(db, made, replace(asked, resume=resume, ask_to_resume=False))
+    asked = engine_options(options, source)
+    if made.name != chosen.pipeline:
+        raise UsageError(f"Run {chosen.run_id} is one of {clean(chosen.pipeline, 60)}, and not of {made.name}.")
+    today = list_today(db, made, Resume(run_id=chosen.run_id))
+    resume = _resume(made.name, with_found(today.tasks, found_in(db, chosen.run_id)), chosen)
+    engine = Engine(db, made, replace(asked, resume=resume, ask_to_resume=False), today=today)
     run_engine(engine, options.on_hangup, data)
 
 
 def _resume(pipeline: str, tasks: Sequence[TaskLike], chosen: Chosen) -> Resume:
     """Return the tasks to run again; says on stderr how many of them the pipeline no longer has."""
-    if pipeline != chosen.pipeline:
-        raise UsageError(f"Run {chosen.run_id} is one of {clean(chosen.pipeline, 60)}, and not of {pipeline}.")
     same = tasks_again(tasks, chosen.tasks)
     there = frozenset((*same.found, *same.changed))
     if not there:
@@ -163,13 +162,19 @@ def _meant(text: str) -> Filter:
     return where
 
 
-def _choose(command: str, db: Path, where: Filter, statuses: Collection[Status]) -> Chosen:
+def _choose(command: str, db: Path, where: Filter, statuses: Collection[Status], pipeline: str | None = None) -> Chosen:
+    """Find the tasks that are meant, in a run of `pipeline` or, while that is None, in any.
+
+    Where no process runs, they may be of the runs that it continued, too.
+    """
     with History(db) as history:
-        run_id = run_named_by(history, where)
+        run_id = run_named_by(history, where, pipeline)
         run = None if run_id is None else history.run(run_id)
         if run is None:
-            raise UsageError(f"There is no such run in {db}.")
-        return Chosen(command, run.id, run.pipeline, latest_attempts(history, run.id, where, statuses))
+            of = "" if pipeline is None else f" of {clean(pipeline, 60)}"
+            raise UsageError(f"There is no such run{of} in {db}.")
+        tasks = latest_attempts(history, run.id, where, statuses, with_earlier=statuses == FINAL)
+        return Chosen(command, run.id, run.pipeline, tasks)
 
 
 def _ask(db: Path, chosen: Chosen, *, json: bool) -> None:
@@ -195,10 +200,10 @@ def _lines(chosen: Chosen, result: CommandResult) -> list[str]:
     return lines + [f"{count:,} refused: {clean(why, 200)}" for why, count in reasons.items()]
 
 
-def _show(chosen: Chosen, *, json: bool) -> None:
+def _show(chosen: Chosen, *, json: bool, to: TextIO | None = None) -> None:
     """Write which tasks the command is meant for."""
     if json:
-        _write([chosen.as_json(dry_run=True)])
+        _write([chosen.as_json(dry_run=True)], to)
         return
     lines = [f"{task.id:>8}  {task.status:<11}  {clean(task.name, 80) or '(empty)'}" for task in chosen.tasks]
     count = len(chosen.tasks)
@@ -206,19 +211,20 @@ def _show(chosen: Chosen, *, json: bool) -> None:
     _write([f"{chosen.command} would be asked for {counted(count, 'task')} of {run}", *lines])
 
 
-def _say_nothing(chosen: Chosen, *, json: bool) -> None:
+def _say_nothing(chosen: Chosen, *, json: bool, to: TextIO | None = None) -> None:
     if json:
-        _write([chosen.as_json(accepted=[], refused=[])])
+        _write([chosen.as_json(accepted=[], refused=[])], to)
     tell(f"No task of run {chosen.run_id} to {chosen.command} passes the filter: nothing was done.")
 
 
-def _write(lines: Iterable[str]) -> None:
-    """Write lines to stdout; leave with code 4 when that fails."""
+def _write(lines: Iterable[str], to: TextIO | None = None) -> None:
+    """Write lines to `to`, else to stdout; leave with code 4 when that fails."""
+    stream = to or sys.stdout
     try:
-        sys.stdout.writelines(line + "\n" for line in lines)
-        sys.stdout.flush()
+        stream.writelines(line + "\n" for line in lines)
+        stream.flush()
     except OSError as error:
-        point_nowhere(1)
+        point_nowhere(stream.fileno())
         if isinstance(error, BrokenPipeError):
             return  # the reader has seen enough
         tell(f"The output could not be written: {error.strerror}.")

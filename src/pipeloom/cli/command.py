@@ -35,6 +35,8 @@ _REWORDED: Final = (
 _RANGE: Final = re.compile(r"; x>=\d+(?=\])|  \[x>=\d+\]")
 _NO_ANGLES: Final = str.maketrans("", "", "<>")
 _LIMIT: Final = 300
+_GIVEN: Final = "pipeloom.given"
+"""Key of the arguments as they were typed, when help is asked for."""
 
 
 class Plain(TyperCommand):
@@ -43,6 +45,8 @@ class Plain(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the arguments; raises our `UsageError` when they are wrong."""
         with _plain_mistakes(ctx):
+            if any(option in args for option in ctx.help_option_names):
+                ctx.meta[_GIVEN] = self.make_parser(ctx).parse_args(list(args))[0]
             return super().parse_args(ctx, args)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
@@ -50,8 +54,14 @@ class Plain(TyperCommand):
         return _usage(self.get_params(ctx))
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the arguments and options of the help."""
+        """Write the arguments and options of the help, and the parameters of a pipeline that is named beside it."""
         _write_parameters(self.get_params(ctx), ctx, formatter)
+        named = ctx.meta.get(_GIVEN, {}).get("pipeline")
+        if named and any(param.name == "params" for param in self.get_params(ctx)):
+            from pipeloom.cli.run import write_parameters
+
+            for spec in [named] if isinstance(named, str) else named:
+                write_parameters(spec, formatter)
 
 
 class PlainGroup(TyperGroup):

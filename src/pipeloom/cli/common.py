@@ -15,7 +15,7 @@ from pipeloom.console.streams import open_missing_streams
 from pipeloom.engine.capture import capture
 from pipeloom.engine.interpreter import no_thread
 from pipeloom.engine.signals import ASKING
-from pipeloom.errors import PipeloomError
+from pipeloom.errors import FileBusyError, PipeloomError
 from pipeloom.status import Exit
 from pipeloom.text import clean
 from pipeloom.users_code import blamed
@@ -41,7 +41,7 @@ def exit_code_of(program: Callable[[], Any]) -> int:
         program()
     except PipeloomError as error:
         tell(str(error))
-        return Exit.USAGE
+        return Exit.BUSY if isinstance(error, FileBusyError) else Exit.USAGE
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except Exception as error:

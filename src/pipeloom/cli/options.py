@@ -13,6 +13,9 @@ from typing import Annotated, Any, Final, cast, get_type_hints
 
 import typer
 
+from pipeloom.errors import UsageError
+from pipeloom.filters import Filter, FilterError, parse
+
 
 class DurabilityChoice(StrEnum):
     """When a commit counts as done."""
@@ -50,6 +53,14 @@ FilterText = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON instead of text.")]
+
+
+def parsed(text: str | None) -> Filter:
+    """Return the filter; raises `UsageError`, which names the column, when it is wrong."""
+    try:
+        return parse(text or "")
+    except FilterError as error:
+        raise UsageError(f"{error} (column {error.column + 1} of the filter)") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +106,27 @@ class RunOptions:
             help="Run only what the pipeline's last run in DB has not done, or run everything.",
             show_default=False,
         ),
+    ] = None
+    params: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--param",
+            "-p",
+            metavar="NAME=VALUE",
+            help="A parameter of the pipeline; --help beside PIPELINE lists them. Again for each item of a list.",
+            show_default=False,
+        ),
+    ] = None
+    other_params: Annotated[
+        bool,
+        typer.Option("--other-params", help="With --resume: take other parameters than the run that is resumed had."),
+    ] = False
+    only: Annotated[
+        str | None,
+        typer.Option(metavar="FILTER", help="Try only tasks that pass: words, name: or task:.", show_default=False),
+    ] = None
+    first: Annotated[
+        int | None, typer.Option(metavar="N", help="Try only the first N of the tasks.", show_default=False)
     ] = None
     grace: Annotated[
         float, typer.Option(metavar="SECONDS", help="What running tasks get to stop in when you leave.")

@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Annotated, NoReturn, TextIO
+from typing import Annotated, Any, Final, NoReturn, TextIO
 
 import typer
 
 from pipeloom.api import Reporter, reporter_for, run_headless
 from pipeloom.cli.common import STOPPED_GRACE_S, let_signals_end, limit_the_end, tell
-from pipeloom.cli.options import PIPELINE_HELP, HangupChoice, RunOptions, takes_run_options
+from pipeloom.cli.options import PIPELINE_HELP, HangupChoice, RunOptions, parsed, takes_run_options
 from pipeloom.console.lines import LineReporter, json_lines, json_summary
 from pipeloom.console.passing_line import PassingLine
 from pipeloom.console.streams import release_lost_terminal, take_stdout
@@ -21,34 +25,89 @@ from pipeloom.engine.engine import Engine
 from pipeloom.engine.executors.children import of_program
 from pipeloom.engine.interpreter import restore_hooks
 from pipeloom.engine.options import EngineOptions
+from pipeloom.engine.run.few import Few
 from pipeloom.engine.run.resume import Resume
 from pipeloom.engine.signals import ASKING, take, take_next, taken_by
+from pipeloom.errors import PipeloomError, UsageError
 from pipeloom.loader import load_pipeline
-from pipeloom.pipeline import Pipeline
+from pipeloom.parameters import typed
+from pipeloom.pipeline import Pipeline, parameters
 from pipeloom.status import Exit
+from pipeloom.store.file.owner import is_owned, owner_name
+from pipeloom.text import clean, counted, first_line
+from pipeloom.times import monotonic, read_duration
 from pipeloom.user_state import remember_pipeline
+from pipeloom.users_code import called_function
+
+_LOOK_S: Final = 0.2
+"""Seconds between looks at a file that another process uses."""
 
 
 @takes_run_options()
 def run_command(
     db: Annotated[Path, typer.Argument(metavar="DB", help="The SQLite file; created when it is missing.")],
-    pipeline: Annotated[str, typer.Argument(metavar="PIPELINE", help=PIPELINE_HELP)],
+    pipeline: Annotated[list[str], typer.Argument(metavar="PIPELINE", help=PIPELINE_HELP)],
     options: RunOptions,
+    wait: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Wait so long for a file that is in use: 10m, 90s.", show_default=False),
+    ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="Write one JSON object a line to stdout for each change.")
     ] = False,
 ) -> None:
     """Run PIPELINE and write every attempt to DB.
 
-    Shows progress bars on a terminal and plain lines elsewhere.
+    Several pipelines run in turn, each when all tasks of the one before are done. Shows progress bars on a terminal and
+    plain lines elsewhere.
 
     Exit codes: 0 all tasks done; 1 some failed; 2 it could not start; 3 tasks were cancelled; 4 something could not be
-    saved; 128 + n ended by signal n.
+    saved; 6 another process uses DB; 128 + n ended by signal n.
     """
+    wait_s = _seconds(wait)
     data = take_stdout() if json else None  # before the file is imported: it may print
-    db, source = db.absolute(), source_of(pipeline)  # the file may go to another folder, as many scripts do first
-    engine = engine_for(db, imported(pipeline), engine_options(options, source))
-    run_engine(engine, options.on_hangup, data)
+    # The files may go to another folder, as many scripts do first.
+    db, sources = db.absolute(), [source_of(spec) for spec in pipeline]
+    made = [imported(spec) for spec in pipeline]
+    chosen = [engine_options(options, source) for source in sources]
+    for place, params in enumerate(_shared_params(made, chosen[0].params)):
+        chosen[place] = replace(chosen[place], params=params)
+
+    def engine(place: int) -> Engine:
+        left_s = _await_file(db, wait_s)
+        return engine_for(db, made[place], replace(chosen[place], wait_s=left_s))
+
+    run_engines([partial(engine, place) for place in range(len(made))], options.on_hangup, data)
+
+
+def _seconds(text: str | None) -> float:
+    if text is None:
+        return 0.0
+    seconds = read_duration(text)
+    if seconds is None:
+        raise UsageError(f"--wait needs a time such as 90s, 10m or 1h30m, not {text!r}.")
+    return seconds
+
+
+def _await_file(db: Path, wait_s: float) -> float:
+    """Wait while another process uses the file, which a line tells; return the seconds that are left of `wait_s`."""
+    deadline = monotonic() + wait_s
+    if wait_s and is_owned(db):
+        tell(f"Waiting for {db}, in use by {owner_name(db)}.")
+        while monotonic() < deadline and is_owned(db):
+            time.sleep(_LOOK_S)
+    return max(0.0, deadline - monotonic())
+
+
+def _shared_params(pipelines: Sequence[Pipeline], given: Mapping[str, object]) -> list[Mapping[str, object]]:
+    """Return the parameters for each pipeline; raises `UsageError` for one that none of several has."""
+    if len(pipelines) == 1:
+        return [given]
+    there = [parameters(pipeline) for pipeline in pipelines]
+    if unknown := [name for name in given if not any(name in one for one in there)]:
+        names = ", ".join(sorted({name for one in there for name in one})) or "none"
+        raise UsageError(f"No pipeline has a parameter {unknown[0]!r}: they have {names}.")
+    return [{name: value for name, value in given.items() if name in one} for one in there]
 
 
 def run_engine(engine: Engine, on_hangup: HangupChoice, json: TextIO | None = None) -> None:
@@ -56,16 +115,38 @@ def run_engine(engine: Engine, on_hangup: HangupChoice, json: TextIO | None = No
 
     With `json` the run is written there as lines of JSON.
     """
+    run_engines([lambda: engine], on_hangup, json)
+
+
+def run_engines(makers: Sequence[Callable[[], Engine]], on_hangup: HangupChoice, json: TextIO | None = None) -> None:
+    """Make and run engines in turn until one does not end well, and leave with its exit code; see `run_engine`."""
+    engine = makers[0]()
     received = stop_on_signals(on_hangup)
+    code = _run_to_end(engine, received, json)
+    for place, make in enumerate(makers[1:], 1):
+        if code != Exit.DONE:
+            left = counted(len(makers) - place, "pipeline")
+            tell(f"{clean(engine.pipeline.name, 60)} did not end well: {left} not run.")
+            break
+        try:
+            engine = make()
+        except Signalled as stop:
+            code = 128 + stop.number
+        else:
+            code = _run_to_end(engine, received, json)
+    grace_s = engine.options.grace_s
+    leave(code, min(grace_s, STOPPED_GRACE_S) if received else grace_s)
+
+
+def _run_to_end(engine: Engine, received: list[int], json: TextIO | None) -> int:
+    """Run an engine and tell the summary; return the exit code."""
     reporter: Reporter | None = None
     try:
         reporter = _reporter(engine, json)
         run_headless(engine, reporter)
     except Signalled:
         pass  # it is among those that were received
-    stopped = received[0] if received else None
-    grace_s = engine.options.grace_s if stopped is None else min(engine.options.grace_s, STOPPED_GRACE_S)
-    leave(_exit_code(engine, reporter, stopped, json=json is not None), grace_s)
+    return _exit_code(engine, reporter, received[0] if received else None, json=json is not None)
 
 
 def _exit_code(engine: Engine, reporter: Reporter | None, stopped: int | None, *, json: bool) -> int:
@@ -105,7 +186,9 @@ def engine_options(options: RunOptions, source: str | None) -> EngineOptions:
         durability=options.durability.value,
         executor=None if options.executor is None else options.executor.value,
         address=options.address,
-        resume=Resume() if options.resume else None,
+        resume=Resume(other_params=options.other_params) if options.resume else None,
+        params=typed(options.params or ()),
+        few=Few(parsed(options.only), options.first),
         ask_to_resume=options.resume is None,
         grace_s=options.grace,
         source=source,
@@ -154,6 +237,23 @@ def imported(spec: str, *, ascii_only: bool = False) -> Pipeline:
         take(signal.SIGINT, signal.default_int_handler)
     with PassingLine(f"importing {spec}", ascii_only=ascii_only):
         return load_pipeline(spec)
+
+
+def write_parameters(spec: str, formatter: Any) -> None:
+    """Write what `-p` gives to the pipeline `spec`, or why that cannot be told; imports it."""
+    with formatter.section(f"Parameters of {clean(spec, 200)}"):
+        try:
+            pipeline = imported(spec)
+            function, there = pipeline.tasks.function, parameters(pipeline)
+        except PipeloomError as error:
+            formatter.write(f"  {clean(error, 500)}\n")
+            return
+        if about := first_line("" if function is None else called_function(function).__doc__ or ""):
+            formatter.write(f"  {about}\n")
+        if there:
+            formatter.write_dl([(f"-p {name}=…", clean(parameter.told, 300)) for name, parameter in there.items()])
+        else:
+            formatter.write("  It takes none.\n")
 
 
 def engine_for(db: Path, pipeline: Pipeline, options: EngineOptions) -> Engine:

@@ -8,8 +8,8 @@ from typing import Annotated, Final
 
 import typer
 
-from pipeloom.cli.options import Database, FilterText, Json
-from pipeloom.cli.output import STARTED, cut, named, output, parsed, room, write, write_json
+from pipeloom.cli.options import Database, FilterText, Json, parsed
+from pipeloom.cli.output import STARTED, cut, named, output, room, write, write_json
 from pipeloom.errors import UsageError
 from pipeloom.store.maintenance.states import reset_states
 from pipeloom.store.read.history import History

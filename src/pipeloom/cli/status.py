@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -12,20 +12,20 @@ import typer
 from rich.cells import cell_len
 
 from pipeloom.cli.common import tell
-from pipeloom.cli.options import Database, FilterText, Json
+from pipeloom.cli.options import Database, FilterText, Json, parsed
 from pipeloom.cli.output import (
     STARTED,
     cut,
     is_terminal,
     named,
     output,
-    parsed,
     reason,
     room,
     write,
     write_json,
 )
 from pipeloom.filters import Filter
+from pipeloom.parameters import read_back, words_of
 from pipeloom.status import FINAL, Exit, RunStatus, Status
 from pipeloom.store.file.owner import owner, owner_name, why_unknown
 from pipeloom.store.read.history import History
@@ -34,6 +34,7 @@ from pipeloom.store.read.run_queries import (
     as_left,
     counts_as_left,
     is_alive,
+    last_runs,
     open_tasks,
     rows_written,
     runs_with,
@@ -64,32 +65,73 @@ _AT_ONCE: Final = 50
 _STOPPED: Final = frozenset({Status.CANCELLED, Status.INTERRUPTED})
 
 
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """How the last run of a pipeline stands."""
+
+    run: RunRow
+    counts: Counts
+    """Tasks whose latest attempt passes the filter."""
+    alive: bool
+    doubt: str = ""
+    """Why it cannot be told whether its process lives."""
+
+    @classmethod
+    def of(cls, history: History, run: RunRow, where: Filter) -> _Standing:
+        """Read how a run stands."""
+        doubt = why_unknown(history.path) if run.status is RunStatus.RUNNING else ""
+        return cls(run, task_counts(history, run.id, where), not doubt and is_alive(history.path, run), doubt)
+
+    @property
+    def code(self) -> Exit:
+        """The exit code of the run alone."""
+        if self.counts.get(Status.ERROR):
+            return Exit.FAILED
+        ended_badly = _STOPPED if self.alive or self.doubt else _STOPPED | (frozenset(Status) - FINAL)
+        return Exit.CANCELLED if any(self.counts.get(status) for status in ended_badly) else Exit.DONE
+
+    @property
+    def as_told(self) -> tuple[RunStatus, Counts]:
+        """The status and the counts as they are, or will be once what a dead process has left is settled."""
+        if self.alive or self.doubt:
+            return self.run.status, self.counts
+        return as_left(self.run).status, counts_as_left(self.counts)
+
+    def headline(self) -> str:
+        """Return pipeline, run, status and times."""
+        run = self.run
+        took = duration(_run_seconds(run, utc_now() if self.alive else None))
+        of = "" if run.parent_run_id is None else f" (continues run {run.parent_run_id})"
+        began = local_stamp(run.started_at)
+        return f"{clean(run.pipeline, 60)}  run {run.id}{of}: {self.as_told[0]}, since {began}{took and f', {took}'}"
+
+
 def status_command(db: Database, where: FilterText = None, json: Json = False) -> None:
     """Show how the last run of DB stands: its tasks by status, those that failed, those that are under way.
 
-    With FILTER only tasks count whose latest attempt passes. Times are local.
+    Where DB has runs of several pipelines, the last one of each other pipeline has a line. With FILTER only tasks count
+    whose latest attempt passes, and only pipelines that its `pipeline:` names. Times are local.
 
-    Exit codes: 0 no task has failed; 1 tasks of the run have failed; 2 the command line or the file; 3 none has failed,
-    but tasks were cancelled or interrupted; 4 the output could not be written.
+    Exit codes: 0 no task has failed; 1 tasks of these runs have failed; 2 the command line or the file; 3 none has
+    failed, but tasks were cancelled or interrupted; 4 the output could not be written.
     """
+    wanted = parsed(where)
     with output(), History(db) as history:
-        newest = history.runs(limit=1)
-        if not newest:
-            _say_nothing_ran(db, json=json)
+        meant = [run for run in last_runs(history) if wanted.allows_pipeline(run.pipeline)]
+        if not meant:
+            _say_nothing_ran(db, wanted, json=json)
             return
-        run, wanted = newest[0], parsed(where)
-        counts = task_counts(history, run.id, wanted)
-        failed = tasks_of_run(history, run.id, [Status.ERROR], wanted)
-        under_way = open_tasks(history, run.id, wanted)
-        doubt = why_unknown(db) if run.status is RunStatus.RUNNING else ""
-        alive = not doubt and is_alive(db, run)
+        newest, *others = (_Standing.of(history, run, wanted) for run in meant)
+        failed = tasks_of_run(history, newest.run.id, [Status.ERROR], wanted)
+        under_way = open_tasks(history, newest.run.id, wanted)
         if json:
-            write_json(_status_json(history, run, counts, failed, under_way, alive=alive))
-            if doubt:
-                tell(doubt)
+            write_json(_status_json(history, newest, others, failed, under_way))
+            if newest.doubt:
+                tell(newest.doubt)
         else:
-            write(_status_lines(db, run, counts, failed, under_way, alive=alive, doubt=doubt))
-    raise typer.Exit(_code(counts, alive=alive or bool(doubt)))
+            write(_status_lines(db, newest, others, failed, under_way))
+    codes = {standing.code for standing in (newest, *others)}
+    raise typer.Exit(next((code for code in (Exit.FAILED, Exit.CANCELLED) if code in codes), Exit.DONE))
 
 
 def runs_command(
@@ -135,37 +177,32 @@ def _page(history: History, where: Filter, below: int, limit: int) -> list[RunRo
     return [run for run in found if run is not None]
 
 
-def _code(counts: Counts, *, alive: bool) -> Exit:
-    if counts.get(Status.ERROR):
-        return Exit.FAILED
-    ended_badly = _STOPPED if alive else _STOPPED | (frozenset(Status) - FINAL)
-    return Exit.CANCELLED if any(counts.get(status) for status in ended_badly) else Exit.DONE
-
-
-def _say_nothing_ran(db: Path, *, json: bool) -> None:
+def _say_nothing_ran(db: Path, where: Filter, *, json: bool) -> None:
     if json:
-        write_json({"db": str(db), "run": None, "owner": None, "counts": {}, "failed": [], "open": []})
+        write_json({"db": str(db), "run": None, "owner": None, "counts": {}, "failed": [], "open": [], "others": []})
     else:
-        write([f"Nothing has run in {clean(db)} yet.\n"])
+        what = "Nothing that passes the filter" if where else "Nothing"
+        write([f"{what} has run in {clean(db)} yet.\n"])
 
 
 def _status_json(
-    history: History, run: RunRow, counts: Counts, failed: list[AttemptRow], under_way: list[AttemptRow], *, alive: bool
+    history: History, newest: _Standing, others: list[_Standing], failed: list[AttemptRow], under_way: list[AttemptRow]
 ) -> dict[str, Any]:
     return {
         "db": str(history.path),
-        "run": _run_json(history, run, alive=alive),
-        "owner": owner(history.path) if alive else None,
-        "counts": counts,
+        "run": _run_json(history, newest.run, alive=newest.alive),
+        "owner": owner(history.path) if newest.alive else None,
+        "counts": newest.counts,
         "failed": [_shown(row) | {"error_type": row.error_type, "error": reason(row)} for row in failed],
         "open": [_shown(row) for row in under_way],
+        "others": [{"run": _run_json(history, one.run, alive=one.alive), "counts": one.counts} for one in others],
     }
 
 
 def _run_json(history: History, run: RunRow, *, alive: bool) -> dict[str, Any]:
     """Return a run as the file has it, and whether its process lives: one that died leaves the status `running`."""
-    rows = rows_written(history, run.id)
-    return {**asdict(run), "duration_s": _run_seconds(run), "alive": alive, "rows": rows}
+    more = {"params": read_back(run.params), "rows": rows_written(history, run.id)}
+    return {**asdict(run), **more, "duration_s": _run_seconds(run), "alive": alive}
 
 
 def _shown(row: AttemptRow) -> dict[str, Any]:
@@ -173,25 +210,17 @@ def _shown(row: AttemptRow) -> dict[str, Any]:
 
 
 def _status_lines(
-    db: Path,
-    run: RunRow,
-    counts: Counts,
-    failed: list[AttemptRow],
-    under_way: list[AttemptRow],
-    *,
-    alive: bool,
-    doubt: str,
+    db: Path, newest: _Standing, others: list[_Standing], failed: list[AttemptRow], under_way: list[AttemptRow]
 ) -> Iterator[str]:
-    took = duration(_run_seconds(run, utc_now() if alive else None))
-    began = local_stamp(run.started_at)
-    of = "" if run.parent_run_id is None else f" (continues run {run.parent_run_id})"
-    status, told = (run.status, counts) if alive or doubt else (as_left(run).status, counts_as_left(counts))
-    yield f"{clean(run.pipeline, 60)}  run {run.id}{of}: {status}, since {began}{took and f', {took}'}\n"
-    yield f"  {_counted(told) or 'no tasks'}\n"
+    run, counts, alive = newest.run, newest.counts, newest.alive
+    yield f"{newest.headline()}\n"
+    if given := words_of(read_back(run.params)):
+        yield f"  with {clean(given, 250)}\n"
+    yield f"  {_counted(newest.as_told[1]) or 'no tasks'}\n"
     if alive:
         yield f"  in use by {owner_name(db)}\n"
-    elif doubt:
-        yield f"  {clean(doubt)}\n"
+    elif newest.doubt:
+        yield f"  {clean(newest.doubt)}\n"
     elif run.status is RunStatus.RUNNING:
         yield "  its process has ended without closing it\n"
     yield from _tasks("failed", "×", failed, counts.get(Status.ERROR, 0))
@@ -199,6 +228,8 @@ def _status_lines(
         under_way = [row._replace(status=Status.INTERRUPTED) for row in under_way]
     title = "open" if alive else "not ended"
     yield from _tasks(title, "●", under_way, sum(counts.get(status, 0) for status in set(Status) - FINAL))
+    for other in others:
+        yield f"{other.headline()}: {_counted(other.as_told[1]) or 'no tasks'}\n"
 
 
 def _tasks(title: str, sign: str, rows: list[AttemptRow], total: int) -> Iterator[str]:
@@ -236,8 +267,9 @@ def _run_line(run: RunRow, counts: Counts, *, alive: bool) -> str:
     if not alive:
         run, counts = as_left(run), counts_as_left(counts)
     began, took = local_stamp(run.started_at), duration(_run_seconds(run))
-    name = named(run.pipeline, _wide())
-    return f"{run.id:>6}  {name}  {began:<{STARTED}}  {took:>7}  {run.status:<11}  {_counted(counts)}\n"
+    name, given = named(run.pipeline, _wide()), clean(words_of(read_back(run.params)), 200)
+    told = "  ".join(filter(None, (_counted(counts), given)))
+    return f"{run.id:>6}  {name}  {began:<{STARTED}}  {took:>7}  {run.status:<11}  {told}\n"
 
 
 def _run_seconds(run: RunRow, now: datetime | None = None) -> float | None:

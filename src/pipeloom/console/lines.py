@@ -12,6 +12,7 @@ from typing import Any, Self, TextIO
 from pipeloom.console.streams import point_nowhere
 from pipeloom.engine.run.summary import RunCounts, RunSummary
 from pipeloom.engine.writer.sink import CommitBatch
+from pipeloom.parameters import read_back
 from pipeloom.status import FINAL
 from pipeloom.store.rows import AttemptRow
 from pipeloom.text import clean, counted
@@ -112,6 +113,7 @@ def json_summary(summary: RunSummary) -> str:
         "counts": {str(status): count for status, count in summary.counts.items()},
         "failed": failed,
         "elapsed_s": round(summary.elapsed_s, 3),
+        "params": read_back(summary.params),
         "unsaved": summary.unsaved,
         "late": summary.late,
         "rows": summary.rows,

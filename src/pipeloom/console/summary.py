@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.text import Text
 
 from pipeloom.engine.run.summary import FailedTask, RunSummary
+from pipeloom.parameters import read_back, words_of
 from pipeloom.status import Status
 from pipeloom.text import as_typed, clean, counted
 
@@ -40,7 +41,9 @@ def _failure(task: FailedTask) -> Text:
 
 def _headline(summary: RunSummary) -> Text:
     of = "" if summary.parent_run_id is None else f" (continues run {summary.parent_run_id})"
-    parts: list[str | tuple[str, str]] = [(clean(summary.pipeline, 60), "bold"), f"  run {summary.run_id}{of}: "]
+    given = clean(words_of(read_back(summary.params)), 200)
+    run = f"  run {summary.run_id}{of}{given and f' with {given}'}: "
+    parts: list[str | tuple[str, str]] = [(clean(summary.pipeline, 60), "bold"), run]
     for place, (status, count) in enumerate(summary.counts.items()):
         parts.append(", " if place else "")
         parts.append((f"{count:,} {status}", _STYLES.get(status, "")))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import random as _random
 import socket
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -18,14 +17,15 @@ from pipeloom.engine.clock import SYSTEM_CLOCK, Clock
 from pipeloom.engine.commands import CommandResult, EngineLoad
 from pipeloom.engine.control.server import ControlServer
 from pipeloom.engine.events import KEPT_TEXT
-from pipeloom.engine.executors import called_by, check_executor, make_executor
+from pipeloom.engine.executors import check_executor, make_executor
 from pipeloom.engine.executors.base import Executor, WorkerInfo
 from pipeloom.engine.interpreter import restore_hooks
 from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.run.commands import RunCommands
 from pipeloom.engine.run.commit_events import CommitEvents
 from pipeloom.engine.run.executor_events import ExecutorEvents
-from pipeloom.engine.run.resume import Earlier, Resume, earlier_run, first_starts
+from pipeloom.engine.run.few import Few
+from pipeloom.engine.run.resume import Earlier, Resume, earlier_run, first_starts, list_today, params_of
 from pipeloom.engine.run.run import Run
 from pipeloom.engine.run.summary import RunCounts, RunSummary
 from pipeloom.engine.writer.opening import Opened, StoppedStartError
@@ -33,7 +33,8 @@ from pipeloom.engine.writer.sink import Sink
 from pipeloom.engine.writer.writer import Writer
 from pipeloom.errors import UsageError
 from pipeloom.messages import TaskId, TaskLike
-from pipeloom.pipeline import Pipeline, checked_tasks
+from pipeloom.parameters import kept
+from pipeloom.pipeline import Pipeline, TaskList, check_worker
 from pipeloom.status import ACTIVE, RunStatus, Status
 from pipeloom.store.file.owner import OwnerLock
 from pipeloom.store.rows import RunRow
@@ -69,14 +70,15 @@ class Engine:
         pipeline: Pipeline,
         options: EngineOptions | None = None,
         *,
+        today: TaskList | None = None,
         clock: Clock = SYSTEM_CLOCK,
         random: Callable[[], float] = _random.random,
     ) -> None:
         self.db_path = Path(db_path).absolute()
         self.pipeline = pipeline
-        self.options = options or EngineOptions()
-        self.tasks: Sequence[TaskLike] = checked_tasks(pipeline.tasks)
-        _check_worker(pipeline)
+        self.options = options = options or EngineOptions()
+        check_worker(pipeline)
+        self.today = today or list_today(self.db_path, pipeline, options.resume, options.params)
         self._choice = self.options.executor_for(pipeline)
         check_executor(self._choice, pipeline)
         self._clock = clock
@@ -93,6 +95,18 @@ class Engine:
         """The writer of a start that is under way."""
         self._given_up = False
         """Whether `close` was called before the start was over."""
+
+    @property
+    def tasks(self) -> Sequence[TaskLike]:
+        """All tasks of the list."""
+        return self.today.tasks
+
+    def again(self, run_id: int) -> Engine:
+        """Return an engine for a new run, not started, whose tasks are listed with the parameters of run `run_id`."""
+        params = params_of(self.db_path, self.pipeline, run_id)
+        same = all(self.today.params.get(name) == text for name, text in params.items())
+        options = replace(self.options, resume=None, few=Few(), params=params)
+        return Engine(self.db_path, self.pipeline, options, today=self.today if same else None)
 
     # -- before the start ----------------------------------------------------------------------------------------------
 
@@ -123,11 +137,13 @@ class Engine:
     def _start(self, resume: Resume | None) -> RunRow:
         self.check()
         restore_hooks()  # or no thread could be started
-        self._owner.acquire(stamp(self._clock.now()))
+        self._owner.acquire(stamp(self._clock.now()), self.options.wait_s)
         try:
             resume = resume or self.options.resume
             earlier = None if resume is None else earlier_run(self.db_path, self.pipeline.name, resume.run_id)
-            starts = first_starts(self.tasks, earlier, resume, self._clock.now())
+            starts = first_starts(self.today, earlier, resume, self._clock.now())
+            if self.options.few:
+                starts = self.options.few.of(starts)
             parts, opened = self._start_parts(earlier)
         except BaseException:
             self._release_after(self._writer)
@@ -221,6 +237,7 @@ class Engine:
             pid=os.getpid(),
             process_started_at=_PROCESS_STARTED_AT,
             heartbeat_at=run.started_at,
+            params=kept({**self.options.few.texts, **self.today.params}),
         )
 
     def wait(self, timeout_s: float | None = None) -> bool:
@@ -298,6 +315,7 @@ class Engine:
             late=run.late,
             stored=self.options.store_task_status,
             parent_run_id=parts.row.parent_run_id,
+            params=parts.row.params,
             trouble=run.executor_lost,
             rows=self._counts.rows,
         )
@@ -386,13 +404,3 @@ class Engine:
     def task_name(self, attempt_id: int) -> str:
         """Return the name of the attempt's task; empty when the run has no such attempt."""
         return self._parts.commands.task_name(attempt_id)
-
-
-def _check_worker(pipeline: Pipeline) -> None:
-    worker = pipeline.worker_fn
-    if not callable(worker):
-        raise UsageError(f"worker_fn must be a function of (task, q), not {type(worker).__name__}.")
-    called = called_by(worker)
-    if inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called):
-        name = getattr(worker, "__name__", None) or getattr(called, "__qualname__", repr(worker))
-        raise UsageError(f"worker_fn {name} must be a function without `yield`: calling a generator runs nothing.")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final, cast
 
 from pipeloom.engine.executors import EXECUTORS, ExecutorChoice, ExecutorName, is_async
+from pipeloom.engine.run.few import Few
 from pipeloom.engine.run.resume import Resume
 from pipeloom.errors import UsageError
 from pipeloom.pipeline import Pipeline, RetryPolicy, positive_number
@@ -31,12 +33,18 @@ class EngineOptions:
     """Address of a Dask scheduler; None starts a cluster on this machine."""
     grace_s: float = 10.0
     """Seconds that running tasks get to stop when the engine is closed."""
+    wait_s: float = 0.0
+    """Seconds to wait for a file that another process uses."""
     source: str | None = None
     """Where the pipeline came from, as the user wrote it: kept in the run's row."""
     resume: Resume | None = None
     """What to run again of an earlier run; None: all tasks."""
     ask_to_resume: bool = True
     """Whether a front end that can ask offers to resume a last run that did not reach its end."""
+    params: Mapping[str, object] = field(default_factory=dict)
+    """Parameters of the run, or their texts; where it resumes an earlier run, others are that run's."""
+    few: Few = field(default_factory=Few)
+    """Which of the tasks are tried; all, unless it says otherwise."""
     retry: RetryPolicy | None = None
     timeout: float | None = None
 

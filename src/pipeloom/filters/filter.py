@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from pipeloom.filters.conditions import Condition
 from pipeloom.filters.predicate import Row, Test, test_of
@@ -35,6 +35,10 @@ def term(text: str, condition: Condition, *, negated: bool = False, field: str =
     return Term(text, sql, params, test_of(condition), negated, field)
 
 
+NOTHING: Final = Term("nothing", "0", (), lambda _row: False)
+"""Lets no row pass."""
+
+
 @dataclass(frozen=True, slots=True)
 class Filter:
     """A list of terms. An empty one lets everything pass and is false."""
@@ -56,6 +60,16 @@ class Filter:
     def matches(self, row: Row) -> bool:
         """Tell whether the row passes."""
         return all(term.holds(row) for term in self.terms)
+
+    def allows_pipeline(self, name: str) -> bool:
+        """Tell whether the terms about the pipeline hold for the runs of `name`."""
+        return all((name in term.params) is not term.negated for term in self.terms if term.field == "pipeline")
+
+    def of_pipeline(self, name: str) -> Filter:
+        """Return the filter for rows of runs of `name`: rows do not say of which pipeline they are."""
+        if not self.allows_pipeline(name):
+            return Filter((NOTHING,))
+        return Filter(tuple(term for term in self.terms if term.field != "pipeline"))
 
     def statuses(self) -> list[Status] | None:
         """Return the statuses that pass; None unless there is a filter, and by status alone."""

@@ -11,7 +11,7 @@ from pipeloom.errors import UsageError
 from pipeloom.filters.conditions import Condition, Contains, OneOf, Within
 from pipeloom.filters.filter import Filter, Term, term
 from pipeloom.status import Status
-from pipeloom.times import from_local, stamp, utc_now
+from pipeloom.times import from_local, read_duration, stamp, utc_now
 
 MAX_LENGTH: Final = 200
 TOO_LONG: Final = f"A filter has at most {MAX_LENGTH} characters."
@@ -77,7 +77,7 @@ def _term(column: int, word: str, now: datetime) -> Term:
         start = column + len(field) + 1
         if not value:
             raise FilterError(start, f"{field}: needs a value.")
-        condition = build(start, value if build is _task else _unquoted(value), now)
+        condition = build(start, value if build in (_task, _pipeline) else _unquoted(value), now)
         body = f"{field.lower()}:{value}"
     return term(f"{'-' if negated else ''}{body}", condition, negated=negated, field=field.lower())
 
@@ -112,6 +112,10 @@ def _status(column: int, value: str, _now: datetime) -> Condition:
 
 def _run(column: int, value: str, _now: datetime) -> Condition:
     return OneOf("run", tuple(_integer(column, part) for part in value.split(",")))
+
+
+def _pipeline(_column: int, value: str, _now: datetime) -> Condition:
+    return OneOf("pipeline", tuple(_unquoted(part) for part in _split(",", value)))
 
 
 def _task(column: int, value: str, _now: datetime) -> Condition:
@@ -194,6 +198,7 @@ def _worker(_column: int, value: str, _now: datetime) -> Condition:
 _FIELDS: Final[dict[str, Callable[[int, str, datetime], Condition]]] = {
     "status": _status,
     "run": _run,
+    "pipeline": _pipeline,
     "task": _task,
     "attempt": _attempt,
     "rows": _rows,
@@ -231,14 +236,11 @@ def _integer(column: int, text: str) -> int:
     return int(text)
 
 
-_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "": 1.0}
-
-
 def _seconds(column: int, text: str) -> float:
-    parts = re.findall(r"(\d{1,12}(?:\.\d{1,6})?)(ms|[smhdw]|)", text, re.ASCII)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
+    seconds = read_duration(text)
+    if seconds is None:
         raise FilterError(column, f"{text!r} is not a duration: write 90s, 5m, 1h30m or 2d.")
-    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+    return seconds
 
 
 def _span(column: int, text: str, now: datetime) -> tuple[str, str]:

@@ -52,6 +52,7 @@ Test = Callable[[Row], bool]
 _VALUES: Final[dict[str, Callable[[Row], Any]]] = {
     "status": lambda row: str(row.status),
     "run": operator.attrgetter("run_id"),
+    "pipeline": lambda _row: None,  # its run has it: see `Filter.of_pipeline`
     "task": lambda row: str(row.task_id),
     "task number": lambda row: row.task_id if isinstance(row.task_id, int) else None,
     "task text": lambda row: row.task_id if isinstance(row.task_id, str) else None,

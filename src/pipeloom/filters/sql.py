@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from pipeloom.filters.conditions import Condition, Contains, HasFingerprint, HasId, OneOf, Within
@@ -32,8 +33,10 @@ def sql_of(condition: Condition) -> Sql:
     match condition:
         case Contains(columns, text):
             return _contains(columns, text)
+        case OneOf("pipeline", values):  # the runs are found once, and not for each attempt
+            return f"(run_id IN (SELECT id FROM pipeline_runs WHERE pipeline IN ({_marks(values)})))", values
         case OneOf(field, values):
-            return f"({_COLUMNS[field]} IN ({', '.join('?' * len(values))}))", values
+            return f"({_COLUMNS[field]} IN ({_marks(values)}))", values
         case Within(field, bounds):
             sql = " AND ".join(f"{_COLUMNS[field]} {sign} ?" for sign, _ in bounds)
             return f"({sql})", tuple(bound for _, bound in bounds)
@@ -42,6 +45,10 @@ def sql_of(condition: Condition) -> Sql:
             return f"(id IN ({', '.join(map(str, ids))}))", ()
         case HasFingerprint():
             return "fingerprint IS NOT NULL", ()
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))
 
 
 def negation(sql: str) -> str:

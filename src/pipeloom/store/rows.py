@@ -65,6 +65,8 @@ class RunRow:
     process_started_at: str | None = None
     heartbeat_at: str | None = None
     finished_at: str | None = None
+    params: str | None = None
+    """JSON: the run's parameters as texts, and the options that try a few tasks (see `pipeloom.parameters`)."""
 
 
 @dataclass(frozen=True, slots=True)

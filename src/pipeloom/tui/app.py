@@ -256,9 +256,9 @@ class PipeloomApp(QuietCrashApp):
         """Import a pipeline and return an engine for it; None, and a toast, when that fails."""
         return await self.session.load(spec)
 
-    def run_again(self, resume: Resume) -> None:
-        """Run tasks of an earlier run as a new run, and show it live."""
-        self.session.run_again(resume)
+    def run_again(self, engine: Engine, resume: Resume) -> None:
+        """Run tasks of an earlier run as a new run of `engine`, and show it live."""
+        self.session.run_again(engine, resume)
 
     @property
     def owner(self) -> str | None:

@@ -79,8 +79,8 @@ class EngineAccess(Protocol):
     async def load(self, spec: str) -> Engine | None:
         """Import a pipeline and return an engine for it; None, and a toast, when that fails."""
 
-    def run_again(self, resume: Resume) -> object:
-        """Run tasks of an earlier run as a new run, and show it live."""
+    def run_again(self, engine: Engine, resume: Resume) -> object:
+        """Run tasks of an earlier run as a new run of `engine`, not started yet, and show it live."""
 
 
 class AppServices(ShownRun, EngineAccess, Protocol):

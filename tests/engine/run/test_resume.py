@@ -82,7 +82,7 @@ def test_what_is_left_is_counted_before_anything_is_asked(bench: Bench) -> None:
     engine = bench.engine(fine, 4)
     earlier = engine.earlier()
     assert earlier is not None
-    assert [earlier.count(engine.tasks, statuses) for statuses in (NOT_DONE, FAILED)] == [2, 1]
+    assert [earlier.count(engine.today, statuses) for statuses in (NOT_DONE, FAILED)] == [2, 1]
 
 
 def test_the_due_time_of_a_retry_survives_the_end_of_the_program(bench: Bench) -> None:

@@ -12,7 +12,7 @@ from pipeloom.engine.run.resume import Resume
 from pipeloom.engine.run.same_task import same_tasks
 from pipeloom.errors import UsageError
 from pipeloom.messages import TaskDef
-from pipeloom.pipeline import Channel, Pipeline, checked_tasks
+from pipeloom.pipeline import Channel, Pipeline, checked_tasks, list_tasks
 from pipeloom.status import Status
 from pipeloom.store.rows import TaskStanding
 
@@ -117,9 +117,9 @@ def test_a_name_is_the_id_of_a_task_without_one_and_an_id_its_name() -> None:
 @pytest.mark.parametrize("make", [lambda: (TaskDef(n) for n in range(2)), lambda: iter([TaskDef(0), TaskDef(1)])])
 def test_tasks_that_were_gone_through_are_no_run_without_tasks(bench: Bench, make: Any) -> None:
     pipeline = Pipeline("p", make(), print)
-    assert len(checked_tasks(pipeline.tasks)) == 2
+    assert len(list_tasks(pipeline, {}).tasks) == 2
     with pytest.raises(UsageError, match="was gone through before"):
-        checked_tasks(pipeline.tasks)
+        list_tasks(pipeline, {})
 
 
 def test_an_error_in_the_making_of_the_list_is_the_users_with_its_line() -> None:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tests.tui.conftest import CLOCK, RUN, at
 
 from pipeloom.filters import Filter, parse
-from pipeloom.status import TRANSITIONS, Status
-from pipeloom.store.rows import AttemptRow
+from pipeloom.status import TRANSITIONS, RunStatus, Status
+from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.tui.live.board import _GROUPS, _QUEUED_AGAIN, Board
 
 
@@ -280,3 +280,18 @@ def test_rows_without_a_value_come_last_in_both_directions(descending: bool) -> 
     board.apply([row(task, progress=None if task % 3 else task / 10) for task in range(9)], None, 0.0)
     board.sort(lambda kept: kept.progress, descending=descending)
     assert [kept.task_id for kept in board.shown()] == [*([6, 3, 0] if descending else [0, 3, 6]), 1, 2, 4, 5, 7, 8]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"), [("pipeline:load", 0), ("pipeline:extract", 2), ("-pipeline:load task-1", 1)]
+)
+@pytest.mark.parametrize("early", [True, False])
+def test_a_filter_by_pipeline_is_about_the_run_that_is_shown(text: str, shown: int, early: bool) -> None:
+    board = Board()
+    run = RunRow(1, "extract", RunStatus.RUNNING, "2026-08-04T12:00:00.000000+00:00")
+    if early:
+        board.set_filter(parse(text))
+    board.apply([row(1), row(2)], run, 0.0)
+    if not early:
+        board.set_filter(parse(text))
+    assert board.count() == shown

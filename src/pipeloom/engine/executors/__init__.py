@@ -5,13 +5,12 @@ from __future__ import annotations
 import importlib.util
 import inspect
 from collections.abc import Callable
-from functools import partial
 from typing import Literal, cast, get_args
 
 from pipeloom.engine.executors.base import Executor
 from pipeloom.errors import UsageError
 from pipeloom.pipeline import Pipeline
-from pipeloom.users_code import in_their_place
+from pipeloom.users_code import called_function, in_their_place
 
 ExecutorName = Literal["thread", "process", "dask", "async"]
 ExecutorChoice = ExecutorName | Executor | Callable[[int], Executor]
@@ -21,20 +20,13 @@ EXECUTORS: tuple[str, ...] = get_args(ExecutorName)
 
 def is_async(worker_fn: Callable[..., object]) -> bool:
     """Tell whether calling the worker function makes a coroutine, as far as looking can tell."""
-    return inspect.iscoroutinefunction(called_by(worker_fn))
-
-
-def called_by(worker_fn: Callable[..., object]) -> Callable[..., object]:
-    """Return the function that runs in a call: that behind a `partial`, or an object's `__call__`."""
-    while isinstance(worker_fn, partial):
-        worker_fn = worker_fn.func
-    return worker_fn if inspect.isroutine(worker_fn) else type(worker_fn).__call__
+    return inspect.iscoroutinefunction(called_function(worker_fn))
 
 
 def check_executor(name: ExecutorChoice, pipeline: Pipeline) -> None:
     """Raise `UsageError` when the pipeline cannot run on this executor at all."""
     if name == "async":
-        if not inspect.iscoroutinefunction(inspect.unwrap(called_by(pipeline.worker_fn))):
+        if not inspect.iscoroutinefunction(inspect.unwrap(called_function(pipeline.worker_fn))):
             raise UsageError('executor="async" is for a worker function that is `async def`: this one is not.')
     elif isinstance(name, str) and is_async(pipeline.worker_fn):
         raise UsageError(f'A worker function that is `async def` runs with executor="async", not with {name!r}.')

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -11,12 +11,16 @@ from typing import Final
 from pipeloom.engine.run.attempts import TaskStart
 from pipeloom.engine.run.same_task import changed_error, same_tasks
 from pipeloom.engine.run.tasks import entered
+from pipeloom.errors import UsageError
 from pipeloom.messages import TaskDef, TaskId, TaskLike
+from pipeloom.parameters import Texts, read_back, words_of
+from pipeloom.pipeline import Pipeline, TaskList, list_tasks, parameters
 from pipeloom.status import Status
 from pipeloom.store.file.kind import WRITABLE, file_kind
 from pipeloom.store.read.history import History
 from pipeloom.store.read.run_queries import found_tasks, task_standings
 from pipeloom.store.rows import RunRow, TaskStanding
+from pipeloom.text import clean
 from pipeloom.times import valid_stamp
 
 NOT_DONE: Final = frozenset({Status.ERROR, Status.CANCELLED, Status.INTERRUPTED})
@@ -35,6 +39,8 @@ class Resume:
     """Only these tasks of today's list, however they have ended."""
     from_start: bool = False
     """Whether the state that they have left is dropped."""
+    other_params: bool = False
+    """Whether the new run may have other parameters than the earlier one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +52,19 @@ class Earlier:
     found: list[TaskDef]
     """Tasks that its workers have put, done ones included."""
 
-    def count(self, tasks: Sequence[TaskLike], statuses: frozenset[Status]) -> int:
-        """Return how many of `tasks` a `Resume` with `statuses` would run again; raises as `wanted`."""
-        return len(self.wanted(tasks, Resume(statuses=statuses)))
+    def count(self, today: TaskList, statuses: frozenset[Status]) -> int:
+        """Return how many tasks of today a `Resume` with `statuses` would run again; raises as `wanted`."""
+        return len(self.wanted(today, Resume(statuses=statuses)))
 
-    def wanted(self, tasks: Sequence[TaskLike], resume: Resume) -> list[tuple[TaskLike, TaskStanding | None]]:
+    def wanted(self, today: TaskList, resume: Resume) -> list[tuple[TaskLike, TaskStanding | None]]:
         """Return the tasks that are run again, each with how it stands; None for a new one.
 
-        Raises `UsageError` when a task that was done has other params now, or its id is another task's.
+        Raises `UsageError` when the earlier run had other parameters, a task that was done has other params now, or its
+        id is another task's.
         """
-        tasks = with_found(tasks, self.found)
+        if not resume.other_params:
+            _check_same_params(self.run, today.params)
+        tasks = with_found(today.tasks, self.found)
         same = same_tasks(tasks, self.standings)
         stand = [(task, same.found.get(task.task_id)) for task in tasks]
         if resume.task_ids is not None:
@@ -64,6 +73,36 @@ class Earlier:
         if changed:
             raise changed_error(changed)
         return [(task, standing) for task, standing in stand if standing is None or standing.status in resume.statuses]
+
+
+def _check_same_params(run: RunRow, today: Texts) -> None:
+    """Raise `UsageError`, with both shown, when a parameter has another value than it had in the run."""
+    before = read_back(run.params)
+    others = [name for name, text in today.items() if name in before and before[name] != text]
+    if others:
+        now, was = (words_of({name: texts[name] for name in others}) for texts in (today, before))
+        raise UsageError(
+            f"Run {run.id} had {clean(was, 200)}, and this one has {clean(now, 200)}: leave -p out to "
+            "resume it with its own, or say --other-params."
+        )
+
+
+def list_today(
+    path: Path, pipeline: Pipeline, resume: Resume | None = None, given: Mapping[str, object] | None = None
+) -> TaskList:
+    """List the tasks of a new run, with the given parameters; others are those of the run that it resumes, if any.
+
+    Raises `UsageError` as `list_tasks`.
+    """
+    others = {} if resume is None else params_of(path, pipeline, resume.run_id)
+    return list_tasks(pipeline, {**others, **(given or {})})
+
+
+def params_of(path: Path, pipeline: Pipeline, run_id: int | None = None) -> Texts:
+    """Return what an earlier run (None: the last one to resume) had for the pipeline's parameters of today."""
+    run = _earlier_row(path, pipeline.name, run_id)
+    there = parameters(pipeline)
+    return {} if run is None else {name: text for name, text in read_back(run.params).items() if name in there}
 
 
 def _start(task: TaskLike, standing: TaskStanding | None, now: datetime) -> TaskStart:
@@ -77,12 +116,19 @@ def _start(task: TaskLike, standing: TaskStanding | None, now: datetime) -> Task
 
 
 def earlier_run(path: Path, pipeline: str, run_id: int | None = None) -> Earlier | None:
-    """Return the last run of the pipeline in the file (or run `run_id`); None when there is none."""
+    """Return the pipeline's last run in the file that can be resumed (or run `run_id`); None when there is none."""
+    run = _earlier_row(path, pipeline, run_id)
+    if run is None:
+        return None
+    with History(path) as history:
+        return Earlier(run, task_standings(history, run.id), found_tasks(history, run.id))
+
+
+def _earlier_row(path: Path, pipeline: str, run_id: int | None) -> RunRow | None:
     if file_kind(path) not in WRITABLE:
         return None
     with History(path) as history:
-        run = history.last_run(pipeline) if run_id is None else history.run(run_id)
-        return None if run is None else Earlier(run, task_standings(history, run.id), found_tasks(history, run.id))
+        return history.last_run(pipeline) if run_id is None else history.run(run_id)
 
 
 def found_in(path: Path, run_id: int) -> list[TaskDef]:
@@ -97,16 +143,14 @@ def with_found(tasks: Sequence[TaskLike], found: Iterable[TaskDef]) -> Sequence[
     return [*tasks, *(task for task in found if task.task_id not in listed)]
 
 
-def first_starts(
-    tasks: Sequence[TaskLike], earlier: Earlier | None, resume: Resume | None, now: datetime
-) -> Iterator[TaskStart]:
+def first_starts(today: TaskList, earlier: Earlier | None, resume: Resume | None, now: datetime) -> Iterator[TaskStart]:
     """Return how a run begins: with all tasks, or with those of an earlier run that are run again.
 
     Raises `UsageError` where `Earlier.wanted` does.
     """
     if earlier is None or resume is None:
-        return (TaskStart(entered(task), task) for task in tasks)
+        return (TaskStart(entered(task), task) for task in today.tasks)
     return (
         replace(_start(task, standing, now), from_start=resume.from_start)
-        for task, standing in earlier.wanted(tasks, resume)
+        for task, standing in earlier.wanted(today, resume)
     )

@@ -40,6 +40,8 @@ class RunSummary:
     """Whether the file keeps the attempts (`store_task_status`)."""
     parent_run_id: int | None = None
     """The earlier run that this one continued or retried tasks of."""
+    params: str | None = None
+    """JSON: the run's parameters, and the options that tried a few of its tasks."""
     trouble: str | None = None
     """Why nothing could run any more, if that was so."""
     rows: int = 0

@@ -48,12 +48,12 @@ class OwnerLock:
         self._started_at = ""
         self._descriptor: int | None = None
 
-    def acquire(self, started_at: str) -> None:
-        """Take the lock and write down who has it; raises `FileBusyError` naming the owner when another process has."""
+    def acquire(self, started_at: str, wait_s: float = 0.0) -> None:
+        """Take the lock and write down who has it; raises `FileBusyError` naming the owner that has it all the time."""
         self._started_at = started_at
         # A forked child would share the lock with us and keep it after our death.
         os.register_at_fork(after_in_child=self._close)
-        self._take()
+        self._take(wait_s)
 
     def keep(self) -> None:
         """Take the lock again when its file was removed or replaced; raises `FileBusyError` when another has it now."""
@@ -67,8 +67,8 @@ class OwnerLock:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
             self._close()
 
-    def _take(self) -> None:
-        deadline = monotonic() + _TRY_S
+    def _take(self, wait_s: float = 0.0) -> None:
+        deadline = monotonic() + max(_TRY_S, wait_s)
         try:
             while (descriptor := self._locked()) is None:
                 if monotonic() > deadline:

@@ -315,9 +315,17 @@ def _rules(policy: Policy, now: datetime | None) -> tuple[list[str], list[Any]]:
 
 
 # Open runs, and the runs that the last run of a pipeline continues: resuming it needs the latest attempts in them.
+# Runs that tried a few tasks are not resumed: see `History.last_run`. Quotes in a value would have backslashes.
 _NEEDED: Final = """
-WITH RECURSIVE family(id, generation) AS (
-    SELECT id, 0 FROM (SELECT max(id) AS id, status FROM pipeline_runs GROUP BY pipeline) WHERE status <> 'done'
+WITH RECURSIVE trials(id) AS (
+    SELECT id FROM pipeline_runs
+    WHERE parent_run_id IS NULL AND (params LIKE '%"--only":%' OR params LIKE '%"--first":%')
+    UNION
+    SELECT run.id FROM pipeline_runs AS run JOIN trials ON run.parent_run_id = trials.id
+), family(id, generation) AS (
+    SELECT id, 0 FROM (
+        SELECT max(id) AS id, status FROM pipeline_runs WHERE id NOT IN (SELECT id FROM trials) GROUP BY pipeline
+    ) WHERE status <> 'done'
     UNION
     SELECT parent_run_id, generation + 1 FROM pipeline_runs JOIN family USING (id)
     WHERE parent_run_id < id AND generation < 10000

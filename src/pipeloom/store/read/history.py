@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, Self
 from pipeloom.errors import StoreError, UsageError
 from pipeloom.filters import Filter
 from pipeloom.messages import TaskId
+from pipeloom.parameters import few_of, read_back
 from pipeloom.store.file.damage import said
 from pipeloom.store.file.kind import READABLE, WRITABLE, FileKind, file_kind, open_imported, open_reader, why_unreadable
 from pipeloom.store.read import columns
@@ -160,10 +161,17 @@ class History:
         return run_row(rows[0]) if rows else None
 
     def last_run(self, pipeline: str) -> RunRow | None:
-        """Return the newest run of a pipeline."""
-        sql = f"SELECT {self._run_columns} FROM pipeline_runs WHERE pipeline = ? ORDER BY id DESC LIMIT 1"
-        rows = self.rows(sql, [pipeline])
-        return run_row(rows[0]) if rows else None
+        """Return the newest run of a pipeline, other than those that tried a few tasks and those that continue them."""
+        sql = f"SELECT {self._run_columns} FROM pipeline_runs WHERE pipeline = ? ORDER BY id"
+        trials: set[int] = set()
+        last = None
+        for run in map(run_row, self.rows(sql, [pipeline])):
+            first = run.parent_run_id is None
+            if run.parent_run_id in trials or (first and few_of(read_back(run.params))):
+                trials.add(run.id)
+            else:
+                last = run
+        return last
 
     def logs(self, attempt_id: int, limit: int = 2000) -> list[LogRow]:
         """Return the first `limit` lines of an attempt's log."""

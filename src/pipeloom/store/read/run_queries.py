@@ -49,6 +49,20 @@ _IS_LATEST: Final = f"id = {latest('other.run_id = task_runs.run_id AND other.ta
 """The same, asked of each attempt by itself: the fastest where other conditions leave few."""
 
 
+_FAMILY: Final = """
+WITH RECURSIVE family(id, generation) AS (
+    VALUES (?, 0)
+    UNION ALL
+    SELECT parent_run_id, generation + 1 FROM pipeline_runs JOIN family USING (id)
+    WHERE parent_run_id < id AND generation < 10000
+)
+"""
+"""The run that is bound, and those that it continued."""
+_AMONG_FAMILY: Final = "other.run_id IN (SELECT id FROM family) GROUP BY other.task_id, other.name, other.params"
+_LATEST_OF_FAMILY: Final = f"id IN {latest(_AMONG_FAMILY)}"
+"""Condition on an attempt: the latest of its task, which its id, name and params tell, in these runs."""
+
+
 def running_run(history: History) -> int | None:
     """Return the id of the newest run that has not ended; None when there is none."""
     return _id(history.rows("SELECT max(id) FROM pipeline_runs WHERE status = 'running'"))
@@ -90,13 +104,22 @@ def runs_with(history: History, where: Filter, *, before: int, limit: int) -> li
     return [run_id for (run_id,) in history.rows(sql, [before, *bound, limit]) if isinstance(run_id, int)]
 
 
-def run_named_by(history: History, where: Filter) -> int | None:
-    """Return the one run that the filter names, else the newest; None when there is none.
+def last_runs(history: History) -> list[RunRow]:
+    """Return the newest run of each pipeline, newest first."""
+    found = history.rows("SELECT max(id) FROM pipeline_runs GROUP BY pipeline ORDER BY 1 DESC")
+    runs = (history.run(run_id) for (run_id,) in found)
+    return [run for run in runs if run is not None]
 
-    Raises `UsageError` when what passes the filter is of several runs.
+
+def run_named_by(history: History, where: Filter, pipeline: str | None = None) -> int | None:
+    """Return the one run that the filter names, else the newest of the pipeline; None when there is none.
+
+    Without `pipeline`, of one that the filter names, else of any. Raises `UsageError` when what passes the filter is of
+    several runs.
     """
     if not any(term.field == "run" and not term.negated for term in where.terms):
-        return newest_run(history)
+        meant = (run for run in last_runs(history) if where.allows_pipeline(run.pipeline))
+        return next((run.id for run in meant if pipeline in (None, run.pipeline)), None)
     condition, bound = where.sql()
     found = history.rows(f"SELECT DISTINCT run_id FROM task_runs WHERE {condition} ORDER BY 1 LIMIT 2", bound)
     if len(found) > 1:
@@ -176,13 +199,19 @@ def open_tasks(history: History, run_id: int, where: Filter | None = None) -> li
     return sorted(found, key=lambda row: (row.started_at is None, row.id))
 
 
-def latest_attempts(history: History, run_id: int, where: Filter, statuses: Collection[Status]) -> list[LatestAttempt]:
-    """Return the latest attempts of a run's tasks that pass the filter and are in one of `statuses`, oldest first."""
+def latest_attempts(
+    history: History, run_id: int, where: Filter, statuses: Collection[Status], *, with_earlier: bool = False
+) -> list[LatestAttempt]:
+    """Return the latest attempts of a run's tasks that pass the filter and are in one of `statuses`, oldest first.
+
+    With `with_earlier`, those of the tasks of the run and of all that it continued.
+    """
     condition, bound = where.sql()
     wanted: list[Any] = sorted(status.value for status in statuses)
+    among, is_latest = (_FAMILY, _LATEST_OF_FAMILY) if with_earlier else ("", f"run_id = ? AND {_IS_LATEST}")
     rows = history.rows(
-        "SELECT id, task_id, name, status, params FROM task_runs "
-        f"WHERE run_id = ? AND status IN ({_marks(wanted)}) AND ({condition}) AND {_IS_LATEST} ORDER BY id",
+        f"{among} SELECT id, task_id, name, status, params FROM task_runs "
+        f"WHERE {is_latest} AND status IN ({_marks(wanted)}) AND ({condition}) ORDER BY id",
         [run_id, *wanted, *bound],
     )
     return [
@@ -193,20 +222,8 @@ def latest_attempts(history: History, run_id: int, where: Filter, statuses: Coll
     ]
 
 
-_FAMILY: Final = """
-WITH RECURSIVE family(id, generation) AS (
-    VALUES (?, 0)
-    UNION ALL
-    SELECT parent_run_id, generation + 1 FROM pipeline_runs JOIN family USING (id)
-    WHERE parent_run_id < id AND generation < 10000
-)
-"""
-"""A run, and the runs that it continued."""
-
-_STANDINGS: Final = f"""{_FAMILY}
-SELECT task_id, name, params, status, attempt, due_at FROM task_runs
-WHERE id IN {latest("other.run_id IN (SELECT id FROM family) GROUP BY other.task_id, other.name, other.params")}
-ORDER BY id
+_STANDINGS: Final = f"""
+{_FAMILY} SELECT task_id, name, params, status, attempt, due_at FROM task_runs WHERE {_LATEST_OF_FAMILY} ORDER BY id
 """
 
 

@@ -30,6 +30,8 @@ class BarState:
     view: str = VIEWS[0]
     scope: str = ""
     """The run whose rows are shown; "" for all runs."""
+    params: str = ""
+    """The parameters of that run."""
     order: str = ""
     """The order of the attempts; "" for time."""
     active: tuple[str, ...] = ()
@@ -79,6 +81,7 @@ def _title(state: BarState, width: int, ascii_only: bool) -> Content:
         Part(content("history", "bold"), 9),
         Part(content(state.file, "$muted", limit=60), 8),
         Part(content(state.scope, "$accent", limit=60), 7, dot),
+        Part(content(state.params, "$muted", limit=80), 2),
         Part(content(state.order, "$muted", limit=40), 3, dot),
     ]
     fresh = f"{sign} {fmt.count(state.fresh)} new"

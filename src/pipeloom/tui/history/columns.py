@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
+from pipeloom.parameters import read_back, words_of
 from pipeloom.status import FINAL, RunStatus, Status
 from pipeloom.store.read.failures import FailureGroup
 from pipeloom.store.read.run_queries import worst_status
@@ -30,6 +31,7 @@ def run_columns() -> list[Column[RunItem]]:
         Column("took", "Time", _run_took, 6, justify="right", hide_below=40),
         Column("counts", "Tasks", _run_counts, 7, share=1),
         Column("pipeline", "Pipeline", _pipeline, 10, share=1, hide_below=60),
+        Column("params", "Params", _params, 10, share=2, hide_below=70),
         Column("executor", "By", _executor, 8, hide_below=70),
     ]
 
@@ -109,6 +111,11 @@ def _run_counts(item: RunItem, ctx: RenderContext) -> Text:
 
 def _pipeline(item: RunItem, ctx: RenderContext) -> Text:
     return cell("" if item.run is None else item.run.pipeline, ctx.style("table--muted"))
+
+
+def _params(item: RunItem, ctx: RenderContext) -> Text:
+    words = "" if item.run is None else words_of(read_back(item.run.params))
+    return cell(clean(words), ctx.style("table--muted"))
 
 
 def _executor(item: RunItem, ctx: RenderContext) -> Text:

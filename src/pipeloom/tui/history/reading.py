@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeloom.filters import Filter, parse
+from pipeloom.parameters import read_back, words_of
 from pipeloom.store.read.history import History
 from pipeloom.store.read.paging import Sort
 from pipeloom.store.rows import RunRow
@@ -21,11 +22,16 @@ class Scope:
     run_id: int | None = None
     label: str = ""
     where: Filter = field(default_factory=Filter)
+    params: str = ""
+    """The run's parameters, as they are typed."""
 
     @classmethod
     def of(cls, run: RunRow | None) -> Scope:
         """Return the scope of a run."""
-        return cls() if run is None else cls(run.id, f"run {run.id} {run.pipeline}", parse(f"run:{run.id}"))
+        if run is None:
+            return cls()
+        words = words_of(read_back(run.params))
+        return cls(run.id, f"run {run.id} {run.pipeline}", parse(f"run:{run.id}"), words)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from textual.content import Content
@@ -30,6 +31,7 @@ from pipeloom.tui.reader import read
 from pipeloom.tui.services import AppServices
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.text import content
+from pipeloom.tui.threads import in_daemon_thread
 from pipeloom.tui.widgets.dialogs import ConfirmDialog
 from pipeloom.user_state import last_pipeline
 
@@ -96,7 +98,7 @@ async def _retry_tasks(services: AppServices, find: Find, *, leave_done: bool, a
         return False
     try:
         chosen = await read(services.db_path, find)
-        plan = await asyncio.to_thread(plan_tasks, engine, chosen, leave_done=leave_done)
+        plan = await in_daemon_thread(partial(plan_tasks, engine, chosen, leave_done=leave_done), "pipeloom-plan")
         return await _confirm(services, plan, action)
     except (PipeloomError, InterruptedError) as error:
         services.tell(str(error), problem=True)
@@ -108,7 +110,9 @@ async def _retry_rest(services: AppServices, run_id: int) -> bool:
     if engine is None:
         return False
     try:
-        return await _confirm(services, await asyncio.to_thread(plan_rest, engine, run_id), "retry")
+        return await _confirm(
+            services, await in_daemon_thread(partial(plan_rest, engine, run_id), "pipeloom-plan"), "retry"
+        )
     except PipeloomError as error:
         services.tell(str(error), problem=True)
         return False
@@ -121,7 +125,7 @@ async def _confirm(services: AppServices, plan: RetryPlan, action: str) -> bool:
     )
     if again is Again.NO:
         return False
-    services.run_again(replace(plan.resume, from_start=again is Again.FROM_START))
+    services.run_again(plan.engine, replace(plan.resume, from_start=again is Again.FROM_START))
     return True
 
 
@@ -153,6 +157,8 @@ async def _loaded_engine(services: AppServices) -> Engine | None:
 class RetryPlan:
     """The tasks to run again, and the words of the question."""
 
+    engine: Engine
+    """Not started yet; it has listed the tasks with the parameters of the run that the new one names."""
     resume: Resume
     title: str
     body: Content
@@ -176,14 +182,15 @@ def plan_tasks(engine: Engine, chosen: Sequence[SelectedTask], *, leave_done: bo
             else "There is nothing to run again here."
         )
     wanted = [selected for selected in mine if not (leave_done and selected.is_done)] or mine
-    listed = with_found(engine.tasks, found_in(engine.db_path, max(selected.run_id for selected in wanted)))
+    runs = {selected.run_id for selected in wanted}
+    engine = engine.again(max(runs))
+    listed = with_found(engine.tasks, found_in(engine.db_path, max(runs)))
     same = tasks_again(listed, wanted)
     there = {*same.found, *same.changed}
     tasks = [task for task in listed if task.task_id in there]
     if not tasks:
         word = "task" if len(wanted) == 1 else "tasks"
         raise UsageError(f"The pipeline that is loaded has no such {word} any more.")
-    runs = {selected.run_id for selected in wanted}
     left = {
         "have been done since and are left out": len(mine) - len(wanted),
         "are no tasks of the pipeline that is loaded": len(wanted) - len(tasks),
@@ -214,7 +221,7 @@ def _plan_of(engine: Engine, tasks: Sequence[TaskLike], runs: set[int], remarks:
     newest = "this one" if len(runs) == 1 else f"run {max(runs)}"
     body = Content("\n").join([*shown, Content(""), content(f"They become a new run, which names {newest}.", "$muted")])
     resume = Resume(run_id=max(runs), task_ids=frozenset(task.task_id for task in tasks))
-    return RetryPlan(resume, title, body, _with_state(engine, tasks))
+    return RetryPlan(engine, resume, title, body, _with_state(engine, tasks))
 
 
 def plan_rest(engine: Engine, run_id: int) -> RetryPlan:
@@ -226,8 +233,9 @@ def plan_rest(engine: Engine, run_id: int) -> RetryPlan:
     if earlier is None or earlier.run.pipeline != engine.pipeline.name:
         whose = "gone" if earlier is None else f"one of {earlier.run.pipeline}"
         raise UsageError(f"Run {run_id} is {whose}; the pipeline that is loaded is {engine.pipeline.name}.")
+    engine = engine.again(run_id)
     resume = Resume(run_id=run_id, statuses=NOT_DONE)
-    tasks = [task for task, _ in earlier.wanted(engine.tasks, resume)]
+    tasks = [task for task, _ in earlier.wanted(engine.today, resume)]
     left = len(tasks)
     if not left:
         raise UsageError(f"Run {run_id} has left nothing undone.")
@@ -235,7 +243,7 @@ def plan_rest(engine: Engine, run_id: int) -> RetryPlan:
     share = fmt.share_done(total - left, total)
     body = content(f"{share}. The rest becomes a new run, which names this one.")
     title = f"Run the rest of run {run_id} ({counted(left, 'task')})?"
-    return RetryPlan(resume, title, body, _with_state(engine, tasks))
+    return RetryPlan(engine, resume, title, body, _with_state(engine, tasks))
 
 
 def _load_dialog(spec: str, db_path: Path) -> ConfirmDialog:

@@ -152,6 +152,7 @@ class HistoryScreen(TableScreen):
             file=self.services.db_path.name,
             view=self.lists.view,
             scope=self.scope.label,
+            params=self.scope.params,
             order=orders.label(self.sort) if self.lists.view == "attempts" else "",
             active=self.quick_filters().active,
             saved=tuple(self.services.settings.filters),

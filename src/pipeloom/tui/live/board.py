@@ -62,7 +62,7 @@ class Board:
         self._is_sorted = False
         self._groups = self._sorted_groups([[]] * _GROUP_COUNT)
         """The ranks of the shown tasks, by group."""
-        self._filter = Filter()
+        self._asked = self._filter = Filter()
         self._shown = bytearray()
         """For each place, whether its row passes the filter."""
         self._throughput = Throughput()
@@ -129,7 +129,8 @@ class Board:
 
     def set_filter(self, where: Filter) -> None:
         """Show only the tasks whose latest attempt passes."""
-        self._filter = where
+        self._asked = where
+        self._filter = where if self.run is None else where.of_pipeline(self.run.pipeline)
         self._shown = bytearray(self._passing(self._rows))
         self._regroup()
 
@@ -184,7 +185,9 @@ class Board:
     def apply(self, rows: Iterable[AttemptRow], run: RunRow | None, now_s: float) -> None:
         """Store the newest state of attempts and run; `now_s` is monotonic."""
         if run is not None:
-            self.run = run
+            is_first, self.run = self.run is None, run
+            if is_first and self._asked:
+                self.set_filter(self._asked)
         fresh: dict[TaskId, AttemptRow] = {}
         known: list[AttemptRow] = []
         for row in rows:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from pipeloom.engine.commands import EngineLoad
+from pipeloom.parameters import few_of, read_back, without_few, words_of
 from pipeloom.status import ACTIVE, RunStatus, Status
 from pipeloom.tui.services import AppServices
 from pipeloom.tui.session.bridge import Delivery
@@ -49,11 +50,14 @@ class HeaderSource:
         counts = {status: count for status, count in services.board.counts.items() if count}
         going = run is not None and run.status is RunStatus.RUNNING
         clock = services.clock()
+        texts = read_back(run.params) if run else {}
         ours = going and not services.is_viewer  # a viewer knows only outcomes
         state = HeaderState(
             pipeline=run.pipeline if run else engine.pipeline.name if engine else "",
             file=services.db_path.name,
             run_id=run.id if run else None,
+            params=words_of(without_few(texts)),
+            few=words_of(few_of(texts)),
             executor=_EXECUTORS.get(run.executor, run.executor) if run else "",
             status=run.status if run else None,
             counts=counts,

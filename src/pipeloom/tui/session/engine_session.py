@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
@@ -14,10 +14,9 @@ from textual.screen import Screen
 
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.options import EngineOptions
-from pipeloom.engine.run.resume import Resume
+from pipeloom.engine.run.resume import Resume, params_of
 from pipeloom.errors import FileBusyError, PipeloomError, StoreError
 from pipeloom.loader import load_pipeline
-from pipeloom.pipeline import Pipeline
 from pipeloom.status import OPEN, RunStatus
 from pipeloom.store.file.owner import is_owned
 from pipeloom.text import clean, counted
@@ -110,14 +109,14 @@ class EngineSession:
 
     async def _resumption(self, engine: Engine) -> Resume | Start:
         options = engine.options
-        if options.resume is not None or not options.ask_to_resume:
+        if options.resume is not None or options.few or not options.ask_to_resume:
             return Start.EVERYTHING
         earlier = await in_daemon_thread(engine.earlier, "pipeloom-earlier")
         if earlier is None or earlier.run.status not in (RunStatus.RUNNING, RunStatus.INTERRUPTED):
             return Start.EVERYTHING
         if earlier.run.status is RunStatus.RUNNING and is_owned(self._db_path):
             return Start.EVERYTHING  # the engine refuses it and names the owner
-        return await self._host.push_screen_wait(resume_dialog(earlier, engine.tasks))
+        return await self._host.push_screen_wait(resume_dialog(earlier, engine.today))
 
     def _start(self, engine: Engine, resume: Resume | None) -> None:
         self._host.run_worker(self._start_engine(engine, resume))
@@ -146,34 +145,38 @@ class EngineSession:
     async def load(self, spec: str) -> Engine | None:
         """Import a pipeline and return an engine for it; None, and a toast, when that fails."""
         try:
-            pipeline = await self._imported(spec)
-            self.engine = Engine(self._db_path, pipeline, EngineOptions(source=spec, ask_to_resume=False))
+            self.engine = await self._made(spec)
         except PipeloomError as error:
             self._host.tell(str(error), problem=True)
         return self.engine
 
-    async def _imported(self, spec: str) -> Pipeline:
-        """Import a pipeline; a toast says so when that takes long."""
-        importing = asyncio.ensure_future(in_daemon_thread(partial(load_pipeline, spec), "pipeloom-import"))
+    async def _made(self, spec: str) -> Engine:
+        """Import a pipeline and list its tasks, as for its last run; a toast says so when that takes long."""
+
+        def make() -> Engine:
+            pipeline = load_pipeline(spec)
+            params = params_of(self._db_path, pipeline)
+            return Engine(self._db_path, pipeline, EngineOptions(source=spec, ask_to_resume=False, params=params))
+
+        importing = asyncio.ensure_future(in_daemon_thread(make, "pipeloom-import"))
         if not (await asyncio.wait([importing], timeout=_IMPORT_S))[0]:
             self._host.tell(f"Importing {clean(spec, 200)} …")
         return await importing
 
-    def run_again(self, resume: Resume) -> None:
-        """Run tasks of an earlier run as a new run of the same pipeline, and show it live."""
-        self._host.run_worker(self._run_again(resume))
+    def run_again(self, engine: Engine, resume: Resume) -> None:
+        """Run tasks of an earlier run as a new run of `engine`, not started yet, and show it live."""
+        self._host.run_worker(self._run_again(engine, resume))
 
-    async def _run_again(self, resume: Resume) -> None:
+    async def _run_again(self, engine: Engine, resume: Resume) -> None:
         before = self.engine
         if before is None or before.is_running:
             return
         self.engine = None  # until the next one is there, neither takes commands
-        pipeline = replace(before.pipeline, tasks=before.tasks)  # the tasks may have been given as a generator
         await in_daemon_thread(before.close, "pipeloom-close")
-        self.engine = Engine(self._db_path, pipeline, replace(before.options, resume=None))
+        self.engine = engine
         await self._host.show_run(UiSink(self._host.post_message))
         self._host.switch_mode("live")
-        self._start(self.engine, resume)
+        self._start(engine, resume)
 
     # -- the end -------------------------------------------------------------------------------------------------------
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import Enum, auto
 
 from pipeloom.engine.run.resume import FAILED, NOT_DONE, Earlier, Resume
 from pipeloom.errors import UsageError
-from pipeloom.messages import TaskLike
+from pipeloom.pipeline import TaskList
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.widgets.dialogs import Choice, ChoiceDialog
 
@@ -19,11 +18,11 @@ class Start(Enum):
     EVERYTHING = auto()
 
 
-def resume_dialog(earlier: Earlier, tasks: Sequence[TaskLike]) -> ChoiceDialog[Resume | Start]:
+def resume_dialog(earlier: Earlier, today: TaskList) -> ChoiceDialog[Resume | Start]:
     """Return the dialog that asks what to do about `earlier`; nothing runs unless the answer says so."""
-    run = earlier.run
+    run, tasks = earlier.run, today.tasks
     try:
-        left, failed = earlier.count(tasks, NOT_DONE), earlier.count(tasks, FAILED)
+        left, failed = earlier.count(today, NOT_DONE), earlier.count(today, FAILED)
         body = f"{fmt.share_done(len(tasks) - left, len(tasks))}. What it did stays as it is."
     except UsageError as error:  # its tasks are others now
         left = failed = 0

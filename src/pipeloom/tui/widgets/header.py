@@ -53,6 +53,10 @@ class HeaderState:
     pipeline: str
     file: str
     run_id: int | None = None
+    params: str = ""
+    """The run's parameters, as they are typed."""
+    few: str = ""
+    """The options that try a few of the tasks; "" for a run of all."""
     executor: str = ""
     status: RunStatus | None = None
     """The run's status; None before it has started."""
@@ -139,6 +143,8 @@ def _title(state: HeaderState, width: int, ascii_only: bool) -> Content:
         Part(name, 9),
         Part(content(state.file, "$muted", limit=60), 4),
         Part(Content.styled("" if state.run_id is None else f"run {state.run_id}", "$muted"), 5, dot),
+        Part(content(state.few, "bold $warning", limit=60), 8, dot),
+        Part(content(state.params, "$muted", limit=80), 2, dot),
         Part(content(state.executor, "$muted", limit=20), 1, dot),
         Part(content("" if state.owner_pid is None else f"{role}{dot}pid {state.owner_pid}", "bold $warning"), 10),
     ]

@@ -1,0 +1,57 @@
+"""A few of a run's tasks: `--only FILTER` and `--first N` try a pipeline before all of it is run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final
+
+from pipeloom.engine.run.attempts import TaskStart
+from pipeloom.errors import UsageError
+from pipeloom.filters import Filter
+from pipeloom.parameters import FIRST, ONLY, Texts
+from pipeloom.status import Status
+from pipeloom.store.rows import AttemptRow
+from pipeloom.text import counted
+
+_FIELDS: Final = frozenset({"", "name", "task"})
+"""Fields of a filter that a task has before it runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Few:
+    """Which of the tasks that would run are run."""
+
+    only: Filter = field(default_factory=Filter)
+    first: int | None = None
+    """Number of them, of those that pass; None: all."""
+
+    def __post_init__(self) -> None:
+        for term in self.only.terms:
+            if term.field not in _FIELDS:
+                raise UsageError(f"{ONLY} takes words, name: and task:, and not {term.field}: no task has run yet.")
+        if self.first is not None and self.first < 1:
+            raise UsageError(f"{FIRST} must be 1 or more, not {self.first}.")
+
+    def __bool__(self) -> bool:
+        return bool(self.only) or self.first is not None
+
+    @property
+    def texts(self) -> Texts:
+        """The options as texts, by name: for the run's row."""
+        given: Texts = {ONLY: str(self.only)} if self.only else {}
+        return given if self.first is None else {**given, FIRST: str(self.first)}
+
+    def of(self, starts: Iterable[TaskStart]) -> Iterator[TaskStart]:
+        """Return the starts of these tasks; raises `UsageError` when the filter lets none of some pass."""
+        among = list(starts)
+        found = list(islice((start for start in among if self.only.matches(_row(start))), self.first))
+        if among and not found:
+            raise UsageError(f"None of the {counted(len(among), 'task')} passes {ONLY} {str(self.only)!r}.")
+        return iter(found)
+
+
+def _row(start: TaskStart) -> AttemptRow:
+    """Return the task as a row that filters read."""
+    return AttemptRow(0, 0, start.task.task_id, 1, start.task.name, Status.QUEUED)
