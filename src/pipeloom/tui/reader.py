@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from pipeloom.errors import StoreError
 from pipeloom.store.read.history import History
+from pipeloom.store.read.run_queries import attempts_as_left
 from pipeloom.store.rows import AttemptRow, LogRow
 
 T = TypeVar("T")
@@ -47,7 +48,7 @@ async def read_logs(path: Path, attempt_id: int) -> list[LogRow]:
 async def read_whole(path: Path, row: AttemptRow) -> list[AttemptRow]:
     """Return the attempts of a task in its run, with their long columns; empty when the file cannot be read."""
     try:
-        return await read(path, lambda history: history.attempts_of(row.run_id, row.task_id))
+        return await read(path, lambda history: attempts_as_left(history, history.attempts_of(row.run_id, row.task_id)))
     except StoreError:
         return []
 
@@ -56,9 +57,10 @@ async def read_attempt(path: Path, attempt_id: int) -> tuple[AttemptRow | None, 
     """Return the whole attempt, the attempts of its task in its run, and its log."""
 
     def query(history: History) -> tuple[AttemptRow | None, Sequence[AttemptRow], Sequence[LogRow]]:
-        row = history.attempt(attempt_id)
-        if row is None:
+        stored = history.attempt(attempt_id)
+        if stored is None:
             return None, [], []
-        return row, history.attempts_of(row.run_id, row.task_id), history.logs(attempt_id)
+        row, *attempts = attempts_as_left(history, [stored, *history.attempts_of(stored.run_id, stored.task_id)])
+        return row, attempts, history.logs(attempt_id)
 
     return await read(path, query)

@@ -65,9 +65,9 @@ class HistoryBar(Widget):
 
 
 def owner_notice(services: AppServices) -> str:
-    """Return the owner of the file in the words of the live screen; "" where this process may write."""
+    """Return the owner of the file in the words of the live screen; a notice or "" where no other process owns it."""
     if services.owner is None:
-        return ""
+        return services.notice
     role = viewer_role(controls=services.controls is not None)
     return f"{role} {'-' if services.ascii_only else '·'} pid {owner(services.db_path).get('pid', '?')}"
 

@@ -89,7 +89,7 @@ def _run_took(item: RunItem, ctx: RenderContext) -> Text:
     run = item.run
     if run is None:
         return Text("")
-    began, ended = fmt.moment(run.started_at), fmt.moment(run.finished_at)
+    began, ended = fmt.moment(run.started_at), fmt.moment(run.finished_at or run.heartbeat_at)
     if run.status is RunStatus.RUNNING:
         return cell(fmt.duration(fmt.seconds_since(run.started_at, ctx.now)))
     return cell(fmt.duration((ended - began).total_seconds()) if began is not None and ended is not None else "")
