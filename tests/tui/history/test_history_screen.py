@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.conftest import Zone
 from tests.tui.conftest import text_of
 from textual.pilot import Pilot
 
@@ -135,6 +136,15 @@ async def test_reading_goes_on_after_a_read_that_was_replaced_at_once(tmp_path: 
         await until(app, pilot, "task-1000 ")
         screen.table.move_cursor(4_999)
         await until(app, pilot, "task-1 ")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_the_zone_of_the_times_is_named(tmp_path: Path, zone: Zone, size: tuple[int, int]) -> None:
+    zone("Europe/Berlin")
+    app = PipeloomApp(make(tmp_path / "etl.db", 50))
+    async with app.run_test(size=size) as pilot:
+        await until(app, pilot, "task-50")
+        await until(app, pilot, "times in CET/CEST")
 
 
 async def test_an_empty_file_says_so(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from textual.style import Style
 from textual.widget import Widget
 
 from pipeloom.store.file.owner import owner
+from pipeloom.times import zone_names
 from pipeloom.tui.services import AppServices
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.text import content
@@ -80,6 +81,7 @@ def _title(state: BarState, width: int, ascii_only: bool) -> Content:
         Part(content(state.file, "$muted", limit=60), 8),
         Part(content(state.scope, "$accent", limit=60), 7, dot),
         Part(content(state.order, "$muted", limit=40), 3, dot),
+        Part(content(f"times in {zone_names()}", "$muted", limit=40), 5, dot),
     ]
     fresh = f"{sign} {fmt.count(state.fresh)} new"
     right = [
