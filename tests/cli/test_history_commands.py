@@ -162,7 +162,8 @@ def test_a_run_whose_process_died_is_not_taken_for_that_of_the_present_owner(run
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("UPDATE pipeline_runs SET pid = ?", [os.getpid()])
             connection.commit()
-        assert "run 1: running" in run("pipeloom", "status", "etl.db").stdout
+        told = run("pipeloom", "status", "etl.db").stdout
+        assert "run 1: running, since 2026-08-01 12:00:00 UTC, 30s\n" in told, "up to the last heartbeat"
         assert "running      1 running" in run("pipeloom", "runs", "etl.db").stdout
     finally:
         lock.release()

@@ -9,6 +9,7 @@ import typer
 
 from pipeloom.api import Reporter, reporter_for, run_headless
 from pipeloom.cli.common import (
+    LEFT_EARLY,
     STOPPED_GRACE_S,
     Signalled,
     engine_for,
@@ -54,13 +55,20 @@ def run_engine(engine: Engine, on_hangup: HangupChoice, json: TextIO | None = No
     With `json` the run is written there as lines of JSON.
     """
     received = stop_on_signals(on_hangup)
+
+    def check() -> None:
+        if received:
+            raise Signalled(received[0])
+
     reporter: Reporter | None = None
     try:
         reporter = _reporter(engine, json)
-        run_headless(engine, reporter)
+        run_headless(engine, reporter, check)
     except Signalled:
         pass  # it is among those that were received
     stopped = received[0] if received else None
+    if stopped is not None and not engine.is_started:
+        tell(LEFT_EARLY)
     grace_s = engine.options.grace_s if stopped is None else min(engine.options.grace_s, STOPPED_GRACE_S)
     leave(_exit_code(engine, reporter, stopped, json=json is not None), grace_s)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -41,7 +40,7 @@ from pipeloom.store.read.run_queries import (
 )
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.text import clean
-from pipeloom.times import duration, local_stamp, moment, utc_now
+from pipeloom.times import duration, local_stamp, moment
 
 _SHOWN: Final = ("id", "task_id", "name", "attempt", "status", "started_at", "duration_s", "progress", "message")
 _LISTED: Final = 20
@@ -169,7 +168,7 @@ def _status_lines(
     alive: bool,
     doubt: str,
 ) -> Iterator[str]:
-    took = duration(_run_seconds(run, utc_now() if alive else None))
+    took = duration(_run_seconds(run))
     began = local_stamp(run.started_at)
     of = "" if run.parent_run_id is None else f" (continues run {run.parent_run_id})"
     status, told = (run.status, counts) if alive or doubt else (as_left(run).status, counts_as_left(counts))
@@ -227,9 +226,10 @@ def _run_line(run: RunRow, counts: Counts, *, alive: bool) -> str:
     return f"{run.id:>6}  {name}  {began:<{STARTED}}  {took:>7}  {run.status:<11}  {_counted(counts)}\n"
 
 
-def _run_seconds(run: RunRow, now: datetime | None = None) -> float | None:
-    """Return the seconds that a run took, by the clock; an open one took until `now`, else until its last heartbeat."""
-    began, ended = moment(run.started_at), moment(run.finished_at)
-    if ended is None:
-        ended = now or moment(run.heartbeat_at)
+def _run_seconds(run: RunRow) -> float | None:
+    """Return the seconds that a run took; an open one took until its last heartbeat, a few seconds ago if it lives.
+
+    What the file has after the start is by the monotonic clock: the wall clock may have jumped since.
+    """
+    began, ended = moment(run.started_at), moment(run.finished_at or run.heartbeat_at)
     return None if began is None or ended is None else max(0.0, (ended - began).total_seconds())

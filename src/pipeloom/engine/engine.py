@@ -36,6 +36,7 @@ from pipeloom.messages import TaskLike
 from pipeloom.pipeline import Pipeline, checked_tasks
 from pipeloom.status import ACTIVE, RunStatus, Status
 from pipeloom.store.file.owner import OwnerLock
+from pipeloom.store.read.run_queries import counts_as_left
 from pipeloom.store.rows import RunRow
 from pipeloom.store.write.connect import check_writable, open_writer
 from pipeloom.text import storable
@@ -278,14 +279,14 @@ class Engine:
         return self._started
 
     def summary(self) -> RunSummary:
-        """Return how the run stands, by what is on disk."""
+        """Return how the run stands, by what is on disk; what a closed one left open there is interrupted."""
         parts = self._parts
-        run = parts.run
+        run, counts = parts.run, self._counts.counts()
         return RunSummary(
             run_id=run.id,
             pipeline=self.pipeline.name,
             db_path=self.db_path,
-            counts=self._counts.counts(),
+            counts=counts_as_left(counts) if self._closed.is_set() else counts,
             failed=self._counts.failed(),
             elapsed_s=run.elapsed_s,
             unsaved=parts.writer.unsaved,
