@@ -29,7 +29,7 @@ from pipeloom.loader import import_file
 from pipeloom.messages import MsgTaskProgress, TaskDef
 from pipeloom.pipeline import Pipeline
 
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 NUMBERS = itertools.count(10_000)
 jobs: Any = import_file(str(Path(__file__).parents[1] / "jobs.py"))
 
