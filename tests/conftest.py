@@ -44,7 +44,7 @@ settings.load_profile("pipeloom")
 class WaitFor(Protocol):
     """Blocks until `condition()` holds; fails the test when it does not within `timeout` seconds."""
 
-    def __call__(self, condition: Callable[[], object], timeout: float = 10.0) -> None: ...
+    def __call__(self, condition: Callable[[], object], timeout: float = 60.0) -> None: ...
 
 
 Zone = Callable[[str], None]
@@ -73,7 +73,7 @@ def db_path(tmp_path: Path) -> Path:
 def wait_for() -> WaitFor:
     """Wait for what another thread does, without a guess at how long that takes."""
 
-    def wait(condition: Callable[[], object], timeout: float = 10.0) -> None:
+    def wait(condition: Callable[[], object], timeout: float = 60.0) -> None:
         pause = threading.Event()
         for _ in range(int(timeout / 0.005)):
             if condition():

@@ -12,7 +12,8 @@ from pipeloom.engine.engine import Engine
 from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.run.summary import RunCounts
 from pipeloom.messages import MsgTaskLog, MsgTaskProgress, TaskDef
-from pipeloom.pipeline import Channel, Pipeline
+from pipeloom.pipeline import Pipeline
+from pipeloom.protocols import Channel
 from pipeloom.status import Status
 
 FOLDER = Path(sys.argv[1])

@@ -13,7 +13,7 @@ import pytest
 import pipeloom
 from pipeloom import Pipeline, RunSummary, TaskDef, run_pipeline
 from pipeloom.errors import PipeloomError, UsageError
-from pipeloom.pipeline import Channel
+from pipeloom.protocols import Channel
 
 
 def test_every_public_name_can_be_had() -> None:

@@ -17,7 +17,8 @@ import pytest
 
 from pipeloom import Pipeline, TaskDef, run_pipeline, setup_logging
 from pipeloom.messages import MsgTaskFinished, MsgTaskProgress, MsgTaskStarted
-from pipeloom.pipeline import Channel, list_tasks
+from pipeloom.pipeline import list_tasks
+from pipeloom.protocols import Channel
 from pipeloom.store.write.handler_connection import HandlerConnection
 
 ROOT = Path(__file__).parents[1]

@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import Zone
 
 from pipeloom.filters import FilterError, parse
-from pipeloom.times import local_stamp, moment
+from pipeloom.times import local_stamp, moment, zone_names
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,15 @@ from pipeloom.times import local_stamp, moment
 def test_a_time_is_shown_in_the_users_zone_with_its_name(zone: Zone, name: str, iso: str, text: str) -> None:
     zone(name)
     assert local_stamp(iso) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "names"),
+    [("UTC", "UTC"), ("Europe/Berlin", "CET/CEST"), ("America/New_York", "EST/EDT"), ("Asia/Kolkata", "IST")],
+)
+def test_a_list_of_times_names_the_zone_both_names_where_the_clocks_change(zone: Zone, name: str, names: str) -> None:
+    zone(name)
+    assert zone_names() == names
 
 
 def test_what_is_no_time_is_none() -> None:

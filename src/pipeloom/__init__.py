@@ -11,13 +11,15 @@ if TYPE_CHECKING:
     from pipeloom.engine.run.summary import FailedTask, RunSummary
     from pipeloom.errors import PipeloomError, TaskCancelled
     from pipeloom.messages import MsgTaskFinished, MsgTaskLog, MsgTaskProgress, MsgTaskStarted, TaskDef
-    from pipeloom.pipeline import Channel, Pipeline, RetryPolicy
+    from pipeloom.pipeline import Pipeline, RetryPolicy
+    from pipeloom.protocols import AsyncChannel, Channel
     from pipeloom.status import RunStatus, Status
 
     __version__: str
 
 _HOMES = {
-    "Channel": "pipeloom.pipeline",
+    "AsyncChannel": "pipeloom.protocols",
+    "Channel": "pipeloom.protocols",
     "FailedTask": "pipeloom.engine.run.summary",
     "MsgTaskFinished": "pipeloom.messages",
     "MsgTaskLog": "pipeloom.messages",
@@ -36,6 +38,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "AsyncChannel",
     "Channel",
     "FailedTask",
     "MsgTaskFinished",

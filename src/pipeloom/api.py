@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Final, Literal, Protocol, Self
 
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.executors import ExecutorChoice
@@ -19,6 +19,9 @@ from pipeloom.loader import being_imported
 from pipeloom.messages import TaskLike
 from pipeloom.pipeline import Handler, Pipeline, RetryPolicy, SchemaHelper, TasksFunction, WorkerFn
 from pipeloom.text import counted
+
+_CHECK_S: Final = 0.5
+"""Seconds between two checks of a run that goes on."""
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -121,13 +124,17 @@ def _saved(engine: Engine, summary: RunSummary) -> RunSummary:
     return summary
 
 
-def run_headless(engine: Engine, reporter: Reporter) -> RunSummary:
-    """Run the engine to its end and return the summary; a `KeyboardInterrupt` is raised again after all is saved."""
+def run_headless(engine: Engine, reporter: Reporter, check: Callable[[], None] = lambda: None) -> RunSummary:
+    """Run the engine to its end and return the summary; a `KeyboardInterrupt` is raised again after all is saved.
+
+    `check` is called again and again while the run goes on, and may raise one.
+    """
     engine.add_sink(reporter)
     with reporter:
         try:
             engine.start()
-            engine.wait()
+            while not engine.wait(_CHECK_S):
+                check()
         except KeyboardInterrupt as stop:
             engine.close(reason=str(stop) or "stopped with ctrl+c")
             if engine.failure is not None:

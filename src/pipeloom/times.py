@@ -75,6 +75,11 @@ def local_stamp(iso: object) -> str:
     return shown(iso, "%Y-%m-%d %H:%M:%S %Z")
 
 
+def zone_names() -> str:
+    """Return the name of the user's zone, as "UTC"; both names where the clocks are changed, as "CET/CEST"."""
+    return "/".join(dict.fromkeys(time.tzname if time.daylight else time.tzname[:1]))
+
+
 def from_local(written: datetime, *, again: bool = False) -> datetime:
     """Return what a time without a zone means to the user; with `again`, the later one of an hour that comes twice.
 

@@ -21,7 +21,8 @@ from pipeloom.engine.executors import ExecutorName, make_executor
 from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.writer.sink import CommitBatch
 from pipeloom.messages import MsgTaskProgress, TaskDef
-from pipeloom.pipeline import Channel, Pipeline, WorkerFn
+from pipeloom.pipeline import Pipeline, WorkerFn
+from pipeloom.protocols import Channel
 
 WORKERS = 2
 TASKS = {"thread": 20_000, "process": 5_000, "dask": 3_000}

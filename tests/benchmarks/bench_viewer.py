@@ -28,7 +28,8 @@ from pipeloom.engine.engine import Engine
 from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.writer.sink import CommitBatch
 from pipeloom.messages import MsgTaskProgress, TaskDef
-from pipeloom.pipeline import Channel, Pipeline
+from pipeloom.pipeline import Pipeline
+from pipeloom.protocols import Channel
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.tui.session.bridge import UiSink
 from pipeloom.tui.session.file_monitor import FileMonitor

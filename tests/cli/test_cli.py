@@ -377,8 +377,33 @@ def test_a_handler_that_does_not_return_does_not_keep_the_program(
     assert process.returncode == 128 + number
     assert "the handler for Row does not return" in said
     assert "changes could not be saved" in said
+    assert "stuck  run 1: 2 interrupted in " in said
     assert rows(folder / "etl.db", "SELECT DISTINCT status FROM task_runs") == [("interrupted",)]
     assert rows(folder / "etl.db", "SELECT status FROM pipeline_runs") == [("interrupted",)]
+
+
+DROPPING = """
+import os, signal
+from pipeloom import *
+class Dropped:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(1000):  # Python calls handlers between two steps, and drops what they raise in here
+            pass
+signal.signal(signal.SIGWINCH, lambda *_: Dropped() and None)
+def work(task, q):
+    os.kill(os.getpid(), signal.SIGWINCH)
+    q.sleep(600)
+pipeline = Pipeline("dropping", [TaskDef(1, "a")], work)
+"""
+
+
+def test_a_signal_whose_exception_python_drops_stops_the_run(run: Run, folder: Path) -> None:
+    (folder / "dropping.py").write_text(DROPPING)
+    done = run("pipeloom", "run", "etl.db", "dropping.py")
+    assert done.returncode == 128 + signal.SIGINT, done.stderr
+    assert "Dropped.__del__" in done.stderr, "the exception was raised in vain"
+    assert "dropping  run 1: 1 interrupted in " in done.stderr
 
 
 def test_a_script_leaves_past_a_handler_that_does_not_return(popen: Popen, folder: Path) -> None:

@@ -139,6 +139,16 @@ def test_runs_whose_process_died_are_not_called_running(run: Run, folder: Path) 
     ]
 
 
+def test_attempts_whose_process_died_are_not_shown_as_running(run: Run, folder: Path) -> None:
+    make(folder / "etl.db", [row(1, Status.RUNNING), row(2)], [RunStatus.RUNNING])
+    told = run("pipeloom", "show", "etl.db").stdout
+    assert ("interrupted" in told, "running" in told) == (True, False)
+    told = run("pipeloom", "show", "etl.db", 1).stdout
+    assert told.startswith("task-1  interrupted\n")
+    assert "the program ended before the task did" in told
+    assert json.loads(run("pipeloom", "show", "etl.db", 1, "--json").stdout)["status"] == "running"
+
+
 def test_a_run_whose_process_died_is_not_taken_for_that_of_the_present_owner(run: Run, folder: Path) -> None:
     path = make(folder / "etl.db", [row(1, Status.RUNNING)], [RunStatus.RUNNING])
     with closing(sqlite3.connect(path)) as connection:
@@ -152,7 +162,8 @@ def test_a_run_whose_process_died_is_not_taken_for_that_of_the_present_owner(run
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("UPDATE pipeline_runs SET pid = ?", [os.getpid()])
             connection.commit()
-        assert "run 1: running" in run("pipeloom", "status", "etl.db").stdout
+        told = run("pipeloom", "status", "etl.db").stdout
+        assert "run 1: running, since 2026-08-01 12:00:00 UTC, 30s\n" in told, "up to the last heartbeat"
         assert "running      1 running" in run("pipeloom", "runs", "etl.db").stdout
     finally:
         lock.release()

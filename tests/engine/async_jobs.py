@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeloom.loader import import_file
 from pipeloom.messages import MsgTaskFinished, MsgTaskLog, MsgTaskProgress, TaskDef
-from pipeloom.pipeline import AsyncChannel
+from pipeloom.protocols import AsyncChannel
 
 jobs: Any = import_file(str(Path(__file__).with_name("jobs.py")))
 

@@ -23,7 +23,7 @@ from pipeloom.store.rows import AttemptRow
 if TYPE_CHECKING:
     from pipeloom.engine.executors.dask.cluster import Cluster
 
-PATIENCE_S = 20.0
+PATIENCE_S = 120.0
 
 
 def refusals(result: CommandResult) -> dict[int, str]:

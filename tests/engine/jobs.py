@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeloom.messages import MsgTaskFinished, MsgTaskLog, MsgTaskProgress, TaskDef, TaskId
-from pipeloom.pipeline import Channel
+from pipeloom.protocols import Channel
 
 
 @dataclass(frozen=True)

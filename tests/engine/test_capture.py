@@ -20,7 +20,8 @@ from pipeloom.engine.capture import AttemptLog, capture
 from pipeloom.engine.writer.log_retention import HEAD, TAIL, log_changes
 from pipeloom.loader import import_file
 from pipeloom.messages import MsgTaskFinished, MsgTaskLog, TaskDef
-from pipeloom.pipeline import Channel, Pipeline
+from pipeloom.pipeline import Pipeline
+from pipeloom.protocols import Channel
 
 jobs: Any = import_file(str(Path(__file__).with_name("jobs.py")))
 

@@ -17,7 +17,8 @@ from pipeloom.cli.status import _run_seconds
 from pipeloom.engine.refusal_text import refusal_text
 from pipeloom.errors import PipeloomError
 from pipeloom.messages import MsgTaskProgress, TaskDef
-from pipeloom.pipeline import Channel, Pipeline
+from pipeloom.pipeline import Pipeline
+from pipeloom.protocols import Channel
 from pipeloom.store.read.history import History
 from pipeloom.store.write.handler_connection import HandlerAccessError, HandlerConnection
 from pipeloom.tui.history.columns import _run_took

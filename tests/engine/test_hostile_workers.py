@@ -17,7 +17,8 @@ from tests.engine.conftest import Bench
 
 from pipeloom.errors import UsageError
 from pipeloom.messages import MsgTaskFinished, TaskDef
-from pipeloom.pipeline import Channel, Pipeline, RetryPolicy
+from pipeloom.pipeline import Pipeline, RetryPolicy
+from pipeloom.protocols import Channel
 from pipeloom.store.write.handler_connection import HandlerConnection
 
 # -- work that nothing runs ----------------------------------------------------------------------------------------------

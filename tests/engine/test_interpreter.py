@@ -10,7 +10,7 @@ import pytest
 from tests.engine.conftest import Bench, Gate
 
 from pipeloom.messages import TaskDef
-from pipeloom.pipeline import Channel
+from pipeloom.protocols import Channel
 
 
 def state() -> list[object]:

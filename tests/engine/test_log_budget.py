@@ -13,7 +13,7 @@ from tests.engine.conftest import Bench
 
 from pipeloom.engine.log_budget import LINES, TAIL, LogBudget
 from pipeloom.messages import TaskDef
-from pipeloom.pipeline import Channel
+from pipeloom.protocols import Channel
 
 
 @given(st.lists(st.tuples(st.integers(0, 3 * LINES), st.floats(0, 2)), max_size=6))

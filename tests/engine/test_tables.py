@@ -22,7 +22,8 @@ from pipeloom.engine.worker.validation import MAX_MESSAGE
 from pipeloom.errors import UsageError
 from pipeloom.loader import import_file
 from pipeloom.messages import TaskDef
-from pipeloom.pipeline import Channel, HandledAttempt, Pipeline
+from pipeloom.pipeline import Pipeline
+from pipeloom.protocols import Channel, HandledAttempt
 from pipeloom.store.write.handler_connection import HandlerConnection, SchemaConnection
 from pipeloom.tables.table import Table
 

@@ -34,7 +34,7 @@ from pipeloom import (
     run_pipeline,
 )
 from pipeloom.errors import MessageError
-from pipeloom.pipeline import Channel
+from pipeloom.protocols import Channel
 
 PER_TASK = 400
 LONG = "x" * 10_000_000

@@ -36,7 +36,8 @@ def test_a_schema_helper_that_never_returns_keeps_no_cockpit(
         terminal.press(how)
     else:
         terminal.process.kill(how)
-    assert terminal.end() == (0 if isinstance(how, str) else 128 + how)
+    assert terminal.end() == (3 if isinstance(how, str) else 128 + how)
+    assert "The run was left before it began: nothing was run." in terminal.text
     assert monotonic() - began < PROMPT_S
     assert terminal.modes_left() == set()
     assert rows("SELECT count(*) FROM pipeline_runs") == [(0,)]
@@ -53,5 +54,6 @@ def test_a_schema_helper_that_never_returns_keeps_no_headless_run(
     began = monotonic()
     terminal.process.kill(number)
     assert terminal.end() == 128 + number
+    assert "The run was left before it began: nothing was run." in terminal.text
     assert monotonic() - began < PROMPT_S
     assert rows("SELECT count(*) FROM pipeline_runs") == [(0,)]

@@ -14,7 +14,7 @@ from typing import Annotated, Final
 import typer
 
 from pipeloom.cli.command import Plain, new_program
-from pipeloom.cli.common import tell
+from pipeloom.cli.common import LEFT_EARLY, tell
 from pipeloom.cli.options import HangupChoice, OptionalPipeline, RunOptions, Version, takes_run_options
 from pipeloom.cli.run import engine_for, engine_options, imported, leave, run_engine, source_of
 from pipeloom.console import has_terminal
@@ -160,6 +160,9 @@ def _show(path: Path, engine: Engine | None, on_hangup: HangupChoice, **look: bo
     if app.failure is not None:
         tell(f"Nothing more could be saved: {app.failure}")
         code = code or Exit.UNSAVED
+    if app.session.is_starting:
+        tell(LEFT_EARLY)
+        code = code or Exit.CANCELLED
     code = code or (app.summary.exit_code if app.summary is not None else Exit.DONE)
     if app.engine is not None:
         leave(code, app.engine.options.grace_s)

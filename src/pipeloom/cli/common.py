@@ -23,6 +23,8 @@ from pipeloom.users_code import blamed
 STOPPED_GRACE_S: Final = 2.0
 """Longest grace for what the user's code has left, in seconds, when a signal has ended the run."""
 
+LEFT_EARLY: Final = "The run was left before it began: nothing was run."
+
 
 def run(program: Callable[[], Any]) -> NoReturn:
     """Run a typer program and leave the process with its exit code, `STOPPED_GRACE_S` later at the latest."""

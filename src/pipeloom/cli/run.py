@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, NoReturn, TextIO
 import typer
 
 from pipeloom.api import Reporter, reporter_for, run_headless
-from pipeloom.cli.common import STOPPED_GRACE_S, let_signals_end, limit_the_end, tell
+from pipeloom.cli.common import LEFT_EARLY, STOPPED_GRACE_S, let_signals_end, limit_the_end, tell
 from pipeloom.cli.options import PIPELINE_HELP, HangupChoice, RunOptions, parsed, takes_run_options
 from pipeloom.console.lines import LineReporter, json_lines, json_summary
 from pipeloom.console.passing_line import PassingLine
@@ -140,13 +140,21 @@ def run_engines(makers: Sequence[Callable[[], Engine]], on_hangup: HangupChoice,
 
 def _run_to_end(engine: Engine, received: list[int], json: TextIO | None) -> int:
     """Run an engine and tell the summary; return the exit code."""
+
+    def check() -> None:
+        if received:
+            raise Signalled(received[0])
+
     reporter: Reporter | None = None
     try:
         reporter = _reporter(engine, json)
-        run_headless(engine, reporter)
+        run_headless(engine, reporter, check)
     except Signalled:
         pass  # it is among those that were received
-    return _exit_code(engine, reporter, received[0] if received else None, json=json is not None)
+    stopped = received[0] if received else None
+    if stopped is not None and not engine.is_started:
+        tell(LEFT_EARLY)
+    return _exit_code(engine, reporter, stopped, json=json is not None)
 
 
 def _exit_code(engine: Engine, reporter: Reporter | None, stopped: int | None, *, json: bool) -> int:

@@ -17,6 +17,7 @@ from pipeloom.export.attempts import whole_rows
 from pipeloom.export.formats import embedded, record
 from pipeloom.store.read.history import History, attempt_of_row, walk
 from pipeloom.store.read.paging import NEWEST, Sort
+from pipeloom.store.read.run_queries import attempts_as_left
 from pipeloom.store.rows import AttemptRow
 from pipeloom.text import clean, figure
 from pipeloom.times import duration, local_stamp, shown
@@ -108,7 +109,8 @@ def show_command(
         wide = room(_TAKEN, 20, 80) * 2 // 5 if is_terminal() else 28
         name = max(20, wide)
         write([_head(name)])
-        write(_line(row, name) for row in islice(walk(history, where, sort_of(sort)), limit))
+        rows = islice(walk(history, where, sort_of(sort)), limit)
+        write(_line(row, name) for one in rows for row in attempts_as_left(history, [one]))
 
 
 def _head(width: int) -> str:
@@ -133,6 +135,7 @@ def _show_one(history: History, attempt_id: int, *, json: bool) -> None:
     if json:
         write_json(_json(history, row))
     else:
+        (row,) = attempts_as_left(history, [row])
         write(_sections(history, row))
 
 
@@ -148,7 +151,7 @@ def _attempts(history: History, row: AttemptRow) -> list[AttemptRow]:
 def _sections(history: History, row: AttemptRow) -> Iterator[str]:
     yield f"{clean(row.name) or '(empty)'}  {row.status}\n"
     yield from _overview(row)
-    attempts = _attempts(history, row)
+    attempts = attempts_as_left(history, _attempts(history, row))
     if len(attempts) > 1:
         yield "\nattempts of the task in this run:\n"
         yield from (f"  {'»' if attempt.id == row.id else ' '} {_line(attempt, 28)}" for attempt in attempts)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -43,7 +42,7 @@ from pipeloom.store.read.run_queries import (
 )
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.text import clean
-from pipeloom.times import duration, local_stamp, moment, utc_now
+from pipeloom.times import duration, local_stamp, moment
 
 _SHOWN: Final = (
     "id",
@@ -100,7 +99,7 @@ class _Standing:
     def headline(self) -> str:
         """Return pipeline, run, status and times."""
         run = self.run
-        took = duration(_run_seconds(run, utc_now() if self.alive else None))
+        took = duration(_run_seconds(run))
         of = "" if run.parent_run_id is None else f" (continues run {run.parent_run_id})"
         began = local_stamp(run.started_at)
         return f"{clean(run.pipeline, 60)}  run {run.id}{of}: {self.as_told[0]}, since {began}{took and f', {took}'}"
@@ -272,9 +271,10 @@ def _run_line(run: RunRow, counts: Counts, *, alive: bool) -> str:
     return f"{run.id:>6}  {name}  {began:<{STARTED}}  {took:>7}  {run.status:<11}  {told}\n"
 
 
-def _run_seconds(run: RunRow, now: datetime | None = None) -> float | None:
-    """Return the seconds that a run took, by the clock; an open one took until `now`, else until its last heartbeat."""
-    began, ended = moment(run.started_at), moment(run.finished_at)
-    if ended is None:
-        ended = now or moment(run.heartbeat_at)
+def _run_seconds(run: RunRow) -> float | None:
+    """Return the seconds that a run took; an open one took until its last heartbeat, a few seconds ago if it lives.
+
+    What the file has after the start is by the monotonic clock: the wall clock may have jumped since.
+    """
+    began, ended = moment(run.started_at), moment(run.finished_at or run.heartbeat_at)
     return None if began is None or ended is None else max(0.0, (ended - began).total_seconds())

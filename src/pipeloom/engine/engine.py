@@ -25,18 +25,19 @@ from pipeloom.engine.run.commands import RunCommands
 from pipeloom.engine.run.commit_events import CommitEvents
 from pipeloom.engine.run.executor_events import ExecutorEvents
 from pipeloom.engine.run.few import Few
-from pipeloom.engine.run.resume import Earlier, Resume, earlier_run, first_starts, list_today, params_of
+from pipeloom.engine.run.resume import Earlier, Resume, earlier_run, first_starts, known_ids, list_today, params_of
 from pipeloom.engine.run.run import Run
 from pipeloom.engine.run.summary import RunCounts, RunSummary
 from pipeloom.engine.writer.opening import Opened, StoppedStartError
 from pipeloom.engine.writer.sink import Sink
 from pipeloom.engine.writer.writer import Writer
 from pipeloom.errors import UsageError
-from pipeloom.messages import TaskId, TaskLike
+from pipeloom.messages import TaskLike
 from pipeloom.parameters import kept
 from pipeloom.pipeline import Pipeline, TaskList, check_worker
 from pipeloom.status import ACTIVE, RunStatus, Status
 from pipeloom.store.file.owner import OwnerLock
+from pipeloom.store.read.run_queries import counts_as_left
 from pipeloom.store.rows import RunRow
 from pipeloom.store.write.connect import check_writable, open_writer
 from pipeloom.text import storable
@@ -200,17 +201,10 @@ class Engine:
         return writer
 
     def _make_writer(self, run: Run, commits: CommitEvents, sinks: Sequence[Sink], earlier: Earlier | None) -> Writer:
-        options = self.options
-
-        def known_tasks() -> set[TaskId]:
-            """Return the ids of the tasks that are listed, and of those that the earlier run had."""
-            return {task.task_id for task in (*self.tasks, *(earlier.standings if earlier is not None else ()))}
-
+        wal, durability, store = self.options.wal, self.options.durability, self.options.store_task_status
         return Writer(
             self.db_path,
-            lambda: open_writer(
-                self.db_path, wal=options.wal, durability=options.durability, store=options.store_task_status
-            ),
+            lambda: open_writer(self.db_path, wal=wal, durability=durability, store=store),
             run.inbox,
             self._clock,
             handlers=self.pipeline.handlers,
@@ -219,8 +213,8 @@ class Engine:
             sinks=sinks,
             on_rejected=commits.rejected,
             keep_lock=self._owner.keep,
-            known_tasks=known_tasks,
-            keeps_state=options.store_task_status,
+            known_tasks=partial(known_ids, self.tasks, earlier),
+            keeps_state=store,
         )
 
     def _run_row(self, run: Run, parent_run_id: int | None) -> RunRow:
@@ -301,14 +295,14 @@ class Engine:
         return self._started
 
     def summary(self) -> RunSummary:
-        """Return how the run stands, by what is on disk."""
+        """Return how the run stands, by what is on disk; what a closed one left open there is interrupted."""
         parts = self._parts
-        run = parts.run
+        run, counts = parts.run, self._counts.counts()
         return RunSummary(
             run_id=run.id,
             pipeline=self.pipeline.name,
             db_path=self.db_path,
-            counts=self._counts.counts(),
+            counts=counts_as_left(counts) if self._closed.is_set() else counts,
             failed=self._counts.failed(),
             elapsed_s=run.elapsed_s,
             unsaved=parts.writer.unsaved,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from pipeloom.messages import TaskId
 from pipeloom.status import RunStatus, Status
+
+DIED: Final = ("ProcessDied", "the program ended before the task did")
+"""Error type and error of an attempt whose process has ended without a word."""
 
 
 class AttemptRow(NamedTuple):

@@ -187,7 +187,9 @@ class PipeloomApp(QuietCrashApp):
     def notice(self) -> str:
         """What the user should know about the file, for the header."""
         run = self.board.run
-        if self.is_viewer and self.owner is None and run is not None and run.status is RunStatus.RUNNING:
+        if self.remote.doubt:
+            return "cannot tell who owns the file"
+        if self.is_viewer and run is not None and run.status is RunStatus.INTERRUPTED and run.finished_at is None:
             return "the program that ran this is gone"
         if self.engine is not None and self.engine.executor_lost is not None:
             return self.engine.executor_lost

@@ -11,6 +11,7 @@ from typing import TypeVar
 from pipeloom.errors import StoreError
 from pipeloom.messages import TaskId
 from pipeloom.store.read.history import History
+from pipeloom.store.read.run_queries import attempts_as_left
 from pipeloom.store.read.tasks import TaskState, state_of
 from pipeloom.store.rows import AttemptRow, LogRow
 
@@ -49,7 +50,7 @@ async def read_logs(path: Path, attempt_id: int) -> list[LogRow]:
 async def read_whole(path: Path, row: AttemptRow) -> list[AttemptRow]:
     """Return the attempts of a task in its run, with their long columns; empty when the file cannot be read."""
     try:
-        return await read(path, lambda history: history.attempts_of(row.run_id, row.task_id))
+        return await read(path, lambda history: attempts_as_left(history, history.attempts_of(row.run_id, row.task_id)))
     except StoreError:
         return []
 
@@ -70,11 +71,12 @@ async def read_attempt(
     def query(
         history: History,
     ) -> tuple[AttemptRow | None, Sequence[AttemptRow], Sequence[LogRow], TaskState | None]:
-        row = history.attempt(attempt_id)
-        if row is None:
+        stored = history.attempt(attempt_id)
+        if stored is None:
             return None, [], [], None
+        row, *attempts = attempts_as_left(history, [stored, *history.attempts_of(stored.run_id, stored.task_id)])
         run = history.run(row.run_id)
         state = None if run is None else state_of(history, run.pipeline, row.task_id)
-        return row, history.attempts_of(row.run_id, row.task_id), history.logs(attempt_id), state
+        return row, attempts, history.logs(attempt_id), state
 
     return await read(path, query)

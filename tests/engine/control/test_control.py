@@ -38,7 +38,8 @@ from pipeloom.engine.control.server import ControlServer
 from pipeloom.engine.engine import Engine
 from pipeloom.errors import ControlError
 from pipeloom.messages import MsgTaskProgress, TaskDef
-from pipeloom.pipeline import Channel, Pipeline
+from pipeloom.pipeline import Pipeline
+from pipeloom.protocols import Channel
 from pipeloom.status import Status
 from pipeloom.store.file.owner import OwnerLock
 from pipeloom.store.write.handler_connection import HandlerConnection

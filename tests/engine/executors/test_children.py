@@ -11,7 +11,7 @@ import pytest
 from tests.engine.conftest import Bench, Gate
 
 from pipeloom.messages import TaskDef
-from pipeloom.pipeline import Channel
+from pipeloom.protocols import Channel
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="the system does not tell which thread has started what"

@@ -19,7 +19,8 @@ from pipeloom.engine.attempt import OutcomeKind
 from pipeloom.errors import MessageError, TaskCancelled, UsageError, WriterFailedError
 from pipeloom.loader import import_file
 from pipeloom.messages import MsgTaskProgress, TaskDef
-from pipeloom.pipeline import AsyncChannel, Channel, Pipeline, RetryPolicy
+from pipeloom.pipeline import Pipeline, RetryPolicy
+from pipeloom.protocols import AsyncChannel, Channel
 
 async_jobs: Any = import_file(str(Path(__file__).parents[1] / "async_jobs.py"))
 

@@ -31,7 +31,7 @@ from pipeloom.messages import MsgTaskProgress, TaskDef
 from pipeloom.pipeline import Pipeline
 from pipeloom.status import Status
 
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 NUMBERS = itertools.count(10_000)
 jobs: Any = import_file(str(Path(__file__).parents[1] / "jobs.py"))
 async_jobs: Any = import_file(str(Path(__file__).parents[1] / "async_jobs.py"))

@@ -14,7 +14,8 @@ from pipeloom.engine.run.executor_events import ExecutorEvents
 from pipeloom.engine.writer.sink import CommitBatch
 from pipeloom.errors import FileBusyError
 from pipeloom.messages import MsgTaskFinished, MsgTaskProgress, TaskDef
-from pipeloom.pipeline import Channel, Pipeline, RetryPolicy
+from pipeloom.pipeline import Pipeline, RetryPolicy
+from pipeloom.protocols import Channel
 
 
 def first(result: CommandResult) -> int:

@@ -14,7 +14,8 @@ from tests.engine.conftest import Bench, Gate
 from pipeloom.engine.engine import Engine
 from pipeloom.errors import MessageError, TaskCancelled, UsageError
 from pipeloom.messages import MsgTaskFinished, MsgTaskLog, MsgTaskProgress, MsgTaskStarted, TaskDef
-from pipeloom.pipeline import Channel, Pipeline
+from pipeloom.pipeline import Pipeline
+from pipeloom.protocols import Channel
 
 
 def test_a_worker_that_says_nothing_is_started_and_done(bench: Bench) -> None:

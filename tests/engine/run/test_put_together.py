@@ -14,7 +14,8 @@ from tests.engine.conftest import Bench, Gate
 from pipeloom.engine.run.resume import Resume
 from pipeloom.errors import MessageError
 from pipeloom.messages import MsgTaskFinished, MsgTaskLog, MsgTaskProgress, TaskDef
-from pipeloom.pipeline import Channel, Pipeline, RetryPolicy
+from pipeloom.pipeline import Pipeline, RetryPolicy
+from pipeloom.protocols import Channel
 
 AT = "2026-08-01T12:00:00+00:00"
 

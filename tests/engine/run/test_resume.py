@@ -10,7 +10,8 @@ from tests.engine.conftest import Bench, Gate
 from pipeloom.engine.run.resume import FAILED, NOT_DONE, Resume
 from pipeloom.errors import TaskCancelled
 from pipeloom.messages import TaskDef
-from pipeloom.pipeline import Channel, RetryPolicy
+from pipeloom.pipeline import RetryPolicy
+from pipeloom.protocols import Channel
 from pipeloom.status import FINAL
 
 

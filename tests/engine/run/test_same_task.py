@@ -12,7 +12,8 @@ from pipeloom.engine.run.resume import Resume
 from pipeloom.engine.run.same_task import same_tasks
 from pipeloom.errors import UsageError
 from pipeloom.messages import TaskDef
-from pipeloom.pipeline import Channel, Pipeline, checked_tasks, list_tasks
+from pipeloom.pipeline import Pipeline, checked_tasks, list_tasks
+from pipeloom.protocols import Channel
 from pipeloom.status import Status
 from pipeloom.store.rows import TaskStanding
 

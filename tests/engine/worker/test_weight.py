@@ -18,7 +18,8 @@ from tests.engine.conftest import Bench
 
 from pipeloom.engine.worker.weight import weight
 from pipeloom.messages import TaskDef
-from pipeloom.pipeline import Channel, Pipeline
+from pipeloom.pipeline import Pipeline
+from pipeloom.protocols import Channel
 
 MIB = 1 << 20
 

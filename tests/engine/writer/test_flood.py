@@ -16,7 +16,8 @@ from pipeloom.engine.worker.weight import weight
 from pipeloom.engine.writer.inbox import CAPACITY_BYTES, Inbox
 from pipeloom.errors import WriterFailedError
 from pipeloom.messages import MsgTaskProgress, TaskDef
-from pipeloom.pipeline import Channel, Pipeline
+from pipeloom.pipeline import Pipeline
+from pipeloom.protocols import Channel
 
 MIB = 1 << 20
 

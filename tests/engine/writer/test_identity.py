@@ -13,7 +13,8 @@ from tests.engine.conftest import Bench, Gate, Recorder
 
 from pipeloom.engine.writer.sink import CommitBatch
 from pipeloom.messages import MsgTaskProgress, TaskDef
-from pipeloom.pipeline import Channel, Pipeline
+from pipeloom.pipeline import Pipeline
+from pipeloom.protocols import Channel
 from pipeloom.store.write.handler_connection import HandlerConnection
 
 

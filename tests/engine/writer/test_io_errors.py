@@ -12,7 +12,8 @@ import pytest
 from tests.engine.conftest import Bench, Gate
 
 from pipeloom.messages import TaskDef
-from pipeloom.pipeline import Channel, Pipeline
+from pipeloom.pipeline import Pipeline
+from pipeloom.protocols import Channel
 from pipeloom.store.write.handler_connection import HandlerConnection
 
 

@@ -15,7 +15,8 @@ from pipeloom.console.summary import summary_lines
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.writer.sink import CommitBatch
 from pipeloom.messages import MsgTaskProgress, TaskDef
-from pipeloom.pipeline import Channel, Pipeline, RetryPolicy
+from pipeloom.pipeline import Pipeline, RetryPolicy
+from pipeloom.protocols import Channel
 from pipeloom.store.read.follow import FollowedRun
 from pipeloom.store.read.history import History
 from pipeloom.store.write.handler_connection import HandlerConnection, SchemaConnection

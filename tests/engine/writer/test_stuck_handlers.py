@@ -15,7 +15,8 @@ from tests.engine.conftest import Bench, Gate
 
 from pipeloom.errors import FileBusyError
 from pipeloom.messages import TaskDef
-from pipeloom.pipeline import Channel, Pipeline
+from pipeloom.pipeline import Pipeline
+from pipeloom.protocols import Channel
 from pipeloom.store.file.owner import OwnerLock
 from pipeloom.store.write.handler_connection import HandlerAccessError, HandlerConnection
 

@@ -16,7 +16,8 @@ from pipeloom.engine.engine import Engine
 from pipeloom.engine.writer.sink import CommitBatch
 from pipeloom.errors import TaskCancelled, UsageError, WriterFailedError
 from pipeloom.messages import MsgTaskProgress, TaskDef
-from pipeloom.pipeline import Channel, Handler, Pipeline
+from pipeloom.pipeline import Handler, Pipeline
+from pipeloom.protocols import Channel
 from pipeloom.store.write.handler_connection import HandlerConnection, SchemaConnection
 
 

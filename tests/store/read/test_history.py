@@ -18,7 +18,8 @@ from pipeloom.engine.options import EngineOptions
 from pipeloom.errors import StoreError
 from pipeloom.filters import parse
 from pipeloom.messages import TaskDef
-from pipeloom.pipeline import Channel, Pipeline
+from pipeloom.pipeline import Pipeline
+from pipeloom.protocols import Channel
 from pipeloom.status import Status
 from pipeloom.store.read import paging
 from pipeloom.store.read.baselines import duration_baselines

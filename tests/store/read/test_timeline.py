@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeloom.status import RunStatus, Status
+from pipeloom.store.file.owner import OwnerLock
 from pipeloom.store.read.history import History
 from pipeloom.store.read.timeline import BAD, WORST, Block, Lane, Timeline, read_timeline
 from pipeloom.store.rows import AttemptRow, RunRow
@@ -69,8 +70,14 @@ def test_each_worker_has_a_lane_and_the_last_straggler_is_known(tmp_path: Path) 
 
 def test_an_open_attempt_reaches_up_to_now_and_one_that_nobody_ended_has_no_length(tmp_path: Path) -> None:
     rows = [row(1, "worker-1", 5, None, status=Status.RUNNING)]
+    lock = OwnerLock(tmp_path / "open.db")
+    lock.acquire(at(0))
     assert read(tmp_path / "open.db", rows, RunStatus.RUNNING).length_s == pytest.approx(100)
     assert read(tmp_path / "dead.db", rows, RunStatus.INTERRUPTED).length_s == pytest.approx(5, abs=0.01)
+    lock.release()
+    found = read(tmp_path / "died.db", rows, RunStatus.RUNNING)
+    assert (found.run.status, found.lanes[0].blocks[0].status) == (RunStatus.INTERRUPTED, Status.INTERRUPTED)
+    assert found.length_s == pytest.approx(5, abs=0.01), "no heartbeat was heard"
 
 
 def test_a_run_without_attempts_and_one_that_is_not_there(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.conftest import Zone
 from tests.tui.conftest import text_of
 from textual.pilot import Pilot
 
@@ -22,7 +23,7 @@ from pipeloom.tui.history.screen import HistoryScreen
 from pipeloom.tui.table.sources import KEPT_PAGES, PagedSource, Snapshot, load_pages
 
 
-def make(path: Path, count: int) -> Path:
+def make(path: Path, count: int, name: str = "task-{}", message: str = "m{}") -> Path:
     connection = open_writer(path, durability="normal")
     ledger = Ledger(connection)
     ledger.begin()
@@ -33,9 +34,9 @@ def make(path: Path, count: int) -> Path:
                 n // 1000 + 1,
                 n,
                 1,
-                f"task-{n}",
+                name.format(n),
                 Status.ERROR if n % 7 == 0 else Status.DONE,
-                message=f"m{n}",
+                message=message.format(n),
                 duration_s=1.0,
             )
             for n in range(1, count + 1)
@@ -137,6 +138,15 @@ async def test_reading_goes_on_after_a_read_that_was_replaced_at_once(tmp_path: 
         await until(app, pilot, "task-1 ")
 
 
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_the_zone_of_the_times_is_named(tmp_path: Path, zone: Zone, size: tuple[int, int]) -> None:
+    zone("Europe/Berlin")
+    app = PipeloomApp(make(tmp_path / "etl.db", 50))
+    async with app.run_test(size=size) as pilot:
+        await until(app, pilot, "task-50")
+        await until(app, pilot, "times in CET/CEST")
+
+
 async def test_an_empty_file_says_so(tmp_path: Path) -> None:
     app = PipeloomApp(make(tmp_path / "etl.db", 0))
     async with app.run_test(size=(80, 24)) as pilot:
@@ -182,3 +192,20 @@ async def test_the_list_of_runs_leaves_room_for_names_and_messages(
         assert widths["message"] >= least
         assert widths["task"] >= len("task-50")
         assert screen.lists.attempts._lines.layout.width <= screen.lists.attempts.size.width
+
+
+@pytest.mark.parametrize("message", ["", "loaded"])
+async def test_a_long_name_is_whole_where_the_messages_are_short(tmp_path: Path, message: str) -> None:
+    name = "customers-2025-03-01-part-{}"
+    app = PipeloomApp(make(tmp_path / "etl.db", 50, name, message))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(app, pilot, name.format(50))
+
+
+async def test_names_and_messages_share_the_width_where_both_are_long(tmp_path: Path) -> None:
+    app = PipeloomApp(
+        make(tmp_path / "etl.db", 50, "customers-2025-03-01-part-{}", "the server has closed the connection {}")
+    )
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(app, pilot, "part-50")
+        await until(app, pilot, "the server has")

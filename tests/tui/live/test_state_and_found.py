@@ -17,7 +17,8 @@ from textual.pilot import Pilot
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.options import EngineOptions
 from pipeloom.messages import TaskDef
-from pipeloom.pipeline import Channel, Pipeline
+from pipeloom.pipeline import Pipeline
+from pipeloom.protocols import Channel
 from pipeloom.status import Status
 from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.attempts.table_screen import TableScreen

@@ -14,6 +14,7 @@ from textual import events
 from textual.pilot import Pilot
 
 from pipeloom.status import RunStatus, Status
+from pipeloom.store.file.owner import OwnerLock
 from pipeloom.store.read.timeline import Block, Lane, Timeline
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.store.write.connect import close_writer, open_writer
@@ -145,6 +146,8 @@ async def test_zoom_pan_and_wheel_keep_what_they_are_about_in_place(path: Path) 
 
 async def test_a_run_that_goes_on_follows_the_file_and_keeps_the_cursor(tmp_path: Path) -> None:
     path = make(tmp_path / "etl.db", [row(1, 1, 0, 10), row(2, 1, 10, None, Status.RUNNING)], RunStatus.RUNNING)
+    lock = OwnerLock(path)
+    lock.acquire(at(0))
     app = PipeloomApp(path, clock=lambda: EPOCH.timestamp() + 60)
     async with app.run_test(size=(100, 24)) as pilot:
         await opened(pilot, TimelineScreen(path, 1))
@@ -159,6 +162,7 @@ async def test_a_run_that_goes_on_follows_the_file_and_keeps_the_cursor(tmp_path
             await pilot.pause(0.02)
         assert "worker-0" in text_of(app)
         assert name(app) == "task-1"
+    lock.release()
 
 
 async def test_what_there_is_not_is_told(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from tests.conftest import Own, WaitFor
 from tests.tui.conftest import text_of, until
 
 from pipeloom.status import RunStatus, Status
+from pipeloom.store.file.owner import lock_path
 from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.attempts.detail import DetailPane
 from pipeloom.tui.table.virtual_table import VirtualTable
@@ -138,7 +139,10 @@ async def test_a_read_only_viewer_says_that_the_owner_is_gone_and_changes_nothin
         await until(pilot, lambda: counts(app) == {"running": 2, "queued": 2})
         owner.kill()
         await until(pilot, lambda: "the program that ran this is gone" in text_of(app))
-        assert counts(app) == {"running": 2, "queued": 2}
+        await until(pilot, partial(stands, app, interrupted=4))
+        await until(pilot, lambda: "interrupted 0" in text_of(app) and "● running" not in text_of(app))
+        await pilot.press("e")
+        await until(pilot, partial(shows, app, "the program ended before the task did"))
     connection = sqlite3.connect(f"{(tmp_path / 'etl.db').as_uri()}?mode=ro", uri=True)
     assert connection.execute("SELECT DISTINCT status FROM pipeline_runs").fetchall() == [("running",)]
     connection.close()
@@ -225,6 +229,39 @@ async def test_control_without_an_owner_says_that_there_is_nothing_to_control(tm
     app = PipeloomApp(tmp_path / "etl.db", control=True)
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await until(pilot, partial(shows, app, "No process runs a pipeline on"))
+
+
+@pytest.mark.kill
+async def test_a_history_that_is_only_read_shows_what_died_as_interrupted(tmp_path: Path, own: Own) -> None:
+    own(4).kill()
+    app = PipeloomApp(tmp_path / "etl.db", read_only=True)
+    async with app.run_test(size=(160, 40)) as pilot:
+        await until(pilot, partial(shows, app, "gated-4"))
+        for rows in ("4 attempts", "4 tasks", "kind"):
+            await until(pilot, partial(shows, app, rows))
+            assert "running" not in text_of(app)
+            await pilot.press("g")
+        await until(pilot, partial(shows, app, "4 attempts"))
+        assert "interrupted" in text_of(app)
+        await pilot.press("d")
+        await until(pilot, partial(shows, app, "the program ended before the task did"))
+        await pilot.press("t")
+        await until(pilot, partial(shows, app, "worker-1"))
+        assert "running" not in text_of(app)
+
+
+async def test_a_file_whose_owner_cannot_be_told_says_so(tmp_path: Path, own: Own) -> None:
+    owner = own(2)
+    app = PipeloomApp(tmp_path / "etl.db", read_only=True)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, partial(stands, app, running=2))
+        lock_path(tmp_path / "etl.db").unlink()
+        os.mkfifo(lock_path(tmp_path / "etl.db"))
+        await until(pilot, partial(shows, app, "cannot tell who owns the file"))
+        assert stands(app, running=2)
+        await pilot.press("2")
+        await until(pilot, partial(shows, app, "cannot tell who owns the file"))
+        owner.kill()
 
 
 @pytest.mark.kill

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,18 +10,19 @@ from tests.tui.conftest import SnapCompare, Synthetic
 from textual.pilot import Pilot
 
 from pipeloom.status import RunStatus
+from pipeloom.store.file.owner import OwnerLock, lock_path
 from pipeloom.store.write.connect import close_writer, open_writer
 from pipeloom.store.write.ledger import Ledger
 from pipeloom.tui.app import PipeloomApp
-from pipeloom.tui.session import file_monitor, remote_run
 
 
 @pytest.fixture
-def viewer(tmp_path: Path, synthetic: Synthetic, monkeypatch: pytest.MonkeyPatch) -> PipeloomApp:
-    """A viewer of a file that process 812 owns."""
-    for module in (remote_run, file_monitor):
-        monkeypatch.setattr(module, "other_owner", lambda _path: "pipeloom process 812 on hal")
+def viewer(tmp_path: Path, synthetic: Synthetic) -> Iterator[PipeloomApp]:
+    """A viewer of a file that process 812 owns, as the lock file says."""
     path = tmp_path / "etl.db"
+    lock = OwnerLock(path)
+    lock.acquire(synthetic.run.started_at)
+    lock_path(path).write_text('{"pid": 812, "host": "hal"}', encoding="utf-8")
     connection = open_writer(path)
     ledger = Ledger(connection)
     run = ledger.insert_run(synthetic.run)
@@ -28,7 +30,8 @@ def viewer(tmp_path: Path, synthetic: Synthetic, monkeypatch: pytest.MonkeyPatch
     rows = [row._replace(id=number, run_id=run.id) for number, row in enumerate(synthetic.rows(12), 1)]
     ledger.insert_attempts(rows)
     close_writer(connection)
-    return PipeloomApp(path, clock=lambda: synthetic.clock, monotonic=lambda: 1000.0, read_only=True)
+    yield PipeloomApp(path, clock=lambda: synthetic.clock, monotonic=lambda: 1000.0, read_only=True)
+    lock.release()
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=lambda size: f"{size[0]}x{size[1]}")

@@ -475,6 +475,17 @@ def test_columns_are_as_wide_as_what_they_hold_and_the_rest_goes_to_the_others(w
     assert rest >= name
 
 
+def test_a_column_without_a_maximum_takes_what_is_left_when_all_hold_their_texts() -> None:
+    columns = [
+        Column[Item]("name", "Name", note, 12, share=3, max_width=60, content=lambda item: item.name),
+        Column[Item]("note", "Note", note, 12, share=4, content=lambda _: ""),
+    ]
+    seen: SeenWidths[Item] = SeenWidths()
+    seen.note(columns, [Item(1, "n" * 50)])
+    assert [slot.width for slot in fit(columns, 80, seen.cells).slots] == [50, 80 - GUTTER - 1 - 50]
+    assert [slot.width for slot in fit(columns, 60, seen.cells).slots] == [60 - GUTTER - 1 - 12, 12]
+
+
 def note(_row: Item, _ctx: RenderContext) -> Text:
     return Text("")
 

@@ -143,6 +143,12 @@ def with_found(tasks: Sequence[TaskLike], found: Iterable[TaskDef]) -> Sequence[
     return [*tasks, *(task for task in found if task.task_id not in listed)]
 
 
+def known_ids(tasks: Iterable[TaskLike], earlier: Earlier | None) -> set[TaskId]:
+    """Return the ids of the tasks that are listed, and of those that the earlier run had."""
+    had = () if earlier is None else (standing.task_id for standing in earlier.standings)
+    return {*(task.task_id for task in tasks), *had}
+
+
 def first_starts(today: TaskList, earlier: Earlier | None, resume: Resume | None, now: datetime) -> Iterator[TaskStart]:
     """Return how a run begins: with all tasks, or with those of an earlier run that are run again.
 

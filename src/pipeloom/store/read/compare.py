@@ -10,10 +10,10 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from pipeloom.messages import TaskId
-from pipeloom.status import Status
+from pipeloom.status import FINAL, Status
 from pipeloom.store.read import values
 from pipeloom.store.read.history import History
-from pipeloom.store.read.run_queries import LATEST_OF_RUN
+from pipeloom.store.read.run_queries import LATEST_OF_RUN, as_left, has_died
 from pipeloom.store.rows import RunRow
 
 PAST: Final = 20
@@ -111,15 +111,20 @@ def compare_runs(history: History, left: int, right: int) -> RunComparison | Non
     if runs[0] is None or runs[1] is None:
         return None
     by_id = runs[0].pipeline == runs[1].pipeline
-    outcomes = [_outcomes(history, number) for number in (before, after)]
-    was, now = ({(row.task_id if by_id else row.name): row for row in rows} for rows in outcomes)
-    pasts = _pasts(history, runs[1], len(outcomes[1]))
+    (first, earlier), (second, later) = (_side(history, run) for run in (runs[0], runs[1]))
+    was, now = ({(row.task_id if by_id else row.name): row for row in rows} for rows in (earlier, later))
+    pasts = _pasts(history, runs[1], len(later))
     changes = [
         _change(key, was.get(key), now.get(key), pasts) for key in [*now, *(key for key in was if key not in now)]
     ]
     changes.sort(key=_urgency)
-    sides = [RunSide(run, Counter(row.status for row in rows)) for run, rows in zip(runs, outcomes, strict=True) if run]
-    return RunComparison(sides[0], sides[1], tuple(changes), Counter(task.change for task in changes))
+    return RunComparison(first, second, tuple(changes), Counter(task.change for task in changes))
+
+
+def _side(history: History, run: RunRow) -> tuple[RunSide, list[TaskOutcome]]:
+    died = has_died(history.path, run)
+    rows = _outcomes(history, run.id, died=died)
+    return RunSide(as_left(run) if died else run, Counter(row.status for row in rows)), rows
 
 
 _OUTCOMES: Final = f"""
@@ -132,11 +137,11 @@ SELECT task_id, duration_s FROM task_runs WHERE run_id = ? AND status = 'done' A
 """
 
 
-def _outcomes(history: History, run_id: int) -> list[TaskOutcome]:
+def _outcomes(history: History, run_id: int, *, died: bool) -> list[TaskOutcome]:
     return [
         TaskOutcome(
-            row, values.task_id(task_id), values.text(name), values.attempt_number(attempt), values.status(status),
-            values.number(duration_s),
+            row, values.task_id(task_id), values.text(name), values.attempt_number(attempt),
+            Status.INTERRUPTED if died and status not in FINAL else values.status(status), values.number(duration_s),
         )
         for row, task_id, name, attempt, status, duration_s in history.rows(_OUTCOMES, [run_id, run_id])
     ]  # fmt: skip

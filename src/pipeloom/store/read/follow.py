@@ -76,6 +76,15 @@ class FollowedRun:
         """Whether the run was over at the last look, and its counts were checked then."""
         self._by_status = " INDEXED BY task_runs_status" if history.kind is FileKind.OURS else ""
 
+    @property
+    def run(self) -> RunRow | None:
+        """The run at the last look."""
+        return self._run
+
+    def open_attempts(self) -> list[AttemptRow]:
+        """Return the attempts that had not ended at the last look."""
+        return self._read(list(self._open))
+
     def look(self) -> RunChanges:
         """Return what has changed since the last look. All queries see the file as of one moment."""
         with self._moment():

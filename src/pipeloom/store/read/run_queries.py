@@ -16,7 +16,7 @@ from pipeloom.status import FINAL, OPEN, RunStatus, Status
 from pipeloom.store.file.owner import is_owned, owner, why_unknown
 from pipeloom.store.read import values
 from pipeloom.store.read.history import History
-from pipeloom.store.rows import AttemptRow, RunRow, TaskStanding
+from pipeloom.store.rows import DIED, AttemptRow, RunRow, TaskStanding
 
 Counts = dict[Status, int]
 """Tasks of a run by the status of their latest attempt."""
@@ -166,6 +166,11 @@ def is_alive(path: Path, run: RunRow) -> bool:
     return run.pid is None or owner(path).get("pid", run.pid) == run.pid  # another run, or a command, may own it now
 
 
+def has_died(path: Path, run: RunRow) -> bool:
+    """Tell whether the process of a run has ended without closing it."""
+    return run.status is RunStatus.RUNNING and not is_alive(path, run)
+
+
 def as_left(run: RunRow) -> RunRow:
     """Return a run whose process has ended as it will be once the file is settled: one that had not ended is over."""
     return replace(run, status=RunStatus.INTERRUPTED) if run.status is RunStatus.RUNNING else run
@@ -177,6 +182,21 @@ def counts_as_left(counts: Counts) -> Counts:
     for status, number in counts.items():
         left[status if status in FINAL else Status.INTERRUPTED] += number
     return {status: left[status] for status in Status if left[status]}
+
+
+def attempt_as_left(row: AttemptRow, run: RunRow) -> AttemptRow:
+    """Return an attempt of a run whose process has died as it will be once the file is settled."""
+    if row.status in FINAL:
+        return row
+    error_type, error = DIED
+    return row._replace(status=Status.INTERRUPTED, error_type=error_type, error=error, finished_at=run.heartbeat_at)
+
+
+def attempts_as_left(history: History, rows: Sequence[AttemptRow]) -> list[AttemptRow]:
+    """Return attempts as they are, those of a process that has died as they will be once the file is settled."""
+    runs = map(history.run, {row.run_id for row in rows if row.status not in FINAL})
+    died = {run.id: run for run in runs if run is not None and has_died(history.path, run)}
+    return [attempt_as_left(row, died[row.run_id]) if row.run_id in died else row for row in rows]
 
 
 def tasks_of_run(

@@ -13,9 +13,10 @@ from itertools import accumulate
 from typing import Any, Final, NamedTuple
 
 from pipeloom.messages import TaskId
-from pipeloom.status import RunStatus, Status
+from pipeloom.status import FINAL, RunStatus, Status
 from pipeloom.store.read import values
 from pipeloom.store.read.history import History
+from pipeloom.store.read.run_queries import as_left, has_died
 from pipeloom.store.rows import RunRow
 
 LIMIT: Final = 500_000
@@ -166,7 +167,10 @@ def read_timeline(history: History, run_id: int, now: float) -> Timeline | None:
     run = history.run(run_id)
     if run is None:
         return None
+    died = has_died(history.path, run)
+    run = as_left(run) if died else run
     goes_on = run.status is RunStatus.RUNNING
+    until = now if goes_on else _seconds(run.heartbeat_at) if died else None
     rows = history.rows(_BLOCKS, [run_id])
     begun = [(_seconds(row[5]), row) for row in rows]
     known = [start for start, _row in begun if start is not None]
@@ -174,18 +178,20 @@ def read_timeline(history: History, run_id: int, now: float) -> Timeline | None:
     workers: dict[str, list[Block]] = defaultdict(list)
     for start, row in begun:
         if start is not None:
-            workers[values.text(row[8])].append(_block(row, start, began, now if goes_on else start))
+            workers[values.text(row[8])].append(_block(row, start, began, until or start, died=died))
     lanes = [Lane(worker, blocks) for worker, blocks in sorted(workers.items(), key=lambda item: _natural(item[0]))]
     straggler, alone_s = _straggler(lanes)
     length_s = max((lane.end_s for lane in lanes), default=0.0)
     return Timeline(run, lanes, began, length_s, len(rows) - len(known), straggler, alone_s)
 
 
-def _block(row: tuple[Any, ...], start: float, began: float, now: float) -> Block:
+def _block(row: tuple[Any, ...], start: float, began: float, until: float, *, died: bool) -> Block:
     status, end = values.status(row[4]), _seconds(row[6])
+    if died and status not in FINAL:
+        status = Status.INTERRUPTED
     if end is None:
         took = values.number(row[7])
-        end = now if took is None else start + took
+        end = until if took is None else start + took
     return Block(
         row[0], values.task_id(row[1]), values.text(row[2]), values.attempt_number(row[3]), status, start - began,
         max(end, start + _LEAST_S) - began,

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final, Self
 
 from pipeloom.errors import PipeloomError
-from pipeloom.pipeline import HandledAttempt
+from pipeloom.protocols import HandledAttempt
 from pipeloom.store.rows import AttemptRow
 from pipeloom.store.schema import MARK, OUR_TABLES
 from pipeloom.store.write.bound_values import converted, misfit, rows_to_bind

@@ -11,7 +11,7 @@ from typing import Final
 
 from pipeloom.messages import TaskId
 from pipeloom.status import OPEN, Status
-from pipeloom.store.rows import AttemptRow, RunRow
+from pipeloom.store.rows import DIED, AttemptRow, RunRow
 
 _COLUMNS: Final = AttemptRow._fields
 _IMMUTABLE: Final = frozenset({"id", "run_id", "task_id", "attempt", "name", "queued_at", "params"})
@@ -125,10 +125,10 @@ class Ledger:
             self._mend_sequence(table)
         dead = "(SELECT id FROM pipeline_runs WHERE status='running')"
         cursor = self._connection.execute(
-            "UPDATE task_runs SET status='interrupted', error_type='ProcessDied', "
-            "error='the program ended before the task did', "
+            "UPDATE task_runs SET status='interrupted', error_type=?, error=?, "
             "finished_at=(SELECT heartbeat_at FROM pipeline_runs WHERE id=run_id) "
-            f"WHERE status IN ({_OPEN_SQL}) AND run_id IN {dead} /* pipeloom */"
+            f"WHERE status IN ({_OPEN_SQL}) AND run_id IN {dead} /* pipeloom */",
+            DIED,
         )
         self._connection.execute(
             "UPDATE pipeline_runs SET status='interrupted', finished_at=heartbeat_at "

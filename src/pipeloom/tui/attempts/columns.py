@@ -9,7 +9,7 @@ from rich.text import Text
 
 from pipeloom.status import ACTIVE, FINAL, WAITING, Status
 from pipeloom.store.rows import AttemptRow, DurationBaseline
-from pipeloom.text import clean
+from pipeloom.text import clean, first_line
 from pipeloom.tui.attempts.estimate import Estimate, estimate
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.glyphs import badge, status_text
@@ -18,6 +18,8 @@ from pipeloom.tui.table.columns import Column, RenderContext
 from pipeloom.tui.widgets.bar import bar
 
 _PERCENT = 5
+MEASURED: Final = 200
+"""Characters of a message for which a column of the history makes room."""
 _LONG_S = 30.0
 """Seconds without a change after which a task that reported progress before counts as stuck."""
 
@@ -122,7 +124,7 @@ def history_columns() -> list[Column[AttemptRow]]:
         Column("try", "Try", lambda row, ctx: cell(row.attempt, ctx.style("table--muted")), 3, justify="right"),
         Column("started", "Started", _started, 11),
         Column("elapsed", "Time", _elapsed, 6, justify="right"),
-        Column("message", "Message", _message, 12, share=4),
+        Column("message", "Message", _message, 8, share=4, content=_first_line),
     ]
 
 
@@ -185,6 +187,10 @@ def _elapsed(row: AttemptRow, ctx: RenderContext) -> Text:
 def _message(row: AttemptRow, ctx: RenderContext) -> Text:
     failed = row.status in (Status.ERROR, Status.INTERRUPTED)
     return cell_first_line(row.message, ctx.style(f"status--{row.status}" if failed else "table--muted"))
+
+
+def _first_line(row: AttemptRow) -> str:
+    return first_line(row.message, MEASURED)
 
 
 def _started(row: AttemptRow, ctx: RenderContext) -> Text:

@@ -19,6 +19,7 @@ from pipeloom.status import ACTIVE, Status
 from pipeloom.store.read.tasks import TaskState
 from pipeloom.store.rows import AttemptRow, LogRow
 from pipeloom.text import figure
+from pipeloom.times import shown
 from pipeloom.tui.attempts.log_text import LEVELS, log_lines, matches
 from pipeloom.tui.attempts.traceback_text import traceback_text
 from pipeloom.tui.style import format as fmt
@@ -254,12 +255,12 @@ class DetailPane(Vertical):
                 return self._overview(row)
 
     def _overview(self, row: AttemptRow) -> Content:
-        shown = badge(row.status, ascii_only=self._ascii_only)
+        status = badge(row.status, ascii_only=self._ascii_only)
         worker = f" · {row.worker}" if row.worker else ""
         where = f"  task {row.task_id} · attempt {row.attempt} · run {row.run_id}{worker}"
         head = Content.assemble(content(row.name or "(empty)", "bold"), content(where, "$muted"))
         facts = [
-            ("status", Content.styled(shown.label, shown.variable)),
+            ("status", Content.styled(status.label, status.variable)),
             ("progress", content(_progress(row))),
             ("message", lines(row.message, limit=2000)),
             ("queued", content(fmt.local_stamp(row.queued_at))),
@@ -274,11 +275,11 @@ class DetailPane(Vertical):
         return Content("\n").join([head, Content(""), *told])
 
     def _attempt_line(self, row: AttemptRow) -> Content:
-        shown = badge(row.status, ascii_only=self._ascii_only)
+        status = badge(row.status, ascii_only=self._ascii_only)
         return Content.assemble(
             (f"{row.attempt:>3}  ", "$muted"),
-            (shown.label.ljust(14), shown.variable),
-            (fmt.clock(row.started_at).ljust(10), "$muted"),
+            (status.label.ljust(14), status.variable),
+            (shown(row.started_at, "%H:%M:%S %Z").ljust(15), "$muted"),
             fmt.duration(row.duration_s).rjust(7),
             "  ",
             content(f"{row.worker}  " if row.worker else "", "$muted", limit=40),

@@ -11,6 +11,7 @@ from textual.style import Style
 from textual.widget import Widget
 
 from pipeloom.store.file.owner import owner
+from pipeloom.times import zone_names
 from pipeloom.tui.services import AppServices
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.text import content
@@ -67,9 +68,9 @@ class HistoryBar(Widget):
 
 
 def owner_notice(services: AppServices) -> str:
-    """Return the owner of the file in the words of the live screen; "" where this process may write."""
+    """Return the owner of the file in the words of the live screen; a notice or "" where no other process owns it."""
     if services.owner is None:
-        return ""
+        return services.notice
     role = viewer_role(controls=services.controls is not None)
     return f"{role} {'-' if services.ascii_only else '·'} pid {owner(services.db_path).get('pid', '?')}"
 
@@ -83,6 +84,7 @@ def _title(state: BarState, width: int, ascii_only: bool) -> Content:
         Part(content(state.scope, "$accent", limit=60), 7, dot),
         Part(content(state.params, "$muted", limit=80), 2),
         Part(content(state.order, "$muted", limit=40), 3, dot),
+        Part(content(f"times in {zone_names()}", "$muted", limit=40), 5, dot),
     ]
     fresh = f"{sign} {fmt.count(state.fresh)} new"
     right = [

@@ -10,6 +10,7 @@ from pipeloom.store.read.failures import FailureGroup
 from pipeloom.store.read.run_queries import worst_status
 from pipeloom.store.read.tasks import TaskStats
 from pipeloom.text import clean
+from pipeloom.tui.attempts.columns import MEASURED
 from pipeloom.tui.history.queries import RunItem
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.glyphs import badge, spark_level, status_text
@@ -19,6 +20,7 @@ from pipeloom.tui.table.columns import Column, RenderContext
 _SHOWN_COUNTS = (Status.ERROR, Status.INTERRUPTED, Status.CANCELLED, Status.DONE)
 _ROOMY = 36
 """Minimum width for words before a failure's message."""
+_NEW = "new in this run  "
 _BAD_SHARE = 0.9
 """Share of success below which a task's line has the colour of a failure."""
 
@@ -59,7 +61,7 @@ def failure_columns() -> list[Column[FailureGroup]]:
         Column("runs", "Runs", _runs, 5, justify="right", hide_below=104),
         Column("first", "First seen", lambda row, ctx: _ago(row.first_at, ctx), 10, hide_below=96),
         Column("last", "Last seen", lambda row, ctx: _ago(row.last_at, ctx), 9),
-        Column("message", "Message", _failure_message, 14, share=4),
+        Column("message", "Message", _failure_message, 14, share=4, content=_failure_text),
     ]
 
 
@@ -89,7 +91,7 @@ def _run_took(item: RunItem, ctx: RenderContext) -> Text:
     run = item.run
     if run is None:
         return Text("")
-    began, ended = fmt.moment(run.started_at), fmt.moment(run.finished_at)
+    began, ended = fmt.moment(run.started_at), fmt.moment(run.finished_at or run.heartbeat_at)
     if run.status is RunStatus.RUNNING:
         return cell(fmt.duration(fmt.seconds_since(run.started_at, ctx.now)))
     return cell(fmt.duration((ended - began).total_seconds()) if began is not None and ended is not None else "")
@@ -170,8 +172,12 @@ def _ago(iso: str | None, ctx: RenderContext) -> Text:
     return cell(fmt.age(iso, ctx.now), ctx.style("table--muted"))
 
 
+def _failure_text(row: FailureGroup) -> str:
+    return (_NEW if row.is_new else "") + clean(row.message, MEASURED)
+
+
 def _failure_message(row: FailureGroup, ctx: RenderContext) -> Text:
     text = Text("", no_wrap=True, end="")
     if row.is_new:
-        text.append("new in this run  " if ctx.width >= _ROOMY else "new  ", ctx.style("status--retrying"))
+        text.append(_NEW if ctx.width >= _ROOMY else "new  ", ctx.style("status--retrying"))
     return text.append(clean(row.message), ctx.style("table--muted"))

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from pipeloom.filters import Filter
-from pipeloom.status import FINAL
+from pipeloom.status import FINAL, Status
 from pipeloom.store.read.failures import FailureGroup, failure_groups
 from pipeloom.store.read.history import History
 from pipeloom.store.read.paging import NEWEST, Sort, key_of
-from pipeloom.store.read.run_queries import Counts, as_left, is_alive, run_count, runs_after, task_counts
+from pipeloom.store.read.run_queries import (
+    Counts,
+    as_left,
+    attempts_as_left,
+    counts_as_left,
+    has_died,
+    run_count,
+    runs_after,
+    task_counts,
+)
 from pipeloom.store.read.tasks import TaskStats, task_names, task_stats
 from pipeloom.store.rows import AttemptRow, RunRow
 
@@ -48,7 +57,7 @@ class AttemptsQuery:
         offset: int = 0,
     ) -> list[AttemptRow]:
         """Return attempts, without the columns that only the detail shows."""
-        return history.page(
+        page = history.page(
             self.where,
             sort=self.sort,
             after=None if after is None else key_of(after, self.sort),
@@ -57,6 +66,7 @@ class AttemptsQuery:
             offset=offset,
             limit=limit,
         )
+        return attempts_as_left(history, page)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +123,15 @@ class RunsQuery:
         kept = self.known.get(run.id)
         if kept is not None and kept[0] == run.finished_at:
             return RunItem(run, kept[1])
-        if not is_alive(history.path, run):
+        died = has_died(history.path, run)
+        if died:
             run = as_left(run)
         try:
             counts = task_counts(history, run.id, budget_s=COUNT_BUDGET_S)
         except TimeoutError:
             return RunItem(run)
+        if died:
+            counts = counts_as_left(counts)
         if run.finished_at is not None and all(status in FINAL for status in counts):
             self.known[run.id] = run.finished_at, counts
         return RunItem(run, counts)
@@ -153,7 +166,7 @@ class TasksQuery:
     ) -> list[TaskStats]:
         """Return the statistics of tasks."""
         start, stop = _place(self._names, after, before, offset, limit)
-        return task_stats(history, self._names[start:stop])
+        return [_as_left(history, row) for row in task_stats(history, self._names[start:stop])]
 
 
 @dataclass(frozen=True)
@@ -185,6 +198,12 @@ class FailuresQuery:
         """Return groups."""
         start, stop = _place(self._groups, after, before, offset, limit)
         return self._groups[start:stop]
+
+
+def _as_left(history: History, row: TaskStats) -> TaskStats:
+    run = None if row.status in FINAL else history.run(row.last_run_id)
+    died = run is not None and has_died(history.path, run)
+    return replace(row, status=Status.INTERRUPTED) if died else row
 
 
 def _place(rows: Sequence[object], after: object, before: object, offset: int, limit: int) -> tuple[int, int]:

@@ -86,7 +86,9 @@ class HeaderSource:
         run = self._services.board.run
         if run is None:
             return None
-        finished = fmt.moment(run.finished_at)
+        finished = fmt.moment(
+            run.finished_at if run.status is RunStatus.RUNNING else run.finished_at or run.heartbeat_at
+        )
         return fmt.seconds_since(run.started_at, self._services.clock() if finished is None else finished.timestamp())
 
     def _measure(self, now: float, load: EngineLoad | None) -> None:

@@ -87,6 +87,8 @@ class EngineSession:
         self.start_error: PipeloomError | None = None
         self.is_leaving = False
         """Whether the user has said to stop and leave."""
+        self.is_starting = False
+        """Whether a run is wanted that has not begun."""
         self._is_asking = False
         """Whether the question is open: `q` pressed twice asks once."""
 
@@ -94,6 +96,7 @@ class EngineSession:
 
     def begin(self, engine: Engine) -> None:
         """Start the run; if the last one of this pipeline has not ended, ask first what to do about it."""
+        self.is_starting = True
         self._host.run_worker(self._begin(engine))
 
     async def _begin(self, engine: Engine) -> None:
@@ -103,6 +106,7 @@ class EngineSession:
             self._host.post_message(StartFailed(error))
             return
         if resume is Start.NOTHING:
+            self.is_starting = False
             self._host.watch_file()
             return
         self._start(engine, None if resume is Start.EVERYTHING else resume)
@@ -119,6 +123,7 @@ class EngineSession:
         return await self._host.push_screen_wait(resume_dialog(earlier, engine.today))
 
     def _start(self, engine: Engine, resume: Resume | None) -> None:
+        self.is_starting = True
         self._host.run_worker(self._start_engine(engine, resume))
 
     async def _start_engine(self, engine: Engine, resume: Resume | None) -> None:
@@ -126,13 +131,14 @@ class EngineSession:
         engine.add_sink(self._feed.sink)
         try:
             await in_daemon_thread(partial(engine.start, resume), "pipeloom-start")
+            self.is_starting = False
         except PipeloomError as error:
             if not self._host.is_leaving:
                 self._host.post_message(StartFailed(error))
 
     def give_up(self, error: PipeloomError) -> None:
         """Leave with the error; a file that another process runs on is watched instead."""
-        self.start_error = error
+        self.start_error, self.is_starting = error, False
         if isinstance(error, FileBusyError):
             self.engine = None
             self._host.watch_file()

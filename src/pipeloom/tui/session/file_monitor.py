@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -14,11 +14,11 @@ from textual.message import Message
 
 from pipeloom.engine.writer.sink import CommitBatch
 from pipeloom.errors import StoreError
-from pipeloom.store.file.owner import other_owner
+from pipeloom.store.file.owner import other_owner, why_unknown
 from pipeloom.store.maintenance.recovery import recover
 from pipeloom.store.read.follow import CHUNK, FollowedRun, RunChanges
 from pipeloom.store.read.history import History
-from pipeloom.store.read.run_queries import newest_run, running_run
+from pipeloom.store.read.run_queries import as_left, attempt_as_left, has_died, newest_run, running_run
 from pipeloom.times import monotonic
 from pipeloom.tui.session.bridge import UiSink
 
@@ -34,6 +34,8 @@ class FileChanged(Message):
 
     owner: str | None
     """The owner by name, if it is another process."""
+    doubt: str = ""
+    """Why it cannot be told whether a process owns the file; "" when it can."""
 
 
 @dataclass
@@ -113,18 +115,18 @@ class _ChangeWatch:
         self._path = path
         self._send = send
         self._recovers = recovers
-        self._seen: tuple[str | None, int] | None = None
-        """Owner and data version at the last look."""
+        self._seen: tuple[str | None, str, int] | None = None
+        """Owner, doubt and data version at the last look."""
 
     def look(self, history: History) -> None:
         """Post `FileChanged` if anything has changed since the last look."""
-        owner = other_owner(self._path)
-        now = (owner, history.data_version())
+        owner, doubt = other_owner(self._path), why_unknown(self._path)
+        now = (owner, doubt, history.data_version())
         if self._recovers and owner is None and (self._seen is None or self._seen[0] is not None):
             recover(self._path)
         if now != self._seen:
             self._seen = now
-            self._send(FileChanged(owner))
+            self._send(FileChanged(owner, doubt))
 
 
 class _RunFollower:
@@ -139,8 +141,10 @@ class _RunFollower:
         self._seq = 0
         self._history: History | None = None
         self._run: FollowedRun | None = None
-        self._seen: int | None = None
-        """Data version at the last look; None: look again, although nothing has changed."""
+        self._seen: tuple[int, str | None] | None = None
+        """Data version and owner at the last look; None: look again, although nothing has changed."""
+        self._is_left = False
+        """Whether the process of the run has died, and its rows are shown as those of one that was interrupted."""
 
     @property
     def is_following(self) -> bool:
@@ -154,7 +158,7 @@ class _RunFollower:
     def look(self) -> bool:
         """Take what has changed since the last look; returns whether there is more."""
         assert self._history is not None
-        now = self._history.data_version()
+        now = self._history.data_version(), other_owner(self._path)
         if now == self._seen:
             return False
         run_id = self._chosen(self._history)
@@ -164,7 +168,7 @@ class _RunFollower:
             self._seen = now
             return False
         found = self._run.look()
-        self._put(found)
+        self._put(self._as_left(self._run, found))
         self._seen = now if found.is_whole else None
         if found.is_stale:
             self._run, self._seen = self._begin(self._history, self._run.run_id), None
@@ -179,9 +183,18 @@ class _RunFollower:
     def _begin(self, history: History, run_id: int) -> FollowedRun:
         if self._run_id is not None:
             self._sink = UiSink(self._send)
-        self._run_id = run_id
+        self._run_id, self._is_left = run_id, False
         self._send(RunFollowed(self._sink, run_id))
         return FollowedRun(history, run_id)
+
+    def _as_left(self, followed: FollowedRun, found: RunChanges) -> RunChanges:
+        """Return the changes as they will be once the file is settled, if the process of the run has died."""
+        run = followed.run
+        if run is None or not has_died(self._path, run):
+            return found
+        attempts = found.attempts if self._is_left else (*found.attempts, *followed.open_attempts())
+        self._is_left = True
+        return replace(found, attempts=tuple(attempt_as_left(row, run) for row in attempts), run=as_left(run))
 
     def _put(self, found: RunChanges) -> None:
         if found.attempts or found.run is not None:

@@ -72,6 +72,8 @@ class RemoteRun:
         self.read_only = read_only
         self.owner: str | None = None
         """The other process that owns the file, by name."""
+        self.doubt = ""
+        """Why it cannot be told whether a process owns the file; "" when it can."""
         self._monitor = FileMonitor(db_path, host.post_message, feed.sink, recovers=not read_only)
         self._may_control = may_control
         self._client: ControlClient | None = None
@@ -83,8 +85,9 @@ class RemoteRun:
     def watch(self) -> None:
         """Show the run of another process if there is one, else the history, and follow what others do to the file."""
         self.owner = other_owner(self._db_path)
-        if why := why_unknown(self._db_path):
-            self._host.tell(why, problem=True)
+        self.doubt = why_unknown(self._db_path)
+        if self.doubt:
+            self._host.tell(self.doubt, problem=True)
         self._feed.is_viewer = self.owner is not None and has_run(self._db_path)
         if why := why_only_read(self._db_path):
             self.read_only = True
@@ -118,7 +121,7 @@ class RemoteRun:
 
     def note_change(self, event: FileChanged) -> None:
         """Tell the screens that the file has changed."""
-        self.owner = event.owner
+        self.owner, self.doubt = event.owner, event.doubt
         self._file_changes.publish(event)
         if self._feed.is_viewer:
             self._feed.fetch()

@@ -36,7 +36,8 @@ class RenderContext:
 class Column(Generic[Row]):
     """A column: at least `width` cells, and `share` parts of the cells that are left over.
 
-    A column with `content` is as wide as the widest text that was seen in it: at once where it has no share.
+    A column with `content` is as wide as the widest text that was seen in it: at once where it has no share. What is
+    left when all hold their texts goes to those without a `max_width`.
     """
 
     id: str
@@ -51,8 +52,13 @@ class Column(Generic[Row]):
     content: Callable[[Row], str] | None = None
     """Returns the text of a row that the column has to hold; None: its width does not depend on the rows."""
 
+    @property
+    def takes_the_rest(self) -> bool:
+        """Whether the column may be wider than what it holds."""
+        return bool(self.share) and self.max_width is None
+
     def wanted(self, seen: int) -> int | None:
-        """Return the largest width that is of use when texts of `seen` cells were seen; None: any."""
+        """Return the width that is needed when texts of `seen` cells were seen; None: any is of use."""
         if self.content is None:
             return self.max_width
         return max(self.width, seen if self.max_width is None else min(seen, self.max_width))
@@ -111,7 +117,10 @@ def fit(columns: Sequence[Column[Row]], width: int, seen: Mapping[str, int] | No
         column.width if column.share or column.content is None or limit is None else limit
         for column, limit in zip(shown, limits, strict=True)
     ]
-    widths = _grown(shown, least, limits, width - GUTTER - sum(least) - gap * max(0, len(shown) - 1))
+    room = width - GUTTER - gap * max(0, len(shown) - 1)
+    held = _grown(shown, least, limits, room - sum(least))
+    rest = [None if column.takes_the_rest else cells for column, cells in zip(shown, held, strict=True)]
+    widths = _grown(shown, held, rest, room - sum(held))
     slots = []
     x = GUTTER
     for column, cells in zip(shown, widths, strict=True):
@@ -120,8 +129,9 @@ def fit(columns: Sequence[Column[Row]], width: int, seen: Mapping[str, int] | No
     return Layout(tuple(slots), x - gap if slots else GUTTER)
 
 
-def _grown(columns: Sequence[Column[Row]], widths: list[int], limits: Sequence[int | None], spare: int) -> list[int]:
+def _grown(columns: Sequence[Column[Row]], least: Sequence[int], limits: Sequence[int | None], spare: int) -> list[int]:
     """Return the columns' widths after `spare` cells are shared out, each column up to its limit."""
+    widths = list(least)
     while spare > 0:
         growing = [
             place

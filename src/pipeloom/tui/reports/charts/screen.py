@@ -17,6 +17,7 @@ from pipeloom.status import RunStatus, Status
 from pipeloom.store.read.charts import ATTEMPTS, Day, TaskPoint, run_days, task_points
 from pipeloom.store.read.history import History
 from pipeloom.text import clean, counted
+from pipeloom.times import zone_names
 from pipeloom.tui.bindings import key
 from pipeloom.tui.reports.base import REPORT_KEYS, ReportScreen
 from pipeloom.tui.reports.charts.axis import count_ticks, log_ticks, places, time_ticks
@@ -212,7 +213,7 @@ class FileChartScreen(ReportScreen[None, list[Day]]):
         days = self._seen(found)
         if not days:
             return None
-        hint = content(f"{days[0].date} to {days[-1].date} of {counted(len(found), 'day')}", "$muted")
+        hint = content(f"{days[0].date} to {days[-1].date} of {counted(len(found), 'day')} in {zone_names()}", "$muted")
         return self._legend_content(days), hint
 
     def _legend_content(self, days: Sequence[Day]) -> Content:

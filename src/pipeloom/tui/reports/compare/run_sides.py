@@ -53,7 +53,7 @@ class RunSides(Widget):
         run = side.run
         shown = badge(run.status, ascii_only=self.ascii_only)
         wide = self.content_size.width >= 100
-        started, whole = fmt.stamp(run.started_at), self.content_size.width >= 140
+        started, whole = fmt.local_stamp(run.started_at), self.content_size.width >= 140
         left = [
             Part(Content.styled(word, "$muted"), 9),
             Part(content(f"run {run.id}".ljust(9), "bold"), 8),
