@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pipeloom.fingerprints import fingerprint
 from pipeloom.status import RunStatus, Status
+from pipeloom.store.fingerprints import fingerprint
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.store.write.connect import close_writer, open_writer
 from pipeloom.store.write.ledger import Ledger, LogLine

@@ -105,10 +105,10 @@ def root() -> Iterator[logging.Logger]:
 
 
 def test_logging_is_set_up_once_and_kept_private(root: logging.Logger, tmp_path: Path) -> None:
-    before = len(root.handlers)
     setup_logging(2, tmp_path / "etl.log")
+    once = len(root.handlers)
     setup_logging(2, tmp_path / "etl.log")
-    assert len(root.handlers) == before + 2
+    assert len(root.handlers) == once
     assert root.level == logging.DEBUG
     logging.getLogger("x").warning("[red]a\x1b[31m")
     assert "[red]a␛[31m" in (tmp_path / "etl.log").read_text()

@@ -10,8 +10,8 @@ from dataclasses import astuple, fields
 from datetime import datetime
 from typing import Any, Final
 
-from pipeloom.fingerprints import fingerprint
 from pipeloom.status import FINAL, RunStatus, Status, run_status
+from pipeloom.store.fingerprints import fingerprint
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.store.schema import run_steps, transaction
 from pipeloom.text import decoded

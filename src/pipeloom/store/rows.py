@@ -46,7 +46,7 @@ class AttemptRow(NamedTuple):
     """JSON."""
     worker: str | None = None
     fingerprint: str | None = None
-    """Of an error: equal for all occurrences of one failure (see `pipeloom.fingerprints`)."""
+    """Of an error: equal for all occurrences of one failure (see `pipeloom.store.fingerprints`)."""
     rows: int | None = None
     """Rows of the user's tables that it has inserted, updated or deleted; None when they were not counted."""
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Final
 
-from pipeloom.fingerprints import fingerprint
+from pipeloom.store.fingerprints import fingerprint
 
 APPLICATION_ID: Final = 0x504C4F4D  # "PLOM", shown by file(1)
 SCHEMA_VERSION: Final = 4

@@ -7,7 +7,16 @@ from typing import Final
 from pipeloom.errors import UsageError
 
 RESERVED: Final = frozenset(
-    {"commands", "pipeline_runs", "pipeloom_schema", "task_logs", "task_runs", "task_state", "sqlite_sequence"}
+    {
+        "commands",
+        "found_tasks",
+        "pipeline_runs",
+        "pipeloom_schema",
+        "task_logs",
+        "task_runs",
+        "task_state",
+        "sqlite_sequence",
+    }
 )
 """Pipeloom's own tables, and SQLite's."""
 

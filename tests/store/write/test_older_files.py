@@ -17,10 +17,10 @@ from pipeloom.cli.cockpit import _browse
 from pipeloom.cli.options import HangupChoice
 from pipeloom.errors import StoreError
 from pipeloom.filters import parse
-from pipeloom.fingerprints import fingerprint
 from pipeloom.status import RunStatus, Status
 from pipeloom.store.file.kind import FileKind, file_kind
 from pipeloom.store.file.owner import OwnerLock, lock_path, owner_name
+from pipeloom.store.fingerprints import fingerprint
 from pipeloom.store.maintenance.recovery import recover
 from pipeloom.store.read.history import History, walk
 from pipeloom.store.read.paging import Sort

@@ -13,9 +13,9 @@ from pipeloom.engine.events import KEPT_TEXT, CancelAsked, Ended, Logged, Requeu
 from pipeloom.engine.writer.log_retention import RawLine
 from pipeloom.engine.writer.sink import FoundTask
 from pipeloom.errors import StoreError
-from pipeloom.fingerprints import fingerprint
 from pipeloom.messages import MsgTaskProgress, MsgTaskStarted, TaskId
 from pipeloom.status import FINAL, TRANSITIONS, Status
+from pipeloom.store.fingerprints import fingerprint
 from pipeloom.store.rows import AttemptRow
 from pipeloom.text import storable
 

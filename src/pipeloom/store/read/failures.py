@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pipeloom.filters import Filter
-from pipeloom.fingerprints import deepest_frame
+from pipeloom.store.fingerprints import deepest_frame
 from pipeloom.store.read.history import History
 from pipeloom.store.rows import AttemptRow
 from pipeloom.text import first_line
@@ -16,7 +16,7 @@ MOST_GROUPS: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class FailureGroup:
-    """Attempts that failed in the same way (see `pipeloom.fingerprints`), and their newest error."""
+    """Attempts that failed in the same way (see `pipeloom.store.fingerprints`), and their newest error."""
 
     fingerprint: str
     attempts: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.content import Content
 
-from pipeloom.fingerprints import frames
+from pipeloom.store.fingerprints import frames
 from pipeloom.text import clean
 from pipeloom.tui.style.text import DETAIL_LIMIT, content
 

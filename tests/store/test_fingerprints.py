@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeloom.fingerprints import deepest_frame, fingerprint, masked
+from pipeloom.store.fingerprints import deepest_frame, fingerprint, masked
 
 TRACEBACK = """Traceback (most recent call last):
   File "/home/me/etl/weather.py", line {line}, in load
