@@ -17,6 +17,13 @@ def progress(step: int) -> MsgTaskProgress:
     return MsgTaskProgress(1, step, 10)
 
 
+def put_progress(inbox: Inbox, slot: ProgressSlot, msg: MsgTaskProgress) -> None:
+    """As the reports of an executor do."""
+    slot.newest = msg
+    if not slot.is_listed:
+        inbox.list_progress(slot)
+
+
 def drained(inbox: Inbox, most: int = MOST) -> list[Entry]:
     return inbox.drain(most, 0.0, 0.0)[0]
 
@@ -24,12 +31,12 @@ def drained(inbox: Inbox, most: int = MOST) -> list[Entry]:
 def test_the_newest_progress_of_each_attempt_is_taken_once() -> None:
     inbox, first, second = Inbox(), ProgressSlot(1), ProgressSlot(2)
     for step in range(5):
-        inbox.put_progress(first, progress(step))
-    inbox.put_progress(second, progress(7))
+        put_progress(inbox, first, progress(step))
+    put_progress(inbox, second, progress(7))
     assert len(inbox) == 2
     assert drained(inbox) == [(1, progress(4)), (2, progress(7))]
     assert drained(inbox) == []
-    inbox.put_progress(first, progress(5))
+    put_progress(inbox, first, progress(5))
     assert drained(inbox) == [(1, progress(5))]
 
 
@@ -37,15 +44,15 @@ def test_progress_is_never_ahead_of_what_was_put_before_it() -> None:
     inbox, slot = Inbox(), ProgressSlot(1)
     inbox.put((1, "first"))
     inbox.put((1, "second"))
-    inbox.put_progress(slot, progress(1))
+    put_progress(inbox, slot, progress(1))
     assert drained(inbox, 1) == [(1, "first")]
-    inbox.put_progress(slot, progress(2))
+    put_progress(inbox, slot, progress(2))
     assert drained(inbox, 1) == [(1, "second"), (1, progress(2))]
 
 
 def test_the_end_of_an_attempt_follows_its_progress() -> None:
     inbox, slot = Inbox(), ProgressSlot(1)
-    inbox.put_progress(slot, progress(1))
+    put_progress(inbox, slot, progress(1))
     inbox.put_end(slot, (1, "end"))
     assert drained(inbox) == [(1, progress(1)), (1, "end")]
     assert drained(inbox) == []
@@ -54,7 +61,7 @@ def test_the_end_of_an_attempt_follows_its_progress() -> None:
 def test_progress_waits_for_no_room() -> None:
     inbox, slot = Inbox(capacity=1), ProgressSlot(1)
     inbox.put((1, "first"))
-    inbox.put_progress(slot, progress(1))
+    put_progress(inbox, slot, progress(1))
     assert drained(inbox) == [(1, "first"), (1, progress(1))]
 
 
@@ -70,14 +77,14 @@ def test_progress_wakes_a_writer_that_has_nothing_to_do() -> None:
     writer = threading.Thread(target=lambda: found.extend(inbox.drain(1, 0.0, 20.0)[0]))
     writer.start()
     assert waits.wait(20)
-    inbox.put_progress(slot, progress(1))
+    put_progress(inbox, slot, progress(1))
     writer.join(10)
     assert found == [(1, progress(1))]
 
 
 def test_once_nothing_can_be_saved_the_next_progress_says_so() -> None:
     inbox, slot = Inbox(), ProgressSlot(1)
-    inbox.put_progress(slot, progress(1))
+    put_progress(inbox, slot, progress(1))
     assert inbox.fail(OSError("gone")) == 1
     with pytest.raises(WriterFailedError):
-        inbox.put_progress(slot, progress(2))
+        put_progress(inbox, slot, progress(2))

@@ -28,6 +28,9 @@ class RunCommands:
         """Cancel attempts (None: all open ones): those that wait end at once, those that run are asked to stop."""
         run, result, running = self._run, _Result(), []
         with run.lock:
+            now = run.now()
+            never_ran = Ended(Status.CANCELLED, now, message="cancelled before it started")
+            given_up = Ended(Status.CANCELLED, now, message="given up before its retry")
             if attempt_ids is None:
                 attempt_ids = [attempt.id for attempt in run.attempts.in_status(*OPEN)]
             for attempt_id in attempt_ids:
@@ -35,9 +38,7 @@ class RunCommands:
                 if attempt is None:
                     result.refuse(attempt_id, Refusal(RefusalReason.NOT_FOUND))
                 elif attempt.status in WAITING:
-                    waits = attempt.status is Status.RETRYING
-                    note = "given up before its retry" if waits else "cancelled before it started"
-                    run.end(attempt, Ended(Status.CANCELLED, run.now(), message=note))
+                    run.end(attempt, given_up if attempt.status is Status.RETRYING else never_ran)
                     result.accept(attempt_id)
                 elif attempt.status in ACTIVE:
                     run.ask_to_stop(attempt, Stop.CANCEL)

@@ -51,7 +51,9 @@ class ExecutorEvents:
         elif attempt is None or attempt.ignores_messages or (slot := attempt.progress) is None:
             run.late += 1
         elif kind is MsgTaskProgress:
-            run.inbox.put_progress(slot, msg)
+            slot.newest = msg
+            if not slot.is_listed:
+                run.inbox.list_progress(slot)
         elif kind is Finish:
             attempt.finish, attempt.ignores_messages = msg, True
         elif not run.inbox.put((attempt_id, msg), lambda: attempt.stop is not None, weight(msg)):

@@ -329,8 +329,9 @@ class Run:
 
     def interrupt(self, reason: str) -> list[int]:
         """End the attempts that wait, ask those that run to stop, and return the ids of those that run."""
+        end = Ended(Status.INTERRUPTED, self.now(), message=reason)
         for attempt in self.attempts.in_status(*WAITING):
-            self.end(attempt, Ended(Status.INTERRUPTED, self.now(), message=reason))
+            self.end(attempt, end)
         running = list(self.attempts.in_status(*ACTIVE))
         for attempt in running:
             self.ask_to_stop(attempt, Stop.INTERRUPT, reason)

@@ -37,7 +37,7 @@ def checked(msg: Any, task_id: TaskId, domain_types: frozenset[type]) -> Any:
     """Return `msg` in the form that travels to the writer; raises `MessageError` when it cannot be stored."""
     kind = type(msg)
     if kind is MsgTaskProgress:
-        return _checked_progress(msg, task_id)
+        return msg if _is_plain(msg, task_id) else _checked_progress(msg, task_id)
     if kind in domain_types:
         return _checked_domain(msg)
     if isinstance(msg, (MsgTaskStarted, MsgTaskFinished, MsgTaskLog, MsgTaskProgress)):
@@ -160,16 +160,23 @@ def _checked_size(msg: Any) -> Any:
     return msg
 
 
+def _is_plain(msg: MsgTaskProgress, task_id: TaskId) -> bool:
+    """Tell whether nothing in the message has to be changed or refused, as is mostly so."""
+    named, text = msg.task_id, msg.message
+    return (
+        named == task_id
+        and type(named) is type(task_id)
+        and type(msg.step) in _NUMBERS
+        and type(msg.total) in _NUMBERS
+        and (text is None or (type(text) is str and len(text) <= MAX_TEXT))
+    )
+
+
 def _checked_progress(msg: MsgTaskProgress, task_id: TaskId) -> MsgTaskProgress:
     """Return `msg` in built-in types: the code of other types runs here, on the worker's thread."""
-    named, step, total, message = msg.task_id, msg.step, msg.total, msg.message
-    is_plain = type(step) in _NUMBERS and type(total) in _NUMBERS
-    if is_plain and (message is None or (type(message) is str and len(message) <= MAX_TEXT)):
-        _check_task(named, task_id, msg)
-        return msg  # most are like this
-    _check_task(named, task_id, msg)
-    text = None if message is None else _checked_text("MsgTaskProgress", "message", message)
-    return MsgTaskProgress(task_id, _checked_number("step", step), _checked_number("total", total), text)
+    _check_task(msg.task_id, task_id, msg)
+    text = None if msg.message is None else _checked_text("MsgTaskProgress", "message", msg.message)
+    return MsgTaskProgress(task_id, _checked_number("step", msg.step), _checked_number("total", msg.total), text)
 
 
 def _checked_number(name: str, value: float | None) -> float | None:

@@ -20,7 +20,11 @@ CAPACITY_BYTES: Final = 16 << 20
 
 
 class ProgressSlot:
-    """The newest progress of an attempt: what it replaces is never written, so it needs no place in the queue."""
+    """The newest progress of an attempt: what it replaces is never written, so it needs no place in the queue.
+
+    Its worker stores first, and then has a slot listed that is not: that takes a lock once in a batch. The writer takes
+    the mark off first, and then reads. So each progress is in that batch, or has the slot listed again.
+    """
 
     __slots__ = ("attempt_id", "is_listed", "newest")
 
@@ -91,19 +95,13 @@ class Inbox:
                 self._append(entry)
                 self._submissions += type(entry[1]) is Submitted
 
-    def put_progress(self, slot: ProgressSlot, msg: MsgTaskProgress) -> None:
-        """Make `msg` the newest progress of an attempt; raises `WriterFailedError` as `put`, but never waits.
-
-        The lock is for the first progress since the last batch. The order of the two steps here, and of those in
-        `_progress`, sees to it that any other is either in that batch or listed again.
-        """
-        slot.newest = msg
-        if not slot.is_listed:
-            with self._lock:
-                self._check()
-                slot.is_listed = True
-                self._listed.append(slot)
-                self._notify()
+    def list_progress(self, slot: ProgressSlot) -> None:
+        """Have the writer look into a slot, without waiting; raises `WriterFailedError` as `put`."""
+        with self._lock:
+            self._check()
+            slot.is_listed = True
+            self._listed.append(slot)
+            self._notify()
 
     def put_end(self, slot: ProgressSlot | None, entry: Entry) -> None:
         """Append the end of an attempt without waiting, and before it the progress that no batch has yet."""

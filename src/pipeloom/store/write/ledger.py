@@ -26,8 +26,8 @@ def _values(columns: int, rows: int) -> str:
     return ", ".join([f"({', '.join('?' * columns)})"] * rows)
 
 
-_CHUNK: Final = 100
-"""Rows in a statement: fewer, longer statements cost less, and release the interpreter lock less often."""
+_CHUNKS: Final = (512, 64, 8, 1)
+"""Rows in a statement. After each, the writer waits for its turn while workers compute: few make a commit short."""
 
 _LARGEST_ID: Final = 2**62
 
@@ -47,8 +47,8 @@ def _update(rows: int) -> str:
     )
 
 
-_INSERTS: Final = {rows: _insert(rows) for rows in (1, _CHUNK)}
-_UPDATES: Final = {rows: _update(rows) for rows in (1, _CHUNK)}
+_INSERTS: Final = {rows: _insert(rows) for rows in _CHUNKS}
+_UPDATES: Final = {rows: _update(rows) for rows in _CHUNKS}
 _SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM task_runs WHERE id=? /* pipeloom */"
 
 LogLine = tuple[int, int, str, str, str]
@@ -259,7 +259,9 @@ class Ledger:
 
 
 def _chunks(rows: Sequence[AttemptRow]) -> Iterator[Sequence[AttemptRow]]:
-    """Yield the rows in groups of `_CHUNK`, the rest one by one, so that two statements serve every batch."""
-    whole = len(rows) - len(rows) % _CHUNK
-    yield from (rows[start : start + _CHUNK] for start in range(0, whole, _CHUNK))
-    yield from (rows[place : place + 1] for place in range(whole, len(rows)))
+    """Yield the rows in groups of the sizes in `_CHUNKS`, so that a few statements serve every batch."""
+    begin = 0
+    for size in _CHUNKS:
+        while len(rows) - begin >= size:
+            yield rows[begin : begin + size]
+            begin += size
