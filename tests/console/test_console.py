@@ -114,4 +114,4 @@ def test_logging_is_set_up_once_and_kept_private(root: logging.Logger, tmp_path:
     assert "[red]a␛[31m" in (tmp_path / "etl.log").read_text()
     assert (tmp_path / "etl.log").stat().st_mode & 0o777 == 0o600
     setup_logging(0, None)
-    assert (root.level, len(root.handlers)) == (logging.WARNING, before + 1)
+    assert (root.level, len(root.handlers)) == (logging.WARNING, once - 1)

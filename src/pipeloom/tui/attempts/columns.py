@@ -20,12 +20,14 @@ from pipeloom.tui.widgets.bar import bar
 _PERCENT = 5
 MEASURED: Final = 200
 """Characters of a message for which a column of the history makes room."""
+_SHORT: Final = 10_000
+"""Number of rows from which it is shortened."""
 _LONG_S = 30.0
 """Seconds without a change after which a task that reported progress before counts as stuck."""
 
 COLUMN_IDS: Final = {
-    "live": ("id", "task", "status", "progress", "try", "elapsed", "eta", "message"),
-    "history": ("run", "id", "task", "status", "try", "started", "elapsed", "message"),
+    "live": ("id", "task", "status", "progress", "try", "elapsed", "eta", "rows", "message"),
+    "history": ("run", "id", "task", "status", "try", "started", "elapsed", "rows", "message"),
 }
 """Column ids of each screen, as the settings name them."""
 
@@ -89,6 +91,7 @@ def live_columns(
         Column("try", "Try", attempt, 3, justify="right", hide_below=90 if tries == 1 else 64),
         Column("elapsed", "Time", _elapsed, 6, justify="right"),
         Column("eta", "ETA", eta, 6, justify="right", hide_below=96),
+        _rows_column(),
         Column("message", "Message", message, 12, share=4),
     ]
 
@@ -114,6 +117,10 @@ def _status_column() -> Column[AttemptRow]:
     return Column("status", "Status", _status, 9, content=lambda row: badge(row.status).label)
 
 
+def _rows_column() -> Column[AttemptRow]:
+    return Column("rows", "Rows", _rows, 5, justify="right", hide_below=108)
+
+
 def history_columns() -> list[Column[AttemptRow]]:
     """Return the columns of the history."""
     return [
@@ -124,6 +131,7 @@ def history_columns() -> list[Column[AttemptRow]]:
         Column("try", "Try", lambda row, ctx: cell(row.attempt, ctx.style("table--muted")), 3, justify="right"),
         Column("started", "Started", _started, 11),
         Column("elapsed", "Time", _elapsed, 6, justify="right"),
+        _rows_column(),
         Column("message", "Message", _message, 8, share=4, content=_first_line),
     ]
 
@@ -182,6 +190,13 @@ def _elapsed(row: AttemptRow, ctx: RenderContext) -> Text:
     if row.status in ACTIVE:
         return cell(fmt.duration(fmt.seconds_since(row.started_at, ctx.now)))
     return Text("")
+
+
+def _rows(row: AttemptRow, ctx: RenderContext) -> Text:
+    """Return the rows that the attempt has written; nothing before it runs."""
+    if row.rows is None or row.status in WAITING:
+        return Text("")
+    return cell(str(row.rows) if row.rows < _SHORT else fmt.short(row.rows), ctx.style("table--muted"))
 
 
 def _message(row: AttemptRow, ctx: RenderContext) -> Text:

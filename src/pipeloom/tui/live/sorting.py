@@ -39,6 +39,7 @@ COLUMNS: Final[dict[str, tuple[str, Callable[[AttemptRow, float], object]]]] = {
     "progress": ("Progress", lambda row, _now: row.progress),
     "try": ("Try", lambda row, _now: row.attempt),
     "elapsed": ("Time", _elapsed),
+    "rows": ("Rows", lambda row, _now: row.rows),
     "message": ("Message", lambda row, _now: row.message or None),
 }
 """Column ids with their labels and sort values, at a time in Unix seconds."""

@@ -1,0 +1,40 @@
+"""The cells of the tables of attempts."""
+
+from __future__ import annotations
+
+import pytest
+from rich.style import Style
+
+from pipeloom.status import Status
+from pipeloom.store.rows import AttemptRow
+from pipeloom.tui.attempts.columns import COLUMN_IDS, history_columns, live_columns
+from pipeloom.tui.live.sorting import COLUMNS
+from pipeloom.tui.table.columns import RenderContext
+
+SCREENS = {"live": live_columns(1, lambda _row: 0.0), "history": history_columns()}
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_the_settings_name_the_columns_of_each_screen(screen: str) -> None:
+    assert tuple(column.id for column in SCREENS[screen]) == COLUMN_IDS[screen]
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+@pytest.mark.parametrize(
+    ("status", "rows", "shown"),
+    [
+        (Status.QUEUED, 0, ""),
+        (Status.RETRYING, 0, ""),
+        (Status.RUNNING, 0, "0"),
+        (Status.RUNNING, 9_999, "9999"),
+        (Status.DONE, 0, "0"),
+        (Status.DONE, 12_345, "12k"),
+        (Status.ERROR, 2_000_000, "2.0M"),
+        (Status.DONE, None, ""),
+    ],
+)
+def test_rows_written_are_shown_of_what_has_run(screen: str, status: Status, rows: int | None, shown: str) -> None:
+    (column,) = (column for column in SCREENS[screen] if column.id == "rows")
+    row = AttemptRow(1, 1, 1, 1, "one", status, rows=rows)
+    assert column.cell(row, RenderContext(10, 0.0, ascii_only=True, style=lambda _name: Style())).plain.strip() == shown
+    assert COLUMNS["rows"][1](row, 0.0) == rows
