@@ -49,8 +49,8 @@ def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capture
 WRONG = [
     ("pipeloom run", [], "DB is missing: type pipeloom run DB PIPELINE [OPTIONS]:"),
     ("pipeloom run", ["etl.db"], "PIPELINE is missing: type pipeloom run DB PIPELINE [OPTIONS]:"),
-    ("pipeloom run", ["etl.db", "one.py", "more"], "There are more arguments than it takes: more:"),
-    ("pipeloom run", ["etl.db", "one.py", "a", "b"], "There are more arguments than it takes: a b:"),
+    ("pipeloom runs", ["etl.db", "run:1", "more"], "There are more arguments than it takes: more:"),
+    ("pipeloom-tui", ["etl.db", "one.py", "a", "b"], "There are more arguments than it takes: a b:"),
     ("pipeloom run", ["etl.db", "one.py", "--worker", "2"], "There is no option --worker; there is --workers:"),
     ("pipeloom run", ["etl.db", "one.py", "--nothing-like-it"], "There is no option --nothing-like-it:"),
     ("pipeloom run", ["etl.db", "one.py", "-x"], "There is no option -x:"),

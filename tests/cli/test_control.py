@@ -139,10 +139,11 @@ def test_retry_of_an_earlier_run_is_asked_for_by_name(run: Run, folder: Path) ->
     [
         (["status:error"], "name the pipeline whose tasks to run again"),
         (["run:1,2", "mend.py"], "is of several runs"),
-        (["run:9", "mend.py"], "There is no such run in etl.db"),
+        (["run:9", "mend.py"], "There is no such run of good in etl.db"),
         (["", "mend.py"], "The filter is empty, which means every task"),
         (["status:odd", "mend.py"], "(column 8 of the filter)"),
-        (["status:error", "other.py"], "Run 2 is one of good, and not of other"),
+        (["status:error", "other.py"], "There is no such run of other in etl.db"),
+        (["run:2", "other.py"], "Run 2 is one of good, and not of other"),
         (["status:error", "missing.py"], "There is no file missing.py"),
     ],
 )

@@ -107,7 +107,7 @@ def test_status_of_a_run_that_somebody_is_at_names_them(run: Run, popen: Popen, 
     told = json.loads(run("pipeloom", "status", "etl.db", "--json").stdout)
     assert (told["owner"]["pid"], [task["name"] for task in told["open"]]) == (process.pid, ["a"])
     refused = run("pipeloom", "prune", "etl.db", "--keep-last", 1, "--yes")
-    assert (refused.returncode, f"in use by pipeloom process {process.pid}" in refused.stderr) == (2, True)
+    assert (refused.returncode, f"in use by pipeloom process {process.pid}" in refused.stderr) == (6, True)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=30)
     assert run("pipeloom", "status", "etl.db").returncode == 3

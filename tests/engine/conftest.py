@@ -146,7 +146,8 @@ class Bench:
         )
         made = pipeline or Pipeline("bench", listed, worker)
         if pipeline is not None:
-            made.tasks, made.worker_fn = listed, worker
+            made.worker_fn = worker
+            made.tasks = listed if made.tasks.function is None else made.tasks
         engine = Engine(self.path, made, EngineOptions(**options), clock=self.clock, random=lambda: 0.0)
         engine.add_sink(self.recorder)
         self.engines.append(engine)

@@ -113,10 +113,10 @@ def retry_command(
         )
     if not dry_run:
         recover(db)
-    db, source = db.absolute(), pipeline and source_of(pipeline)
+    path, source = db.absolute(), pipeline and source_of(pipeline)
     data = take_stdout() if json else None  # before the file is imported: it may print
     made = imported(pipeline) if pipeline is not None else None
-    chosen = _choose("retry", db, wanted, FINAL, None if made is None else made.name)
+    chosen = _choose("retry", path, wanted, FINAL, None if made is None else made.name)
     if dry_run or made is None:
         _show(chosen, json=json, to=data)
         return
@@ -126,9 +126,9 @@ def retry_command(
     asked = engine_options(options, source)
     if made.name != chosen.pipeline:
         raise UsageError(f"Run {chosen.run_id} is one of {clean(chosen.pipeline, 60)}, and not of {made.name}.")
-    today = list_today(db, made, Resume(run_id=chosen.run_id))
-    resume = _resume(made.name, with_found(today.tasks, found_in(db, chosen.run_id)), chosen)
-    engine = Engine(db, made, replace(asked, resume=resume, ask_to_resume=False), today=today)
+    today = list_today(path, made, Resume(run_id=chosen.run_id))
+    resume = _resume(made.name, with_found(today.tasks, found_in(path, chosen.run_id)), chosen)
+    engine = Engine(path, made, replace(asked, resume=resume, ask_to_resume=False), today=today)
     run_engine(engine, options.on_hangup, data)
 
 
@@ -172,7 +172,7 @@ def _choose(command: str, db: Path, where: Filter, statuses: Collection[Status],
         run = None if run_id is None else history.run(run_id)
         if run is None:
             of = "" if pipeline is None else f" of {clean(pipeline, 60)}"
-            raise UsageError(f"There is no such run{of} in {db}.")
+            raise UsageError(f"There is no such run{of} in {db.name}.")
         tasks = latest_attempts(history, run.id, where, statuses, with_earlier=statuses == FINAL)
         return Chosen(command, run.id, run.pipeline, tasks)
 

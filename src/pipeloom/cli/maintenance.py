@@ -43,8 +43,8 @@ def prune_command(
     runs, and what the last run of a pipeline stands on while it is not done, always stay. Rows go in small commits:
     what is gone stays gone when it is stopped. When much is free then, the file is written again without it.
 
-    Exit codes: 0 fine; 2 the command line, or a file that is in use; 4 the output could not be written; 128 + n stopped
-    by signal n.
+    Exit codes: 0 fine; 2 the command line or the file; 4 the output could not be written; 6 another process uses DB;
+    128 + n stopped by signal n.
     """
     policy = Policy(keep_last, done_for, failed_for, parsed(where))
     policy.check()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
+import pytest
 from tests.engine.conftest import Bench, Gate
 
+from pipeloom.engine.engine import Engine
 from pipeloom.engine.run.resume import FAILED, NOT_DONE, Resume
-from pipeloom.errors import TaskCancelled
+from pipeloom.errors import TaskCancelled, UsageError
 from pipeloom.messages import TaskDef
-from pipeloom.pipeline import RetryPolicy
+from pipeloom.pipeline import Pipeline, RetryPolicy
 from pipeloom.protocols import Channel
 from pipeloom.status import FINAL
 
@@ -84,6 +87,30 @@ def test_what_is_left_is_counted_before_anything_is_asked(bench: Bench) -> None:
     earlier = engine.earlier()
     assert earlier is not None
     assert [earlier.count(engine.today, statuses) for statuses in (NOT_DONE, FAILED)] == [2, 1]
+
+
+def test_a_run_with_other_parameters_is_not_resumed_unless_told(bench: Bench) -> None:
+    def tasks(region: str) -> list[TaskDef]:
+        return [TaskDef(f"{region}-{number}") for number in range(2)]
+
+    def engine(region: str, **options: Any) -> Engine:
+        return bench.engine(fine, pipeline=Pipeline("bench", tasks, fine), params={"region": region}, **options)
+
+    first = engine("eu")
+    first.start()
+    first.close()
+    with pytest.raises(UsageError, match=r"Run 1 had region=eu, and this one has region=us: leave -p out"):
+        engine("us", resume=Resume()).start()
+    earlier = first.earlier()
+    assert earlier is not None
+    with pytest.raises(UsageError, match="region=us"):
+        earlier.count(engine("us").today, NOT_DONE)
+    assert earlier.count(engine("us").again(1).today, FINAL) == 2
+    told = engine("us", resume=Resume(other_params=True))
+    told.start()
+    told.wait()
+    told.close()
+    assert bench.rows("SELECT task_id FROM task_runs WHERE run_id=2 ORDER BY 1") == [("us-0",), ("us-1",)]
 
 
 def test_the_due_time_of_a_retry_survives_the_end_of_the_program(bench: Bench) -> None:
