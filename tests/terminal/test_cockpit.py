@@ -109,7 +109,7 @@ def test_ctrl_z_gives_the_terminal_to_the_shell_until_fg(start: Start, write: Wr
     terminal.wait_for("Stopped", "ready")
     assert terminal.modes_left() == {b"2004"}  # bash's own
     terminal.press("fg\n")
-    terminal.wait_for("half way", "2 running", gone="Stopped")
+    terminal.wait_for("half way", "2 running", "filter: words", "palette", gone="Stopped")
     terminal.press("/")
     terminal.wait_for("Clear")
     terminal.press("zz")

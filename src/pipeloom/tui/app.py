@@ -144,6 +144,7 @@ class PipeloomApp(QuietCrashApp):
         self.add_mode("history", HistoryScreen)
         self.add_mode("start", StartScreen)
         self._apply_settings()
+        self.app_resume_signal.subscribe(self, lambda _app: self.screen.refresh())  # the shell has written meanwhile
         self.set_interval(1.0, self.feed.fetch_late)
         if self.engine is not None:
             self.switch_mode("live")
