@@ -46,6 +46,17 @@ def test_importing_the_package_loads_next_to_nothing() -> None:
     assert not {"textual", "rich", "typer", "sqlite3"} & loaded_after("import pipeloom")
 
 
+@pytest.mark.parametrize("words", [["--version"], ["status", "missing.db"]], ids=" ".join)
+def test_a_command_loads_what_it_needs_alone(words: list[str]) -> None:
+    call = f"sys.argv[1:] = {words}\ntry: program()\nexcept BaseException: pass"
+    loaded = loaded_after(
+        f"import sys\nfrom pipeloom.cli.common import run\nfrom pipeloom.cli.main import program\n{call}"
+    )
+    assert "typer" in loaded
+    assert not {"textual", "pydantic", "distributed"} & loaded
+    assert "sqlite3" not in loaded or "status" in words
+
+
 def test_a_headless_run_loads_no_textual() -> None:
     assert "textual" not in loaded_after("import pipeloom.cli.main, pipeloom.cli.cockpit, pipeloom.api")
 

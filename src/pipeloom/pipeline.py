@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar, cast
 
@@ -17,7 +17,6 @@ from pipeloom.users_code import called_function, users_error
 M = TypeVar("M")
 
 MAX_INT = 2**63 - 1
-_RUN_NOTHING: Final = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 
 
 class Connection(Protocol):
@@ -54,6 +53,30 @@ class Channel(Protocol):
 
     def sleep(self, seconds: float) -> None:
         """Sleep, but wake up and raise `TaskCancelled` when the task is asked to stop."""
+
+    def on_cancel(self, callback: Callable[[], object]) -> None:
+        """Call `callback` once, from another thread, when the task is asked to stop (at once if it was already)."""
+
+
+class AsyncChannel(Protocol):
+    """The `q` of a worker function that is `async def`."""
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the task has been asked to stop."""
+
+    @property
+    def attempt(self) -> int:
+        """1 for the first attempt of this task in this run, 2 for its first retry, and so on."""
+
+    def put(self, msg: object) -> Awaitable[None]:
+        """Publish `msg`; awaiting waits while the writer is behind. Raises as the `put` of a `Channel` does."""
+
+    def raise_if_cancelled(self) -> None:
+        """Raise `TaskCancelled` if the task has been asked to stop."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep, but wake up and raise when the task is asked to stop."""
 
     def on_cancel(self, callback: Callable[[], object]) -> None:
         """Call `callback` once, from another thread, when the task is asked to stop (at once if it was already)."""
@@ -151,7 +174,8 @@ class Pipeline:
     workers: int | None = None
     """Workers to start with, unless the call or the command line gives a number."""
     executor: str | None = None
-    """"thread", "process" or "dask", unless the call or the command line says: work that computes needs processes."""
+    """"thread", "process", "dask" or "async", unless the call or the command line says: work that computes needs
+    processes. A worker function that is `async def` runs with "async" when nothing is said."""
     address: str | None = None
     """With "dask": the address of the scheduler, unless the call or the command line says."""
     handlers: dict[type, Handler] = field(default_factory=dict)
@@ -303,8 +327,6 @@ def check_worker(pipeline: Pipeline) -> None:
     if not callable(worker):
         raise UsageError(f"worker_fn must be a function of (task, q), not {type(worker).__name__}.")
     called = called_function(worker)
-    if any(runs_nothing(called) for runs_nothing in _RUN_NOTHING):
+    if inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called):
         name = getattr(worker, "__name__", None) or getattr(called, "__qualname__", repr(worker))
-        raise UsageError(
-            f"worker_fn {name} must be a plain function: calling an async one or a generator runs nothing."
-        )
+        raise UsageError(f"worker_fn {name} must be a function without `yield`: calling a generator runs nothing.")

@@ -57,7 +57,7 @@ WRONG = [
     ("pipeloom run", ["etl.db", "one.py", "--workers"], "--workers needs a value:"),
     ("pipeloom run", ["etl.db", "one.py", "--workers", "many"], "--workers needs a whole number:"),
     ("pipeloom run", ["etl.db", "one.py", "--grace", "long"], "--grace needs a number:"),
-    ("pipeloom run", ["etl.db", "one.py", "--executor", "ray"], "--executor has a wrong value: 'ray' is not one of 'thread', 'process', 'dask':"),
+    ("pipeloom run", ["etl.db", "one.py", "--executor", "ray"], "--executor has a wrong value: 'ray' is not one of 'thread', 'process', 'dask', 'async':"),
     ("pipeloom run", ["etl.db", "one.py", "--json=yes"], "--json takes no value:"),
     ("pipeloom show", ["etl.db", "-n", "0"], "--limit must be 1 or more:"),
     ("pipeloom export", ["etl.db", "--case", "-1"], "--case must be 0 or more:"),

@@ -12,9 +12,10 @@ from typing import Annotated, Any, Final, TextIO
 
 import typer
 
-from pipeloom.cli.common import imported, source_of, tell
-from pipeloom.cli.options import Json, OptionalPipeline, RunOptions, WritableDatabase, parsed, takes_run_options
-from pipeloom.cli.run import run_engine
+from pipeloom.cli.common import tell
+from pipeloom.cli.options import Json, OptionalPipeline, RunOptions, WritableDatabase, takes_run_options
+from pipeloom.cli.output import parsed
+from pipeloom.cli.run import engine_options, imported, run_engine, source_of
 from pipeloom.console.streams import point_nowhere, take_stdout
 from pipeloom.engine.commands import CommandResult
 from pipeloom.engine.control.client import ControlClient
@@ -123,7 +124,7 @@ def retry_command(
     if not chosen.tasks:
         _say_nothing(chosen, json=json, to=data)
         return
-    asked = options.for_engine(source)
+    asked = engine_options(options, source)
     if made.name != chosen.pipeline:
         raise UsageError(f"Run {chosen.run_id} is one of {clean(chosen.pipeline, 60)}, and not of {made.name}.")
     today = list_today(path, made, Resume(run_id=chosen.run_id))

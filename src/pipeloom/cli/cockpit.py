@@ -13,10 +13,10 @@ from typing import Annotated, Final
 
 import typer
 
-from pipeloom.cli.command import add_command, new_program
-from pipeloom.cli.common import engine_for, imported, leave, source_of, tell
+from pipeloom.cli.command import Plain, new_program
+from pipeloom.cli.common import tell
 from pipeloom.cli.options import HangupChoice, OptionalPipeline, RunOptions, Version, takes_run_options
-from pipeloom.cli.run import run_engine
+from pipeloom.cli.run import engine_for, engine_options, imported, leave, run_engine, source_of
 from pipeloom.console import has_terminal
 from pipeloom.engine.engine import Engine
 from pipeloom.errors import UsageError
@@ -38,6 +38,7 @@ _NAME_ONE: Final = "Name one: pipeloom-tui demo.db --demo"
 program = new_program("pipeloom-tui")
 
 
+@program.command(cls=Plain)
 @takes_run_options()
 def cockpit(
     db: Annotated[
@@ -72,14 +73,11 @@ def cockpit(
         from pipeloom.tui.settings import read_settings
 
         options = replace(options, workers=read_settings().workers)
-    engine = engine_for(_file(db, demo=demo), chosen, options.for_engine(source))
+    engine = engine_for(_file(db, demo=demo), chosen, engine_options(options, source))
     if has_terminal():
         _show(engine.db_path, engine, options.on_hangup, control=control, ascii_only=ascii_only)
     else:
         run_engine(engine, options.on_hangup)
-
-
-add_command(program, None, cockpit)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _WRONG: Final = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
 """What every mistake in a command line is raised as: click's own class, or that of the copy that typer brings."""
 _REWORDED: Final = (
-    (r"(?:Input should be|.* is not) a valid integer.*", "needs a whole number"),
+    (r"(?:Input should be|.* is not) a valid int(?:eger)?\b.*", "needs a whole number"),
     (r"(?:Input should be|.* is not) a valid (?:number|float).*", "needs a number"),
     (r"Input should be greater than or equal to (\S+?)\.?", r"must be \1 or more"),
     (r".* is not in the range x>=(\S+?)\.?", r"must be \1 or more"),
@@ -58,7 +58,7 @@ class Plain(TyperCommand):
         _write_parameters(self.get_params(ctx), ctx, formatter)
         named = ctx.meta.get(_GIVEN, {}).get("pipeline")
         if named and any(param.name == "params" for param in self.get_params(ctx)):
-            from pipeloom.cli.common import write_parameters
+            from pipeloom.cli.run import write_parameters
 
             for spec in [named] if isinstance(named, str) else named:
                 write_parameters(spec, formatter)
@@ -87,17 +87,24 @@ class PlainGroup(TyperGroup):
         self.format_commands(ctx, formatter)
 
 
-def new_program(name: str, **more: Any) -> typer.Typer:
-    """Return a program without commands yet."""
+def new_program(name: str, cls: type[PlainGroup] = PlainGroup, **more: Any) -> typer.Typer:
+    """Return a program without commands of its own yet."""
     return typer.Typer(
         name=name,
-        cls=PlainGroup,
+        cls=cls,
         add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
         **more,
     )
+
+
+def as_command(name: str, function: Callable[..., None]) -> Plain:
+    """Return the command that calls a function."""
+    program = new_program(name)
+    program.command(name, cls=Plain)(function)
+    return cast("Plain", typer.main.get_command(program))
 
 
 @contextmanager
@@ -151,8 +158,3 @@ def _write_parameters(params: list[Any], ctx: Any, formatter: Any) -> None:
         if rows:
             with formatter.section(title):
                 formatter.write_dl(rows)
-
-
-def add_command(program: typer.Typer, name: str | None, function: Callable[..., None], short_help: str = "") -> None:
-    """Give a program a command; `short_help` is its line in the program's help."""
-    program.command(name, cls=Plain, short_help=short_help or None)(function)

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from pipeloom.cli.common import tell
-from pipeloom.cli.options import Database, FilterText, parsed
-from pipeloom.cli.output import is_terminal, output, write
+from pipeloom.cli.options import Database, FilterText
+from pipeloom.cli.output import is_terminal, output, parsed, write
 from pipeloom.cli.show import SortBy, sort_of
 from pipeloom.errors import UsageError
 from pipeloom.export.attempts import ExportPlan, export, whole_rows

@@ -2,39 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Any, Final
 
-from pipeloom.cli.backup import backup_command
-from pipeloom.cli.cancel_retry import cancel_command, retry_command
-from pipeloom.cli.command import add_command, new_program
-from pipeloom.cli.export import export_command
+from pipeloom.cli.command import Plain, PlainGroup, as_command, new_program
 from pipeloom.cli.options import Version
-from pipeloom.cli.prune import prune_command
-from pipeloom.cli.run import run_command
-from pipeloom.cli.show import show_command
-from pipeloom.cli.status import runs_command, status_command
 
-COMMANDS: Final[dict[str, tuple[Callable[..., None], str]]] = {
-    "run": (run_command, "Run a pipeline and keep every attempt."),
-    "status": (status_command, "Show how the last run stands."),
-    "runs": (runs_command, "List the runs, newest first."),
-    "show": (show_command, "Show one attempt in full, or a table of attempts."),
-    "export": (export_command, "Write attempts as CSV, JSON lines or Markdown."),
-    "prune": (prune_command, "Remove old attempts, or say what would go."),
-    "backup": (backup_command, "Copy the file, also during a run."),
-    "cancel": (cancel_command, "Cancel tasks of the run of another process."),
-    "retry": (retry_command, "Run tasks again that have ended."),
+COMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "run": ("run.run_command", "Run a pipeline and keep every attempt."),
+    "status": ("status.status_command", "Show how the last run stands."),
+    "runs": ("status.runs_command", "List the runs, newest first."),
+    "show": ("show.show_command", "Show one attempt in full, or a table of attempts."),
+    "export": ("export.export_command", "Write attempts as CSV, JSON lines or Markdown."),
+    "prune": ("prune.prune_command", "Remove old attempts, or say what would go."),
+    "backup": ("backup.backup_command", "Copy the file, also during a run."),
+    "cancel": ("cancel_retry.cancel_command", "Cancel tasks of the run of another process."),
+    "retry": ("cancel_retry.retry_command", "Run tasks again that have ended."),
 }
-"""Name on the command line to function and its line in the help, in the order of the help."""
+"""Name on the command line to its function in this folder and its line in the help, in the order of the help."""
 
-program = new_program("pipeloom", no_args_is_help=True)
+
+class _Commands(Mapping[str, Plain]):
+    """The commands by name; the module of one is imported when it is given."""
+
+    def __getitem__(self, name: str) -> Plain:
+        module, function = COMMANDS[name][0].split(".")
+        return as_command(name, getattr(import_module(f"pipeloom.cli.{module}"), function))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+class _Program(PlainGroup):
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands: Any = _Commands()
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
+        """Write the commands of the help."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+program = new_program("pipeloom", cls=_Program, no_args_is_help=True)
 
 
 @program.callback()
 def _pipeloom(version: Version = False) -> None:
     """Run a pipeline over its tasks, keep every attempt in one SQLite file, and look at what is in it."""
-
-
-for _name, (_command, _line) in COMMANDS.items():
-    add_command(program, _name, _command, _line)

@@ -13,13 +13,6 @@ from typing import Annotated, Any, Final, cast, get_type_hints
 
 import typer
 
-from pipeloom.engine.options import EngineOptions
-from pipeloom.engine.run.few import Few
-from pipeloom.engine.run.resume import Resume
-from pipeloom.errors import UsageError
-from pipeloom.filters import Filter, FilterError, parse
-from pipeloom.parameters import typed
-
 
 class DurabilityChoice(StrEnum):
     """When a commit counts as done."""
@@ -41,6 +34,7 @@ class ExecutorChoice(StrEnum):
     THREAD = "thread"
     PROCESS = "process"
     DASK = "dask"
+    ASYNC = "async"
 
 
 PIPELINE_HELP: Final = "Where the pipeline is: path/to/file.py[:NAME] or package.module[:NAME]."
@@ -58,14 +52,6 @@ FilterText = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Write JSON instead of text.")]
 
 
-def parsed(text: str | None) -> Filter:
-    """Return the filter; raises `UsageError`, which names the column, when it is wrong."""
-    try:
-        return parse(text or "")
-    except FilterError as error:
-        raise UsageError(f"{error} (column {error.column + 1} of the filter)") from error
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
     """The options of the commands that run a pipeline, in the order of their help."""
@@ -76,14 +62,14 @@ class RunOptions:
             "--workers",
             "-w",
             metavar="N",
-            help="How many tasks run at the same time; 4 unless the pipeline says otherwise.",
+            help="How many tasks run at the same time; 4, or 32 with async, unless the pipeline says otherwise.",
         ),
     ] = None
     executor: Annotated[
         ExecutorChoice | None,
         typer.Option(
             help="thread: for work that waits. process: for work that computes. dask: for more than one machine. "
-            "thread unless the pipeline says otherwise."
+            "async: for a worker function that is `async def`. thread unless the pipeline says otherwise."
         ),
     ] = None
     address: Annotated[
@@ -137,23 +123,6 @@ class RunOptions:
     on_hangup: Annotated[
         HangupChoice, typer.Option(help="What to do when the terminal goes away, as with an ssh connection that drops.")
     ] = HangupChoice.STOP
-
-    def for_engine(self, source: str | None) -> EngineOptions:
-        """Return what they mean to the engine; `source` is where the pipeline comes from."""
-        return EngineOptions(
-            workers=self.workers,
-            wal=not self.no_wal,
-            store_task_status=not self.no_store,
-            durability=self.durability.value,
-            executor=None if self.executor is None else self.executor.value,
-            address=self.address,
-            resume=Resume(other_params=self.other_params) if self.resume else None,
-            params=typed(self.params or ()),
-            few=Few(parsed(self.only), self.first),
-            ask_to_resume=self.resume is None,
-            grace_s=self.grace,
-            source=source,
-        )
 
 
 def takes_run_options(*, without: Collection[str] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -15,12 +15,22 @@ from rich.cells import cell_len, set_cell_size
 
 from pipeloom.cli.common import tell
 from pipeloom.console.streams import point_nowhere
+from pipeloom.errors import UsageError
+from pipeloom.filters import Filter, FilterError, parse
 from pipeloom.status import Exit
 from pipeloom.store.rows import AttemptRow
 from pipeloom.text import clean, clip_middle, first_line
 
 STARTED: Final = len("2026-08-01 14:00:41 ") + max(map(len, time.tzname))
 """Columns of a time with the name of its zone."""
+
+
+def parsed(text: str | None) -> Filter:
+    """Return the filter; raises `UsageError`, which names the column, when it is wrong."""
+    try:
+        return parse(text or "")
+    except FilterError as error:
+        raise UsageError(f"{error} (column {error.column + 1} of the filter)") from error
 
 
 def is_terminal() -> bool:

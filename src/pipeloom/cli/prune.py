@@ -13,8 +13,8 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from pipeloom.cli.common import tell
-from pipeloom.cli.options import FilterText, Json, WritableDatabase, parsed
-from pipeloom.cli.output import output, write, write_json
+from pipeloom.cli.options import FilterText, Json, WritableDatabase
+from pipeloom.cli.output import output, parsed, write, write_json
 from pipeloom.console import shared_console
 from pipeloom.store.maintenance.prune import Policy, Pruned, PrunePreview, plan, prune, why_nothing
 from pipeloom.text import clean, counted, size

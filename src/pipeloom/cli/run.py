@@ -1,38 +1,44 @@
-"""`pipeloom run`: runs a pipeline to its end without a screen."""
+"""`pipeloom run`: runs a pipeline to its end without a screen; and what every command shares that runs one."""
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Final, TextIO
+from typing import Annotated, Any, Final, NoReturn, TextIO
 
 import typer
 
 from pipeloom.api import Reporter, reporter_for, run_headless
-from pipeloom.cli.common import (
-    STOPPED_GRACE_S,
-    Signalled,
-    engine_for,
-    imported,
-    leave,
-    source_of,
-    stop_on_signals,
-    tell,
-)
+from pipeloom.cli.common import STOPPED_GRACE_S, let_signals_end, limit_the_end, tell
 from pipeloom.cli.options import PIPELINE_HELP, HangupChoice, RunOptions, takes_run_options
+from pipeloom.cli.output import parsed
 from pipeloom.console.lines import LineReporter, json_lines, json_summary
-from pipeloom.console.streams import take_stdout
+from pipeloom.console.passing_line import PassingLine
+from pipeloom.console.streams import release_lost_terminal, take_stdout
 from pipeloom.console.summary import summary_lines
 from pipeloom.engine.engine import Engine
-from pipeloom.errors import UsageError
+from pipeloom.engine.executors.children import of_program
+from pipeloom.engine.interpreter import restore_hooks
+from pipeloom.engine.options import EngineOptions
+from pipeloom.engine.run.few import Few
+from pipeloom.engine.run.resume import Resume
+from pipeloom.engine.signals import ASKING, take, take_next, taken_by
+from pipeloom.errors import PipeloomError, UsageError
+from pipeloom.loader import load_pipeline
+from pipeloom.parameters import typed
 from pipeloom.pipeline import Pipeline, parameters
 from pipeloom.status import Exit
 from pipeloom.store.file.owner import is_owned, owner_name
-from pipeloom.text import clean, counted
+from pipeloom.text import clean, counted, first_line
 from pipeloom.times import monotonic, read_duration
+from pipeloom.user_state import remember_pipeline
+from pipeloom.users_code import called_function
 
 _LOOK_S: Final = 0.2
 """Seconds between looks at a file that another process uses."""
@@ -64,7 +70,7 @@ def run_command(
     # The files may go to another folder, as many scripts do first.
     db, sources = db.absolute(), [source_of(spec) for spec in pipeline]
     made = [imported(spec) for spec in pipeline]
-    chosen = [options.for_engine(source) for source in sources]
+    chosen = [engine_options(options, source) for source in sources]
     for place, params in enumerate(_shared_params(made, chosen[0].params)):
         chosen[place] = replace(chosen[place], params=params)
 
@@ -158,3 +164,119 @@ def _reporter(engine: Engine, json: TextIO | None) -> Reporter:
     if json is not None:
         return LineReporter(json, json_lines, lambda: [json_summary(engine.summary())] if engine.is_started else [])
     return reporter_for(engine, "auto", lambda: summary_lines(engine.summary()) if engine.is_started else [])
+
+
+def leave(code: int, grace_s: float) -> NoReturn:
+    """Leave with `code` when all is saved and told: in `grace_s` at the latest, whatever the user's code has left.
+
+    Python waits at its end for threads that are no daemons, and for functions of `atexit`.
+    """
+    let_signals_end()  # first: an exception could be dropped below
+    if left := of_program():
+        tell(f"Left behind: {', '.join(left)}.")
+    limit_the_end(code, grace_s)
+    raise typer.Exit(code)
+
+
+def engine_options(options: RunOptions, source: str | None) -> EngineOptions:
+    """Return what the options of a command line mean to the engine; `source` is where the pipeline comes from."""
+    return EngineOptions(
+        workers=options.workers,
+        wal=not options.no_wal,
+        store_task_status=not options.no_store,
+        durability=options.durability.value,
+        executor=None if options.executor is None else options.executor.value,
+        address=options.address,
+        resume=Resume(other_params=options.other_params) if options.resume else None,
+        params=typed(options.params or ()),
+        few=Few(parsed(options.only), options.first),
+        ask_to_resume=options.resume is None,
+        grace_s=options.grace,
+        source=source,
+    )
+
+
+class Signalled(KeyboardInterrupt):
+    """A signal that asks the program to stop; `run_engine` catches it, because typer takes it for a ctrl+c."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+        self.number = number
+
+
+def stop_on_signals(on_hangup: HangupChoice) -> list[int]:
+    """Let signals stop a headless run as ctrl+c does: gracefully first, at once the second time.
+
+    Returns the list of those that come: Python drops an exception that is raised in a callback of its own, such as that
+    of a weak reference.
+    """
+    received: list[int] = []
+
+    def stop(number: int, _frame: object) -> None:
+        take_next(number, stop)
+        if number == signal.SIGHUP:
+            release_lost_terminal()
+            if received or on_hangup is HangupChoice.CONTINUE:
+                return
+        if received and number not in ASKING:
+            return  # the kernel repeats it
+        received.append(number)
+        if len(received) > 1:
+            os._exit(128 + number)
+        raise Signalled(number)
+
+    taken_by(stop)
+    return received
+
+
+def imported(spec: str, *, ascii_only: bool = False) -> Pipeline:
+    """Import the pipeline that `spec` stands for, with a line on the terminal if it takes long.
+
+    A second ctrl+c ends the program at once: a file may catch the first, or keep the interpreter in one call of C.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        take(signal.SIGINT, signal.default_int_handler)
+    with PassingLine(f"importing {spec}", ascii_only=ascii_only):
+        return load_pipeline(spec)
+
+
+def write_parameters(spec: str, formatter: Any) -> None:
+    """Write what `-p` gives to the pipeline `spec`, or why that cannot be told; imports it."""
+    with formatter.section(f"Parameters of {clean(spec, 200)}"):
+        try:
+            pipeline = imported(spec)
+            function, there = pipeline.tasks.function, parameters(pipeline)
+        except PipeloomError as error:
+            formatter.write(f"  {clean(error, 500)}\n")
+            return
+        if about := first_line("" if function is None else called_function(function).__doc__ or ""):
+            formatter.write(f"  {about}\n")
+        if there:
+            formatter.write_dl([(f"-p {name}=…", clean(parameter.told, 300)) for name, parameter in there.items()])
+        else:
+            formatter.write("  It takes none.\n")
+
+
+def engine_for(db: Path, pipeline: Pipeline, options: EngineOptions) -> Engine:
+    """Return the engine of a run on a file that can be written, and remember what this user runs on it."""
+    restore_hooks()
+    for name in ("stdout", "stderr"):  # the pipeline's file may have removed them, too
+        if getattr(sys, name, None) is None:
+            setattr(sys, name, getattr(sys, f"__{name}__"))
+    engine = Engine(db, pipeline, options)
+    engine.check()
+    if options.source is not None:
+        remember_pipeline(engine.db_path, options.source)
+    return engine
+
+
+def source_of(spec: str) -> str:
+    """Return the pipeline as the run's row keeps it: with an absolute path, so that it can be found again."""
+    place, colon, name = spec.rpartition(":")
+    path = Path(place if colon and name.isidentifier() else spec)
+    try:
+        if not path.is_file():
+            return spec
+    except OSError:  # a name that is too long, for example
+        return spec
+    return f"{path.resolve()}:{name}" if colon and name.isidentifier() else str(path.resolve())

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from pipeloom.cli.options import Database, Json, parsed
-from pipeloom.cli.output import STARTED, cut, is_terminal, named, output, room, write, write_json
+from pipeloom.cli.options import Database, Json
+from pipeloom.cli.output import STARTED, cut, is_terminal, named, output, parsed, room, write, write_json
 from pipeloom.errors import UsageError
 from pipeloom.export.attempts import whole_rows
 from pipeloom.export.formats import embedded, record

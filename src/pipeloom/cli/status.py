@@ -12,13 +12,14 @@ import typer
 from rich.cells import cell_len
 
 from pipeloom.cli.common import tell
-from pipeloom.cli.options import Database, FilterText, Json, parsed
+from pipeloom.cli.options import Database, FilterText, Json
 from pipeloom.cli.output import (
     STARTED,
     cut,
     is_terminal,
     named,
     output,
+    parsed,
     reason,
     room,
     write,

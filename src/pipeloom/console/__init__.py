@@ -6,8 +6,10 @@ import os
 import sys
 from contextlib import suppress
 from functools import cache
+from typing import TYPE_CHECKING
 
-from rich.console import Console
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def has_terminal() -> bool:
@@ -23,6 +25,8 @@ def shared_console() -> Console:
 
     A terminal that tells its size has that size, whatever a shell has exported.
     """
+    from rich.console import Console
+
     environment = dict(os.environ)
     with suppress(OSError, ValueError, AttributeError):
         if all(os.get_terminal_size(sys.stderr.fileno())):

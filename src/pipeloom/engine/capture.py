@@ -183,6 +183,7 @@ class Capture:
         with self._lock:
             self._users += 1
             if self._users == 1:
+                self._running.clear()  # attempts that an earlier run has left behind replace nothing of this one
                 self._undo.append(self._interpreter.take())
                 self._route_logging()
                 self._route_warnings()
@@ -199,7 +200,6 @@ class Capture:
                     self._undo.pop()()
                 self._routes.clear()
                 self._foreign.clear()
-                self._running.clear()  # an attempt that was left behind replaces nothing of the next run
 
     def after_fork(self) -> None:
         """Be usable in a forked child: another thread may have held the lock."""

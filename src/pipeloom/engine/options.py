@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, cast
 
-from pipeloom.engine.executors import EXECUTORS, ExecutorChoice, ExecutorName
+from pipeloom.engine.executors import EXECUTORS, ExecutorChoice, ExecutorName, is_async
 from pipeloom.engine.run.few import Few
 from pipeloom.engine.run.resume import Resume
 from pipeloom.errors import UsageError
@@ -15,7 +15,9 @@ from pipeloom.pipeline import Pipeline, RetryPolicy, positive_number
 from pipeloom.store.write.connect import Durability
 
 DEFAULT_WORKERS: Final = 4
+DEFAULT_COROUTINES: Final = 32
 MAX_WORKERS: Final = 1_000
+MAX_COROUTINES: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +50,7 @@ class EngineOptions:
 
     def __post_init__(self) -> None:
         if self.workers is not None:
-            checked_workers(self.workers)
+            checked_workers(self.workers, "async")
         if self.durability not in ("full", "normal"):
             raise UsageError(f'durability must be "full" or "normal", not {self.durability!r}.')
         if self.executor is not None:
@@ -62,14 +64,16 @@ class EngineOptions:
 
     def workers_for(self, pipeline: Pipeline) -> int:
         """Return the number of workers to start with."""
-        if self.workers is not None:
-            return self.workers
-        return DEFAULT_WORKERS if pipeline.workers is None else checked_workers(pipeline.workers)
+        executor = self.executor_for(pipeline)
+        workers = pipeline.workers if self.workers is None else self.workers
+        if workers is None:
+            return DEFAULT_COROUTINES if executor == "async" else DEFAULT_WORKERS
+        return checked_workers(workers, executor)
 
     def executor_for(self, pipeline: Pipeline) -> ExecutorChoice:
-        """Return the executor of the attempts; an address means Dask."""
+        """Return the executor of the attempts; an address means Dask, an `async def` worker function "async"."""
         chosen = self.executor or ("dask" if self.address is not None else pipeline.executor)
-        return checked_executor(chosen or "thread")
+        return checked_executor(chosen or ("async" if is_async(pipeline.worker_fn) else "thread"))
 
     def address_for(self, pipeline: Pipeline) -> str | None:
         """Return the address of the Dask scheduler; None when there is none to connect to."""
@@ -93,8 +97,9 @@ def checked_executor(name: str | ExecutorChoice) -> ExecutorChoice:
     return cast("ExecutorName", name)
 
 
-def checked_workers(workers: object) -> int:
-    """Return `workers` if it is a possible number of workers; raises `UsageError` otherwise."""
-    if isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= MAX_WORKERS:
-        raise UsageError(f"workers must be a whole number from 1 to {MAX_WORKERS:,}, not {workers!r}.")
+def checked_workers(workers: object, executor: object) -> int:
+    """Return `workers` if it is a number of workers that the executor can have; raises `UsageError` otherwise."""
+    most = MAX_COROUTINES if executor == "async" else MAX_WORKERS
+    if isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= most:
+        raise UsageError(f"workers must be a whole number from 1 to {most:,}, not {workers!r}.")
     return workers

@@ -32,6 +32,7 @@ from pipeloom.pipeline import Pipeline
 PATIENCE_S = 30.0
 NUMBERS = itertools.count(10_000)
 jobs: Any = import_file(str(Path(__file__).parents[1] / "jobs.py"))
+async_jobs: Any = import_file(str(Path(__file__).parents[1] / "async_jobs.py"))
 
 
 def is_alive(pid: int) -> bool:
@@ -114,6 +115,8 @@ class Rig:
 
     def submit(self, number: int, job: Callable[..., object], **params: Any) -> int:
         task = TaskDef(number, f"task-{number}", params=params)
+        if self.executor.name == "async":
+            job = async_jobs.of(job)
         self.executor.submit(Attempt(number, 1, task, job, frozenset({jobs.Note}), (Exception,)))
         return number
 
@@ -133,7 +136,7 @@ def rig_of(request: pytest.FixtureRequest) -> Iterator[Rig]:
     assert made.log.errors == []
 
 
-@pytest.fixture(params=["thread", "process", "dask"])
+@pytest.fixture(params=["thread", "process", "dask", "async"])
 def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
     with rig_of(request) as made:
         yield made
@@ -312,7 +315,7 @@ def test_shutting_down_leaves_a_deaf_thread_and_kills_a_deaf_process(rig: Rig, w
         wait_for(lambda: not is_alive(pid))
 
 
-def test_where_a_thread_is_can_be_seen_and_a_process_keeps_it_to_itself(rig: Rig) -> None:
+def test_where_a_thread_or_coroutine_is_can_be_seen_and_a_process_keeps_it_to_itself(rig: Rig) -> None:
     rig.submit(1, jobs.deaf)
     rig.log.first_value(1)
     if rig.hard:

@@ -318,13 +318,6 @@ def test_options_that_cannot_be_are_refused(bench: Bench, options: dict[str, Any
         bench.engine(lambda task, q: None, **options)
 
 
-def test_an_async_worker_is_refused_because_nothing_of_it_would_run(bench: Bench) -> None:
-    async def worker(task: TaskDef, q: Channel) -> None: ...
-
-    with pytest.raises(UsageError, match="plain function"):
-        bench.engine(worker)
-
-
 def test_a_run_without_tasks_ends_at_once(bench: Bench) -> None:
     engine = bench.run(lambda task, q: None, [])
     assert engine.summary().counts == {}

@@ -105,7 +105,7 @@ class RunCommands:
 
     def set_workers(self, workers: int) -> int:
         """Change the number of workers and return it; when it falls, running attempts are left alone."""
-        checked_workers(workers)
+        checked_workers(workers, self._run.executor.name)
         run = self._run
         with run.lock:
             run.workers, run.follows_cluster = workers, False

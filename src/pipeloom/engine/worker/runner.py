@@ -7,7 +7,7 @@ import sys
 import types
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
 from pipeloom.engine.capture import attempt_log, capture
@@ -32,14 +32,39 @@ def run_worker(attempt: Attempt, channel: WorkerChannel) -> Outcome:
     try:
         with attempt_log(channel.log), capture.attempt(), traces_kept():
             returned = attempt.worker_fn(attempt.task, channel)
-    except TaskCancelled as error:
-        _end_if_forked(process, error)
-        return Outcome(OutcomeKind.CANCELLED)
     except BaseException as error:  # noqa: BLE001 - SystemExit ends the attempt, never the worker thread
         _end_if_forked(process, error)
-        return describe(error, attempt.retry_on)
+        return _raised(error, attempt, channel)
     _end_if_forked(process, None)
     return _OK if returned is None else _outcome_of(returned)
+
+
+async def run_coroutine(attempt: Attempt, q: object, channel: WorkerChannel) -> Outcome:
+    """Run the worker function on `q` as `run_worker` does, where it is a coroutine function."""
+    process = os.getpid()
+    try:
+        with attempt_log(channel.log), capture.attempt():
+            returned: Any = attempt.worker_fn(attempt.task, q)
+            if hasattr(type(returned), "__await__"):
+                returned = await returned
+    except BaseException as error:  # noqa: BLE001 - as in `run_worker`
+        _end_if_forked(process, error)
+        return _raised(error, attempt, channel)
+    _end_if_forked(process, None)
+    return _OK if returned is None else _outcome_of(returned)
+
+
+def _raised(error: BaseException, attempt: Attempt, channel: WorkerChannel) -> Outcome:
+    """Return the outcome of a worker that raised `error`."""
+    if issubclass(type(error), TaskCancelled) or (channel.cancelled and type(error) in _cancellations()):
+        return Outcome(OutcomeKind.CANCELLED)
+    return describe(error, attempt.retry_on)
+
+
+def _cancellations() -> tuple[type[BaseException], ...]:
+    """Return what asyncio raises in a coroutine that is asked to stop."""
+    asyncio = sys.modules.get("asyncio")
+    return () if asyncio is None else (asyncio.CancelledError,)
 
 
 def _end_if_forked(process: int, error: BaseException | None) -> None:

@@ -15,7 +15,7 @@ from pipeloom.tui.session.bridge import Delivery
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.widgets.header import SPARK_WIDTH, HeaderState, Spent
 
-_EXECUTORS = {"thread": "threads", "process": "processes"}
+_EXECUTORS = {"thread": "threads", "process": "processes", "async": "coroutines"}
 _SAMPLES: Final = 10
 """Seconds over which the workers' time is measured."""
 

@@ -1,0 +1,1 @@
+"""Attempts as coroutines on the event loop of one thread."""

@@ -1,0 +1,54 @@
+"""The `q` of a worker that is a coroutine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from pipeloom.engine.attempt import Attempt
+from pipeloom.engine.executors.coroutine.outbox import Mailbox, Outbox, Room
+from pipeloom.engine.worker.channel import WorkerChannel
+
+
+class CoroutineChannel:
+    """Publishes the messages of one attempt. `put` takes a message at once; awaiting it waits for room."""
+
+    def __init__(self, attempt: Attempt, outbox: Outbox) -> None:
+        self._outbox = outbox
+        self.mailbox = Mailbox(attempt.id)
+        self.channel = WorkerChannel(attempt, self._take)
+        """Checks the messages, and is asked to stop."""
+        self.attempt = attempt.number
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the task has been asked to stop."""
+        return self.channel.cancelled
+
+    def put(self, msg: object) -> Room:
+        """Publish `msg`; raises as the `put` of a plain worker does.
+
+        The message is on its way when this returns, also where the caller forgets to await: that waits for the writer,
+        without keeping other coroutines from their work.
+        """
+        self.channel.put(msg)
+        return Room(self._outbox, self.mailbox)
+
+    put_nowait = put
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep for `seconds`, or until the task is asked to stop: `asyncio.CancelledError` is raised then."""
+        self.channel.raise_if_cancelled()
+        await asyncio.sleep(seconds)
+        self.channel.raise_if_cancelled()
+
+    def raise_if_cancelled(self) -> None:
+        """Raise `TaskCancelled` if the task has been asked to stop."""
+        self.channel.raise_if_cancelled()
+
+    def on_cancel(self, callback: Callable[[], object]) -> None:
+        """Call `callback` once, from another thread, when the task is asked to stop; at once if it was already."""
+        self.channel.on_cancel(callback)
+
+    def _take(self, entry: object) -> None:
+        self._outbox.message(self.mailbox, entry)

@@ -1,0 +1,71 @@
+"""Names the coroutine that keeps the event loop from all others."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+import traceback
+import types
+from contextlib import suppress
+from typing import Final
+
+from pipeloom.engine.interpreter import start_thread
+from pipeloom.engine.worker.channel import WorkerChannel
+from pipeloom.engine.worker.runner import run_coroutine
+from pipeloom.times import monotonic
+
+PATIENCE_S: Final = 1.0
+"""Seconds that a coroutine may keep the loop before it is named."""
+_EVERY_S: Final = 0.5
+
+
+class LoopWatch:
+    """Asks the loop for an answer again and again, from a thread of its own."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, loop_thread: threading.Thread) -> None:
+        self._loop = loop
+        self._loop_thread = loop_thread
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._main, name="pipeloom-loop-watch", daemon=True)
+
+    def start(self) -> None:
+        """Start watching; raises `UsageError` when the system allows no more threads."""
+        start_thread(self._thread)
+
+    def stop(self) -> None:
+        """Stop watching."""
+        self._stop.set()
+
+    def stack_of(self, channel: WorkerChannel) -> str:
+        """Return where the loop is in the user's code if it runs the channel's attempt; else ""."""
+        running, stack = self._running()
+        return stack if running is channel else ""
+
+    def _main(self) -> None:
+        while not self._stop.wait(_EVERY_S):
+            asked, answer = monotonic(), threading.Event()
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(answer.set)
+            if not answer.wait(PATIENCE_S) and not self._stop.is_set():
+                self._name_it(asked, answer)
+
+    def _name_it(self, asked: float, answer: threading.Event) -> None:
+        channel, stack = self._running()
+        if channel is not None:
+            channel.log("WARNING", f"All other tasks wait while this one keeps the event loop:\n{stack}", None)
+        answer.wait()
+        if channel is not None:
+            channel.log("WARNING", f"It has kept the event loop for {monotonic() - asked:.1f} s.", None)
+
+    def _running(self) -> tuple[WorkerChannel | None, str]:
+        """Return the channel of the attempt that runs on the loop now, and where it is in the user's code."""
+        frame = sys._current_frames().get(self._loop_thread.ident or 0)
+        users: list[types.FrameType] = []
+        while frame is not None:
+            if frame.f_code is run_coroutine.__code__:
+                frames = traceback.StackSummary.extract((entry, entry.f_lineno) for entry in reversed(users))
+                return frame.f_locals["channel"], "".join(traceback.format_list(frames))
+            users.append(frame)
+            frame = frame.f_back
+        return None, ""
