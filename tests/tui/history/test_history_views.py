@@ -26,7 +26,7 @@ from pipeloom.store.read.run_queries import task_counts
 from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.history.screen import HistoryScreen
 from pipeloom.tui.settings import read_settings, settings_path
-from pipeloom.tui.widgets.dialogs import ConfirmDialog
+from pipeloom.tui.widgets.dialogs import ChoiceDialog
 from pipeloom.user_state import remember_pipeline
 
 TASKS = [TaskDef(number, f"page-{number}") for number in range(6)]
@@ -250,7 +250,7 @@ async def test_what_is_chosen_is_run_again_as_a_new_run(
             await pilot.press(pressed)
             await at_rest(app, pilot)
         await until(app, pilot, title)
-        assert isinstance(app.screen, ConfirmDialog)
+        assert isinstance(app.screen, ChoiceDialog)
         assert app.screen.focused is not None
         assert app.screen.focused.id == "choice-0"
         await pilot.press("right", "enter")
