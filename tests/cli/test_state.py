@@ -89,7 +89,7 @@ def test_the_states_of_a_file_in_use_are_shown_and_not_taken_away(run: Run, pope
         continue
     assert "a" in kept(run)
     refused = run("pipeloom", "state", "etl.db", "--reset", "--yes")
-    assert refused.returncode == 2
+    assert refused.returncode == 6
     assert "in use" in refused.stderr
     process.terminate()
     process.wait()

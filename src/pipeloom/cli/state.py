@@ -32,8 +32,8 @@ def state_command(
 
     With FILTER only what attempts have left that pass. With --reset it is taken away; that asks before.
 
-    Exit codes: 0 fine; 1 the answer was no; 2 the command line, or a file that is in use; 4 the output could not be
-    written.
+    Exit codes: 0 fine; 1 the answer was no; 2 the command line or the file; 4 the output could not be written; 6
+    another process uses DB.
     """
     wanted = parsed(where)
     with output(), History(db) as history:

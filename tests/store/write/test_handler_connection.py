@@ -263,7 +263,9 @@ def test_a_cursor_of_the_handlers_own_is_checked_as_its_connection_is(
             cursor.executescript("COMMIT")
         with pytest.raises(HandlerAccessError, match="ask conn for another"):
             conn.execute("SELECT 1").execute("COMMIT")
-        with pytest.raises(AttributeError, match=r"no in_transaction: it has execute.*conn\.executemany stores them"):
+        with pytest.raises(
+            AttributeError, match=r"no in_transaction: it has attempt, execute.*conn\.executemany stores them"
+        ):
             _ = conn.in_transaction
     with pytest.raises((HandlerAccessError, sqlite3.ProgrammingError)):
         cursor.execute("SELECT 1")
