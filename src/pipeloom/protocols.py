@@ -49,7 +49,7 @@ class Channel(Protocol):
         """1 for the first attempt of this task in this run, 2 for its first retry, and so on."""
 
     @property
-    def state(self) -> dict[str, Any]:
+    def state(self) -> Mapping[str, Any]:
         """What the task goes on from: the state that it has put last, in this run or an earlier one; {} at first."""
 
     def put(
@@ -93,7 +93,7 @@ class AsyncChannel(Protocol):
         """1 for the first attempt of this task in this run, 2 for its first retry, and so on."""
 
     @property
-    def state(self) -> dict[str, Any]:
+    def state(self) -> Mapping[str, Any]:
         """What the task goes on from: the state that it has put last, in this run or an earlier one; {} at first."""
 
     def put(self, *messages: object, state: Mapping[str, Any] | None = None) -> Awaitable[None]:

@@ -36,7 +36,7 @@ def db(run: Run, folder: Path) -> Path:
 
 def kept(run: Run, *where: str) -> dict[object, object]:
     said = run("pipeloom", "state", "etl.db", *where, "--json").stdout.splitlines()
-    return {told["task_id"]: json.loads(told["state"]) for told in map(json.loads, said)}
+    return {told["task_id"]: told["state"] for told in map(json.loads, said)}
 
 
 def test_states_are_shown_with_the_attempts_that_left_them(run: Run, db: Path) -> None:

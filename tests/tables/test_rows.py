@@ -215,6 +215,13 @@ def test_rows_are_taken_in_any_form(form: str) -> None:
     assert {type(value) for row in message.rows for value in row} == {int, str, float, type(None)}
 
 
+def test_named_tuples_are_taken_by_name_where_they_have_the_columns_in_another_order() -> None:
+    people = Table("people", {"first": str, "last": str})
+    frame = pd.DataFrame({"last": ["Lovelace"], "first": ["Ada"]})
+    assert people.rows(list(frame.itertuples(index=False))).rows == (("Ada", "Lovelace"),)
+    assert people.rows(frame).rows == (("Ada", "Lovelace"),)
+
+
 def test_one_row_is_taken_too() -> None:
     for row in ((2, "bob", 2.5), DICTS[1], Order(2, "bob", 2.5)):
         assert ORDERS.rows(row).rows == WANTED[1:]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from json import loads
 from typing import Annotated, Final
 
 import typer
@@ -40,7 +41,7 @@ def state_command(
         states = task_states(history, wanted)
         if json:
             for state in states:
-                write_json(state._asdict() | {"db": str(db)})
+                write_json(state._asdict() | {"state": loads(state.state), "db": str(db)})
         else:
             write(_lines(states) if states else [f"No task of {clean(db)} has left a state{_here(where)}.\n"])
     if reset and states:

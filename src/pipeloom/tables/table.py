@@ -138,6 +138,8 @@ class Table:
         return None
 
     def _as_tuple(self, row: Any, number: int) -> Row:
+        if isinstance(row, tuple) and {*getattr(row, "_fields", ())} == {*self.names}:
+            return tuple(getattr(row, name) for name in self.names)  # a named tuple knows its columns
         if isinstance(row, (tuple, list)):
             if len(row) < len(self.columns):
                 missing = self.columns[len(row)]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 from tests.engine.conftest import Bench, Gate
 
 from pipeloom.engine.run.resume import Resume
@@ -16,7 +20,9 @@ from pipeloom.errors import MessageError
 from pipeloom.messages import MsgTaskFinished, MsgTaskLog, MsgTaskProgress, TaskDef
 from pipeloom.pipeline import Pipeline, RetryPolicy
 from pipeloom.protocols import Channel
+from pipeloom.tui.session.resume_dialog import resume_dialog
 
+NUMBERS = itertools.count()
 AT = "2026-08-01T12:00:00+00:00"
 
 
@@ -79,7 +85,7 @@ def test_the_next_run_begins_with_the_state_that_is_kept(bench: Bench, resume: R
 
 
 def test_state_is_that_of_the_task_in_its_pipeline(bench: Bench) -> None:
-    seen: dict[Any, dict[str, Any]] = {}
+    seen: dict[Any, Mapping[str, Any]] = {}
 
     def look(task: TaskDef, q: Channel) -> None:
         seen[task.task_id] = q.state
@@ -105,7 +111,7 @@ def test_a_row_that_is_refused_leaves_the_state_as_it_was(bench: Bench) -> None:
 
 
 def test_an_attempt_reads_its_own_state_and_what_it_changes_in_it_changes_nothing(bench: Bench) -> None:
-    seen: list[dict[str, Any]] = []
+    seen: list[Mapping[str, Any]] = []
 
     def work(task: TaskDef, q: Channel) -> None:
         cursor = {"seen": [1]}
@@ -162,6 +168,43 @@ def test_a_run_that_keeps_pipelooms_tables_out_of_the_file_refuses_state(bench: 
     run(bench, work, store_task_status=False)
     assert said == ["state= needs pipeloom's own tables, which this run keeps out of the file."]
     assert pages(bench) == []
+
+
+ODD = st.text(st.characters(), max_size=8)  # lone surrogates among them
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | ODD,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(ODD, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(value=st.dictionaries(ODD, JSON, max_size=4))
+@example(value={"path": "data/caf\udce9.csv"})
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_text_travels_in_states_and_params_and_harms_no_other_task(tmp_path: Path, value: dict[str, Any]) -> None:
+    bench = Bench(tmp_path / f"etl-{next(NUMBERS)}.db")
+    seen: list[Any] = []
+
+    def work(task: TaskDef, q: Channel) -> None:
+        if task.task_id == "a":
+            q.put(Page(1), TaskDef("b", params={"given": value}), state={"left": value})
+            seen.append(q.state["left"])
+        elif task.task_id == "b":
+            seen.append(task.params["given"])
+
+    bench.run(work, [TaskDef("a"), TaskDef("c")], pipeline=storing())
+    assert seen == [value, value]
+    assert bench.rows("SELECT task_id, status FROM task_runs ORDER BY task_id") == [(name, "done") for name in "abc"]
+    bench.run(work, [TaskDef("a"), TaskDef("c")], pipeline=storing(), resume=Resume())
+    assert bench.rows("SELECT count(*) FROM task_runs WHERE run_id=2") == [(0,)], "it is the same task in the file"
+
+
+def test_the_state_that_is_read_cannot_be_changed_in_place_unnoticed(bench: Bench) -> None:
+    def work(task: TaskDef, q: Channel) -> None:
+        q.state["page"] = 1  # type: ignore[index]
+
+    run(bench, work)
+    assert bench.one("error_type", "a") == "TypeError"
 
 
 # -- several messages ------------------------------------------------------------------------------------------------------
@@ -303,8 +346,9 @@ def test_a_found_task_has_what_it_was_put_with(bench: Bench) -> None:
         (TaskDef(1 << 70), "does not fit SQLite's 64-bit integers"),
         (TaskDef("b\0"), "holds characters that SQLite cannot keep"),
         (TaskDef(), "has no task_id"),
+        (TaskDef("b", steps="x"), "steps must be a whole number, not 'x'"),  # type: ignore[arg-type]
     ],
-    ids=["params", "large id", "odd id", "no id"],
+    ids=["params", "large id", "odd id", "no id", "steps"],
 )
 def test_a_task_that_cannot_be_found_again_is_refused_in_put(bench: Bench, task: TaskDef, said: str) -> None:
     def work(_task: TaskDef, q: Channel) -> None:
@@ -340,6 +384,21 @@ def test_a_resumed_run_goes_on_with_the_tasks_that_were_found(bench: Bench) -> N
     ran.clear()
     run(bench, work)
     assert sorted(ran) == ["a", "new", "x", "y", "z"], "a run that continues none finds all of them again"
+
+
+def test_what_a_resume_would_run_is_counted_with_the_tasks_that_were_found(bench: Bench) -> None:
+    def work(task: TaskDef, q: Channel) -> None:
+        if task.task_id == "a":
+            q.put(*(TaskDef(f"b-{n}") for n in range(9)))
+        elif task.task_id != "b-0":
+            raise ValueError("not yet")
+
+    run(bench, work)
+    engine = bench.engine(work, [TaskDef("a")], pipeline=storing())
+    earlier = engine.earlier()
+    assert earlier is not None
+    shown = resume_dialog(earlier, engine.today)._body_content().plain
+    assert shown == "2 of its 10 tasks are done. What it did stays as it is."
 
 
 def test_cancelling_a_finder_cancels_what_it_has_found(bench: Bench, gate: Gate) -> None:

@@ -841,3 +841,15 @@ async def test_the_second_run_shows_a_time_left_from_the_first_at_once(cockpit: 
         cockpit.commit(rows, synthetic.run)
         await cockpit.settle(pilot)
         await until(pilot, lambda: "eta ~2m" in text_of(pilot.app))  # three rounds of 30 seconds
+
+
+async def test_a_key_that_can_do_nothing_on_the_row_says_why(cockpit: Cockpit, synthetic: Synthetic) -> None:
+    pipeline = Pipeline("p", [TaskDef(1, "one")], lambda task, q: None)
+    engine = Engine(cockpit.app.db_path, pipeline)
+    app = PipeloomApp(cockpit.app.db_path, engine)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await until(pilot, lambda: app.board.run is not None and app.board.run.status is RunStatus.DONE)
+        for key, said in (("x", "it has ended already"), ("p", "Nothing to pause: the run has ended")):
+            await pilot.press(key)
+            await until(pilot, lambda said=said: said in text_of(app))  # type: ignore[misc]
+    await asyncio.to_thread(engine.close)

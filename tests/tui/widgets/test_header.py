@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from textual.content import Content
@@ -87,6 +88,12 @@ def test_no_state_is_wider_than_its_header(
 def test_a_notice_goes_before_names() -> None:
     state = replace(STATE, notice="etl.db is locked by another program")
     assert "etl.db is locked by another program" in rows(state, 70)[0]
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_a_long_notice_goes_before_all_else_at_any_width(width: int) -> None:
+    state = replace(STATE, notice=f"nothing more can be saved: {'the disk has gone ' * 9}", owner_pid=123)
+    assert "nothing more can be saved: the" in rows(state, width)[0]
 
 
 def test_a_paused_run_says_so_and_lost_workers_are_counted() -> None:

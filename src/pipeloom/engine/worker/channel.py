@@ -6,10 +6,11 @@ import json
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Any
 
 from pipeloom.engine.attempt import Attempt
-from pipeloom.engine.events import KEPT_TEXT, Finish, Logged
+from pipeloom.engine.events import KEPT_TEXT, NO_STATE, Finish, Logged
 from pipeloom.engine.interpreter import process
 from pipeloom.engine.worker.validation import as_json, checked, checked_together, parts
 from pipeloom.errors import MessageError, TaskCancelled
@@ -44,10 +45,9 @@ class WorkerChannel:
         return self._cancelled
 
     @property
-    def state(self) -> dict[str, Any]:
-        """What the task goes on from: the state that this attempt, or one before it, has put last."""
-        kept: dict[str, Any] = json.loads(self._state or "{}")
-        return kept
+    def state(self) -> Mapping[str, Any]:
+        """What the task goes on from: the state that this attempt, or one before it, has put last. To be read only."""
+        return MappingProxyType(json.loads(self._state or NO_STATE))
 
     def put(
         self,

@@ -13,7 +13,7 @@ from pipeloom.engine.worker.by_value import by_value
 from pipeloom.engine.worker.weight import weight
 from pipeloom.errors import MessageError, UsageError
 from pipeloom.messages import MsgTaskFinished, MsgTaskLog, MsgTaskProgress, MsgTaskStarted, TaskDef, TaskId
-from pipeloom.pipeline import checked_tasks, positive_number
+from pipeloom.pipeline import MAX_INT, checked_tasks, positive_number
 from pipeloom.status import Status
 from pipeloom.tables.table import TableRows
 from pipeloom.text import as_text, first_line, storable
@@ -87,6 +87,9 @@ def _checked_found(task: TaskDef) -> Found:
         checked_tasks([task])
     except UsageError as error:
         raise MessageError(f"A task that is put must be one that can run: {error}") from None
+    steps: object = task.steps
+    if isinstance(steps, bool) or not isinstance(steps, int) or abs(steps) > MAX_INT:
+        raise MessageError(f"Task {task.task_id!r:.80}: steps must be a whole number, not {steps!r:.80}.")
     params = _strict_json(f"The params of task {task.task_id!r:.80}, which is put,", dict(task.params))
     own = task.retries
     retries = own if isinstance(own, int) and not isinstance(own, bool) else None
@@ -100,9 +103,10 @@ def _strict_json(what: str, value: object) -> str:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     except (ValueError, TypeError, RecursionError) as error:
         raise MessageError(f"{what} must be JSON: {first_line(error)}.") from None
-    if len(text) > MAX_TEXT:
-        raise MessageError(f"{what} has {len(text):,} characters of JSON; at most {MAX_TEXT:,} are taken.")
-    return text
+    kept = text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")  # as JSON escapes them
+    if len(kept) > MAX_TEXT:
+        raise MessageError(f"{what} has {len(kept):,} characters of JSON; at most {MAX_TEXT:,} are taken.")
+    return kept
 
 
 def as_json(value: Any) -> tuple[str | None, str | None]:

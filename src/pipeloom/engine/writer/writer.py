@@ -191,8 +191,6 @@ class Writer:
         if recovered := self._ledger.recover():
             _log.warning("%d attempts of a run that was killed are now marked as interrupted", recovered)
         self._run = self._ledger.insert_run(self._run)
-        if self._run.parent_run_id is not None:
-            self._ledger.inherit_found(self._run.id, self._run.parent_run_id)
         states = self._ledger.states(self._run.pipeline) if self._keeps_state else None
         self._ledger.commit()
         opened = Opened(self._run, AttemptIds(self._ledger.next_attempt_id()), states)

@@ -258,7 +258,7 @@ def task_standings(history: History, run_id: int) -> list[TaskStanding]:
 _FOUND: Final = f"""
 SELECT found.task_id, name, found.steps, params, found.retries, found.timeout FROM found_tasks AS found JOIN task_runs
 ON task_runs.id = {latest("other.task_id = found.task_id AND other.run_id IN (SELECT id FROM family)")}
-WHERE found.run_id = ? ORDER BY task_runs.id
+WHERE found.run_id IN (SELECT id FROM family) ORDER BY task_runs.id
 """
 
 
@@ -266,7 +266,7 @@ def found_tasks(history: History, run_id: int) -> list[TaskDef]:
     """Return the tasks that workers have put in a run and in those that it continued, with what they were put with."""
     if not history.has_found:
         return []
-    rows = history.rows(f"{_FAMILY} {_FOUND}", [run_id, run_id])
+    rows = history.rows(f"{_FAMILY} {_FOUND}", [run_id])
     return [_found(*row) for row in rows]
 
 

@@ -203,14 +203,6 @@ class Ledger:
         )
         return cursor.rowcount == 1
 
-    def inherit_found(self, run_id: int, parent_run_id: int) -> None:
-        """Let a run that continues another have its found tasks, done ones included: none is found again."""
-        self._connection.execute(
-            "INSERT INTO found_tasks (run_id, task_id, steps, retries, timeout, attempt) "
-            "SELECT ?, task_id, steps, retries, timeout, attempt FROM found_tasks WHERE run_id=? /* pipeloom */",
-            (run_id, parent_run_id),
-        )
-
     def states(self, pipeline: str) -> dict[TaskId, str]:
         """Return the states of a pipeline's tasks, as JSON."""
         sql = "SELECT task_id, state FROM task_state WHERE pipeline=? /* pipeloom */"

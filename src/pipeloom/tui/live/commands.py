@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pipeloom.engine.commands import Commands
 from pipeloom.errors import StoreError
-from pipeloom.status import WAITING, Status
+from pipeloom.status import WAITING, RunStatus, Status
 from pipeloom.store.read.tasks import with_state
 from pipeloom.store.rows import AttemptRow
 from pipeloom.tui.attempts.questions import Again, needs_question, retry_dialog
@@ -95,6 +95,10 @@ class LiveCommands:
         """Start no more tasks, or go on."""
         controls = self._services.controls
         if controls is None or not controls.is_started:
+            return
+        run = self._services.board.run
+        if run is not None and run.status is not RunStatus.RUNNING:
+            self._services.tell("Nothing to pause: the run has ended.", problem=True)
             return
         paused = await self._services.ask(lambda: _toggle_pause(controls))
         if paused is not None:

@@ -40,6 +40,11 @@ _LONGEST_TICK_S: Final = 3.0
 """Seconds after which they wait for keys no longer."""
 _GRACE_S: Final = 10.0
 """Assumed seconds that a task has to stop, when another process runs it."""
+_WHY_NOT: Final = {
+    "cancel": "Nothing to cancel here: it has ended already.",
+    "retry": "Nothing to run again here: it has not ended yet.",
+}
+"""Action to what is told where the row under the cursor does not take it."""
 _CHANGING: Final = frozenset({"cancel", "retry", "retry_failed", "pause", "workers"})
 """Actions that are commands to the engine."""
 
@@ -268,7 +273,10 @@ class LiveScreen(TableScreen):
     def on_key(self, event: Key) -> None:
         """Say why a key that commands the engine does nothing here."""
         commands = {one.key: one.action.partition("(")[0] for one in self.BINDINGS if isinstance(one, Binding)}
-        if self.services.controls is None and commands.get(event.key) in _CHANGING:
+        action = commands.get(event.key)
+        if action in _WHY_NOT and self.services.controls is not None and not self.check_action(action, ()):
+            self.services.tell(_WHY_NOT[action], problem=True)
+        elif self.services.controls is None and action in _CHANGING:
             self.services.tell(
                 "Nothing is changed here: the file is only read."
                 if self.services.read_only

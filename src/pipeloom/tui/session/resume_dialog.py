@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
-from pipeloom.engine.run.resume import FAILED, NOT_DONE, Earlier, Resume
+from pipeloom.engine.run.resume import FAILED, NOT_DONE, Earlier, Resume, with_found
 from pipeloom.errors import UsageError
 from pipeloom.pipeline import TaskList
 from pipeloom.tui.style import format as fmt
@@ -23,7 +23,8 @@ def resume_dialog(earlier: Earlier, today: TaskList) -> ChoiceDialog[Resume | St
     run, tasks = earlier.run, today.tasks
     try:
         left, failed = earlier.count(today, NOT_DONE), earlier.count(today, FAILED)
-        body = f"{fmt.share_done(len(tasks) - left, len(tasks))}. What it did stays as it is."
+        total = len(with_found(tasks, earlier.found))
+        body = f"{fmt.share_done(total - left, total)}. What it did stays as it is."
     except UsageError as error:  # its tasks are others now
         left = failed = 0
         body = f"It cannot be resumed. {error}"

@@ -152,7 +152,7 @@ def _title(state: HeaderState, width: int, ascii_only: bool) -> Content:
     clock = fmt.stopwatch(state.elapsed_s)
     remaining = fmt.eta(state.eta_s)
     right = [
-        Part(content(state.notice, "bold $warning", limit=80), 8),
+        Part(content(state.notice, "bold $warning", limit=min(80, max(1, width - 4))), 12),
         Part(Content(f"{word} {clock}".rstrip()), 7, dot),
         Part(
             Content.styled(f"eta {'at least ' if state.grows else ''}{remaining}" if remaining else "", "$muted"),

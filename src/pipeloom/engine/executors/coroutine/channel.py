@@ -27,7 +27,7 @@ class CoroutineChannel:
         return self.channel.cancelled
 
     @property
-    def state(self) -> dict[str, Any]:
+    def state(self) -> Mapping[str, Any]:
         """What the task goes on from: the state that this attempt, or one before it, has put last."""
         return self.channel.state
 
