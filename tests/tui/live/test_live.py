@@ -824,6 +824,25 @@ async def test_running_tasks_stay_in_view_when_the_task_under_the_cursor_ends_an
         assert seen == [1, 2, 4, 1]
 
 
+@pytest.mark.parametrize("keys", [("x", "n"), ("d", "d"), ("x", "y")])
+async def test_a_key_on_the_first_row_does_not_take_the_running_rows_out_of_view(
+    cockpit: Cockpit, synthetic: Synthetic, keys: tuple[str, ...]
+) -> None:
+    async with cockpit.app.run_test(size=(80, 24)) as pilot:
+        rows = [row._replace(status=Status.RUNNING, started_at=synthetic.at(30)) for row in synthetic.rows(3)]
+        rows += [
+            row._replace(status=Status.QUEUED, attempt=1, id=row.id % 1000, started_at=None)
+            for row in synthetic.rows(200)[3:]
+        ]
+        cockpit.commit(rows, synthetic.run)
+        await cockpit.settle(pilot)
+        await pilot.press(*keys)
+        cockpit.commit([rows[0]._replace(status=Status.DONE, duration_s=1.0), rows[3]._replace(status=Status.RUNNING)])
+        await cockpit.settle(pilot)
+        assert cockpit.live.table.scroll_offset.y == 0
+        assert text_of(pilot.app).count("running") > 3
+
+
 async def test_the_second_run_shows_a_time_left_from_the_first_at_once(cockpit: Cockpit, synthetic: Synthetic) -> None:
     connection = open_writer(cockpit.app.db_path)
     run = Ledger(connection).insert_run(replace(synthetic.run, id=1))

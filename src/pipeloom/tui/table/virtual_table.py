@@ -199,7 +199,7 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True):
 
     def hold_cursor(self) -> None:
         """Keep the cursor on its row from now on, also where it stands at the top and was never moved."""
-        self._selection.keeps_top, self._moved_s = False, self._view.now
+        self._selection.keeps_top = False
 
     def move_to_key(self, key: Hashable) -> bool:
         """Put the cursor on the row of `key`; False when its place is not known."""
