@@ -37,8 +37,8 @@ class SchemaConnection(Connection, Protocol):
     def executescript(self, sql: str, /) -> Any: ...  # noqa: D102
 
 
-class Channel(Protocol):
-    """The `q` of a worker function."""
+class BaseChannel(Protocol):
+    """What the channels of all workers have."""
 
     @property
     def cancelled(self) -> bool:
@@ -51,6 +51,19 @@ class Channel(Protocol):
     @property
     def state(self) -> Mapping[str, Any]:
         """What the task goes on from: the state that it has put last, in this run or an earlier one; {} at first."""
+
+    def result(self, value: Any) -> None:
+        """Set the task's result, as returning it from the worker function does."""
+
+    def raise_if_cancelled(self) -> None:
+        """Raise `TaskCancelled` if the task has been asked to stop."""
+
+    def on_cancel(self, callback: Callable[[], object]) -> None:
+        """Call `callback` once, from another thread, when the task is asked to stop (at once if it was already)."""
+
+
+class Channel(BaseChannel, Protocol):
+    """The `q` of a worker function."""
 
     def put(
         self,
@@ -68,33 +81,12 @@ class Channel(Protocol):
     def progress(self, step: float | None, total: float | None = None, message: str | None = "") -> None:
         """Tell that `step` of `total` is reached: a short form of `MsgTaskProgress`."""
 
-    def result(self, value: Any) -> None:
-        """Set the task's result, as returning it from the worker function does."""
-
-    def raise_if_cancelled(self) -> None:
-        """Raise `TaskCancelled` if the task has been asked to stop."""
-
     def sleep(self, seconds: float) -> None:
         """Sleep, but wake up and raise `TaskCancelled` when the task is asked to stop."""
 
-    def on_cancel(self, callback: Callable[[], object]) -> None:
-        """Call `callback` once, from another thread, when the task is asked to stop (at once if it was already)."""
 
-
-class AsyncChannel(Protocol):
+class AsyncChannel(BaseChannel, Protocol):
     """The `q` of a worker function that is `async def`."""
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether the task has been asked to stop."""
-
-    @property
-    def attempt(self) -> int:
-        """1 for the first attempt of this task in this run, 2 for its first retry, and so on."""
-
-    @property
-    def state(self) -> Mapping[str, Any]:
-        """What the task goes on from: the state that it has put last, in this run or an earlier one; {} at first."""
 
     def put(self, *messages: object, state: Mapping[str, Any] | None = None) -> Awaitable[None]:
         """Publish as the `put` of a `Channel`, and raise as that; awaiting waits while the writer is behind."""
@@ -102,14 +94,5 @@ class AsyncChannel(Protocol):
     def progress(self, step: float | None, total: float | None = None, message: str | None = "") -> Awaitable[None]:
         """Tell that `step` of `total` is reached: a short form of `MsgTaskProgress`."""
 
-    def result(self, value: Any) -> None:
-        """Set the task's result, as returning it from the worker function does."""
-
-    def raise_if_cancelled(self) -> None:
-        """Raise `TaskCancelled` if the task has been asked to stop."""
-
     async def sleep(self, seconds: float) -> None:
         """Sleep, but wake up and raise when the task is asked to stop."""
-
-    def on_cancel(self, callback: Callable[[], object]) -> None:
-        """Call `callback` once, from another thread, when the task is asked to stop (at once if it was already)."""
