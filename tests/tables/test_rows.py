@@ -89,7 +89,7 @@ def one(kind: Any, *values: Any) -> list[Any]:
         (Colour, Colour.RED, "red"), (Colour, "red", "red"), (Level, Level.LOW, 1), (Level, 1, 1),
         (int | None, None, None), (Optional[int], None, None), (int | None, 3, 3),  # noqa: UP045
         (float | None, math.nan, None), (float | None, np.float32("nan"), None), (float | None, pd.NA, None),
-        (datetime | None, pd.NaT, None), (datetime | None, np.datetime64("NaT"), None), (date | None, pd.NaT, None),
+        (datetime | None, pd.NaT, None), (datetime | None, np.datetime64("NaT", "s"), None), (date | None, pd.NaT, None),
         (Decimal | None, Decimal("NaN"), None), (Decimal | None, Decimal("sNaN"), None), (str | None, math.nan, None),
     ],
 )  # fmt: skip
