@@ -149,6 +149,7 @@ def test_a_handler_that_raises_undoes_the_attempt_which_fails_with_that_error(be
         ("error", "ValueError", "handler for Page: ValueError: no such page")
     ]
     assert "in store" in bench.one("error", "a")
+    assert pages(bench) == []
 
 
 def test_a_retry_begins_with_the_state_from_before_the_attempt_that_failed(bench: Bench, place: str) -> None:
@@ -438,19 +439,46 @@ def test_the_file_is_private_and_named_after_the_database_and_the_attempt(
 ) -> None:
     monkeypatch.setattr(held_back, "MEMORY", 100)
 
+    gates = {"x": gate, "y": Gate()}
+
     def work(task: TaskDef, q: Channel) -> None:
         put_all(task, q)
-        gate.pass_through()
+        gates[task.name].pass_through()
 
     engine = bench.engine(work, [TaskDef("x"), TaskDef("y")], pipeline=storing(), workers=2)
     engine.start()
-    gate.await_arrival(2)
+    for each in gates.values():
+        each.await_arrival()
     assert [path.name for path in spools(bench)] == ["etl.db.held-1", "etl.db.held-2"]
     assert {path.stat().st_mode & 0o777 for path in spools(bench)} == {0o600}
-    gate.open()
-    assert engine.wait(20)
+    gates["x"].open()
+    bench.recorder.wait_for_status("done", "x")
+    assert [path.name for path in spools(bench)] == ["etl.db.held-2"]
+    gates["y"].open()
     engine.close()
     assert spools(bench) == []
+
+
+def test_a_program_that_is_closed_while_an_attempt_is_stored_leaves_nothing_of_it(bench: Bench, gate: Gate) -> None:
+    def handle(msg: Page) -> None:
+        gate.pass_through()
+        slow.wait(0.2)
+
+    def work(task: TaskDef, q: Channel) -> None:
+        for number in range(100):
+            q.put(Page(number))
+
+    slow = threading.Event()
+    engine = bench.engine(work, [TaskDef("a")], pipeline=storing(before=handle))
+    engine.start()
+    gate.await_arrival()
+    gate.open()
+    engine.close(0.0)
+    assert (engine.failure, engine.summary().unsaved) == (None, 1)
+    assert pages(bench) == []
+    assert bench.rows("SELECT status, message FROM task_runs") == [
+        ("error", "What the task has put was not stored: the program was closed")
+    ]
 
 
 @pytest.mark.parametrize("fault", ["removed", "replaced", "linked"])
