@@ -49,6 +49,7 @@ def test_the_loads_of_the_guide_go_on_and_find_their_tasks(tmp_path: Path) -> No
     assert connection.execute("SELECT url FROM pages ORDER BY url").fetchall() == [
         (url,) for url in ("/", "/a", "/b", "/c", "/d")
     ]
+    assert connection.execute("SELECT row FROM days").fetchall() == [(0,), (1,), (2,)]
     connection.close()
 
 

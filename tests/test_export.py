@@ -231,6 +231,16 @@ def test_the_database_itself_is_never_replaced(db: MakeDb, name: str) -> None:
 FILES = ["etl.db", "etl.db-wal", "etl.db-shm", "etl.db-journal", "etl.db.lock"]
 
 
+def test_a_file_in_which_messages_wait_is_never_written_to(db: MakeDb) -> None:
+    path = db(row(1))
+    target = path.with_name("etl.db.held-17")
+    with pytest.raises(UsageError, match="belongs to the database"):
+        export(path, EVERYTHING, ExportPlan(Format.CSV, target, overwrite=True))
+    with pytest.raises(UsageError, match="belongs to the database"):
+        back_up(path, target)
+    assert not target.exists()
+
+
 @pytest.mark.parametrize(
     ("name", "way"),
     [

@@ -13,7 +13,7 @@ TaskId = int | str
 
 
 class TaskLike(Protocol):
-    """What every task has; `steps`, `params`, `retries` and `timeout` are optional."""
+    """What every task has; `steps`, `params`, `retries`, `timeout` and `atomic` are optional."""
 
     @property
     def task_id(self) -> TaskId: ...  # noqa: D102
@@ -38,6 +38,8 @@ class TaskDef:
     """Automatic retries after an error; None for those of the pipeline's `RetryPolicy`."""
     timeout: float | None = field(default=None, kw_only=True)
     """Seconds that one attempt may run; None for the pipeline's `timeout`."""
+    atomic: bool | None = field(default=None, kw_only=True)
+    """Whether what an attempt puts is stored only when it is done, all at once; None for the pipeline's `atomic`."""
 
     def __post_init__(self) -> None:
         """Fill in the id from the name, or the name from the id."""

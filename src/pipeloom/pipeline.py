@@ -111,6 +111,8 @@ class Pipeline:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     timeout: float | None = None
     """Seconds that one attempt of any task may run; None for no limit."""
+    atomic: bool = field(default=False, kw_only=True)
+    """Whether what an attempt puts is stored in one transaction with its end as `done`, and nothing of it otherwise."""
     workers: int | None = None
     """Workers to start with, unless the call or the command line gives a number."""
     executor: str | None = None

@@ -7,6 +7,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,12 @@ async def nothing(task: TaskDef, q: AsyncChannel) -> None:
 async def count(task: TaskDef, q: AsyncChannel) -> None:
     for number in range(task.params["messages"]):
         await q.put(jobs.Note(task.task_id, number))
+
+
+async def count_on(task: TaskDef, q: AsyncChannel) -> None:
+    for number in range(task.params["messages"]):
+        with suppress(Exception):
+            await q.put(jobs.Note(task.task_id, number))
 
 
 async def change_after_put(task: TaskDef, q: AsyncChannel) -> None:

@@ -16,6 +16,7 @@ import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -259,3 +260,10 @@ def count_bytes(task: TaskDef, q: Channel) -> None:
         q.put(Note(task.task_id, "x" * 2000))
         taken += 2000
         path.write_text(str(taken))
+
+
+def count_on(task: TaskDef, q: Channel) -> None:
+    """Count, whatever is refused."""
+    for number in range(task.params["messages"]):
+        with suppress(Exception):
+            q.put(Note(task.task_id, number))

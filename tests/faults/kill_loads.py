@@ -1,7 +1,8 @@
-"""Kills loads that go on where they ended, and that find their tasks, and compares the rows with those of an oracle.
+"""Kills loads that go on where they ended, that find their tasks, or that are atomic, and compares rows with an oracle.
 
     python tests/faults/kill_loads.py --load pages --executor thread --kills 200
     python tests/faults/kill_loads.py --load found --tasks 100000 --kills 50
+    python tests/faults/kill_loads.py --load atomic --kills 200
 
 Each kill is a SIGKILL at a random moment of `pipeloom run --resume`; the last run of a file comes to its end. The tables have
 no key: a row that is stored twice is there twice.
@@ -62,6 +63,20 @@ def work(task, q):
 
 pipeline = Pipeline("found", [TaskDef(0)], work, workers={workers}, executor={executor!r})
 """
+ATOMIC = """
+from pipeloom.engine.run import held_back
+held_back.MEMORY = 10_000
+
+{define} work(task, q):
+    note(task.task_id, 0)
+    for page in range({pages}):
+        {wait}q.put(Row(task.task_id, page))
+
+pipeline = Pipeline(
+    "atomic", [TaskDef(n) for n in range({tasks})], work, workers={workers}, executor={executor!r}, atomic=True
+)
+"""
+SOURCES = {"pages": PAGES, "found": FOUND, "atomic": ATOMIC}
 RUN = [sys.executable, "-c", "from pipeloom.cli import run_main; run_main()", "run", "etl.db", "load.py", "--resume"]
 
 
@@ -78,7 +93,7 @@ class Load:
     def source(self) -> str:
         """Return the pipeline's file."""
         is_async = self.executor == "async"
-        body = (PAGES if self.kind == "pages" else FOUND).format(
+        body = SOURCES[self.kind].format(
             define="async def" if is_async else "def",
             wait="await " if is_async else "",
             tasks=self.tasks,
@@ -91,7 +106,7 @@ class Load:
 
     def rows(self) -> set[tuple[int, int]]:
         """Return the rows that there must be, once each."""
-        pages = self.pages if self.kind == "pages" else 1
+        pages = 1 if self.kind == "found" else self.pages
         return {(task, page) for task in range(self.tasks) for page in range(pages)}
 
 
@@ -166,6 +181,8 @@ def _judge(load: Load, place: Path, report: Report) -> None:
             report.faults.append(f"{place.name}: {len(tasks)} tasks are {what}, such as {sorted(tasks)[:3]}")
     if open_rows:
         report.faults.append(f"{place.name}: {open_rows} attempts are left open")
+    if left := sorted(path.name for path in place.glob("etl.db.held-*")):
+        report.faults.append(f"{place.name}: {left} are left")
     fetched = Counter((place / "fetched").read_text(encoding="ascii").splitlines())
     report.fetched_again += sum(fetched.values()) - len(fetched)
 
@@ -173,7 +190,7 @@ def _judge(load: Load, place: Path, report: Report) -> None:
 def main() -> int:
     """Run from a shell."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--load", choices=("pages", "found"), default="pages")
+    parser.add_argument("--load", choices=tuple(SOURCES), default="pages")
     parser.add_argument("--executor", choices=("thread", "process", "dask", "async"), default="thread")
     parser.add_argument("--tasks", type=int, default=20)
     parser.add_argument("--kills", type=int, default=200)
@@ -183,7 +200,9 @@ def main() -> int:
     wait_s = (0.5, 4.0) if arguments.load == "found" else slow.get(arguments.executor, (0.3, 1.2))
     with tempfile.TemporaryDirectory() as folder:
         report = campaign(
-            Load(arguments.load, arguments.executor, arguments.tasks),
+            Load(
+                arguments.load, arguments.executor, arguments.tasks, pages=5_000 if arguments.load == "atomic" else 200
+            ),
             arguments.kills,
             Path(folder),
             seed=arguments.seed,

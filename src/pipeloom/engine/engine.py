@@ -171,7 +171,7 @@ class Engine:
         """Start the executor, then the writer: a cluster may be out of reach, and then the file stays as it was."""
         options, sinks = self.options, list[Sink]()
         executor = make_executor(self._choice, options.limit_for(self.pipeline), options.address_for(self.pipeline))
-        run = Run(self.pipeline, options, executor, clock=self._clock, random=self._random, sinks=sinks)
+        run = Run(self.db_path, self.pipeline, options, executor, clock=self._clock, random=self._random, sinks=sinks)
         commits = CommitEvents(run)
         sinks += [self._counts, commits, *self._sinks]
         executor.start(ExecutorEvents(run))

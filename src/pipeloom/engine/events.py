@@ -5,6 +5,7 @@ The events of every task are named tuples: they cost a third of a frozen datacla
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -65,6 +66,7 @@ class Found(NamedTuple):
     retries: int | None
     timeout: float | None
     """Seconds."""
+    atomic: bool | None = None
 
 
 class Together(NamedTuple):
@@ -95,6 +97,14 @@ class Ended(NamedTuple):
     result: str | None = None
     error_type: str | None = None
     error: str | None = None
+
+
+class Whole(NamedTuple):
+    """All that an attempt has put, and its end: both are stored together, or the end is an error."""
+
+    puts: Iterable[Any]
+    """Can be gone through again."""
+    end: Ended
 
 
 @dataclass(frozen=True, slots=True)

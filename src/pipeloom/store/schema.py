@@ -127,6 +127,7 @@ CREATE TABLE {where}found_tasks (
     steps INTEGER NOT NULL,
     retries INTEGER,
     timeout REAL,
+    atomic INTEGER,
     attempt INTEGER NOT NULL,
     PRIMARY KEY (run_id, task_id)
 ) STRICT, WITHOUT ROWID;

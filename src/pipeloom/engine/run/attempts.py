@@ -10,6 +10,7 @@ from enum import Enum, auto
 from pipeloom.engine.attempt import AttemptIds
 from pipeloom.engine.commands import Refusal, RefusalReason
 from pipeloom.engine.events import Finish
+from pipeloom.engine.run.held_back import HeldBack
 from pipeloom.engine.writer.inbox import ProgressSlot
 from pipeloom.messages import TaskDef, TaskLike
 from pipeloom.status import WAITING, Status
@@ -50,6 +51,7 @@ class AttemptState:
         "finish",
         "followed",
         "given",
+        "held",
         "id",
         "ignores_messages",
         "killed",
@@ -71,6 +73,8 @@ class AttemptState:
         self.status = start.status
         self.progress: ProgressSlot | None = None
         """Where its worker's progress goes, while it has a worker."""
+        self.held: HeldBack | None = None
+        """Where what it puts waits for its end, when it is atomic."""
         self.finish: Finish | None = None
         """The end that the worker reported."""
         self.stop: Stop | None = None
@@ -118,6 +122,15 @@ class Attempts:
         """Return the attempt with this id, if it is one of this run."""
         place = attempt_id - self._ids.first
         return self._states[place] if 0 <= place < len(self._states) else None
+
+    def release(self, *attempts: AttemptState) -> list[HeldBack]:
+        """Take what has been held back of attempts (none: of all); the caller discards it, without the lock."""
+        taken = []
+        for attempt in attempts or self._states:
+            if attempt is not None and attempt.held is not None:
+                taken.append(attempt.held)
+                attempt.held = None
+        return taken
 
     def make_ready(self, attempt: AttemptState) -> None:
         """Let a `retrying` attempt wait for a worker like any other."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipeloom.engine.run.attempts import Stop
+from pipeloom.engine.run.held_back import HeldBack
 from pipeloom.engine.run.run import Run
 from pipeloom.engine.writer.batch import Rejection
 from pipeloom.engine.writer.sink import CommitBatch
@@ -18,15 +19,17 @@ class CommitEvents:
 
     def committed(self, batch: CommitBatch) -> None:
         """Note what is on disk; an error that the policy retries is followed by the next attempt."""
-        run = self._run
+        run, over = self._run, list[HeldBack]()
         with run.lock:
             run.states.update(batch.states)
             for found in batch.found:
                 run.enter_found(found)
             for row in batch.attempts:
                 attempt = run.attempts.get(row.id) if row.status in FINAL else None
-                if attempt is not None and run.attempts.settle(attempt, row.status) and row.status is Status.ERROR:
-                    run.retry_if_granted(attempt)
+                if attempt is not None and run.attempts.settle(attempt, row.status):
+                    over += run.attempts.release(attempt)
+                    if row.status is Status.ERROR:
+                        run.retry_if_granted(attempt)
             if batch.found:
                 run.fill()
             if run.attempts.unsettled == 0:
@@ -34,6 +37,8 @@ class CommitEvents:
                     run.end_is_on_disk()
                 elif not run.end_told and run.closing is None:
                     run.finish()
+        for held in over:
+            held.discard()
 
     def writer_waiting(self, reason: str | None) -> None:
         """Do nothing: workers wait by themselves, in `put`."""
@@ -45,6 +50,9 @@ class CommitEvents:
             run.failure = error
             running = [attempt.id for attempt in run.attempts.in_status(*ACTIVE)]
             run.ended.notify_all()
+            over = run.attempts.release()
+        for held in over:
+            held.discard()
         if running:
             run.executor.cancel(running)
 

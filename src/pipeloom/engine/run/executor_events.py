@@ -7,11 +7,13 @@ from typing import Any
 
 from pipeloom.engine.attempt import Outcome
 from pipeloom.engine.events import Finish, Logged, Started
-from pipeloom.engine.run.attempts import Stop
+from pipeloom.engine.run.attempts import AttemptState, Stop
+from pipeloom.engine.run.held_back import HeldBack
 from pipeloom.engine.run.run import Run
+from pipeloom.engine.worker.runner import describe
 from pipeloom.engine.worker.weight import weight
-from pipeloom.errors import TaskCancelled
-from pipeloom.messages import MsgTaskProgress
+from pipeloom.errors import TaskCancelled, WriterFailedError
+from pipeloom.messages import MsgTaskProgress, MsgTaskStarted
 from pipeloom.status import ACTIVE, OPEN
 from pipeloom.text import clean
 
@@ -43,6 +45,7 @@ class ExecutorEvents:
         """
         run = self._run
         attempt = run.attempts.get(attempt_id)
+        held = None if attempt is None else attempt.held  # before it is asked whether messages still count
         kind = type(msg)
         if kind is Logged:
             # A worker may log when it has finished or is being stopped; without room its line is dropped.
@@ -56,9 +59,20 @@ class ExecutorEvents:
                 run.inbox.list_progress(slot)
         elif kind is Finish:
             attempt.finish, attempt.ignores_messages = msg, True
+        elif held is not None and kind is not MsgTaskStarted:
+            self._hold_back(attempt, held, msg)
         elif not run.inbox.put((attempt_id, msg), lambda: attempt.stop is not None, weight(msg)):
             attempt.ignores_messages = True  # later ones would leave a gap
             raise TaskCancelled
+
+    def _hold_back(self, attempt: AttemptState, held: HeldBack, msg: Any) -> None:
+        """Keep a message of an atomic attempt until its end."""
+        self._run.inbox.check()
+        try:
+            held.put(msg)
+        except Exception as error:
+            attempt.ignores_messages = True  # later ones would leave a gap
+            raise WriterFailedError(f"Nothing of this task can be saved any more: {clean(error)}") from error
 
     def ended(self, attempt_id: int, outcome: Outcome) -> None:
         """Resolve how the attempt ended and give its slot to the next one."""
@@ -72,6 +86,8 @@ class ExecutorEvents:
             if attempt.abandoned:
                 run.lost_workers -= 1
             else:
+                if attempt.held is not None and attempt.held.trouble is not None:
+                    outcome = describe(attempt.held.trouble, run.retry_on)  # whatever its worker made of it
                 run.come_back(attempt, outcome)
             run.fill()
             if run.closing is not None:

@@ -13,14 +13,26 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Final
 
 from pipeloom.engine.attempt import Attempt, AttemptIds, Outcome
 from pipeloom.engine.clock import Clock
-from pipeloom.engine.events import KEPT_TEXT, NO_STATE, CancelAsked, Ended, Requeued, RunChanged, Submitted, Together
+from pipeloom.engine.events import (
+    KEPT_TEXT,
+    NO_STATE,
+    CancelAsked,
+    Ended,
+    Requeued,
+    RunChanged,
+    Submitted,
+    Together,
+    Whole,
+)
 from pipeloom.engine.executors.base import Executor
 from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.run.attempts import Attempts, AttemptState, Stop, TaskStart
+from pipeloom.engine.run.held_back import Holds
 from pipeloom.engine.run.outcomes import resolve_outcome
 from pipeloom.engine.run.tasks import handed_out
 from pipeloom.engine.run.timers import Timers
@@ -49,6 +61,7 @@ class Run:
 
     def __init__(
         self,
+        db_path: Path,
         pipeline: Pipeline,
         options: EngineOptions,
         executor: Executor,
@@ -70,6 +83,7 @@ class Run:
         self.states: dict[TaskId, str] = {}
         """What earlier attempts have left for each task to go on from, as JSON."""
         self._keeps_state = False
+        self._holds = Holds(db_path)
         self.timers = Timers(self.lock, clock, self.broken)
         self.id = 0
         """The run's id in the file, once that is open."""
@@ -112,6 +126,7 @@ class Run:
 
     def begin(self, opened: Opened, starts: Iterable[TaskStart]) -> None:
         """Enter the first attempts and dispatch them; the file is open. Takes the lock itself."""
+        self._holds.clear()
         with self.lock:
             self.attempts = Attempts(opened.attempt_ids)
             self._keeps_state = opened.states is not None
@@ -169,8 +184,9 @@ class Run:
 
     def enter_found(self, found: FoundTask) -> None:
         """Let a task that a worker has put wait for a worker, unless the run or the finder has been stopped."""
-        task_id, name, params, steps, retries, timeout = found.task
-        task = TaskDef(task_id, name, steps, params=json.loads(params), retries=retries, timeout=timeout)
+        task_id, name, params, steps, retries, timeout, atomic = found.task
+        given = json.loads(params)
+        task = TaskDef(task_id, name, steps, params=given, retries=retries, timeout=timeout, atomic=atomic)
         attempt = self.attempts.add(TaskStart(task, task), found.row.id)
         finder = self.attempts.get(found.by)
         if (reason := self.closing or self.executor_lost) is not None:
@@ -216,6 +232,9 @@ class Run:
                 return
             attempt.status = Status.RUNNING
             attempt.progress = ProgressSlot(attempt.id)
+            own = attempt.task.atomic
+            if self.pipeline.atomic if own is None else own:
+                attempt.held = self._holds.make(attempt.id)
             self.busy += 1
             self.executor.submit(
                 Attempt(
@@ -262,8 +281,12 @@ class Run:
         """End an attempt: what its worker publishes from now on does not count."""
         attempt.status, attempt.ignores_messages = end.status, True
         slot, attempt.progress = attempt.progress, None
+        held = attempt.held if end.status is Status.DONE else None
         try:
-            self.inbox.put_end(slot, (attempt.id, end))
+            if held is None:
+                self.inbox.put_end(slot, (attempt.id, end))
+            else:
+                self.inbox.put_end(slot, (attempt.id, Whole(held, end)), held.size)
         except WriterFailedError:
             return  # the sinks have been told; `unsaved` counts what was lost
 

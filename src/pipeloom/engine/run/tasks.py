@@ -21,6 +21,7 @@ def entered(task: TaskLike) -> TaskDef:
         params=dict(task_params(task)),
         retries=retries if isinstance(retries, int) and not isinstance(retries, bool) else None,
         timeout=positive_number(getattr(task, "timeout", None)),
+        atomic=atomic if isinstance(atomic := getattr(task, "atomic", None), bool) else None,
     )
 
 

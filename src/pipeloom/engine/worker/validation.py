@@ -94,7 +94,8 @@ def _checked_found(task: TaskDef) -> Found:
     own = task.retries
     retries = own if isinstance(own, int) and not isinstance(own, bool) else None
     name = storable(task.name, KEPT_TEXT)
-    return Found(task.task_id, name, params, task.steps, retries, positive_number(task.timeout))
+    atomic = task.atomic if isinstance(task.atomic, bool) else None
+    return Found(task.task_id, name, params, task.steps, retries, positive_number(task.timeout), atomic)
 
 
 def _strict_json(what: str, value: object) -> str:

@@ -28,10 +28,11 @@ class Rejection(NamedTuple):
     traceback: str
 
     @classmethod
-    def of(cls, message_type: type, error: BaseException) -> Rejection:
-        """Return the rejection of a message whose handler raised `error`."""
+    def of(cls, message_type: type | None, error: BaseException) -> Rejection:
+        """Return the rejection of a message whose handler raised `error`; of none, where it was raised elsewhere."""
         text = error_text(error)
-        return cls(type(error), f"handler for {message_type.__name__}: {text.type}: {text.line}", text.traceback)
+        where = "" if message_type is None else f"handler for {message_type.__name__}: "
+        return cls(type(error), f"{where}{text.type}: {text.line}", text.traceback)
 
 
 class TransactionLostError(Exception):
@@ -56,7 +57,7 @@ class TransactionLostError(Exception):
 
 _log = logging.getLogger(__name__)
 _DELETED: Final = "its row was deleted from the file by another program while it was open"
-_ROW_DELETED: Final = Rejection(StoreError, _DELETED, _DELETED)
+ROW_DELETED: Final = Rejection(StoreError, _DELETED, _DELETED)
 """Stops an attempt whose row is gone: what else was removed with it is not known."""
 
 
@@ -66,7 +67,7 @@ def restored(lost: list[AttemptRow], stored: dict[int, AttemptRow], rejected: di
         _log.warning("Attempt %d was deleted by another program while it was open.", row.id)
         stored[row.id] = _restored(row)
         if row.status is Status.RUNNING:
-            rejected.setdefault(row.id, _ROW_DELETED)
+            rejected.setdefault(row.id, ROW_DELETED)
     return [stored[row.id] for row in lost]
 
 
@@ -112,6 +113,10 @@ class Fold:
             return False
         step(self, attempt_id, entry)
         return True
+
+    def is_new(self, attempt_id: int) -> bool:
+        """Tell whether the attempt was entered in this batch: the file does not have it yet."""
+        return attempt_id in self._new
 
     def row(self, attempt_id: int) -> AttemptRow | None:
         """Return an attempt as it was entered or last committed; None when it is not open."""

@@ -34,7 +34,15 @@ class FoundTasks:
             task_id = task.task_id
             if task_id in new or task_id in pending or task_id in self._known:
                 continue
-            if ledger.insert_found(self._run_id, by, task_id, task.steps, task.retries, task.timeout):
+            if ledger.insert_found(
+                self._run_id,
+                by,
+                task_id,
+                steps=task.steps,
+                retries=task.retries,
+                timeout=task.timeout,
+                atomic=task.atomic,
+            ):
                 new[task_id] = FoundTask(self._row(task, now), by, task)
         return list(new.values())
 

@@ -98,18 +98,22 @@ class Inbox:
     def list_progress(self, slot: ProgressSlot) -> None:
         """Have the writer look into a slot, without waiting; raises `WriterFailedError` as `put`."""
         with self._lock:
-            self._check()
+            self.check()
             slot.is_listed = True
             self._listed.append(slot)
             self._notify()
 
-    def put_end(self, slot: ProgressSlot | None, entry: Entry) -> None:
-        """Append the end of an attempt without waiting, and before it the progress that no batch has yet."""
+    def put_end(self, slot: ProgressSlot | None, entry: Entry, weight: int = 0) -> None:
+        """Append the end of an attempt without waiting, and before it the progress that no batch has yet.
+
+        `weight` is the number of bytes that are stored with the end.
+        """
         with self._lock:
             if slot is not None and slot.is_listed:
                 slot.is_listed = False
                 self._append((slot.attempt_id, slot.newest))
             self._append(entry)
+            self._bytes += weight
 
     def drain(self, most: int, window_s: float, idle_s: float) -> tuple[list[Entry], bool]:
         """Return up to `most` entries in order, after the last one progress, and whether it is all that ever comes.
@@ -185,12 +189,13 @@ class Inbox:
                 progress.append((slot.attempt_id, slot.newest))
         return progress
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raise `WriterFailedError` once nothing can be saved any more."""
         if self._failure is not None:
             raise WriterFailedError(f"Nothing can be saved any more: {self._failure}") from self._failure
 
     def _append(self, entry: Entry) -> None:
-        self._check()
+        self.check()
         self._entries.append(entry)
         self._notify()
 

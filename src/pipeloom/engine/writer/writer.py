@@ -14,7 +14,7 @@ from typing import Any, Final
 from pipeloom.engine.attempt import AttemptIds
 from pipeloom.engine.capture import AttemptLog
 from pipeloom.engine.clock import Clock
-from pipeloom.engine.events import KEPT_TEXT, Commanded, Logged, RunChanged
+from pipeloom.engine.events import KEPT_TEXT, Commanded, Logged, RunChanged, Whole
 from pipeloom.engine.interpreter import start_thread
 from pipeloom.engine.writer.batch import Fold, Rejection, TransactionLostError, restored
 from pipeloom.engine.writer.found_tasks import FoundTasks
@@ -23,7 +23,7 @@ from pipeloom.engine.writer.inbox import Entry, Inbox
 from pipeloom.engine.writer.log_retention import log_changes
 from pipeloom.engine.writer.open_attempts import OpenAttempts
 from pipeloom.engine.writer.opening import Opened, Opening
-from pipeloom.engine.writer.savepoints import Savepoints, together_of
+from pipeloom.engine.writer.savepoints import Savepoints, kind_of
 from pipeloom.engine.writer.sink import CommitBatch, Sink, Sinks
 from pipeloom.engine.writer.tries import Tries
 from pipeloom.errors import DamagedFileError, StoreError
@@ -195,7 +195,7 @@ class Writer:
         self._ledger.commit()
         opened = Opened(self._run, AttemptIds(self._ledger.next_attempt_id()), states)
         found = FoundTasks(self._run.id, opened.attempt_ids, self._known_tasks)
-        self._savepoints = Savepoints(self._run.pipeline, self._handlers, found)
+        self._savepoints = Savepoints(self._run.pipeline, self._handlers, found, self._giving_up)
         self._open_attempts = OpenAttempts(opened.attempt_ids.first)
         self.opening.succeed(opened)
 
@@ -248,7 +248,7 @@ class Writer:
                 if len(entries) != 1 or skipped or not is_foreign_key(error):
                     raise
                 self._ledger.rollback()
-                skipped[0] = Rejection.of(type(entries[0][1]), error)
+                skipped[0] = Rejection.of(kind_of(entries[0][1]), error)
 
     def _transact(self, entries: list[Entry], skipped: dict[int, Rejection]) -> CommitBatch | None:
         now = self._clock.now()
@@ -346,14 +346,12 @@ class Writer:
                     log.close()
                     if rejection is not None:
                         rejected.setdefault(attempt_id, rejection)
+                    if type(entry) is Whole:
+                        fold.lifecycle(attempt_id, entry.end)
         return run
 
     def _store(self, index: int, attempt_id: int, entry: Any, fold: Fold) -> Rejection | None:
         """Store what one `put` has taken; return why it could not be."""
-        if self._giving_up.is_set():
-            self._refused += 1
-            kind = type(next(iter(together_of(entry).messages), entry)).__name__
-            return Rejection(StoreError, f"{kind} was not stored: the program was closed", "")
         rejection = self._savepoints.store(self._ledger, self._authorizer, index, attempt_id, entry, fold)
         self._refused += rejection is not None and self._giving_up.is_set()
         return rejection

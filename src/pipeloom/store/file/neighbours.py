@@ -10,6 +10,8 @@ from pipeloom.errors import UsageError
 
 LOCK: Final = ".lock"
 CONTROL: Final = ".control"
+HELD: Final = ".held-"
+"""Begins the suffix of the files in which messages of atomic attempts wait; the attempt's id follows."""
 _SUFFIXES: Final = ("", "-wal", "-shm", "-journal", LOCK, CONTROL)
 
 
@@ -23,7 +25,8 @@ def check_apart(target: Path, db_path: Path) -> None:
     """Raise `UsageError` when `target` is a part of the database, by whatever name or link, or lies in its spool."""
     parts = [beside(db_path, suffix) for suffix in _SUFFIXES]
     real = Path(os.path.realpath(target))
-    if real in parts or parts[-1] in real.parents or any(_is_same(target, part) for part in parts):
+    is_held = real.parent == parts[0].parent and real.name.startswith(f"{parts[0].name}{HELD}")
+    if is_held or real in parts or parts[-1] in real.parents or any(_is_same(target, part) for part in parts):
         raise UsageError(f"{target} belongs to the database itself: choose another file.")
 
 

@@ -256,8 +256,8 @@ def task_standings(history: History, run_id: int) -> list[TaskStanding]:
 
 
 _FOUND: Final = f"""
-SELECT found.task_id, name, found.steps, params, found.retries, found.timeout FROM found_tasks AS found JOIN task_runs
-ON task_runs.id = {latest("other.task_id = found.task_id AND other.run_id IN (SELECT id FROM family)")}
+SELECT found.task_id, name, found.steps, params, found.retries, found.timeout, found.atomic FROM found_tasks AS found
+JOIN task_runs ON task_runs.id = {latest("other.task_id = found.task_id AND other.run_id IN (SELECT id FROM family)")}
 WHERE found.run_id IN (SELECT id FROM family) ORDER BY task_runs.id
 """
 
@@ -270,9 +270,10 @@ def found_tasks(history: History, run_id: int) -> list[TaskDef]:
     return [_found(*row) for row in rows]
 
 
-def _found(task_id: Any, name: Any, steps: Any, params: Any, retries: Any, timeout: Any) -> TaskDef:
+def _found(task_id: Any, name: Any, steps: Any, params: Any, retries: Any, timeout: Any, atomic: Any) -> TaskDef:
     given = json.loads(values.optional_text(params) or "{}")
-    return TaskDef(task_id, values.text(name), steps, params=given, retries=retries, timeout=timeout)
+    once = None if atomic is None else bool(atomic)
+    return TaskDef(task_id, values.text(name), steps, params=given, retries=retries, timeout=timeout, atomic=once)
 
 
 def _standing(task_id: Any, name: Any, params: Any, word: Any, attempt: Any, due_at: Any) -> TaskStanding:

@@ -193,13 +193,21 @@ class Ledger:
         return ended, [row for row in rows if stored[row.id] is None]
 
     def insert_found(
-        self, run_id: int, by: int, task_id: TaskId, steps: int, retries: int | None, timeout: float | None
+        self,
+        run_id: int,
+        by: int,
+        task_id: TaskId,
+        *,
+        steps: int,
+        retries: int | None,
+        timeout: float | None,
+        atomic: bool | None,
     ) -> bool:
         """Insert a task that attempt `by` of the run has put; returns False when the run has found it before."""
         cursor = self._connection.execute(
-            "INSERT OR IGNORE INTO found_tasks (run_id, task_id, steps, retries, timeout, attempt) "
-            "VALUES (?, ?, ?, ?, ?, ?) /* pipeloom */",
-            (run_id, task_id, steps, retries, timeout, by),
+            "INSERT OR IGNORE INTO found_tasks (run_id, task_id, steps, retries, timeout, atomic, attempt) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?) /* pipeloom */",
+            (run_id, task_id, steps, retries, timeout, atomic, by),
         )
         return cursor.rowcount == 1
 
@@ -221,6 +229,11 @@ class Ledger:
                 "/* pipeloom */",
                 (pipeline, task_id, state, attempt_id),
             )
+
+    def is_open(self, attempt_id: int) -> bool:
+        """Tell whether the file has the attempt, and it has not ended."""
+        row = self._attempt(attempt_id)
+        return row is not None and row.status in OPEN
 
     def insert_logs(self, lines: Iterable[LogLine]) -> None:
         """Append lines to the logs of attempts."""
