@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import astuple, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -194,6 +195,7 @@ class Writer:
         if self._run.parent_run_id is not None:
             self._ledger.inherit_found(self._run.id, self._run.parent_run_id)
         states = self._ledger.states(self._run.pipeline) if self._keeps_state else None
+        self._past = self._ledger.runs_before(self._run)
         self._ledger.commit()
         opened = Opened(self._run, AttemptIds(self._ledger.next_attempt_id()), states)
         found = FoundTasks(self._run.id, opened.attempt_ids, self._known_tasks)
@@ -262,7 +264,8 @@ class Writer:
         self._identity.check()
         self._ledger.begin()
         rejected = dict(self._rejections)
-        fold = Fold(self._open_attempts, rejected, stamp(now))
+        usual_rows = partial(self._ledger.usual_rows, self._past)
+        fold = Fold(self._open_attempts, rejected, stamp(now), usual_rows)
         commands: list[Commanded] = []
         run = self._apply(entries, fold, rejected, skipped, commands)
         inserts, updates = fold.flush()
