@@ -64,3 +64,4 @@ class Exit(IntEnum):
     UNSAVED = 4
     INTERNAL = 5
     BUSY = 6
+    ODD = 7

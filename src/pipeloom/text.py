@@ -110,6 +110,13 @@ def counted(count: int, one: str, many: str = "") -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
+def beside_usual(told: str, low: int | None, high: int | None) -> str:
+    """Return what is told of a number, with the range that is usual for it where that is known."""
+    if low is None or high is None:
+        return told
+    return f"{told}, usually {low:,}" if low == high else f"{told}, usually {low:,} to {high:,}"
+
+
 def figure(value: float) -> str:
     """Return a number without needless digits, and without a sign when it is nothing."""
     return f"{value + 0.0:g}"

@@ -148,3 +148,34 @@ def test_a_wait_that_is_no_time_is_refused(run: Run, two: Path) -> None:
         2,
         "pipeloom: --wait needs a time such as 90s, 10m or 1h30m, not 'soon'.\n",
     )
+
+
+ROWS = """
+import os
+from pipeloom import *
+
+load = Pipeline("load", [TaskDef(1, "orders"), TaskDef(2, "users")], lambda task, q: q.put(table.rows([(n,) for n in range(count(task))])))
+table = load.table("t", {"n": int})
+after = Pipeline("after", [TaskDef(1)], lambda task, q: None)
+
+def count(task):
+    return 12 if os.path.exists("few") and task.name == "orders" else 1000
+"""
+
+
+def test_a_run_with_odd_rows_has_an_exit_code_of_its_own_when_that_is_asked_for(run: Run, folder: Path) -> None:
+    (folder / "r.py").write_text(ROWS, encoding="utf-8")
+    for _ in range(5):
+        assert run("pipeloom", "run", "etl.db", "r.py:load", "--strict-rows").returncode == 0
+    (folder / "few").touch()
+    told = run("pipeloom", "run", "etl.db", "r.py:load")
+    assert (told.returncode, "! orders  12 rows, usually 664 to 1,504" in told.stdout + told.stderr) == (0, True)
+    strict = run("pipeloom", "run", "etl.db", "r.py:load", "r.py:after", "--strict-rows", "--json")
+    assert strict.returncode == 7
+    assert json.loads(strict.stdout.splitlines()[-1])["odd"] == [
+        {"task_id": 1, "name": "orders", "rows": 12, "usual": [664, 1504]}
+    ]
+    assert "load did not end well: 1 pipeline not run." in strict.stderr
+    found = run("pipeloom", "export", "etl.db", "rows:odd", "--format", "jsonl").stdout.splitlines()
+    assert [(json.loads(line)["name"], json.loads(line)["rows_high"]) for line in found] == [("orders", 1504)] * 2
+    assert "12, usually 664 to 1,504" in run("pipeloom", "show", "etl.db", json.loads(found[0])["id"]).stdout

@@ -52,6 +52,9 @@ def run_command(
         str | None,
         typer.Option(metavar="TIME", help="Wait so long for a file that is in use: 10m, 90s.", show_default=False),
     ] = None,
+    strict_rows: Annotated[
+        bool, typer.Option("--strict-rows", help="Exit with 7 when a task has not written its usual number of rows.")
+    ] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Write one JSON object a line to stdout for each change.")
     ] = False,
@@ -62,7 +65,7 @@ def run_command(
     plain lines elsewhere.
 
     Exit codes: 0 all tasks done; 1 some failed; 2 it could not start; 3 tasks were cancelled; 4 something could not be
-    saved; 6 another process uses DB; 128 + n ended by signal n.
+    saved; 6 another process uses DB; 7 all done, with an odd number of rows (--strict-rows); 128 + n ended by signal n.
     """
     wait_s = _seconds(wait)
     data = take_stdout() if json else None  # before the file is imported: it may print
@@ -77,7 +80,8 @@ def run_command(
         left_s = _await_file(db, wait_s)
         return engine_for(db, made[place], replace(chosen[place], wait_s=left_s))
 
-    run_engines([partial(engine, place) for place in range(len(made))], options.on_hangup, data)
+    makers = [partial(engine, place) for place in range(len(made))]
+    run_engines(makers, options.on_hangup, data, strict_rows=strict_rows)
 
 
 def _seconds(text: str | None) -> float:
@@ -118,11 +122,20 @@ def run_engine(engine: Engine, on_hangup: HangupChoice, json: TextIO | None = No
     run_engines([lambda: engine], on_hangup, json)
 
 
-def run_engines(makers: Sequence[Callable[[], Engine]], on_hangup: HangupChoice, json: TextIO | None = None) -> None:
-    """Make and run engines in turn until one does not end well, and leave with its exit code; see `run_engine`."""
+def run_engines(
+    makers: Sequence[Callable[[], Engine]],
+    on_hangup: HangupChoice,
+    json: TextIO | None = None,
+    *,
+    strict_rows: bool = False,
+) -> None:
+    """Make and run engines in turn until one does not end well, and leave with its exit code; see `run_engine`.
+
+    With `strict_rows`, a run with odd rows does not end well.
+    """
     engine = makers[0]()
     received = stop_on_signals(on_hangup)
-    code = _run_to_end(engine, received, json)
+    code = _run_to_end(engine, received, json, strict_rows=strict_rows)
     for place, make in enumerate(makers[1:], 1):
         if code != Exit.DONE:
             left = counted(len(makers) - place, "pipeline")
@@ -133,12 +146,12 @@ def run_engines(makers: Sequence[Callable[[], Engine]], on_hangup: HangupChoice,
         except Signalled as stop:
             code = 128 + stop.number
         else:
-            code = _run_to_end(engine, received, json)
+            code = _run_to_end(engine, received, json, strict_rows=strict_rows)
     grace_s = engine.options.grace_s
     leave(code, min(grace_s, STOPPED_GRACE_S) if received else grace_s)
 
 
-def _run_to_end(engine: Engine, received: list[int], json: TextIO | None) -> int:
+def _run_to_end(engine: Engine, received: list[int], json: TextIO | None, *, strict_rows: bool) -> int:
     """Run an engine and tell the summary; return the exit code."""
 
     def check() -> None:
@@ -154,7 +167,8 @@ def _run_to_end(engine: Engine, received: list[int], json: TextIO | None) -> int
     stopped = received[0] if received else None
     if stopped is not None and not engine.is_started:
         tell(LEFT_EARLY)
-    return _exit_code(engine, reporter, stopped, json=json is not None)
+    code = _exit_code(engine, reporter, stopped, json=json is not None)
+    return Exit.ODD if code == Exit.DONE and strict_rows and engine.summary().odd else code
 
 
 def _exit_code(engine: Engine, reporter: Reporter | None, stopped: int | None, *, json: bool) -> int:

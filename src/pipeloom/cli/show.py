@@ -19,7 +19,7 @@ from pipeloom.store.read.history import History, attempt_of_row, walk
 from pipeloom.store.read.paging import NEWEST, Sort
 from pipeloom.store.read.run_queries import attempts_as_left
 from pipeloom.store.rows import AttemptRow
-from pipeloom.text import clean, figure
+from pipeloom.text import beside_usual, clean, figure
 from pipeloom.times import duration, local_stamp, shown
 
 _TEXT: Final = 1 << 16
@@ -184,7 +184,7 @@ def _overview(row: AttemptRow) -> Iterator[str]:
         "started": local_stamp(row.started_at),
         "finished": local_stamp(row.finished_at),
         "time": duration(row.duration_s),
-        "rows": "" if row.rows is None else f"{row.rows:,}",
+        "rows": "" if row.rows is None else beside_usual(f"{row.rows:,}", row.rows_low, row.rows_high),
         "worker": clean(row.worker or ""),
         "failure": clean(" ".join(filter(None, (row.error_type, row.fingerprint and f"(fail:{row.fingerprint})")))),
     }

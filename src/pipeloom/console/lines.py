@@ -7,6 +7,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any, Self, TextIO
 
 from pipeloom.console.streams import point_nowhere
@@ -117,6 +118,7 @@ def json_summary(summary: RunSummary) -> str:
         "unsaved": summary.unsaved,
         "late": summary.late,
         "rows": summary.rows,
+        "odd": [asdict(task) for task in summary.odd],
     }
     return json.dumps(shown, default=str)
 

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from rich.text import Text
 
-from pipeloom.engine.run.summary import FailedTask, RunSummary
+from pipeloom.engine.run.summary import FailedTask, OddTask, RunSummary
 from pipeloom.parameters import read_back, words_of
 from pipeloom.status import Status
-from pipeloom.text import as_typed, clean, counted
+from pipeloom.text import as_typed, beside_usual, clean, counted
 
-_SHOWN_FAILURES = 10
+_SHOWN = 10
+T = TypeVar("T")
 _STYLES = {Status.DONE: "green", Status.ERROR: "red", Status.CANCELLED: "yellow", Status.INTERRUPTED: "yellow"}
 
 
 def summary_lines(summary: RunSummary) -> list[Text]:
     """Return the lines: counts, the failed tasks with their first error line, the file, and how to go on."""
-    lines = [_headline(summary), *map(_failure, summary.failed[:_SHOWN_FAILURES])]
-    if len(summary.failed) > _SHOWN_FAILURES:
-        lines.append(Text(f"  … and {len(summary.failed) - _SHOWN_FAILURES:,} more"))
+    lines = [_headline(summary), *_first(_failure, summary.failed), *_first(_odd, summary.odd)]
     if summary.unsaved:
         lines.append(Text(f"  {counted(summary.unsaved, 'change')} could not be saved", "bold red"))
     if summary.trouble is not None:
@@ -32,6 +33,18 @@ def summary_lines(summary: RunSummary) -> list[Text]:
     if summary.stored:
         lines.append(Text(f"  pipeloom-tui {as_typed(_short(summary))}   shows this run and all before it"))
     return lines
+
+
+def _first(line: Callable[[T], Text], tasks: Sequence[T]) -> Iterator[Text]:
+    """Yield a line for each of the first tasks, and one that counts the others."""
+    yield from map(line, tasks[:_SHOWN])
+    if len(tasks) > _SHOWN:
+        yield Text(f"  … and {len(tasks) - _SHOWN:,} more")
+
+
+def _odd(task: OddTask) -> Text:
+    told = beside_usual(counted(task.rows, "row"), *task.usual)
+    return Text.assemble("  ", ("!", "yellow"), f" {clean(task.name, 60) or '(empty)'}  ", (told, "yellow"))
 
 
 def _failure(task: FailedTask) -> Text:

@@ -296,22 +296,22 @@ class Engine:
 
     def summary(self) -> RunSummary:
         """Return how the run stands, by what is on disk; what a closed one left open there is interrupted."""
-        parts = self._parts
-        run, counts = parts.run, self._counts.counts()
+        parts, counts = self._parts, self._counts.counts()
         return RunSummary(
-            run_id=run.id,
+            run_id=parts.run.id,
             pipeline=self.pipeline.name,
             db_path=self.db_path,
             counts=counts_as_left(counts) if self._closed.is_set() else counts,
             failed=self._counts.failed(),
-            elapsed_s=run.elapsed_s,
+            elapsed_s=parts.run.elapsed_s,
             unsaved=parts.writer.unsaved,
-            late=run.late,
+            late=parts.run.late,
             stored=self.options.store_task_status,
             parent_run_id=parts.row.parent_run_id,
             params=parts.row.params,
-            trouble=run.executor_lost,
+            trouble=parts.run.executor_lost,
             rows=self._counts.rows,
+            odd=self._counts.odd(),
         )
 
     # -- how it stands -------------------------------------------------------------------------------------------------

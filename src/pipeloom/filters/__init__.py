@@ -4,7 +4,7 @@ A filter is a list of terms, all of which must hold; `-` before a term negates i
 
     orders "two words"          in the name or the message, in any case of ASCII letters
     status:error,cancelled      one of these          run:12,14   task:17   attempt:>1
-    rows:0  rows:>1000          rows that it has written
+    rows:0  rows:>1000          rows that it has written; rows:odd: far from what is usual for the task
     task:5..9  task:a..c        numbers in the order of numbers, texts in that of texts; in quotes: a text
     dur:>5m  dur:10s..1m        how long it ran       age:<2h     since its start, or since it was queued
     started:2026-08-01..        a day, an instant, a range of them, `today` or `yesterday`; in the

@@ -42,4 +42,9 @@ class HasFingerprint:
     """The attempt failed, and its failure has a fingerprint."""
 
 
-Condition = Contains | OneOf | Within | HasId | HasFingerprint
+@dataclass(frozen=True, slots=True)
+class HasOddRows:
+    """The attempt has written more rows than are usual for its task, or is done with fewer."""
+
+
+Condition = Contains | OneOf | Within | HasId | HasFingerprint | HasOddRows

@@ -22,7 +22,7 @@ class Term:
     test: Test
     negated: bool = False
     field: str = ""
-    """The field that it is about; "" for words."""
+    """The field that it is about; "" for words, and `rows:odd` for that one."""
 
     def holds(self, row: Row) -> bool:
         """Tell whether the row fulfils the term."""

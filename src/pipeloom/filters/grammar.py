@@ -8,11 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from pipeloom.errors import UsageError
-from pipeloom.filters.conditions import Condition, Contains, OneOf, Within
+from pipeloom.filters.conditions import Condition, Contains, HasOddRows, OneOf, Within
 from pipeloom.filters.filter import Filter, Term, term
 from pipeloom.status import Status
 from pipeloom.times import from_local, read_duration, stamp, utc_now
 
+ODD: Final = "rows:odd"
+"""The field of the one term of `rows` that has an index."""
 MAX_LENGTH: Final = 200
 TOO_LONG: Final = f"A filter has at most {MAX_LENGTH} characters."
 
@@ -47,7 +49,9 @@ def completions(text: str, cursor: int) -> list[str]:
     if not colon:
         return [f"{name}:" for name in _FIELDS if name.startswith(field.lower())]
     *given, last = value.split(",")
-    values: Sequence[str] = {"status": [*Status], "started": ["today", "yesterday"]}.get(field.lower(), [])
+    values: Sequence[str] = {"status": [*Status], "started": ["today", "yesterday"], "rows": ["odd"]}.get(
+        field.lower(), []
+    )
     return [f"{field}:{','.join([*given, known])}" for known in values if known.startswith(last) and known not in given]
 
 
@@ -78,8 +82,10 @@ def _term(column: int, word: str, now: datetime) -> Term:
         if not value:
             raise FilterError(start, f"{field}: needs a value.")
         condition = build(start, value if build in (_task, _pipeline) else _unquoted(value), now)
-        body = f"{field.lower()}:{value}"
-    return term(f"{'-' if negated else ''}{body}", condition, negated=negated, field=field.lower())
+        field = field.lower()
+        body = f"{field}:{value}"
+    about = ODD if isinstance(condition, HasOddRows) else field
+    return term(f"{'-' if negated else ''}{body}", condition, negated=negated, field=about)
 
 
 def _words(text: str) -> Condition:
@@ -144,7 +150,7 @@ def _attempt(column: int, value: str, _now: datetime) -> Condition:
 
 
 def _rows(column: int, value: str, _now: datetime) -> Condition:
-    return Within("rows", tuple(_bounds(column, value, _integer)))
+    return HasOddRows() if value.lower() == "odd" else Within("rows", tuple(_bounds(column, value, _integer)))
 
 
 def _duration(column: int, value: str, _now: datetime) -> Condition:

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from pipeloom.filters.conditions import Condition, Contains, HasFingerprint, HasId, OneOf, Within
+from pipeloom.filters.conditions import Condition, Contains, HasFingerprint, HasId, HasOddRows, OneOf, Within
 from pipeloom.messages import TaskId
 from pipeloom.status import Status
 
@@ -44,6 +44,8 @@ class Row(Protocol):
     def fingerprint(self) -> str | None: ...  # noqa: D102
     @property
     def rows(self) -> int | None: ...  # noqa: D102
+    @property
+    def odd(self) -> int: ...  # noqa: D102
 
 
 Test = Callable[[Row], bool]
@@ -89,6 +91,8 @@ def test_of(condition: Condition) -> Test:
             return lambda row: row.id in ids
         case HasFingerprint():
             return lambda row: row.fingerprint is not None
+        case HasOddRows():
+            return lambda row: row.odd != 0
 
 
 def _contains(columns: tuple[str, ...], text: str) -> Test:

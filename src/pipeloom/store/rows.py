@@ -49,6 +49,19 @@ class AttemptRow(NamedTuple):
     """Of an error: equal for all occurrences of one failure (see `pipeloom.store.fingerprints`)."""
     rows: int | None = None
     """Rows of the user's tables that it has inserted, updated or deleted; None when they were not counted."""
+    rows_low: int | None = None
+    """The fewest rows that are usual for the task (see `pipeloom.store.usual_rows`); None when that is not known."""
+    rows_high: int | None = None
+    """The most rows that are usual."""
+
+    @property
+    def odd(self) -> int:
+        """1 when it has written more rows than are usual, -1 when it is done with fewer, else 0."""
+        if self.rows is None or self.rows_low is None or self.rows_high is None:
+            return 0
+        return (
+            1 if self.rows > self.rows_high else -1 if self.status is Status.DONE and self.rows < self.rows_low else 0
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,8 @@ CREATE INDEX task_runs_duration ON task_runs (duration_s, id, status);
 
 _TABLES_4: Final = """
 ALTER TABLE {where}task_runs ADD COLUMN rows INTEGER;
+ALTER TABLE {where}task_runs ADD COLUMN rows_low INTEGER;
+ALTER TABLE {where}task_runs ADD COLUMN rows_high INTEGER;
 ALTER TABLE {where}task_runs ADD COLUMN input_key TEXT;
 ALTER TABLE {where}task_runs ADD COLUMN code TEXT;
 ALTER TABLE {where}pipeline_runs ADD COLUMN params TEXT;
@@ -133,8 +135,13 @@ CREATE TABLE {where}found_tasks (
 ) STRICT, WITHOUT ROWID;
 """
 
+# The condition is the filter's, word for word: then `rows:odd` reads the odd ones alone.
+_INDEXES_4: Final = """
+CREATE INDEX task_runs_odd ON task_runs (id) WHERE rows > rows_high OR (status = 'done' AND rows < rows_low);
+"""
+
 _TABLES: Final = (_TABLES_1, _TABLES_2, "", _TABLES_4)
-_INDEXES: Final = (_INDEXES_1, _INDEXES_2, _INDEXES_3, "")
+_INDEXES: Final = (_INDEXES_1, _INDEXES_2, _INDEXES_3, _INDEXES_4)
 
 MARK: Final = "pipeloom_schema"
 """A view whose text says the schema's number. `user_version` alone does not tell: it is the user's to set, too."""

@@ -124,6 +124,24 @@ def test_what_a_jump_leaps_over_is_read_from_an_index_alone(
     assert any(f"USING COVERING INDEX task_runs_{index}" in line for line in plan), plan
 
 
+@pytest.mark.parametrize("column", ["id", "name"])
+def test_odd_rows_are_found_without_reading_the_others(make_file: MakeFile, column: str) -> None:
+    with History(make_file([row(n, rows=n, rows_low=3, rows_high=25) for n in range(1, 30)])) as history:
+        asked: list[tuple[str, Any]] = []
+        read = history.rows
+
+        def noted(sql: str, values: Any = (), **more: Any) -> Any:
+            asked.append((sql, values))
+            return read(sql, values, **more)
+
+        history._pages._rows = noted
+        page = history.page(parse("rows:odd task"), sort=Sort(column), newest=29)
+        assert sorted(entry.id for entry in page) == [1, 2, 26, 27, 28, 29]
+        plans = [line[3] for sql, values in asked for line in read(f"EXPLAIN QUERY PLAN {sql}", values)]
+    assert any("USING INDEX task_runs_odd" in line for line in plans), plans
+    assert not any(line.startswith("SCAN task_runs") and "task_runs_odd" not in line for line in plans), plans
+
+
 def test_the_newest_page_comes_first_and_leaves_the_heavy_columns_out(make_file: MakeFile) -> None:
     path = make_file(row(n, message="m" * 2000, error="e" * 100_000, params="{}") for n in range(1, 300))
     with History(path) as history:

@@ -9,6 +9,7 @@ from pipeloom.status import Status
 from pipeloom.store.rows import AttemptRow
 from pipeloom.tui.attempts.columns import COLUMN_IDS, history_columns, live_columns
 from pipeloom.tui.live.sorting import COLUMNS
+from pipeloom.tui.style.ascii import in_ascii
 from pipeloom.tui.table.columns import RenderContext
 
 SCREENS = {"live": live_columns(1, lambda _row: 0.0), "history": history_columns()}
@@ -38,3 +39,29 @@ def test_rows_written_are_shown_of_what_has_run(screen: str, status: Status, row
     row = AttemptRow(1, 1, 1, 1, "one", status, rows=rows)
     assert column.cell(row, RenderContext(10, 0.0, ascii_only=True, style=lambda _name: Style())).plain.strip() == shown
     assert COLUMNS["rows"][1](row, 0.0) == rows
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+@pytest.mark.parametrize(
+    ("status", "rows", "shown", "message"),
+    [
+        (Status.RUNNING, 2_001, "▲2001", "▲2,001 rows  loading"),
+        (Status.RUNNING, 3, "3", "loading"),
+        (Status.DONE, 3, "▼3", "▼3 rows  loading"),
+        (Status.DONE, 1, "▼1", "▼1 row  loading"),
+        (Status.DONE, 123_456, "▲123k", "▲123,456 rows  loading"),
+        (Status.DONE, 1_000, "1000", "loading"),
+    ],
+)
+def test_odd_rows_are_marked_beside_the_number_and_before_the_message(
+    screen: str, status: Status, rows: int, shown: str, message: str
+) -> None:
+    columns = {column.id: column for column in SCREENS[screen]}
+    row = AttemptRow(1, 1, 1, 1, "one", status, message="loading", rows=rows, rows_low=900, rows_high=2_000)
+    context = RenderContext(columns["rows"].width, 0.0, ascii_only=False, style=lambda name: Style(meta={"of": name}))
+    told = columns["rows"].cell(row, context), columns["message"].cell(row, context)
+    assert [cell.plain for cell in told] == [shown, message]
+    assert len(shown) <= columns["rows"].width
+    marked = [isinstance(cell.style, Style) and cell.style.meta == {"of": "status--retrying"} for cell in told]
+    assert marked == [bool(row.odd)] * 2
+    assert in_ascii(told[0]).plain == shown.replace("▲", "^").replace("▼", "v")

@@ -23,6 +23,17 @@ class FailedTask:
 
 
 @dataclass(frozen=True, slots=True)
+class OddTask:
+    """A task whose latest attempt has written more rows than are usual for it, or is done with fewer."""
+
+    task_id: TaskId
+    name: str
+    rows: int
+    usual: tuple[int, int]
+    """The fewest and the most that are usual."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunSummary:
     """How a run ended; counts are counts of tasks by the status of their latest attempt."""
 
@@ -46,6 +57,8 @@ class RunSummary:
     """Why nothing could run any more, if that was so."""
     rows: int = 0
     """Rows of the user's tables that all attempts of the run have inserted, updated or deleted."""
+    odd: tuple[OddTask, ...] = ()
+    """The tasks whose rows are far from what is usual for them."""
 
     @property
     def total(self) -> int:
@@ -117,4 +130,12 @@ class RunCounts:
             FailedTask(row.task_id, row.name, first_line(row.message or row.error or row.error_type or "error"))
             for row in list(self._latest.values())
             if row.status is Status.ERROR
+        )
+
+    def odd(self) -> tuple[OddTask, ...]:
+        """Return the tasks with odd rows in the order of their first row."""
+        return tuple(
+            OddTask(row.task_id, row.name, row.rows or 0, (row.rows_low or 0, row.rows_high or 0))
+            for row in list(self._latest.values())
+            if row.odd
         )

@@ -45,12 +45,12 @@ class TransactionLostError(Exception):
 
 (
     _STATUS, _PROGRESS, _STEP, _TOTAL, _MESSAGE, _DUE_AT, _STARTED_AT, _FINISHED_AT, _DURATION_S, _RESULT, _ERROR_TYPE,
-    _ERROR, _WORKER, _FINGERPRINT, _ROWS,
+    _ERROR, _WORKER, _FINGERPRINT, _ROWS, _TASK_ID, _ROWS_LOW, _ROWS_HIGH,
 ) = map(
     AttemptRow._fields.index,
     (
         "status", "progress", "step", "total", "message", "due_at", "started_at", "finished_at", "duration_s", "result",
-        "error_type", "error", "worker", "fingerprint", "rows",
+        "error_type", "error", "worker", "fingerprint", "rows", "task_id", "rows_low", "rows_high",
     ),
 )  # fmt: skip
 """Places of the columns in a draft."""
@@ -88,7 +88,15 @@ def _restored(row: AttemptRow) -> AttemptRow:
 class Fold:
     """The changes of one batch, on top of the open attempts as committed before it."""
 
-    def __init__(self, committed: Mapping[int, AttemptRow], rejections: Mapping[int, Rejection], now: str) -> None:
+    def __init__(
+        self,
+        committed: Mapping[int, AttemptRow],
+        rejections: Mapping[int, Rejection],
+        now: str,
+        usual_rows: Callable[[TaskId], tuple[int, int] | None],
+    ) -> None:
+        """Start empty; `usual_rows` tells how many rows a task that starts usually writes."""
+        self._usual_rows = usual_rows
         self._committed = committed
         self._rejections = rejections
         self.now = now
@@ -147,6 +155,8 @@ class Fold:
         if draft is not None and draft[_STATUS] not in FINAL:
             self._move(draft, Status.RUNNING)
             draft[_WORKER], draft[_STARTED_AT], draft[_DUE_AT] = entry.worker, entry.at, None
+            if (usual := self._usual_rows(draft[_TASK_ID])) is not None:
+                draft[_ROWS_LOW], draft[_ROWS_HIGH] = usual
 
     def _started_by_worker(self, attempt_id: int, entry: MsgTaskStarted) -> None:
         draft = self._draft(attempt_id)

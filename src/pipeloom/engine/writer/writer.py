@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import astuple, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -192,6 +193,7 @@ class Writer:
             _log.warning("%d attempts of a run that was killed are now marked as interrupted", recovered)
         self._run = self._ledger.insert_run(self._run)
         states = self._ledger.states(self._run.pipeline) if self._keeps_state else None
+        self._past = self._ledger.runs_before(self._run)
         self._ledger.commit()
         opened = Opened(self._run, AttemptIds(self._ledger.next_attempt_id()), states)
         found = FoundTasks(self._run.id, opened.attempt_ids, self._known_tasks)
@@ -260,7 +262,8 @@ class Writer:
         self._identity.check()
         self._ledger.begin()
         rejected = dict(self._rejections)
-        fold = Fold(self._open_attempts, rejected, stamp(now))
+        usual_rows = partial(self._ledger.usual_rows, self._past)
+        fold = Fold(self._open_attempts, rejected, stamp(now), usual_rows)
         commands: list[Commanded] = []
         run = self._apply(entries, fold, rejected, skipped, commands)
         inserts, updates = fold.flush()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from pipeloom.filters import Filter, status_filter
+from pipeloom.filters.grammar import ODD
 from pipeloom.status import Status
 from pipeloom.store.read import columns, values
 from pipeloom.store.rows import AttemptRow
@@ -35,6 +36,7 @@ _INDEXES: Final = {
     "dur": "task_runs_duration",
     "fail": "task_runs_failure",
     "name": "task_runs_name",
+    ODD: "task_runs_odd",
 }
 """Field of a filter to the index that finds its rows."""
 _FEW: Final = 60_000

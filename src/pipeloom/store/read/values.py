@@ -18,7 +18,7 @@ OPTIONAL_TEXTS: Final = (
     "fingerprint",
 )  # fmt: skip
 """Columns of an attempt that hold text or NULL."""
-_INTEGERS: Final = ("rows",)
+_INTEGERS: Final = ("rows", "rows_low", "rows_high")
 _NUMBERS: Final = ("step", "total", "duration_s")
 _OPTIONAL_RUN_TEXTS: Final = ("source", "host", "process_started_at", "heartbeat_at", "finished_at", "params")
 _RUN_INTEGERS: Final = ("workers", "parent_run_id", "pid")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, replace
@@ -12,6 +13,7 @@ from typing import Final
 from pipeloom.messages import TaskId
 from pipeloom.status import OPEN, Status
 from pipeloom.store.rows import DIED, AttemptRow, RunRow
+from pipeloom.store.usual_rows import MOST, usual_rows
 
 _COLUMNS: Final = AttemptRow._fields
 _IMMUTABLE: Final = frozenset({"id", "run_id", "task_id", "attempt", "name", "queued_at", "params"})
@@ -50,6 +52,14 @@ def _update(rows: int) -> str:
 _INSERTS: Final = {rows: _insert(rows) for rows in _CHUNKS}
 _UPDATES: Final = {rows: _update(rows) for rows in _CHUNKS}
 _SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM task_runs WHERE id=? /* pipeloom */"
+
+_RUNS: Final = 30
+"""Runs in which the past of a task is looked for: each costs a look of some microseconds when an attempt starts."""
+_PAST_ROWS: Final = (
+    "SELECT past.rows FROM json_each(?) AS run CROSS JOIN task_runs AS past WHERE past.run_id=run.value "
+    f"AND past.task_id=? AND past.status='done' AND past.rows IS NOT NULL LIMIT {MOST} /* pipeloom */"
+)
+"""Without an order: the runs come as they are listed, and looking ends with the last that counts."""
 
 LogLine = tuple[int, int, str, str, str]
 """task_run_id, seq, at, level, text."""
@@ -191,6 +201,17 @@ class Ledger:
         stored = {row.id: self._attempt(row.id) for row in rows}
         ended = {row.id: there for row in rows if (there := stored[row.id]) is not None and there != row}
         return ended, [row for row in rows if stored[row.id] is None]
+
+    def runs_before(self, run: RunRow) -> list[int]:
+        """Return the last `_RUNS` runs of the run's pipeline before it, newest first."""
+        sql = f"SELECT id FROM pipeline_runs WHERE pipeline=? AND id<? ORDER BY id DESC LIMIT {_RUNS} /* pipeloom */"
+        return [run_id for (run_id,) in self._connection.execute(sql, (run.pipeline, run.id))]
+
+    def usual_rows(self, runs: Sequence[int], task_id: TaskId) -> tuple[int, int] | None:
+        """Return how many rows a task usually writes, by its last attempts that were done in `runs`, newest first."""
+        if not runs:
+            return None
+        return usual_rows([rows for (rows,) in self._connection.execute(_PAST_ROWS, (json.dumps(runs), task_id))])
 
     def insert_found(
         self,

@@ -9,10 +9,10 @@ from rich.text import Text
 
 from pipeloom.status import ACTIVE, FINAL, WAITING, Status
 from pipeloom.store.rows import AttemptRow, DurationBaseline
-from pipeloom.text import clean, first_line
+from pipeloom.text import clean, counted, first_line
 from pipeloom.tui.attempts.estimate import Estimate, estimate
 from pipeloom.tui.style import format as fmt
-from pipeloom.tui.style.glyphs import badge, status_text
+from pipeloom.tui.style.glyphs import ODD, badge, status_text
 from pipeloom.tui.style.text import cell, cell_first_line, clip_middle
 from pipeloom.tui.table.columns import Column, RenderContext
 from pipeloom.tui.widgets.bar import bar
@@ -79,8 +79,7 @@ def live_columns(
         told = estimated(row, ctx)
         if told is not None and told.slow is not None:
             slow = cell(f"{told.slow:.1f}× slow", ctx.style("status--retrying"))
-            rest = _message(row, ctx)
-            return slow.append("  ").append(rest.plain, rest.style) if rest.plain else slow
+            return _before(slow, _message(row, ctx))
         return _message(row, ctx)
 
     return [
@@ -193,15 +192,24 @@ def _elapsed(row: AttemptRow, ctx: RenderContext) -> Text:
 
 
 def _rows(row: AttemptRow, ctx: RenderContext) -> Text:
-    """Return the rows that the attempt has written; nothing before it runs."""
+    """Return the rows that the attempt has written, marked when they are odd; nothing before it runs."""
     if row.rows is None or row.status in WAITING:
         return Text("")
-    return cell(str(row.rows) if row.rows < _SHORT else fmt.short(row.rows), ctx.style("table--muted"))
+    told = str(row.rows) if row.rows < _SHORT else fmt.short(row.rows)
+    return cell(ODD[row.odd] + told, ctx.style("status--retrying" if row.odd else "table--muted"))
 
 
 def _message(row: AttemptRow, ctx: RenderContext) -> Text:
+    """Return the message, after the rows if they are odd: the table may be too narrow for their column."""
     failed = row.status in (Status.ERROR, Status.INTERRUPTED)
-    return cell_first_line(row.message, ctx.style(f"status--{row.status}" if failed else "table--muted"))
+    told = cell_first_line(row.message, ctx.style(f"status--{row.status}" if failed else "table--muted"))
+    if not row.odd:
+        return told
+    return _before(cell(f"{ODD[row.odd]}{counted(row.rows or 0, 'row')}", ctx.style("status--retrying")), told)
+
+
+def _before(said: Text, message: Text) -> Text:
+    return said.append("  ").append(message.plain, message.style) if message.plain else said
 
 
 def _first_line(row: AttemptRow) -> str:

@@ -18,7 +18,7 @@ from textual.widgets import Input, Static, Tab, Tabs
 from pipeloom.status import ACTIVE, Status
 from pipeloom.store.read.tasks import TaskState
 from pipeloom.store.rows import AttemptRow, LogRow
-from pipeloom.text import figure
+from pipeloom.text import beside_usual, figure
 from pipeloom.times import shown
 from pipeloom.tui.attempts.log_text import LEVELS, log_lines, matches
 from pipeloom.tui.attempts.traceback_text import traceback_text
@@ -258,6 +258,7 @@ class DetailPane(Vertical):
         status = badge(row.status, ascii_only=self._ascii_only)
         worker = f" · {row.worker}" if row.worker else ""
         where = f"  task {row.task_id} · attempt {row.attempt} · run {row.run_id}{worker}"
+        rows = beside_usual(f"{row.rows:,}", row.rows_low, row.rows_high) if row.rows or row.odd else ""
         head = Content.assemble(content(row.name or "(empty)", "bold"), content(where, "$muted"))
         facts = [
             ("status", Content.styled(status.label, status.variable)),
@@ -268,7 +269,7 @@ class DetailPane(Vertical):
             ("started", content(fmt.local_stamp(row.started_at))),
             ("finished", content(fmt.local_stamp(row.finished_at))),
             ("took", content(fmt.duration(row.duration_s))),
-            ("rows", content(f"{row.rows:,}" if row.rows else "")),
+            ("rows", content(rows)),
             ("error", content(row.error_type or "", "$status-error")),
         ]
         told = [Content.assemble((name.ljust(10), "$muted"), value) for name, value in facts if value.plain]

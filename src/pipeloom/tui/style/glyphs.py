@@ -21,6 +21,8 @@ STATUS_CLASSES: Final = frozenset(f"status--{status}" for status in Status) | {"
 """Component classes of every widget that shows a status; `css/app.tcss` colours them."""
 
 MARK: Final = "•"
+ODD: Final = ("", "▲", "▼")
+"""The marks of `AttemptRow.odd`: 1 for too many rows, -1 for too few."""
 CURSOR_BAR: Final = "▌"
 _SPARKS: Final = "▁▂▃▄▅▆▇█"
 _ASCII_SPARKS: Final = "_.-:=+*#"
