@@ -36,6 +36,11 @@ class HandlerCalls:
         self._abandoned = False
 
     @property
+    def has_any(self) -> bool:
+        """Whether a message can be handled at all: else no rows are written."""
+        return bool(self._handlers)
+
+    @property
     def running(self) -> type | None:
         """The type of the message whose handler runs now."""
         return self._running
