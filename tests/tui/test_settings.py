@@ -46,7 +46,7 @@ def test_each_mistake_is_told_with_its_line_and_the_rest_holds(tmp_path: Path) -
     assert [warning.partition("settings.toml, ")[2] for warning in settings.warnings] == [
         "line 1: theme must be a text",
         "line 2: workers must be at least 1",
-        "line 6: live has no column 'nope'; there are id, task, status, progress, try, elapsed, eta, message",
+        "line 6: live has no column 'nope'; there are id, task, status, progress, try, elapsed, eta, rows, message",
         "line 7: unknown screen 'nowhere' in [columns]",
         'line 10: the keys of live.cancel must be a text such as "c" or "c,ctrl+k"',
         "line 3: unknown setting 'colour'",
