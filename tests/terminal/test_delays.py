@@ -10,6 +10,8 @@ from collections.abc import Callable
 import pytest
 from tests.terminal.conftest import Start, Terminal, Write
 
+from pipeloom.tui.session.refresh_pacing import LONGEST_WAIT_S
+
 pytestmark = [pytest.mark.pty, pytest.mark.alone]
 
 TICKING = """
@@ -45,7 +47,8 @@ def test_what_is_committed_shows_as_soon_after_a_dialog_as_without(start: Start,
 
     plain = [delay_s(terminal, lambda: None) for _ in range(20)]
     after = [delay_s(terminal, ask_and_refuse) for _ in range(50)]
-    assert statistics.median(after) < 3 * statistics.median(plain) + 0.05, (plain, after)
+    # Keys come first: for a second after one, what was committed is fetched within `LONGEST_WAIT_S`.
+    assert statistics.median(after) < LONGEST_WAIT_S + statistics.median(plain), (plain, after)
     assert max(after) < 3 * max(plain) + 0.3, (plain, after)
 
 
