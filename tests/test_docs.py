@@ -28,21 +28,20 @@ def blocks(path: Path) -> Iterator[str]:
     yield from re.findall(r"^```python\n(.*?)^```$", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
+def run_page(page: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the code of a page of `docs/` as one script."""
+    script = folder / "page.py"
+    script.write_text("\n".join(blocks(ROOT / "docs" / page)), encoding="utf-8")
+    return subprocess.run([sys.executable, script], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+
+
 def test_the_code_of_the_guide_runs(tmp_path: Path) -> None:
-    script = tmp_path / "guide.py"
-    script.write_text("\n".join(blocks(ROOT / "docs" / "extending.md")), encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
-    )
+    done = run_page("extending.md", tmp_path)
     assert done.returncode == 0, done.stderr
 
 
 def test_the_loads_of_the_guide_go_on_and_find_their_tasks(tmp_path: Path) -> None:
-    script = tmp_path / "going_on.py"
-    script.write_text("\n".join(blocks(ROOT / "docs" / "going-on.md")), encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
-    )
+    done = run_page("going-on.md", tmp_path)
     assert done.returncode == 0, done.stderr
     connection = sqlite3.connect(tmp_path / "going-on.db")
     assert connection.execute("SELECT id FROM orders").fetchall() == [(number,) for number in range(300)]
@@ -54,11 +53,7 @@ def test_the_loads_of_the_guide_go_on_and_find_their_tasks(tmp_path: Path) -> No
 
 
 def test_the_executor_of_the_guide_runs_and_is_named_in_the_file(tmp_path: Path) -> None:
-    script = tmp_path / "pool.py"
-    script.write_text("\n".join(blocks(ROOT / "docs" / "executors.md")), encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
-    )
+    done = run_page("executors.md", tmp_path)
     assert (done.stdout, done.stderr) == ("True 20\n", "")
     connection = sqlite3.connect(tmp_path / "pool.db")
     assert connection.execute("SELECT executor, workers FROM pipeline_runs").fetchall() == [("pool", 2)]
@@ -86,11 +81,7 @@ def test_the_pipeline_of_the_readme_is_short_and_stores_rows(tmp_path: Path) -> 
 
 
 def test_the_page_of_the_tables_runs(tmp_path: Path) -> None:
-    script = tmp_path / "tables.py"
-    script.write_text("\n".join(blocks(ROOT / "docs" / "tables.md")), encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
-    )
+    done = run_page("tables.md", tmp_path)
     assert done.returncode == 0, done.stderr
 
 
