@@ -343,6 +343,52 @@ def test_a_signal_while_it_leaves_ends_it_without_a_traceback(popen: Popen, fold
     assert "Traceback" not in said
 
 
+def test_a_signal_while_a_file_is_imported_ends_it_whatever_thread_is_left(popen: Popen, folder: Path) -> None:
+    (folder / "leaves.py").write_text(
+        "import signal, threading\nthreading.Thread(target=threading.Event().wait, name='mine').start()\n"
+        "signal.raise_signal(signal.SIGINT)\n"
+    )
+    process = popen("pipeloom", "run", "etl.db", "leaves.py")
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGINT
+    assert "Left behind: threads that do not end: mine." in said
+
+
+@pytest.mark.parametrize("when", ["before", "within", "after", "between"])
+def test_a_signal_ends_what_is_stopped_by_it_and_is_remembered_beside(when: str) -> None:
+    code = f"""
+from signal import SIGTERM, raise_signal
+from pipeloom.cli.options import HangupChoice
+from pipeloom.cli.run import StopSignals
+
+def call():
+    if {when!r} == "within":
+        raise_signal(SIGTERM)
+    return "returned"
+
+signals = StopSignals(HangupChoice.STOP)
+if {when!r} == "before":
+    raise_signal(SIGTERM)
+print(signals.stop(call))
+if {when!r} == "after":
+    raise_signal(SIGTERM)
+print(signals.first)
+if {when!r} == "between":
+    raise_signal(SIGTERM)
+print(signals.stop(call))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (
+        done.stdout.split()
+        == {
+            "before": ["None", "15", "None"],
+            "within": ["None", "15", "None"],
+            "after": ["returned", "15", "None"],
+            "between": ["returned", "None", "None"],
+        }[when]
+    )
+
+
 STUCK = """
 import threading
 from dataclasses import dataclass

@@ -23,13 +23,22 @@ from pipeloom.users_code import blamed
 STOPPED_GRACE_S: Final = 2.0
 """Longest grace for what the user's code has left, in seconds, when a signal has ended the run."""
 
+_limited: Final = threading.Event()
+"""Set once the end of the process is limited."""
+
 LEFT_EARLY: Final = "The run was left before it began: nothing was run."
 
 
 def run(program: Callable[[], Any]) -> NoReturn:
-    """Run a typer program and leave the process with its exit code, `STOPPED_GRACE_S` later at the latest."""
+    """Run a typer program and leave the process with its exit code.
+
+    That takes at most `STOPPED_GRACE_S`, unless the program has limited its end itself.
+    """
     open_missing_streams()
-    code = exit_code_of(program)
+    try:
+        code = exit_code_of(program)
+    except SystemExit as leaving:
+        code = leaving.code if isinstance(leaving.code, int) else Exit.DONE
     limit_the_end(code, STOPPED_GRACE_S)
     sys.exit(code)
 
@@ -69,8 +78,14 @@ def let_signals_end() -> None:
 
 
 def limit_the_end(code: int, grace_s: float) -> None:
-    """Leave the process with `code` in `grace_s` at the latest, whatever keeps Python at its end."""
+    """Leave the process with `code` in `grace_s` at the latest, whatever keeps Python at its end.
+
+    The first call counts.
+    """
     let_signals_end()
+    if _limited.is_set():
+        return
+    _limited.set()
     capture.check()
     with suppress(Exception):
         sys.stdout.flush()  # however long its reader takes

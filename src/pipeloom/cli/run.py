@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Final, NoReturn, TextIO
+from typing import Annotated, Any, Final, NoReturn, TextIO, TypeVar
 
 import typer
 
@@ -38,6 +38,8 @@ from pipeloom.text import clean, counted, first_line
 from pipeloom.times import monotonic, read_duration
 from pipeloom.user_state import remember_pipeline
 from pipeloom.users_code import called_function
+
+T = TypeVar("T")
 
 _LOOK_S: Final = 0.2
 """Seconds between looks at a file that another process uses."""
@@ -134,37 +136,36 @@ def run_engines(
     With `strict_rows`, a run with odd rows does not end well.
     """
     engine = makers[0]()
-    received = stop_on_signals(on_hangup)
-    code = _run_to_end(engine, received, json, strict_rows=strict_rows)
+    signals = StopSignals(on_hangup)
+    code = _run_to_end(engine, signals, json, strict_rows=strict_rows)
     for place, make in enumerate(makers[1:], 1):
         if code != Exit.DONE:
             left = counted(len(makers) - place, "pipeline")
             tell(f"{clean(engine.pipeline.name, 60)} did not end well: {left} not run.")
             break
-        try:
-            engine = make()
-        except Signalled as stop:
-            code = 128 + stop.number
-        else:
-            code = _run_to_end(engine, received, json, strict_rows=strict_rows)
+        following = signals.stop(make)
+        if following is None:
+            break
+        engine = following
+        code = _run_to_end(engine, signals, json, strict_rows=strict_rows)
+    let_signals_end()  # from here on they end the program; those of before have been received
     grace_s = engine.options.grace_s
-    leave(code, min(grace_s, STOPPED_GRACE_S) if received else grace_s)
+    if signals.first is None:
+        leave(code, grace_s)
+    leave(128 + signals.first, min(grace_s, STOPPED_GRACE_S))
 
 
-def _run_to_end(engine: Engine, received: list[int], json: TextIO | None, *, strict_rows: bool) -> int:
+def _run_to_end(engine: Engine, signals: StopSignals, json: TextIO | None, *, strict_rows: bool) -> int:
     """Run an engine and tell the summary; return the exit code."""
-
-    def check() -> None:
-        if received:
-            raise Signalled(received[0])
-
     reporter: Reporter | None = None
-    try:
+
+    def run() -> None:
+        nonlocal reporter
         reporter = _reporter(engine, json)
-        run_headless(engine, reporter, check)
-    except Signalled:
-        pass  # it is among those that were received
-    stopped = received[0] if received else None
+        run_headless(engine, reporter, signals.check)
+
+    signals.stop(run)
+    stopped = signals.first
     if stopped is not None and not engine.is_started:
         tell(LEFT_EARLY)
     code = _exit_code(engine, reporter, stopped, json=json is not None)
@@ -218,36 +219,58 @@ def engine_options(options: RunOptions, source: str | None) -> EngineOptions:
 
 
 class Signalled(KeyboardInterrupt):
-    """A signal that asks the program to stop; `run_engine` catches it, because typer takes it for a ctrl+c."""
+    """A signal that asks the program to stop; `StopSignals` catches it, because typer takes it for a ctrl+c."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"stopped by {signal.Signals(number).name}")
         self.number = number
 
 
-def stop_on_signals(on_hangup: HangupChoice) -> list[int]:
-    """Let signals stop a headless run as ctrl+c does: gracefully first, at once the second time.
+class StopSignals:
+    """The signals that stop a headless run as ctrl+c does: gracefully first, at once the second time.
 
-    Returns the list of those that come: Python drops an exception that is raised in a callback of its own, such as that
-    of a weak reference.
+    The first one ends a call of `stop`. Beside such a call it is remembered: nothing would catch an exception there.
     """
-    received: list[int] = []
 
-    def stop(number: int, _frame: object) -> None:
-        take_next(number, stop)
+    def __init__(self, on_hangup: HangupChoice) -> None:
+        """Take the signals of the process until `let_signals_end`."""
+        self.first: int | None = None
+        """The number of the first one that has come."""
+        self._on_hangup = on_hangup
+        self._raises = False
+        taken_by(self._take)
+
+    def check(self) -> None:
+        """Raise `Signalled` when one has come: Python drops what is raised in a weak reference's callback."""
+        if self.first is not None:
+            raise Signalled(self.first)
+
+    def stop(self, call: Callable[[], T]) -> T | None:
+        """Return what `call` returns; None when a signal has ended it, or came before."""
+        try:
+            self._raises = True
+            self.check()
+            returned = call()
+            self._raises = False  # here, where what is raised until then is caught
+        except Signalled:
+            return None
+        finally:
+            self._raises = False
+        return returned
+
+    def _take(self, number: int, _frame: object) -> None:
+        take_next(number, self._take)
         if number == signal.SIGHUP:
             release_lost_terminal()
-            if received or on_hangup is HangupChoice.CONTINUE:
+            if self.first is not None or self._on_hangup is HangupChoice.CONTINUE:
                 return
-        if received and number not in ASKING:
+        if self.first is not None:
+            if number in ASKING:
+                os._exit(128 + number)
             return  # the kernel repeats it
-        received.append(number)
-        if len(received) > 1:
-            os._exit(128 + number)
-        raise Signalled(number)
-
-    taken_by(stop)
-    return received
+        self.first = number
+        if self._raises:
+            raise Signalled(number)
 
 
 def imported(spec: str, *, ascii_only: bool = False) -> Pipeline:

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import dask
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -375,6 +376,17 @@ def test_a_worker_process_that_dies_ends_its_own_attempt_only(processes: Rig, ho
     assert values == list(range(len(values)))
     os.kill(neighbour, 0)
     assert processes.run(3, jobs.count, messages=2).kind is OutcomeKind.OK
+
+
+@pytest.mark.parametrize("name", ["process", "dask"])
+def test_a_worker_process_that_dies_is_started_again_each_time(name: ExecutorName) -> None:
+    # Dask gives up a worker that is not there again in this time: 15 s, and it looks after every death.
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "10 ms"}):
+        own = Rig(name, slots=1)
+        for number in (1, 2, 3):
+            assert own.run(number, jobs.die, how="exit").kind is OutcomeKind.LOST
+        assert own.run(4, jobs.count, messages=2).kind is OutcomeKind.OK
+        assert own.executor.shutdown(PATIENCE_S) == 0
 
 
 @pytest.mark.parametrize("first", [0, 3])

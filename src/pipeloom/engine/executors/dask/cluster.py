@@ -24,6 +24,8 @@ from pipeloom.text import first_line
 CONNECT_S: Final = 3.0
 CLOSE_S: Final = 3.0
 
+_NEVER: Final = "3650 days"
+
 
 class Cluster:
     """A client, and the cluster itself if it was started for the run."""
@@ -35,6 +37,8 @@ class Cluster:
         """
         quiet_loggers.start()
         self._local: LocalCluster | None = None
+        self._settings: dask.config.set | None = None
+        """Settings of Dask's that hold in this process while a cluster of the run is there."""
         self.pids: set[int] = set()
         """Worker processes of a cluster that was started for the run."""
         try:
@@ -81,16 +85,18 @@ class Cluster:
 
     def _start(self, workers: int) -> Client:
         # When a worker dies, the engine retries its attempts, never the scheduler.
-        settings = {"distributed.scheduler.allowed-failures": 0}
+        # A nanny starts its worker again. Some time after each death Dask looks whether the worker is there, and closes
+        # the nanny for good when it is not: the worker may have died anew meanwhile, and be about to start.
+        settings = {"distributed.scheduler.allowed-failures": 0, "distributed.deploy.lost-worker-timeout": _NEVER}
         try:
-            with dask.config.set(settings):
-                self._local = LocalCluster(
-                    n_workers=workers,
-                    threads_per_worker=1,
-                    host="127.0.0.1",
-                    dashboard_address="127.0.0.1:0",
-                    silence_logs=logging.CRITICAL,
-                )
+            self._settings = dask.config.set(settings)
+            self._local = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                host="127.0.0.1",
+                dashboard_address="127.0.0.1:0",
+                silence_logs=logging.CRITICAL,
+            )
             self._local.shutdown_on_close = False  # else a cluster that cannot be closed keeps the program from ending
             return Client(self._local, set_as_default=False, timeout=CONNECT_S)
         except (RuntimeError, OSError, ValueError) as error:
@@ -117,6 +123,9 @@ class Cluster:
         if self._local is not None:
             with suppress(OSError, RuntimeError, TimeoutError):
                 self._local.close(timeout=CLOSE_S / 2)
+        settings, self._settings = self._settings, None
+        if settings is not None:
+            settings.__exit__(None, None, None)
 
 
 def _connect(address: str) -> Client:
