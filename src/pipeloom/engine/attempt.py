@@ -33,6 +33,11 @@ class AttemptIds:
         self._next = first
         self._lock = threading.Lock()
 
+    def skip_to(self, unused: int) -> None:
+        """Give no id below `unused` any more: other runs have had them."""
+        with self._lock:
+            self._next = max(self._next, unused)
+
     def take(self) -> int:
         """Return an id that no attempt has had."""
         with self._lock:

@@ -7,7 +7,7 @@ import random as _random
 import socket
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -15,13 +15,12 @@ from typing import Final
 from pipeloom.engine.capture import capture
 from pipeloom.engine.clock import SYSTEM_CLOCK, Clock
 from pipeloom.engine.commands import CommandResult, EngineLoad
-from pipeloom.engine.control.server import ControlServer
 from pipeloom.engine.events import KEPT_TEXT
 from pipeloom.engine.executors import check_executor, make_executor
-from pipeloom.engine.executors.base import Executor, WorkerInfo
+from pipeloom.engine.executors.base import WorkerInfo
 from pipeloom.engine.interpreter import restore_hooks
 from pipeloom.engine.options import EngineOptions
-from pipeloom.engine.run.commands import RunCommands
+from pipeloom.engine.parts import CLOSE_S, EngineParts
 from pipeloom.engine.run.commit_events import CommitEvents
 from pipeloom.engine.run.executor_events import ExecutorEvents
 from pipeloom.engine.run.few import Few
@@ -44,22 +43,7 @@ from pipeloom.text import storable
 from pipeloom.times import monotonic, stamp
 
 _SIGNAL_LATENCY_S: Final = 0.5
-_WRITER_S: Final = 1.0
-"""Seconds that the writer has at least to save what is left, when the workers have taken the whole grace."""
 _PROCESS_STARTED_AT: Final = stamp(SYSTEM_CLOCK.now())
-
-
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """What a started engine has."""
-
-    row: RunRow
-    """The run as it was opened."""
-    run: Run
-    commands: RunCommands
-    executor: Executor
-    writer: Writer
-    control: ControlServer
 
 
 class Engine:
@@ -87,7 +71,7 @@ class Engine:
         self._owner = OwnerLock(self.db_path)
         self._counts = RunCounts()
         self._sinks: list[Sink] = []
-        self._started: _Parts | None = None
+        self._started: EngineParts | None = None
         self._closed = threading.Event()
         self._start_lock = threading.Lock()
         self._start_over = threading.Event()
@@ -152,12 +136,12 @@ class Engine:
         self._started = parts
         capture.start()  # after the executor: Dask sets its loggers up by what it finds
         parts.run.begin(opened, starts)
-        parts.control.start()
+        parts.serve()
         return parts.row
 
     def _release_after(self, writer: Writer | None) -> None:
         """Give up the ownership when the writer has let the file go: a schema helper may still be at it."""
-        if writer is None or writer.join(_WRITER_S):
+        if writer is None or writer.join(CLOSE_S):
             self._owner.release()
             return
 
@@ -167,7 +151,7 @@ class Engine:
 
         threading.Thread(target=release, name="pipeloom-release", daemon=True).start()
 
-    def _start_parts(self, earlier: Earlier | None) -> tuple[_Parts, Opened]:
+    def _start_parts(self, earlier: Earlier | None) -> tuple[EngineParts, Opened]:
         """Start the executor, then the writer: a cluster may be out of reach, and then the file stays as it was."""
         options, sinks = self.options, list[Sink]()
         executor = make_executor(self._choice, options.limit_for(self.pipeline), options.address_for(self.pipeline))
@@ -188,9 +172,8 @@ class Engine:
             executor.shutdown(0.0)
             raise
         run.id = opened.run.id
-        commands = RunCommands(run)
-        control = ControlServer(self.db_path, commands, self._clock, partial(run.tell, 0))
-        return _Parts(opened.run, run, commands, executor, writer, control), opened
+        parts = EngineParts(self.db_path, opened.run, run, executor, writer, self._owner, self._clock)
+        return parts, opened
 
     def _take_writer(self, writer: Writer) -> Writer:
         """Note the writer of the start, unless the start has been given up."""
@@ -214,7 +197,7 @@ class Engine:
             on_rejected=commits.rejected,
             keep_lock=self._owner.keep,
             known_tasks=partial(known_ids, self.tasks, earlier),
-            keeps_state=store,
+            keeps_attempts=store,
         )
 
     def _run_row(self, run: Run, parent_run_id: int | None) -> RunRow:
@@ -275,15 +258,22 @@ class Engine:
             if not run.end_told:
                 run.finish()
         parts.executor.shutdown(0.5 if not run.lost_workers else 0.0)
-        parts.control.stop()
-        if parts.writer.stop(patience_s=max(grace + _WRITER_S - (monotonic() - begin), _WRITER_S)):
-            self._owner.release()
+        parts.close_file(max(grace + CLOSE_S - (monotonic() - begin), CLOSE_S))
         capture.stop()
         self._closed.set()
         with run.lock:
             run.ended.notify_all()
 
-    def _stop_start(self) -> _Parts | None:
+    def let_go(self) -> bool:
+        """Let other programs have the file once the run has ended; `retry` takes it again. Returns whether they may."""
+        return self._parts.let_go()
+
+    @property
+    def has_let_go(self) -> bool:
+        """Whether `retry` would take the file again, which may block."""
+        return self._started is not None and self._started.has_let_go
+
+    def _stop_start(self) -> EngineParts | None:
         """Give up a start that is under way, unless its run has been entered; returns what has been started."""
         if self._started is None:
             with self._start_lock:
@@ -317,7 +307,7 @@ class Engine:
     # -- how it stands -------------------------------------------------------------------------------------------------
 
     @property
-    def _parts(self) -> _Parts:
+    def _parts(self) -> EngineParts:
         if self._started is None:
             raise UsageError("The engine has not been started.")
         return self._started
@@ -364,8 +354,11 @@ class Engine:
         return self._parts.commands.cancel(attempt_ids)
 
     def retry(self, attempt_ids: Iterable[int], *, from_start: bool = False) -> CommandResult:
-        """Follow ended attempts by new ones; one that waits for its due time starts now."""
-        return self._parts.commands.retry(attempt_ids, from_start=from_start)
+        """Follow ended attempts by new ones; one that waits for its due time starts now.
+
+        Takes the file again if it has been let go; raises `PipeloomError` when that cannot be done.
+        """
+        return self._parts.retry(attempt_ids, from_start=from_start)
 
     def abandon(self, attempt_ids: Iterable[int]) -> CommandResult:
         """Give up on attempts whose workers do not stop: they end `cancelled`."""

@@ -146,6 +146,7 @@ class PipeloomApp(QuietCrashApp):
         self._apply_settings()
         self.app_resume_signal.subscribe(self, lambda _app: self.screen.refresh())  # the shell has written meanwhile
         self.set_interval(1.0, self.feed.fetch_late)
+        self.commits.subscribe(self, self.session.note_commit)
         if self.engine is not None:
             self.switch_mode("live")
             if self._start:
@@ -294,6 +295,10 @@ class PipeloomApp(QuietCrashApp):
     def watch_file(self) -> None:
         """Show the run of another process if there is one, else the history, and follow what others do to the file."""
         self.remote.watch()
+
+    def watch_others(self) -> None:
+        """Follow what other processes do to the file, which this one has let go."""
+        self.remote.watch_others()
 
     @on(RunFollowed)
     def _follow_run(self, event: RunFollowed) -> None:

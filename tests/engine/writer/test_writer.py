@@ -287,11 +287,11 @@ class OnWriter:
 
     def committed(self, batch: CommitBatch) -> None:
         if batch.seq == 1 and self._first:
-            self._first(self._engine._parts.writer._ledger._connection)
+            self._first(self._engine._parts.writer._file.ledger._connection)
 
     def writer_waiting(self, reason: str | None) -> None:
         if reason and self._waiting:
-            self._waiting(self._engine._parts.writer._ledger._connection)
+            self._waiting(self._engine._parts.writer._file.ledger._connection)
 
     def writer_failed(self, error: BaseException) -> None: ...
 

@@ -13,8 +13,12 @@ import pytest
 from tests.conftest import Own, WaitFor
 from tests.tui.conftest import text_of, until
 
+from pipeloom.engine.engine import Engine
+from pipeloom.messages import TaskDef
+from pipeloom.pipeline import Pipeline
+from pipeloom.protocols import Channel
 from pipeloom.status import RunStatus, Status
-from pipeloom.store.file.owner import lock_path
+from pipeloom.store.file.owner import is_owned, lock_path
 from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.attempts.detail import DetailPane
 from pipeloom.tui.table.virtual_table import VirtualTable
@@ -298,3 +302,27 @@ async def test_the_screen_goes_on_while_the_other_process_does_not_answer(tmp_pa
         finally:
             os.kill(owner.pid, signal.SIGCONT)
         await until(pilot, partial(shows, app, "paused 0"))
+
+
+async def test_a_screen_whose_run_has_ended_follows_the_next_run_of_another_process(tmp_path: Path, own: Own) -> None:
+    def fail(task: TaskDef, q: Channel) -> None:
+        raise ValueError
+
+    path = tmp_path / "etl.db"
+    app = PipeloomApp(path, Engine(path, Pipeline("mine", [TaskDef(1, "mine-1")], fail)))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: counts(app) == {"error": 1})
+        await until(pilot, lambda: not is_owned(path))
+        assert shows(app, "mine-1")
+        await pilot.press("r")  # it takes the file again
+        await until(pilot, lambda: len(app.board.attempts_of(1)) == 2 and not is_owned(path))
+        owner = own(3)
+        await until(pilot, lambda: counts(app) == {"running": 2, "queued": 1})
+        await until(pilot, lambda: f"VIEWER · pid {owner.pid}" in text_of(app))
+        assert not offered(app) & CHANGING
+        owner.tell("go")
+        await until(pilot, lambda: counts(app) == {"done": 3})
+        owner.close()
+    assert app.engine is not None
+    app.engine.close()
+    assert app.engine.summary().exit_code == 1

@@ -142,6 +142,11 @@ class Inbox:
             self._closed = True
             self._filled.notify()
 
+    def reopen(self) -> None:
+        """Take back that no more entries come: another writer drains them from now on."""
+        with self._lock:
+            self._closed = False
+
     def fail(self, error: BaseException) -> int:
         """Make every `put` raise, those that wait included; returns the number of entries lost."""
         with self._lock:

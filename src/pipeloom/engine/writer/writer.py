@@ -23,6 +23,7 @@ from pipeloom.engine.writer.handler_calls import AbandonedError, HandlerCalls, c
 from pipeloom.engine.writer.inbox import Entry, Inbox
 from pipeloom.engine.writer.log_retention import log_changes
 from pipeloom.engine.writer.open_attempts import OpenAttempts
+from pipeloom.engine.writer.open_file import OpenFile
 from pipeloom.engine.writer.opening import Opened, Opening
 from pipeloom.engine.writer.savepoints import Savepoints, kind_of
 from pipeloom.engine.writer.sink import CommitBatch, Sink, Sinks
@@ -32,16 +33,8 @@ from pipeloom.messages import MsgTaskProgress, TaskId
 from pipeloom.pipeline import Handler, SchemaHelper
 from pipeloom.status import FINAL, RunStatus
 from pipeloom.store.file.damage import damaged, is_damage
-from pipeloom.store.file.identity import FileIdentity
 from pipeloom.store.rows import AttemptRow, RunRow
-from pipeloom.store.write.connect import (
-    close_writer,
-    is_foreign_key,
-    is_outcome_unknown,
-    is_storage_trouble,
-    leave_writer,
-)
-from pipeloom.store.write.handler_connection import HandlerAuthorizer
+from pipeloom.store.write.connect import is_foreign_key, is_outcome_unknown, is_storage_trouble
 from pipeloom.store.write.ledger import Ledger
 from pipeloom.text import clean, storable
 from pipeloom.times import later, monotonic, stamp
@@ -74,7 +67,7 @@ class Writer:
         on_rejected: Callable[[int, Rejection], None],
         keep_lock: Callable[[], None],
         known_tasks: Callable[[], Collection[TaskId]] = frozenset,
-        keeps_state: bool = True,
+        keeps_attempts: bool = True,
     ) -> None:
         self._path = path
         self._open_connection = open_connection
@@ -86,10 +79,13 @@ class Writer:
         self._on_rejected = on_rejected
         self._keep_lock = keep_lock
         self._known_tasks = known_tasks
-        self._keeps_state = keeps_state
-        self._connection: sqlite3.Connection
-        self._thread = threading.Thread(target=self._main, name="pipeloom-writer", daemon=True)
+        self.keeps_attempts = keeps_attempts
+        """Whether runs and attempts are in the file, not in memory alone."""
+        self._file: OpenFile
+        self._thread = self._new_thread()
         self.opening = Opening()
+        self._attempt_ids: AttemptIds | None = None
+        """Gives the ids of this run's attempts, once the run is in the file."""
         self._open_attempts = OpenAttempts()
         self._log_counts: dict[int, int] = {}
         """Number of log lines so far, by open attempt."""
@@ -105,12 +101,30 @@ class Writer:
     def start(self, run: RunRow) -> Opened:
         """Open the file, set it up and insert the run; raises what went wrong."""
         self._run, self._began_s = run, self._clock.monotonic()
+        return self._start()
+
+    def go_on(self) -> Opened:
+        """Open the file again after `stop`, for the same run; raises what went wrong, a run that is not there included.
+
+        What other runs have changed meanwhile is read again: the ids that they have given, the states of tasks.
+        """
+        self._inbox.reopen()
+        self._giving_up.clear()
+        self.opening = Opening()
+        self._thread = self._new_thread()
+        return self._start()
+
+    def _new_thread(self) -> threading.Thread:
+        return threading.Thread(target=self._main, name="pipeloom-writer", daemon=True)
+
+    def _start(self) -> Opened:
         start_thread(self._thread)
         try:
             return self.opening.wait()
         except BaseException:  # for example a ctrl+c
             if not self.opening.give_up():
-                self._inbox.put_now((0, RunChanged(RunStatus.INTERRUPTED, stamp(self._clock.now()), run.workers or 0)))
+                workers = self._run.workers or 0
+                self._inbox.put_now((0, RunChanged(RunStatus.INTERRUPTED, stamp(self._clock.now()), workers)))
                 self.stop(_LAST_S)
             raise
 
@@ -130,7 +144,7 @@ class Writer:
         self._thread.join(patience_s)
         self._giving_up.set()
         if self._thread.is_alive():
-            self._handlers.interrupt(self._connection)
+            self._handlers.interrupt(self._file.connection)
         begin = monotonic()
         while self._thread.is_alive():
             stuck = self._handlers.running
@@ -139,7 +153,7 @@ class Writer:
                     "the disk does not answer" if stuck is None else f"the handler for {stuck.__name__} does not return"
                 )
                 self._fail(StoreError(what))
-                return self._handlers.abandon(self._connection, self._authorizer)
+                return self._handlers.abandon(self._file.connection, self._file.authorizer)
             self._thread.join(0.02)
         return True
 
@@ -151,55 +165,52 @@ class Writer:
             return
         try:
             self._loop()
-            self._identity.check()
+            self._file.identity.check()
         except AbandonedError:
             return  # the thread that stops the writer has told the sinks, and has closed the file
         except DamagedFileError as error:
             self._fail(error)
-            leave_writer(self._connection, self._path)
+            self._file.leave()
         except BaseException as error:  # noqa: BLE001 - a writer must not die unseen: every sink is told
             self._fail(error)
-            close_writer(self._connection)
+            self._file.close()
         else:
-            close_writer(self._connection)
-
-    def _connect(self) -> None:
-        self._connection = self._open_connection()
-        self._authorizer = HandlerAuthorizer(self._connection)
-        self._ledger = Ledger(self._connection)
+            self._file.close()
 
     def _open(self) -> None:
-        self._connect()
+        file = self._file = OpenFile(self._path, self._open_connection)
         try:
-            self._identity = FileIdentity(self._path, self._connection)
-            self._connection.execute("PRAGMA foreign_keys=ON")
-            self.opening.connection = self._connection
+            self.opening.connection = file.connection
             for helper in self._schemas:
-                call_schema_helper(helper, self._authorizer, self._ledger)
-            (self._foreign_keys,) = self._connection.execute("PRAGMA foreign_keys").fetchone()
+                call_schema_helper(helper, file.authorizer, file.ledger)
+            file.note_foreign_keys()
             with self.opening.entering():
-                self._enter()
+                self._enter(file.ledger)
         except sqlite3.Error as error:
-            close_writer(self._connection)
+            file.close()
             raise StoreError(f"{self._path} cannot be written: {clean(error)}.") from error
         except BaseException:
-            close_writer(self._connection)
+            file.close()
             raise
 
-    def _enter(self) -> None:
-        """End what a dead owner left open, and insert the run."""
-        self._ledger.begin()
-        if recovered := self._ledger.recover():
+    def _enter(self, ledger: Ledger) -> None:
+        """End what a dead owner left open, and insert the run, or find it in the file again."""
+        ledger.begin()
+        if recovered := ledger.recover():
             _log.warning("%d attempts of a run that was killed are now marked as interrupted", recovered)
-        self._run = self._ledger.insert_run(self._run)
-        states = self._ledger.states(self._run.pipeline) if self._keeps_state else None
-        self._past = self._ledger.runs_before(self._run) if self._handlers.has_any else []
-        self._ledger.commit()
-        opened = Opened(self._run, AttemptIds(self._ledger.next_attempt_id()), states)
-        found = FoundTasks(self._run.id, opened.attempt_ids, self._known_tasks)
-        self._savepoints = Savepoints(self._run.pipeline, self._handlers, found, self._giving_up)
-        self._open_attempts = OpenAttempts(opened.attempt_ids.first)
-        self.opening.succeed(opened)
+        if self._attempt_ids is None:
+            self._run = ledger.insert_run(self._run)
+            self._attempt_ids = AttemptIds(ledger.next_attempt_id())
+            found = FoundTasks(self._run.id, self._attempt_ids, self._known_tasks)
+            self._savepoints = Savepoints(self._run.pipeline, self._handlers, found, self._giving_up)
+            self._open_attempts = OpenAttempts(self._attempt_ids.first)
+        elif ledger.commits(self._run.id) != self._seq:
+            raise StoreError(f"Run {self._run.id} is no longer in {self._path} as it was: run the pipeline again.")
+        self._attempt_ids.skip_to(ledger.next_attempt_id())
+        states = ledger.states(self._run.pipeline) if self.keeps_attempts else None
+        self._past = ledger.runs_before(self._run) if self._handlers.has_any else []
+        ledger.commit()
+        self.opening.succeed(Opened(self._run, self._attempt_ids, states))
 
     def _loop(self) -> None:
         finished = False
@@ -222,13 +233,13 @@ class Writer:
                 if is_damage(error):
                     raise damaged(self._path, error) from error
                 if is_foreign_key(error) and (half := len(entries) // 2):
-                    self._ledger.rollback()
+                    self._file.ledger.rollback()
                     self._commit_surely(entries[:half], later + len(entries) - half)
                     self._commit_surely(entries[half:], later)
                     return
                 if not is_storage_trouble(error):
                     raise
-                self._ledger.rollback()
+                self._file.ledger.rollback()
                 if not tries.made:
                     _log.warning("The file cannot be written now, and is tried again: %s", clean(error))
                 self._sinks.writer_waiting(clean(error))
@@ -249,7 +260,7 @@ class Writer:
             except sqlite3.IntegrityError as error:
                 if len(entries) != 1 or skipped or not is_foreign_key(error):
                     raise
-                self._ledger.rollback()
+                self._file.ledger.rollback()
                 skipped[0] = Rejection.of(kind_of(entries[0][1]), error)
 
     def _transact(self, entries: list[Entry], skipped: dict[int, Rejection]) -> CommitBatch | None:
@@ -259,59 +270,43 @@ class Writer:
         if not entries and not beat:
             return None
         self._keep_lock()
-        self._identity.check()
-        self._ledger.begin()
+        self._file.identity.check()
+        self._file.ledger.begin()
         rejected = dict(self._rejections)
-        usual_rows = partial(self._ledger.usual_rows, self._past)
+        usual_rows = partial(self._file.ledger.usual_rows, self._past)
         fold = Fold(self._open_attempts, rejected, stamp(now), usual_rows)
         commands: list[Commanded] = []
         run = self._apply(entries, fold, rejected, skipped, commands)
         inserts, updates = fold.flush()
-        self._ledger.insert_attempts(inserts)
-        stored, lost = self._ledger.update_attempts(updates)
-        self._ledger.insert_attempts(restored(lost, stored, rejected))
+        self._file.ledger.insert_attempts(inserts)
+        stored, lost = self._file.ledger.update_attempts(updates)
+        self._file.ledger.insert_attempts(restored(lost, stored, rejected))
         logs = log_changes(fold.logs, self._log_counts)
-        self._ledger.insert_logs(logs.inserts)
-        self._ledger.drop_logs(logs.drops)
+        self._file.ledger.insert_logs(logs.inserts)
+        self._file.ledger.drop_logs(logs.drops)
         if run is not None:
-            self._ledger.update_run(run)
+            self._file.ledger.update_run(run)
         if commands:
-            self._ledger.insert_commands(self._run.id, [astuple(command) for command in commands])
+            self._file.ledger.insert_commands(self._run.id, [astuple(command) for command in commands])
         alive_at = later(self._run.started_at, self._clock.monotonic() - self._began_s)  # whatever the wall clock says
-        self._ledger.beat(run or self._run, alive_at, self._seq + 1)
+        self._file.ledger.beat(run or self._run, alive_at, self._seq + 1)
         self._finish_transaction()
-        self._identity.check(committed=True)
+        self._file.identity.check(committed=True)
         self._log_counts.update(logs.counts)
         return self._committed(entries, inserts, updates, stored, fold, run, rejected, monotonic() - started)
 
     def _finish_transaction(self) -> None:
         """Commit; after an I/O error, ask the file whether the COMMIT happened."""
         try:
-            self._ledger.commit()
+            self._file.ledger.commit()
         except sqlite3.Error as error:
             if not is_outcome_unknown(error) or not self._was_committed(error):
                 raise
 
     def _was_committed(self, error: sqlite3.Error) -> bool:
-        """Reopen the file and look whether it holds the transaction whose COMMIT failed.
-
-        A failed fsync says nothing about what is on disk, and the old connection would answer from its cache. Raises
-        `StoreError` when the file cannot tell.
-        """
         _log.warning("COMMIT failed, and the file is asked what it holds: %s", clean(error))
-        self._connection.close()
-        tries = Tries(self._giving_up)
-        while True:
-            self._sinks.writer_waiting(clean(error))
-            self._identity.check_path()
-            try:
-                self._connect()
-                self._identity.follow(self._connection)
-                self._connection.execute(f"PRAGMA foreign_keys={self._foreign_keys}")  # a schema helper's choice
-                commits = self._ledger.commits(self._run.id)
-                break
-            except (StoreError, sqlite3.Error) as trouble:
-                tries.wait(trouble)
+        waiting = partial(self._sinks.writer_waiting, clean(error))
+        commits = self._file.commits_on_disk(self._run.id, Tries(self._giving_up), waiting)
         if commits not in (self._seq, self._seq + 1):
             raise StoreError(f"it is not known whether the last changes were saved: {clean(error)}") from error
         return commits > self._seq
@@ -355,7 +350,7 @@ class Writer:
 
     def _store(self, index: int, attempt_id: int, entry: Any, fold: Fold) -> Rejection | None:
         """Store what one `put` has taken; return why it could not be."""
-        rejection = self._savepoints.store(self._ledger, self._authorizer, index, attempt_id, entry, fold)
+        rejection = self._savepoints.store(self._file.ledger, self._file.authorizer, index, attempt_id, entry, fold)
         self._refused += rejection is not None and self._giving_up.is_set()
         return rejection
 
@@ -386,7 +381,7 @@ class Writer:
         self._seq += 1
         self._last_beat = self._clock.monotonic()
         return CommitBatch(
-            self._seq, tuple(rows), run, len(entries), took_s, len(self._inbox), self._identity.log_bytes,
+            self._seq, tuple(rows), run, len(entries), took_s, len(self._inbox), self._file.identity.log_bytes,
             tuple(fold.found.values()), fold.states,
         )  # fmt: skip
 

@@ -263,7 +263,7 @@ class LiveScreen(TableScreen):
         if action in _CHANGING and self.services.controls is None:
             return False
         if action == "stack":
-            return self.services.engine is not None
+            return self.services.engine is not None and not self.services.is_viewer
         if action in ("cancel", "retry") and not self._marks_in_view():
             row = self._row()
             allowed = OPEN if action == "cancel" else FINAL | {Status.RETRYING}

@@ -20,7 +20,7 @@ from pipeloom.loader import load_pipeline
 from pipeloom.status import OPEN, RunStatus
 from pipeloom.store.file.owner import is_owned
 from pipeloom.text import clean, counted
-from pipeloom.tui.session.bridge import UiSink
+from pipeloom.tui.session.bridge import Delivery, UiSink
 from pipeloom.tui.session.live_feed import LiveFeed
 from pipeloom.tui.session.resume_dialog import Start, resume_dialog
 from pipeloom.tui.threads import in_daemon_thread
@@ -64,6 +64,9 @@ class SessionHost(Protocol):
 
     def watch_file(self) -> None:
         """Show what other processes do to the file."""
+
+    def watch_others(self) -> None:
+        """Follow what other processes do to the file, which this one has let go."""
 
     def show_run(self, sink: UiSink) -> Awaitable[None]:
         """Show another run, whose commits arrive in `sink`."""
@@ -146,6 +149,18 @@ class EngineSession:
         else:
             self._host.exit()
 
+    # -- the end of the run --------------------------------------------------------------------------------------------
+
+    def note_commit(self, delivery: Delivery) -> None:
+        """Let go of the file when the run has ended: a run of another process must not wait for a forgotten screen."""
+        over = delivery.run is not None and delivery.run.finished_at is not None
+        if over and self.engine is not None and not self.engine.is_running and not self.is_leaving:
+            self._host.run_worker(self._let_go(self.engine))
+
+    async def _let_go(self, engine: Engine) -> None:
+        if engine.is_started and await in_daemon_thread(engine.let_go, "pipeloom-let-go"):
+            self._host.watch_others()
+
     # -- running tasks again -------------------------------------------------------------------------------------------
 
     async def load(self, spec: str) -> Engine | None:
@@ -179,7 +194,7 @@ class EngineSession:
             return
         self.engine = None  # until the next one is there, neither takes commands
         await in_daemon_thread(before.close, "pipeloom-close")
-        self.engine = engine
+        self.engine, self._feed.is_viewer = engine, False
         await self._host.show_run(UiSink(self._host.post_message))
         self._host.switch_mode("live")
         self._start(engine, resume)

@@ -23,6 +23,7 @@ from pipeloom.tui.session.bridge import UiSink
 from pipeloom.tui.session.engine_session import EngineSession
 from pipeloom.tui.session.file_monitor import FileChanged, FileMonitor, RunFollowed
 from pipeloom.tui.session.live_feed import LiveFeed
+from pipeloom.tui.threads import in_daemon_thread
 
 T = TypeVar("T")
 
@@ -75,6 +76,7 @@ class RemoteRun:
         self.doubt = ""
         """Why it cannot be told whether a process owns the file; "" when it can."""
         self._monitor = FileMonitor(db_path, host.post_message, feed.sink, recovers=not read_only)
+        self._is_watching = False
         self._may_control = may_control
         self._client: ControlClient | None = None
         self._asking = asyncio.Lock()
@@ -93,9 +95,19 @@ class RemoteRun:
             self.read_only = True
             self._host.tell(why, problem=True)
         self._host.switch_mode("live" if self._feed.is_viewer else "history")
-        self._monitor.start()
+        self._start_monitor()
         if self._may_control and self.owner is None:
             self._host.tell(f"No process runs a pipeline on {self._db_path.name}: there is nothing to control.")
+
+    def watch_others(self) -> None:
+        """Follow the runs of other processes from now on; the run of this one is shown until such a run begins."""
+        if not self._is_watching:
+            self._monitor = FileMonitor(self._db_path, self._host.post_message, UiSink(self._host.post_message))
+            self._start_monitor()
+
+    def _start_monitor(self) -> None:
+        self._is_watching = True
+        self._monitor.start()
 
     def stop(self) -> None:
         """Stop following, and wait for no answer."""
@@ -131,7 +143,9 @@ class RemoteRun:
     @property
     def controls(self) -> Engine | ControlClient | None:
         """What takes commands: the engine, or the client of another process; None: nothing does."""
-        return None if self.read_only else self._session.engine or self._client
+        if self.read_only:
+            return None
+        return self._client if self._feed.is_viewer else self._session.engine or self._client
 
     @property
     def known_load(self) -> EngineLoad | None:
@@ -141,8 +155,10 @@ class RemoteRun:
     async def ask(self, command: Callable[[], T]) -> T | None:
         """Return the answer to a command; None when it is refused or not answered, which a toast says."""
         try:
-            if self._session.engine is not None:
-                return command()
+            engine = self._session.engine
+            if engine is not None and not self._feed.is_viewer:
+                # An engine that has let go of the file takes it again first.
+                return command() if engine.is_running else await in_daemon_thread(command, "pipeloom-command")
             async with self._asking:
                 return await asyncio.to_thread(command)
         except PipeloomError as error:

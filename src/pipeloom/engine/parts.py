@@ -1,0 +1,109 @@
+"""What a started engine has; between a run's end and a retry it lets go of the file."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from pipeloom.engine.clock import Clock
+from pipeloom.engine.commands import CommandResult
+from pipeloom.engine.control.server import ControlServer
+from pipeloom.engine.executors.base import Executor
+from pipeloom.engine.run.commands import RunCommands
+from pipeloom.engine.run.run import Run
+from pipeloom.engine.writer.writer import Writer
+from pipeloom.errors import StoreError
+from pipeloom.store.file.owner import OwnerLock
+from pipeloom.store.rows import RunRow
+from pipeloom.times import stamp
+
+CLOSE_S: Final = 1.0
+"""Seconds that the writer has at least to save what is left, when the workers have taken the whole grace."""
+
+
+class EngineParts:
+    """The run, and what works on it. The owner's lock, the writer and the control server come and go together."""
+
+    def __init__(
+        self, db_path: Path, row: RunRow, run: Run, executor: Executor, writer: Writer, owner: OwnerLock, clock: Clock
+    ) -> None:
+        self.row = row
+        """The run as it was opened."""
+        self.run = run
+        self.commands = RunCommands(run)
+        self.executor = executor
+        self.writer = writer
+        self.has_let_go = False
+        """Whether the file is anybody's: the run has ended, and is taken up again by a retry."""
+        self._db_path = db_path
+        self._owner = owner
+        self._clock = clock
+        self._file_use = threading.RLock()
+        """Held while the file is taken or let go."""
+        self._control: ControlServer
+
+    def serve(self) -> None:
+        """Start to take the commands of other programs."""
+        self._control = ControlServer(self._db_path, self.commands, self._clock, partial(self.run.tell, 0))
+        self._control.start()
+
+    def let_go(self) -> bool:
+        """Let other programs have the file when all attempts have ended and that is on disk; returns whether they may.
+
+        A run whose attempts are kept in memory alone keeps the file.
+        """
+        with self._file_use:
+            if self.has_let_go or not self._may_let_go():
+                return self.has_let_go
+            self._control.stop()
+            if not self._may_let_go():  # its last request was a retry
+                self.serve()
+                return False
+            self.has_let_go = True
+            if self.writer.stop(CLOSE_S):
+                self._owner.release()
+            return True
+
+    def retry(self, attempt_ids: Iterable[int], *, from_start: bool) -> CommandResult:
+        """Follow ended attempts by new ones; takes the file again if it has been let go.
+
+        Raises `FileBusyError` when another process has it, and `StoreError` when the run is no longer in it.
+        """
+        with self._file_use:
+            taken = self.has_let_go and self.run.closing is None
+            if taken:
+                self._take_file()
+            result = self.commands.retry(attempt_ids, from_start=from_start)
+            if taken and not result.accepted:
+                self.let_go()
+            return result
+
+    def close_file(self, patience_s: float) -> None:
+        """Save what is left and let go of the file for good, in about `patience_s` seconds."""
+        with self._file_use:
+            if not self.has_let_go:
+                self._control.stop()
+                if self.writer.stop(patience_s):
+                    self._owner.release()
+
+    def _may_let_go(self) -> bool:
+        run = self.run
+        with run.lock:
+            return run.idle and run.closing is None and run.failure is None and self.writer.keeps_attempts
+
+    def _take_file(self) -> None:
+        if not self._db_path.exists():
+            raise StoreError(f"{self._db_path} is not there any more: run the pipeline again.")
+        self._owner.acquire(stamp(self._clock.now()))
+        try:
+            opened = self.writer.go_on()
+        except BaseException:
+            self._owner.release()
+            raise
+        with self.run.lock:
+            self.run.states = opened.states or {}
+        self.has_let_go = False
+        self.serve()
