@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.engine.conftest import PATIENCE_S, Bench
@@ -21,7 +22,7 @@ def fails_first(task: TaskDef, q: Channel) -> None:
         raise ValueError(task.name)
 
 
-def ended(bench: Bench, **options: bool) -> Engine:
+def ended(bench: Bench, **options: Any) -> Engine:
     engine = bench.engine(fails_first, 2, **options)
     engine.start()
     assert engine.wait(PATIENCE_S)

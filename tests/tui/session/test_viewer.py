@@ -310,7 +310,7 @@ async def test_a_screen_whose_run_has_ended_follows_the_next_run_of_another_proc
 
     path = tmp_path / "etl.db"
     app = PipeloomApp(path, Engine(path, Pipeline("mine", [TaskDef(1, "mine-1")], fail)))
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await until(pilot, lambda: counts(app) == {"error": 1})
         await until(pilot, lambda: not is_owned(path))
         assert shows(app, "mine-1")
@@ -323,6 +323,9 @@ async def test_a_screen_whose_run_has_ended_follows_the_next_run_of_another_proc
         owner.tell("go")
         await until(pilot, lambda: counts(app) == {"done": 3})
         owner.close()
+        await until(pilot, lambda: app.owner is None)
+        await pilot.press("r")
+        await until(pilot, lambda: shows(app, "The run of the other program is over"))
     assert app.engine is not None
     app.engine.close()
     assert app.engine.summary().exit_code == 1

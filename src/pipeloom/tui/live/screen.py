@@ -277,12 +277,14 @@ class LiveScreen(TableScreen):
         if action in _WHY_NOT and self.services.controls is not None and not self.check_action(action, ()):
             self.services.tell(_WHY_NOT[action], problem=True)
         elif self.services.controls is None and action in _CHANGING:
-            self.services.tell(
-                "Nothing is changed here: the file is only read."
-                if self.services.read_only
-                else "Another program runs this: open it with --control to act on it.",
-                problem=True,
-            )
+            self.services.tell(self._why_no_commands(), problem=True)
+
+    def _why_no_commands(self) -> str:
+        if self.services.read_only:
+            return "Nothing is changed here: the file is only read."
+        if self.services.owner is None:
+            return "The run of the other program is over: press 2, and r in the history runs its tasks again."
+        return "Another program runs this: open it with --control to act on it."
 
     def action_cancel(self) -> None:
         """Cancel the chosen tasks, after a question."""
