@@ -76,6 +76,8 @@ class Together(NamedTuple):
     found: tuple[Found, ...] = ()
     state: str | None = None
     """JSON of the task's new state; None leaves it as it is."""
+    weight: int = 0
+    """Approximate bytes of it all."""
 
 
 class Logged(NamedTuple):

@@ -30,6 +30,8 @@ MAX_TOGETHER: Final = 4 * MAX_MESSAGE
 
 _NUMBERS: Final = frozenset({int, float, bool, type(None)})
 _LIFECYCLE: Final = frozenset({MsgTaskProgress, MsgTaskStarted, Finish, Logged})
+_STRICT: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+"""Kept, because making one costs as much as a small state."""
 _REPORTABLE: Final = (Status.DONE, Status.ERROR, Status.CANCELLED)
 
 
@@ -45,7 +47,8 @@ def checked(msg: Any, task_id: TaskId, domain_types: frozenset[type]) -> Any:
     if any(base in domain_types for base in kind.__mro__):
         return _checked_domain(msg)
     if isinstance(msg, TaskDef):
-        return Together(found=(_checked_found(msg),))
+        found = _checked_found(msg)
+        return Together(found=(found,), weight=len(found.name) + len(found.params))
     if kind is TableRows:
         raise MessageError(f"The pipeline of this task declares no tables: {msg.table} is one of another pipeline.")
     raise MessageError(
@@ -59,8 +62,10 @@ def checked_together(
     """Return what one `put` has taken in the form that travels; raises `MessageError` when it cannot be stored."""
     kept: list[Any] = []
     found: list[Found] = []
+    held = 0
     for msg in messages:
         entry = checked(msg, task_id, domain_types)
+        held += weight(entry)
         if type(entry) is Together:
             found += entry.found
         elif type(entry) in _LIFECYCLE:
@@ -69,11 +74,12 @@ def checked_together(
             kept += parts(entry)
         else:
             kept.append(entry)
-    if (held := sum(map(weight, kept))) > MAX_TOGETHER:
+    if held > MAX_TOGETHER:
         raise MessageError(
             f"What is put together holds about {held >> 20:,} MiB; at most {MAX_TOGETHER >> 20} are taken: put less."
         )
-    return Together(tuple(kept), tuple(found), None if state is None else _checked_state(state))
+    kept_state = None if state is None else _checked_state(state)
+    return Together(tuple(kept), tuple(found), kept_state, held + len(kept_state or ""))
 
 
 def _checked_state(state: Mapping[str, Any]) -> str:
@@ -101,7 +107,7 @@ def _checked_found(task: TaskDef) -> Found:
 def _strict_json(what: str, value: object) -> str:
     """Return `value` as JSON, which gives the same value back."""
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        text = _STRICT.encode(value)
     except (ValueError, TypeError, RecursionError) as error:
         raise MessageError(f"{what} must be JSON: {first_line(error)}.") from None
     kept = text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")  # as JSON escapes them

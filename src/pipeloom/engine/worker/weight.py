@@ -21,6 +21,7 @@ from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, Final
 from uuid import UUID
 
+from pipeloom.engine.events import Together
 from pipeloom.engine.worker.by_value import frozen_values
 from pipeloom.messages import MsgTaskProgress
 
@@ -43,6 +44,8 @@ def weight(msg: Any) -> int:
     """Return the approximate number of bytes that `msg` holds; a long list is weighed by a sample. Raises nothing."""
     if type(msg) is MsgTaskProgress:  # most messages are progress
         return _BASE if msg.message is None else _BASE + len(msg.message)
+    if type(msg) is Together:
+        return _BASE + msg.weight
     kind: Any = type(msg)
     try:
         values_of = frozen_values(kind)

@@ -111,8 +111,8 @@ class Fold:
         self.logs: list[RawLine] = []
         self.found: dict[TaskId, FoundTask] = {}
         """Tasks that are new to the run."""
-        self.states: dict[TaskId, str] = {}
-        """New states of tasks, as JSON."""
+        self.states: dict[TaskId, tuple[str, int]] = {}
+        """New states of tasks, as JSON, each with the attempt that has put it: the last one is written."""
 
     def lifecycle(self, attempt_id: int, entry: Any) -> bool:
         """Fold a lifecycle entry; returns False for any other."""

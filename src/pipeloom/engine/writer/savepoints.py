@@ -33,8 +33,7 @@ class _Stored(NamedTuple):
 class Savepoints:
     """Stores all of an entry, or nothing of it; nothing at all once `giving_up` is set."""
 
-    def __init__(self, pipeline: str, handlers: HandlerCalls, found: FoundTasks, giving_up: threading.Event) -> None:
-        self._pipeline = pipeline
+    def __init__(self, handlers: HandlerCalls, found: FoundTasks, giving_up: threading.Event) -> None:
         self._handlers = handlers
         self._found = found
         self._giving_up = giving_up
@@ -66,7 +65,7 @@ class Savepoints:
         ledger.release()
         fold.written[attempt_id] += stored.written
         if (row := fold.row(attempt_id)) is not None and stored.state is not None:
-            fold.states[row.task_id] = stored.state
+            fold.states[row.task_id] = stored.state, attempt_id
         fold.find(stored.found)
         return None
 
@@ -85,8 +84,6 @@ class Savepoints:
             if put.found:
                 found += self._found.enter(ledger, put.found, attempt_id, fold.found, fold.now)
             state = put.state or state
-        if row is not None and state is not None:
-            ledger.put_state(self._pipeline, row.task_id, state, attempt_id)
         return _Stored(written, found, state)
 
     def _rejection(self, entry: Any, error: BaseException) -> Rejection:

@@ -202,7 +202,7 @@ class Writer:
             self._run = ledger.insert_run(self._run)
             self._attempt_ids = AttemptIds(ledger.next_attempt_id())
             found = FoundTasks(self._run.id, self._attempt_ids, self._known_tasks)
-            self._savepoints = Savepoints(self._run.pipeline, self._handlers, found, self._giving_up)
+            self._savepoints = Savepoints(self._handlers, found, self._giving_up)
             self._open_attempts = OpenAttempts(self._attempt_ids.first)
         elif ledger.commits(self._run.id) != self._seq:
             raise StoreError(f"Run {self._run.id} is no longer in {self._path} as it was: run the pipeline again.")
@@ -281,6 +281,7 @@ class Writer:
         self._file.ledger.insert_attempts(inserts)
         stored, lost = self._file.ledger.update_attempts(updates)
         self._file.ledger.insert_attempts(restored(lost, stored, rejected))
+        self._file.ledger.put_states(self._run.pipeline, fold.states)
         logs = log_changes(fold.logs, self._log_counts)
         self._file.ledger.insert_logs(logs.inserts)
         self._file.ledger.drop_logs(logs.drops)
@@ -382,7 +383,7 @@ class Writer:
         self._last_beat = self._clock.monotonic()
         return CommitBatch(
             self._seq, tuple(rows), run, len(entries), took_s, len(self._inbox), self._file.identity.log_bytes,
-            tuple(fold.found.values()), fold.states,
+            tuple(fold.found.values()), {task_id: state for task_id, (state, _) in fold.states.items()},
         )  # fmt: skip
 
     def _fail(self, error: BaseException) -> None:

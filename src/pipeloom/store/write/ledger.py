@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from itertools import chain
 from operator import attrgetter, itemgetter
@@ -237,19 +237,19 @@ class Ledger:
         sql = "SELECT task_id, state FROM task_state WHERE pipeline=? /* pipeloom */"
         return dict(self._connection.execute(sql, (pipeline,)))
 
-    def put_state(self, pipeline: str, task_id: TaskId, state: str, attempt_id: int) -> None:
-        """Keep a task's state; an empty one is none."""
-        if state == "{}":
-            self._connection.execute(
-                "DELETE FROM task_state WHERE pipeline=? AND task_id=? /* pipeloom */", (pipeline, task_id)
-            )
-        else:
-            self._connection.execute(
+    def put_states(self, pipeline: str, states: Mapping[TaskId, tuple[str, int]]) -> None:
+        """Keep the states of tasks, each with the attempt that has put it; an empty one is none."""
+        kept = [(pipeline, task_id, state, by) for task_id, (state, by) in states.items() if state != "{}"]
+        empty = [(pipeline, task_id) for task_id, (state, _) in states.items() if state == "{}"]
+        if kept:
+            self._connection.executemany(
                 "INSERT INTO task_state (pipeline, task_id, state, attempt) VALUES (?, ?, ?, ?) "
                 "ON CONFLICT (pipeline, task_id) DO UPDATE SET state=excluded.state, attempt=excluded.attempt "
                 "/* pipeloom */",
-                (pipeline, task_id, state, attempt_id),
+                kept,
             )
+        if empty:
+            self._connection.executemany("DELETE FROM task_state WHERE pipeline=? AND task_id=? /* pipeloom */", empty)
 
     def is_open(self, attempt_id: int) -> bool:
         """Tell whether the file has the attempt, and it has not ended."""
