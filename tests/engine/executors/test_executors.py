@@ -307,8 +307,10 @@ def test_state_found_tasks_and_results_travel_too(rig: Rig) -> None:
     rig.submit(1, jobs.go_on, state='{"page": 811}')
     assert rig.log.outcome(1).kind is OutcomeKind.OK
     found = Found("found", "found", '{"n": 1}', 1, None, None)
+    first = rig.log.of(1, "message")[0]
+    assert first.weight > 0
     assert rig.log.of(1, "message") == [
-        Together((jobs.Note(1, {"page": 811}),), (found,), '{"page": 812}'),
+        Together((jobs.Note(1, {"page": 811}),), (found,), '{"page": 812}', weight=first.weight),
         jobs.Note(1, {"page": 812}),
         Finish(Status.DONE, None, None, '{"rows": 2}'),
     ]
