@@ -1,0 +1,3 @@
+"""What both pipelines know of the table."""
+
+ORDERS = {"id": int, "customer": str, "total": float}
