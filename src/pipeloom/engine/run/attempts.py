@@ -105,7 +105,7 @@ class Attempts:
         """Attempts whose end is not on disk yet."""
 
     def add(self, start: TaskStart, attempt_id: int | None = None) -> AttemptState:
-        """Add an attempt, with a new id if it has none; a queued one waits for a worker from now on."""
+        """Add an attempt, with a new id if it has none; `make_ready` lets it wait for a worker."""
         attempt = AttemptState(self._ids.take() if attempt_id is None else attempt_id, start)
         place = attempt.id - self._ids.first
         if place >= len(self._states):
@@ -114,8 +114,6 @@ class Attempts:
         if start.follows is not None:
             start.follows.followed = True
         self.unsettled += 1
-        if start.status is Status.QUEUED:
-            self._ready.append(attempt)
         return attempt
 
     def get(self, attempt_id: int) -> AttemptState | None:
@@ -133,7 +131,7 @@ class Attempts:
         return taken
 
     def make_ready(self, attempt: AttemptState) -> None:
-        """Let a `retrying` attempt wait for a worker like any other."""
+        """Let an attempt that waits for nothing else wait for a worker."""
         attempt.status = Status.QUEUED
         self._ready.append(attempt)
 
