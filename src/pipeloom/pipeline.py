@@ -290,16 +290,23 @@ def worker_functions(pipeline: Pipeline, tasks: Iterable[TaskLike]) -> list[Work
 
     The pipeline needs none when each task has its own.
     """
-    tasks = list(tasks)
-    own = {id(worker): (worker, task) for task in tasks if (worker := getattr(task, "worker_fn", None)) is not None}
-    for worker, task in own.values():
-        check_worker(worker, f"Task {task.task_id!r}: ")
-    found: list[WorkerFn] = [worker for worker, _ in own.values()]
-    is_needed = not tasks or any(getattr(task, "worker_fn", None) is None for task in tasks)
-    if is_needed or pipeline.worker_fn is not None:
-        check_worker(pipeline.worker_fn)
-        found.insert(0, pipeline.worker_fn)
-    return found
+    default = cast("WorkerFn | None", pipeline.worker_fn)
+    found: dict[int, WorkerFn] = {}
+    if default is not None:
+        check_worker(default)
+        found[id(default)] = default
+    for task in tasks:
+        own: WorkerFn | None = getattr(task, "worker_fn", None)
+        if own is not None and id(own) not in found:
+            check_worker(own, f"Task {task.task_id!r}: ")
+            found[id(own)] = own
+        elif own is None and default is None:
+            raise UsageError(
+                f"Task {task.task_id!r} has no worker_fn: give it, or the pipeline, a function of (task, q)."
+            )
+    if not found:
+        raise UsageError("There is no worker_fn: give the pipeline a function of (task, q).")
+    return list(found.values())
 
 
 def check_worker(worker: object, where: str = "") -> None:

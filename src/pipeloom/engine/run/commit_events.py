@@ -66,7 +66,7 @@ class CommitEvents:
         return bool(attempts)
 
     def _prepare(self, found: Sequence[FoundTask]) -> list[tuple[TaskDef, UsageError | None]]:
-        """Return tasks that workers have put, and why one cannot run; read the results that they need. Needs no lock."""
+        """Return tasks that workers have put, and why one cannot run; read what results they need. Without the lock."""
         for one in found:
             if one.task.after:
                 self._run.dependencies.left_out.load(None if one.task.after == ALL else one.task.after)

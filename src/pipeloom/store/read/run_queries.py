@@ -308,7 +308,7 @@ def _found(
 
 def results_of(history: History, attempt_ids: Iterable[int]) -> dict[int, str | None]:
     """Return the results of attempts, as JSON, by the ids of those that the file has."""
-    sql = "SELECT id, result FROM json_each(?) AS wanted JOIN task_runs ON id = wanted.value"
+    sql = "SELECT task_runs.id, result FROM json_each(?) AS wanted JOIN task_runs ON task_runs.id = wanted.value"
     return {key: values.optional_text(text) for key, text in history.rows(sql, [json.dumps(list(attempt_ids))])}
 
 
