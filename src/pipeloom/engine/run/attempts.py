@@ -63,6 +63,7 @@ class AttemptState:
         "status",
         "stop",
         "task",
+        "waits",
     )
 
     def __init__(self, attempt_id: int, start: TaskStart) -> None:
@@ -89,6 +90,8 @@ class AttemptState:
         """Ended in the file although its worker has not come back."""
         self.settled = False
         """Its end is on disk."""
+        self.waits = False
+        """Its task waits for others; see `Dependencies`, which says so."""
         self.followed = False
         """A later attempt of the same task exists."""
 
@@ -136,10 +139,10 @@ class Attempts:
         self._ready.append(attempt)
 
     def next_ready(self) -> AttemptState | None:
-        """Take the attempt that has waited longest; those cancelled meanwhile are passed over."""
+        """Take the attempt that has waited longest; those that were cancelled meanwhile, or wait again, are passed over."""
         while self._ready:
             attempt = self._ready.popleft()
-            if attempt.status is Status.QUEUED:
+            if attempt.status is Status.QUEUED and not attempt.waits:
                 return attempt
         return None
 

@@ -15,7 +15,7 @@ from pipeloom.status import WAITING, Status
 Results = tuple[tuple[TaskId, str | None], ...]
 """Ids of tasks with their results as JSON; None for none."""
 
-_NOBODY: Final = ()
+_NONE: Final = ()
 
 
 class Dependencies:
@@ -49,9 +49,11 @@ class Dependencies:
     def expect(self, tasks: Iterable[TaskDef]) -> None:
         """Note tasks before any of them is entered: they may be named before their turn comes."""
         late: list[TaskId] = []
+        new: list[TaskId] = []
         for task in tasks:
             task_id, after = task.task_id, task.after
             self._ids[task_id] = None
+            new.append(task_id)
             if after == ALL:
                 self._last[task_id] = None
                 late.append(task_id)
@@ -63,8 +65,10 @@ class Dependencies:
         while late:
             if (task_id := late.pop()) not in self._late:
                 self._late.add(task_id)
-                late += self._followers.get(task_id, _NOBODY)
-        if self._last:
+                late += self._followers.get(task_id, _NONE)
+        if self._open is not None:
+            self._open += sum(task_id not in self._late for task_id in new)
+        elif self._last:
             self._open = sum(1 for _ in self._early_unmet())
 
     def enter(self, attempt: AttemptState) -> None:
@@ -72,16 +76,24 @@ class Dependencies:
         task_id = attempt.task.task_id
         before = self._latest.get(task_id)
         self._latest[task_id] = attempt
-        if before is not None and _is_done(before):  # it is done again: what still waits for others waits for it, too
-            for follower in self._followers.get(task_id, _NOBODY):
-                if follower in self._unmet:
-                    self._unmet[follower] += 1
-            if self._open is not None and task_id not in self._late:
-                self._open += 1
+        if before is not None and _is_done(before):
+            self._wait_again(task_id)
         if (after := attempt.task.after) and (unmet := self._count(after)):
-            self._unmet[task_id] = unmet
+            self._unmet[task_id], attempt.waits = unmet, True
         else:
             self._unmet.pop(task_id, None)
+
+    def _wait_again(self, task_id: TaskId) -> None:
+        """Let what comes after a task that is run again, and has not begun, wait for it."""
+        is_early = self._open is not None and task_id not in self._late
+        if self._open is not None and is_early:
+            self._open += 1
+        for follower in self._followers_of(task_id):
+            latest = self._latest.get(follower)
+            if follower in self._unmet or (latest is not None and latest.status in WAITING):
+                self._unmet[follower] = 1 if follower in self._last else self._unmet.get(follower, 0) + 1
+                if latest is not None:
+                    latest.waits = True
 
     def _count(self, after: Sequence[TaskId] | str) -> int:
         if after == ALL:
@@ -106,7 +118,7 @@ class Dependencies:
         else:
             self._results[task_id] = result
         free: list[TaskId] = []
-        for follower in self._followers.get(task_id, _NOBODY):
+        for follower in self._followers.get(task_id, _NONE):
             if (left := self._unmet.get(follower)) == 1:
                 del self._unmet[follower]
                 free.append(follower)
@@ -116,10 +128,13 @@ class Dependencies:
             self._open -= 1
             if not self._open and not self.left_out.any_bad:
                 free += [last for last in self._last if self._unmet.pop(last, None) is not None]
-        return [self._latest[one] for one in free]
+        released = [self._latest[one] for one in free]
+        for latest in released:
+            latest.waits = False
+        return released
 
     def fall(self, attempt: AttemptState) -> list[tuple[AttemptState, str]]:
-        """Note a bad end, on disk, that no attempt follows; return the attempts to skip, whoever they name, and why."""
+        """Note a bad end, on disk, that no attempt follows; return the attempts to skip, directly behind it or not, and why."""
         task_id = attempt.task.task_id
         why = self._causes.get(task_id) if attempt.status is Status.SKIPPED else ended_badly(task_id, attempt.status)
         if self._latest.get(task_id) is not attempt or why is None:
@@ -137,13 +152,13 @@ class Dependencies:
         return [(latest, why) for latest in found.values()]
 
     def _followers_of(self, task_id: TaskId) -> Iterable[TaskId]:
-        named = self._followers.get(task_id, _NOBODY)
+        named = self._followers.get(task_id, _NONE)
         return named if task_id in self._late or not self._last else chain(named, self._last)
 
     # -- what is asked -----------------------------------------------------------------------------------------------
 
     def holds(self, attempt: AttemptState) -> bool:
-        """Tell whether the attempt's task waits for others."""
+        """Tell whether the attempt's task waits for others; one that was skipped goes on to."""
         return attempt.task.task_id in self._unmet
 
     def why_never(self, attempt: AttemptState) -> str | None:
