@@ -54,7 +54,9 @@ class TaskDef:
         elif task_id is None:
             object.__setattr__(self, "task_id", name)
         after: object = self.after
-        if type(after) is not tuple and not isinstance(after, str) and isinstance(after, Iterable):
+        if after is None:
+            object.__setattr__(self, "after", ())
+        elif type(after) is not tuple and not isinstance(after, str) and isinstance(after, Iterable):
             object.__setattr__(self, "after", tuple(after))
 
 

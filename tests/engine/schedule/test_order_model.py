@@ -137,15 +137,13 @@ class Life(RuleBasedStateMachine):
 
     def _finish(self) -> None:
         """Let everything succeed: then all tasks are done, so that none was forgotten."""
-        self.resume_run()
-        if self.latest:
-            for _ in range(2 * TASKS):
-                self.time_passes()
-                for task in self._in("running"):
-                    self.come_back(task, None)
-                for task in [task for task in self._in(*BAD) if self._blocked(task) is None]:
-                    if self.latest[task].status != "skipped":
-                        self._retry([task])
+        for _ in range(2 * TASKS):
+            self.time_passes()
+            for task in self._in("running"):
+                self.come_back(task, None)
+            for task in self._in("error", "cancelled"):
+                if self._blocked(task) is None:
+                    self._retry([task])
         assert [one.status for one in self.latest.values()] == ["done"] * len(self.latest)
 
     # -- the model ---------------------------------------------------------------------------------------------------
@@ -239,6 +237,18 @@ class Life(RuleBasedStateMachine):
     @rule(chosen=st.lists(which, min_size=1, max_size=3, unique=True))
     def retry(self, chosen: list[int]) -> None:
         self._retry([task for task in chosen if task in self.latest])
+
+    @precondition(lambda self: self._in("error", "cancelled"))
+    @rule(which=which)
+    def retry_what_failed(self, which: int) -> None:
+        failed = self._in("error", "cancelled")
+        self._retry([failed[which % len(failed)]])
+
+    @precondition(lambda self: self._in("done") and self._in("queued"))
+    @rule(which=which)
+    def run_again_what_is_done(self, which: int) -> None:
+        done = self._in("done")
+        self._retry([done[which % len(done)]])
 
     def _retry(self, chosen: list[int]) -> None:
         assert self.engine is not None

@@ -139,7 +139,7 @@ class Attempts:
         self._ready.append(attempt)
 
     def next_ready(self) -> AttemptState | None:
-        """Take the attempt that has waited longest; those that were cancelled meanwhile, or wait again, are passed over."""
+        """Take the attempt that has waited longest; those that were cancelled, or wait again, are passed over."""
         while self._ready:
             attempt = self._ready.popleft()
             if attempt.status is Status.QUEUED and not attempt.waits:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 
 from pipeloom.engine.events import Ended
 from pipeloom.engine.run.attempts import AttemptState, Stop, TaskStart
@@ -16,6 +17,7 @@ from pipeloom.errors import UsageError
 from pipeloom.messages import TaskDef
 from pipeloom.pipeline import error_matches
 from pipeloom.status import ACTIVE, FINAL, Status
+from pipeloom.store.rows import AttemptRow
 
 
 class CommitEvents:
@@ -32,19 +34,15 @@ class CommitEvents:
             run.states.update(batch.states)
             if batch.found:
                 self._enter_found(batch.found, prepared)
-            any_free = bool(batch.found)
+            free: list[AttemptState] = []
             for row in batch.attempts:
                 attempt = run.attempts.get(row.id) if row.status in FINAL else None
                 if attempt is not None and run.attempts.settle(attempt, row.status):
                     over += run.attempts.release(attempt)
-                    if row.status is Status.DONE:
-                        any_free = self._free(run.dependencies.done(attempt, row.result)) or any_free
-                        continue
-                    if row.status is Status.ERROR:
-                        run.retry_if_granted(attempt)
-                    for follower, why in run.dependencies.fall(attempt):
-                        run.skip(follower, why)
-            if any_free:
+                    free += self._settled(attempt, row)
+            if free:
+                self._free(free)
+            if free or batch.found:
                 run.fill()
             if run.attempts.unsettled == 0:
                 if batch.run is not None and batch.run.finished_at is not None:
@@ -54,16 +52,29 @@ class CommitEvents:
         for held in over:
             held.discard()
 
-    def _free(self, attempts: Sequence[AttemptState]) -> bool:
-        """Let tasks that wait no more for others run, as another attempt where they were skipped."""
+    def _settled(self, attempt: AttemptState, row: AttemptRow) -> Sequence[AttemptState]:
+        """Let follow what follows an end by itself; return the attempts whose tasks wait no more for others."""
+        run = self._run
+        if row.status is Status.DONE:
+            return run.dependencies.done(attempt, row.result)
+        if row.status is Status.ERROR:
+            run.retry_if_granted(attempt)
+        for follower, why in run.dependencies.fall(attempt):
+            run.skip(follower, why)
+        return ()
+
+    def _free(self, attempts: Sequence[AttemptState]) -> None:
+        """Let tasks that wait no more run, in the order of their rows; those that were skipped as new attempts."""
         run, again = self._run, list[TaskStart]()
-        for attempt in attempts:
+        for attempt in sorted(attempts, key=attrgetter("id")):
+            if attempt.waits:
+                continue  # what it comes after was entered again in this batch
             if attempt.status is Status.QUEUED:
                 run.attempts.make_ready(attempt)
             elif attempt.status is Status.SKIPPED and run.closing is None and run.executor_lost is None:
                 again.append(TaskStart(attempt.task, attempt.given, attempt.number + 1, follows=attempt))
-        run.enter(again)
-        return bool(attempts)
+        if again:
+            run.enter(again)
 
     def _prepare(self, found: Sequence[FoundTask]) -> list[tuple[TaskDef, UsageError | None]]:
         """Return tasks that workers have put, and why one cannot run; read what results they need. Without the lock."""

@@ -191,7 +191,7 @@ class Run:
 
     def queue(self, attempt: AttemptState) -> None:
         """Let a queued attempt wait for a worker when all that its task comes after is done; skip it if it never is."""
-        if not self.dependencies.holds(attempt):
+        if not attempt.waits:
             if attempt.status is Status.QUEUED:
                 self.attempts.make_ready(attempt)
         elif (why := self.dependencies.why_never(attempt)) is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Final
@@ -29,7 +30,7 @@ class Dependencies:
         self.left_out = left_out or LeftOut()
         self._ids: dict[TaskId, None] = {}
         self._latest: dict[TaskId, AttemptState] = {}
-        self._followers: dict[TaskId, list[TaskId]] = {}
+        self._followers: defaultdict[TaskId, list[TaskId]] = defaultdict(list)
         """Each id to the tasks that name it."""
         self._last: dict[TaskId, None] = {}
         """Tasks that come after all others."""
@@ -59,7 +60,7 @@ class Dependencies:
                 late.append(task_id)
             else:
                 for name in after:
-                    self._followers.setdefault(name, []).append(task_id)
+                    self._followers[name].append(task_id)
                 if self._late and not self._late.isdisjoint(after):
                     late.append(task_id)
         while late:
@@ -98,7 +99,14 @@ class Dependencies:
     def _count(self, after: Sequence[TaskId] | str) -> int:
         if after == ALL:
             return int(bool(self._open) or self.left_out.any_bad)
-        return sum(not self._is_met(name) for name in after)
+        latest_of, unmet = self._latest.get, 0
+        for name in after:
+            if name in self._ids:
+                latest = latest_of(name)
+                unmet += latest is None or not latest.settled or latest.status is not Status.DONE
+            else:
+                unmet += self.left_out.why_not(name) is not None
+        return unmet
 
     def _is_met(self, task_id: TaskId) -> bool:
         if task_id in self._ids:
@@ -128,13 +136,15 @@ class Dependencies:
             self._open -= 1
             if not self._open and not self.left_out.any_bad:
                 free += [last for last in self._last if self._unmet.pop(last, None) is not None]
+        if not free:
+            return []
         released = [self._latest[one] for one in free]
         for latest in released:
             latest.waits = False
         return released
 
     def fall(self, attempt: AttemptState) -> list[tuple[AttemptState, str]]:
-        """Note a bad end, on disk, that no attempt follows; return the attempts to skip, directly behind it or not, and why."""
+        """Note a bad end, on disk, that no attempt follows; return the attempts to skip, and why."""
         task_id = attempt.task.task_id
         why = self._causes.get(task_id) if attempt.status is Status.SKIPPED else ended_badly(task_id, attempt.status)
         if self._latest.get(task_id) is not attempt or why is None:
@@ -156,10 +166,6 @@ class Dependencies:
         return named if task_id in self._late or not self._last else chain(named, self._last)
 
     # -- what is asked -----------------------------------------------------------------------------------------------
-
-    def holds(self, attempt: AttemptState) -> bool:
-        """Tell whether the attempt's task waits for others; one that was skipped goes on to."""
-        return attempt.task.task_id in self._unmet
 
     def why_never(self, attempt: AttemptState) -> str | None:
         """Return why the attempt's task cannot run unless another one is run again: `extract-7 failed`; else None."""
@@ -183,7 +189,7 @@ class Dependencies:
 
     def waits_for(self, attempt: AttemptState, most: int = 3) -> list[TaskId]:
         """Return up to `most` of the ids that the attempt's task still waits for; none when it waits for no other."""
-        if not self.holds(attempt):
+        if not attempt.waits:
             return []
         after = attempt.task.after
         unmet = self._early_unmet() if after == ALL else (name for name in after if not self._is_met(name))
@@ -193,9 +199,9 @@ class Dependencies:
         """Return the results of what the task comes after."""
         if not task.after:
             return ()
+        results, ids = self._results, self._ids
         names = list(self._names(task.after))
-        here = [(name, self._results.get(name)) for name in names if name in self._ids]
-        return (*here, *self.left_out.results(names))
+        return (*((name, results.get(name)) for name in names if name in ids), *self.left_out.results(names))
 
     def _names(self, after: Sequence[TaskId] | str) -> Iterable[TaskId]:
         if after != ALL:

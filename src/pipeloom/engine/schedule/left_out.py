@@ -57,6 +57,8 @@ class LeftOut:
 
     def results(self, wanted: Iterable[TaskId]) -> list[tuple[TaskId, str | None]]:
         """Return the results, as JSON, of those of the tasks that are done and that were loaded."""
+        if not self._results:
+            return []
         return [(task_id, self._results[task_id]) for task_id in wanted if task_id in self._results]
 
     def load(self, wanted: Collection[TaskId] | None) -> None:

@@ -15,6 +15,7 @@ ALL: Final = "*"
 After = Sequence[TaskId] | str
 """Ids of tasks, or `ALL`."""
 
+_ID_TYPES: Final = frozenset({int, str})
 _SHOWN: Final = 12
 """Ids of a cycle that the error shows."""
 
@@ -26,6 +27,8 @@ def after_of(task: object) -> After:
         return ()
     if isinstance(given, str) and given == ALL:
         return ALL
+    if type(given) is tuple and len(set(given)) == len(given) and _ID_TYPES.issuperset(map(type, given)):
+        return given
     task_id = getattr(task, "task_id", None)
     if isinstance(given, (str, int)):
         raise UsageError(f'Task {task_id!r}: after must be a list of task ids, or "*": write after=[{given!r}].')

@@ -34,8 +34,8 @@ class WorkerChannel:
         self._worker_fn = attempt.worker_fn
         self._process = process.mark
         self._state = attempt.state
-        self.results = Results(attempt.task, attempt.results)
-        """The results of the tasks that this one comes after, by id."""
+        self._task = attempt.task
+        self._results = attempt.results
         self._result: Any = None
         self._send = send
         self._lock = threading.Lock()
@@ -52,6 +52,11 @@ class WorkerChannel:
     def state(self) -> Mapping[str, Any]:
         """What the task goes on from: the state that this attempt, or one before it, has put last. To be read only."""
         return MappingProxyType(json.loads(self._state or NO_STATE))
+
+    @property
+    def results(self) -> Results:
+        """The results of the tasks that this one comes after, by id."""
+        return Results(self._task, self._results)
 
     def put(
         self,
