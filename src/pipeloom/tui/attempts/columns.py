@@ -22,6 +22,7 @@ MEASURED: Final = 200
 """Characters of a message for which a column of the history makes room."""
 _SHORT: Final = 10_000
 """Number of rows from which it is shortened."""
+_NEVER_RAN: Final = frozenset({Status.QUEUED, Status.SKIPPED})
 _LONG_S = 30.0
 """Seconds without a change after which a task that reported progress before counts as stuck."""
 
@@ -165,7 +166,7 @@ def _status(row: AttemptRow, ctx: RenderContext) -> Text:
 
 
 def _progress(row: AttemptRow, ctx: RenderContext, ghost: float | None = None) -> Text:
-    if row.status is Status.QUEUED and row.progress is None:
+    if row.status in _NEVER_RAN and row.progress is None:
         return Text("")
     width = max(0, ctx.width - _PERCENT)
     drawn = bar(
