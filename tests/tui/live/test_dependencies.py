@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from tests.tui.conftest import text_of, until
+from tests.tui.conftest import at_rest, text_of, until
 
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.options import EngineOptions
@@ -44,9 +44,7 @@ async def test_a_skipped_task_says_why_and_runs_when_what_it_waits_for_is_done(t
         assert isinstance(screen, TableScreen)
         screen.table.move_to_key("merge")
         await pilot.press("r")
-        await until(
-            pilot, lambda: "load failed: run that again, and this one follows" in " ".join(text_of(app).split())
-        )
+        await until(pilot, lambda: "1 refused: load failed: run that again" in " ".join(text_of(app).split()))
         jobs.fails = False
         screen.table.move_to_key("load")
         await pilot.press("r")
@@ -64,11 +62,12 @@ async def test_a_rerun_from_the_history_takes_along_what_was_skipped_because_of_
     jobs.fails = False
     engine = Engine(path, Pipeline("shop", TASKS, jobs))
     app = PipeloomApp(path, engine, start=False)
-    async with app.run_test(size=(120, 40)) as pilot:
-        await pilot.press("2", "slash", *"status:skipped", "enter")
-        await until(pilot, lambda: "2 attempts" in text_of(app))
-        await pilot.press("slash", "ctrl+u", *"status:error", "enter")
-        await until(pilot, lambda: "1 attempt" in text_of(app) and "ValueError" in text_of(app))
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await pilot.press("2")
+        await until(pilot, lambda: "4 attempts" in text_of(app))
+        await pilot.press("slash", *"status:error", "enter")
+        await until(pilot, lambda: "1 of 4 attempts" in text_of(app))
+        await at_rest(pilot)
         await pilot.press("r")
         await until(pilot, lambda: "2 that were skipped and come after them run, too" in text_of(app))
         await pilot.press("y")
