@@ -52,6 +52,17 @@ def test_the_loads_of_the_guide_go_on_and_find_their_tasks(tmp_path: Path) -> No
     connection.close()
 
 
+def test_the_tasks_of_the_guide_run_in_their_order(tmp_path: Path) -> None:
+    done = run_page("dependencies.md", tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    connection = sqlite3.connect(tmp_path / "dependencies.db")
+    rows = connection.execute("SELECT task_id, status, message, result FROM task_runs WHERE run_id < 3 ORDER BY id")
+    found = {task_id: more for task_id, *more in rows.fetchall()}
+    skipped = connection.execute("SELECT DISTINCT message FROM task_runs WHERE status='skipped'").fetchall()
+    connection.close()
+    assert (found["report"], skipped) == (["done", "", "1600"], [("extract-us failed",)])
+
+
 def test_the_executor_of_the_guide_runs_and_is_named_in_the_file(tmp_path: Path) -> None:
     done = run_page("executors.md", tmp_path)
     assert (done.stdout, done.stderr) == ("True 20\n", "")

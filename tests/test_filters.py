@@ -301,7 +301,7 @@ def test_an_empty_filter_is_false() -> None:
         ("", None),
         ("status:error words", None),
         ("status:done,error", ["done", "error"]),
-        ("-status:done,error", ["queued", "running", "cancelling", "retrying", "cancelled", "interrupted"]),
+        ("-status:done,error", ["queued", "running", "cancelling", "retrying", "cancelled", "interrupted", "skipped"]),
         ("status:done,error -status:done", ["error"]),
         ("status:done status:error", []),
     ],

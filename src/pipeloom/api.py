@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Final, Literal, Protocol, Self, cast
 
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.executors import ExecutorChoice
@@ -173,10 +173,8 @@ def _pipeline(
             handlers={**tasks.handlers, **(handlers or {})},
             schemas=[*tasks.schemas, *helpers],
         )
-    if worker_fn is None:
-        raise UsageError("run_pipeline needs worker_fn: a function of (task, q).")
     name = getattr(worker_fn, "__name__", "pipeline")
-    return Pipeline(name, tasks, worker_fn, handlers=dict(handlers or {}), schemas=helpers)
+    return Pipeline(name, tasks, cast("WorkerFn", worker_fn), handlers=dict(handlers or {}), schemas=helpers)
 
 
 def _run_in_tui(engine: Engine) -> RunSummary:

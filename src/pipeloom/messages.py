@@ -5,7 +5,7 @@ Any other object that a worker publishes is a domain message, which the handler 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -13,7 +13,7 @@ TaskId = int | str
 
 
 class TaskLike(Protocol):
-    """What every task has; `steps`, `params`, `retries`, `timeout` and `atomic` are optional."""
+    """What every task has; all other fields of a `TaskDef` are optional."""
 
     @property
     def task_id(self) -> TaskId: ...  # noqa: D102
@@ -40,15 +40,24 @@ class TaskDef:
     """Seconds that one attempt may run; None for the pipeline's `timeout`."""
     atomic: bool | None = field(default=None, kw_only=True)
     """Whether what an attempt puts is stored only when it is done, all at once; None for the pipeline's `atomic`."""
+    after: Sequence[TaskId] | str = field(default=(), kw_only=True)
+    """Ids of the tasks that must be done before this one starts; "*": all that do not come after all others."""
+    worker_fn: Callable[[Any, Any], object] | None = field(default=None, kw_only=True)
+    """The task's own worker function; None for the pipeline's."""
 
     def __post_init__(self) -> None:
-        """Fill in the id from the name, or the name from the id."""
+        """Fill in the id from the name, or the name from the id, and make a tuple of `after`."""
         task_id: TaskId | None = self.task_id
         name: str | None = self.name
         if name is None:
             object.__setattr__(self, "name", "" if task_id is None else str(task_id))
         elif task_id is None:
             object.__setattr__(self, "task_id", name)
+        after: object = self.after
+        if after is None:
+            object.__setattr__(self, "after", ())
+        elif type(after) is not tuple and not isinstance(after, str) and isinstance(after, Iterable):
+            object.__setattr__(self, "after", tuple(after))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from pipeloom.tables.file import ROWS_BUDGET_S, TableWriter
 from pipeloom.tables.names import lowered
 from pipeloom.tables.table import Table, TableRows
 from pipeloom.text import clean
-from pipeloom.users_code import called_function, users_error
+from pipeloom.users_code import called_function, shown_name, users_error
 
 M = TypeVar("M")
 
@@ -107,7 +107,7 @@ class Pipeline:
     name: str
     tasks: _TasksField = _TasksField()
     """The tasks, or a function that lists them; see `Tasks`."""
-    worker_fn: WorkerFn = None  # type: ignore[assignment] # an engine refuses None
+    worker_fn: WorkerFn = None  # type: ignore[assignment] # an engine refuses None, unless each task has its own
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     timeout: float | None = None
     """Seconds that one attempt of any task may run; None for no limit."""
@@ -285,12 +285,37 @@ def error_matches(kind: type[BaseException], retry_on: tuple[type[BaseException]
     return any(entry in names if isinstance(entry, str) else entry in kind.__mro__ for entry in retry_on)
 
 
-def check_worker(pipeline: Pipeline) -> None:
-    """Raise `UsageError` unless the worker function is one that runs when it is called."""
-    worker = pipeline.worker_fn
+def worker_functions(pipeline: Pipeline, tasks: Iterable[TaskLike]) -> list[WorkerFn]:
+    """Return the pipeline's worker function and those of tasks, each once; raises `UsageError` as `check_worker`.
+
+    The pipeline needs none when each task has its own.
+    """
+    default = cast("WorkerFn | None", pipeline.worker_fn)
+    found: dict[int, WorkerFn] = {}
+    if default is not None:
+        check_worker(default)
+        found[id(default)] = default
+    for task in tasks:
+        own: WorkerFn | None = getattr(task, "worker_fn", None)
+        if own is not None and id(own) not in found:
+            check_worker(own, f"Task {task.task_id!r}: ")
+            found[id(own)] = own
+        elif own is None and default is None:
+            raise UsageError(
+                f"Task {task.task_id!r} has no worker_fn: give it, or the pipeline, a function of (task, q)."
+            )
+    if not found:
+        raise UsageError("There is no worker_fn: give the pipeline a function of (task, q).")
+    return list(found.values())
+
+
+def check_worker(worker: object, where: str = "") -> None:
+    """Raise `UsageError` unless a worker function is one that runs when it is called."""
     if not callable(worker):
-        raise UsageError(f"worker_fn must be a function of (task, q), not {type(worker).__name__}.")
+        raise UsageError(f"{where}worker_fn must be a function of (task, q), not {type(worker).__name__}.")
     called = called_function(worker)
     if inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called):
-        name = getattr(worker, "__name__", None) or getattr(called, "__qualname__", repr(worker))
-        raise UsageError(f"worker_fn {name} must be a function without `yield`: calling a generator runs nothing.")
+        raise UsageError(
+            f"{where}worker_fn {shown_name(worker)} must be a function without `yield`: "
+            "calling a generator runs nothing."
+        )

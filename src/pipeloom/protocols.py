@@ -52,6 +52,10 @@ class BaseChannel(Protocol):
     def state(self) -> Mapping[str, Any]:
         """What the task goes on from: the state that it has put last, in this run or an earlier one; {} at first."""
 
+    @property
+    def results(self) -> Mapping[TaskId, Any]:
+        """The results of the tasks that this one comes after, by id; None for one that has left none."""
+
     def result(self, value: Any) -> None:
         """Set the task's result, as returning it from the worker function does."""
 

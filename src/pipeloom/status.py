@@ -8,7 +8,7 @@ from typing import Final
 
 
 class Status(StrEnum):
-    """The status of an attempt. The last four are final: they never change again."""
+    """The status of an attempt. The last five are final: they never change again."""
 
     QUEUED = "queued"
     RETRYING = "retrying"
@@ -18,6 +18,8 @@ class Status(StrEnum):
     ERROR = "error"
     CANCELLED = "cancelled"
     INTERRUPTED = "interrupted"
+    SKIPPED = "skipped"
+    """It never ran: a task that it comes after has failed or was cancelled."""
 
 
 class RunStatus(StrEnum):
@@ -30,18 +32,19 @@ class RunStatus(StrEnum):
     INTERRUPTED = "interrupted"
 
 
-FINAL: Final = frozenset({Status.DONE, Status.ERROR, Status.CANCELLED, Status.INTERRUPTED})
+FINAL: Final = frozenset({Status.DONE, Status.ERROR, Status.CANCELLED, Status.INTERRUPTED, Status.SKIPPED})
 OPEN: Final = frozenset(Status) - FINAL
 WAITING: Final = frozenset({Status.QUEUED, Status.RETRYING})
 ACTIVE: Final = frozenset({Status.RUNNING, Status.CANCELLING})
 
 # A waiting attempt may be asked to stop between its dispatch and its start, and may end without a start.
 _LEAVING_WAIT: Final = FINAL - {Status.DONE} | ACTIVE
+_LEAVING_WORK: Final = FINAL - {Status.SKIPPED}
 TRANSITIONS: Final[dict[Status, frozenset[Status]]] = {
     Status.QUEUED: _LEAVING_WAIT,
     Status.RETRYING: _LEAVING_WAIT | {Status.QUEUED},
-    Status.RUNNING: FINAL | {Status.CANCELLING},
-    Status.CANCELLING: FINAL,
+    Status.RUNNING: _LEAVING_WORK | {Status.CANCELLING},
+    Status.CANCELLING: _LEAVING_WORK,
     **{status: frozenset() for status in FINAL},
 }
 
@@ -51,7 +54,7 @@ def run_status(ends: Collection[Status]) -> RunStatus:
     for status in (Status.INTERRUPTED, Status.ERROR, Status.CANCELLED):
         if status in ends:
             return RunStatus(status)
-    return RunStatus.DONE
+    return RunStatus.ERROR if Status.SKIPPED in ends else RunStatus.DONE
 
 
 class Exit(IntEnum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import sys
 import sysconfig
@@ -11,9 +12,10 @@ from functools import partial
 from importlib.machinery import FrozenImporter
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from pipeloom.text import first_line
+from pipeloom.errors import UsageError
+from pipeloom.text import clean, first_line
 
 _NOT_THE_USERS: Final = (
     *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
@@ -30,6 +32,46 @@ def called_function(function: Callable[..., Any]) -> Callable[..., Any]:
     while isinstance(function, partial):
         function = function.func
     return function if inspect.isroutine(function) else type(function).__call__
+
+
+def is_async(function: Callable[..., object]) -> bool:
+    """Tell whether calling the function makes a coroutine, as far as looking can tell."""
+    return inspect.iscoroutinefunction(called_function(function))
+
+
+def shown_name(function: Callable[..., Any]) -> str:
+    """Return what a text calls the function."""
+    called = called_function(function)
+    return str(getattr(function, "__name__", None) or getattr(called, "__qualname__", None) or type(function).__name__)
+
+
+def name_of(function: object) -> str | None:
+    """Return `module:name` of a function at the top level of a module, or in a class there; None of any other."""
+    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
+    if not isinstance(module, str) or not isinstance(name, str):
+        return None
+    module = "__main__" if module == "__mp_main__" else module  # as a worker process calls the program's
+    return f"{module}:{name}" if _named(sys.modules.get(module), name) is function else None
+
+
+def function_named(name: str) -> Callable[..., Any]:
+    """Return the function that `name_of` has named; raises `UsageError` when it is not there any more."""
+    module, _, path = name.partition(":")
+    try:
+        found = _named(sys.modules.get(module) or importlib.import_module(module), path)
+    except Exception as error:  # importing runs the user's code
+        raise UsageError(f"The worker function {path} cannot be imported: {users_error(error)}.") from error
+    if not callable(found):
+        raise UsageError(
+            f"The worker function {path} is not there any more: {clean(module, 200)} has none of that name."
+        )
+    return cast("Callable[..., Any]", found)
+
+
+def _named(module: object, path: str) -> object:
+    for part in path.split("."):
+        module = getattr(module, part, None)
+    return module
 
 
 def users_error(error: BaseException, place: str = "") -> str:

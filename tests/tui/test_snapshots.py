@@ -106,6 +106,34 @@ def test_workers(snap_compare: SnapCompare, cockpit: Cockpit, synthetic: Synthet
     assert snap_compare(cockpit.app, terminal_size=(120, 40), run_before=before)
 
 
+@pytest.mark.parametrize(("size", "look"), [(SIZES[0], "dark"), (SIZES[1], "light"), (SIZES[1], "ascii")])
+def test_live_with_what_was_skipped(
+    snap_compare: SnapCompare, cockpit: Cockpit, synthetic: Synthetic, size: tuple[int, int], look: str
+) -> None:
+    cockpit.app.ascii_only = look == "ascii"
+    if look == "light":
+        cockpit.app.theme = "pipeloom-light"
+    rows = synthetic.rows(12)
+    failed = next(row for row in rows if row.status is Status.ERROR)
+    queued = next(row for row in rows if row.status is Status.QUEUED)
+    message = f"{failed.name} failed"
+    skipped = [
+        queued._replace(id=900 + n, task_id=900 + n, name=f"report-{n}", status=Status.SKIPPED, message=message)
+        for n in range(3)
+    ]
+
+    async def before(pilot: Pilot[None]) -> None:
+        cockpit.commit([*rows, *skipped], synthetic.run)
+        await cockpit.settle(pilot)
+        assert isinstance(pilot.app.screen, TableScreen)
+        pilot.app.screen.table.move_to_key(900)
+        await pilot.press(*(("d",) if size == SIZES[1] else ()))
+        await at_rest(pilot)
+        assert look != "ascii" or text_of(pilot.app).isascii()
+
+    assert snap_compare(cockpit.app, terminal_size=size, run_before=before)
+
+
 GIVEN = '{"--first": "12", "start": "2026-11-01", "region": ["eu", "us"]}'
 
 
@@ -170,4 +198,4 @@ def test_start(snap_compare: SnapCompare, tmp_path: Path) -> None:
 
 def test_every_status_has_a_row_in_the_mixed_picture(synthetic: Synthetic) -> None:
     shown: set[Status] = {row.status for row in synthetic.rows(12)}
-    assert shown == set(Status) - {Status.INTERRUPTED}
+    assert shown == set(Status) - {Status.INTERRUPTED, Status.SKIPPED}

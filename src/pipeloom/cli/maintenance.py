@@ -32,7 +32,9 @@ def prune_command(
     ] = None,
     failed_for: Annotated[
         float | None,
-        typer.Option("--failed-for", metavar="DAYS", help="Failed, cancelled and interrupted ones go when older."),
+        typer.Option(
+            "--failed-for", metavar="DAYS", help="Failed, cancelled, interrupted and skipped ones go when older."
+        ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes/--dry-run", help="Do it, or only say what would go.")] = False,
     json: Json = False,

@@ -87,7 +87,9 @@ class _Standing:
         if self.counts.get(Status.ERROR):
             return Exit.FAILED
         ended_badly = _STOPPED if self.alive or self.doubt else _STOPPED | (frozenset(Status) - FINAL)
-        return Exit.CANCELLED if any(self.counts.get(status) for status in ended_badly) else Exit.DONE
+        if any(self.counts.get(status) for status in ended_badly):
+            return Exit.CANCELLED
+        return Exit.FAILED if self.counts.get(Status.SKIPPED) else Exit.DONE  # for what an earlier run has failed
 
     @property
     def as_told(self) -> tuple[RunStatus, Counts]:

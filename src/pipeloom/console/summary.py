@@ -15,7 +15,13 @@ from pipeloom.text import as_typed, beside_usual, clean, counted
 
 _SHOWN = 10
 T = TypeVar("T")
-_STYLES = {Status.DONE: "green", Status.ERROR: "red", Status.CANCELLED: "yellow", Status.INTERRUPTED: "yellow"}
+_STYLES = {
+    Status.DONE: "green",
+    Status.ERROR: "red",
+    Status.CANCELLED: "yellow",
+    Status.INTERRUPTED: "yellow",
+    Status.SKIPPED: "yellow",
+}
 
 
 def summary_lines(summary: RunSummary) -> list[Text]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from pipeloom.messages import TaskLike
+from pipeloom.messages import TaskId, TaskLike
 from pipeloom.pipeline import WorkerFn
 
 
@@ -23,6 +23,8 @@ class Attempt(NamedTuple):
     retry_on: tuple[type[BaseException] | str, ...] = ()
     state: str | None = None
     """What an earlier attempt of the task has left to go on from, as JSON; None where the file keeps no state."""
+    results: tuple[tuple[TaskId, str | None], ...] = ()
+    """Ids of the tasks that it comes after, with their results as JSON; None for none."""
 
 
 class AttemptIds:

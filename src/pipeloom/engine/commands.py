@@ -27,6 +27,8 @@ class RefusalReason(StrEnum):
     """It was not asked to stop, so it cannot be abandoned."""
     CLOSING = "closing"
     """The run is being closed."""
+    WAITS = "waits"
+    """It comes after a task that has not been done; `Refusal.detail` says which."""
     EXECUTOR_LOST = "executor_lost"
     """Nothing can run any more; `Refusal.detail` says why."""
 
@@ -39,7 +41,7 @@ class Refusal:
     status: Status | None = None
     """How the attempt has ended, for `ENDED`."""
     detail: str = ""
-    """A sentence of the executor, for `EXECUTOR_LOST`."""
+    """A sentence of the executor, for `EXECUTOR_LOST`; what has ended how, for `WAITS`."""
 
 
 @dataclass(frozen=True, slots=True)

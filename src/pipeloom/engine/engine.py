@@ -16,14 +16,14 @@ from pipeloom.engine.capture import capture
 from pipeloom.engine.clock import SYSTEM_CLOCK, Clock
 from pipeloom.engine.commands import CommandResult, EngineLoad
 from pipeloom.engine.events import KEPT_TEXT
-from pipeloom.engine.executors import check_executor, make_executor
+from pipeloom.engine.executors import make_executor
 from pipeloom.engine.executors.base import WorkerInfo
 from pipeloom.engine.interpreter import restore_hooks
 from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.parts import CLOSE_S, EngineParts
 from pipeloom.engine.run.commit_events import CommitEvents
 from pipeloom.engine.run.executor_events import ExecutorEvents
-from pipeloom.engine.run.few import Few
+from pipeloom.engine.run.few import Few, chosen_of
 from pipeloom.engine.run.resume import Earlier, Resume, earlier_run, first_starts, known_ids, list_today, params_of
 from pipeloom.engine.run.run import Run
 from pipeloom.engine.run.summary import RunCounts, RunSummary
@@ -33,7 +33,7 @@ from pipeloom.engine.writer.writer import Writer
 from pipeloom.errors import UsageError
 from pipeloom.messages import TaskLike
 from pipeloom.parameters import kept
-from pipeloom.pipeline import Pipeline, TaskList, check_worker
+from pipeloom.pipeline import Pipeline, TaskList
 from pipeloom.status import ACTIVE, RunStatus, Status
 from pipeloom.store.file.owner import OwnerLock
 from pipeloom.store.read.run_queries import counts_as_left
@@ -61,11 +61,10 @@ class Engine:
     ) -> None:
         self.db_path = Path(db_path).absolute()
         self.pipeline = pipeline
-        self.options = options = options or EngineOptions()
-        check_worker(pipeline)
+        options = options or EngineOptions()
         self.today = today or list_today(self.db_path, pipeline, options.resume, options.params)
-        self._choice = self.options.executor_for(pipeline)
-        check_executor(self._choice, pipeline)
+        self._choice = options.checked_choice(pipeline, self.today.tasks)
+        self.options = replace(options, executor=self._choice)
         self._clock = clock
         self._random = random
         self._owner = OwnerLock(self.db_path)
@@ -127,15 +126,16 @@ class Engine:
             resume = resume or self.options.resume
             earlier = None if resume is None else earlier_run(self.db_path, self.pipeline.name, resume.run_id)
             starts = first_starts(self.today, earlier, resume, self._clock.now())
-            if self.options.few:
-                starts = self.options.few.of(starts)
+            starts, left_out = chosen_of(
+                self.db_path, self.pipeline.name, self.today, earlier, starts, self.options.few
+            )
             parts, opened = self._start_parts(earlier)
         except BaseException:
             self._release_after(self._writer)
             raise
         self._started = parts
         capture.start()  # after the executor: Dask sets its loggers up by what it finds
-        parts.run.begin(opened, starts)
+        parts.run.begin(opened, starts, left_out)
         parts.serve()
         return parts.row
 

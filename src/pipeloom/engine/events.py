@@ -5,7 +5,7 @@ The events of every task are named tuples: they cost a third of a frozen datacla
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -67,6 +67,9 @@ class Found(NamedTuple):
     timeout: float | None
     """Seconds."""
     atomic: bool | None = None
+    after: Sequence[TaskId] | str = ()
+    worker_fn: str | None = None
+    """Name of its own worker function (see `pipeloom.users_code.name_of`)."""
 
 
 class Together(NamedTuple):

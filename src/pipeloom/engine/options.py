@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, cast
 
-from pipeloom.engine.executors import EXECUTORS, ExecutorChoice, ExecutorName, is_async
+from pipeloom.engine.executors import EXECUTORS, ExecutorChoice, ExecutorName, check_executor
 from pipeloom.engine.run.few import Few
 from pipeloom.engine.run.resume import Resume
 from pipeloom.errors import UsageError
-from pipeloom.pipeline import Pipeline, RetryPolicy, positive_number
+from pipeloom.messages import TaskLike
+from pipeloom.pipeline import Pipeline, RetryPolicy, WorkerFn, positive_number, worker_functions
 from pipeloom.store.write.connect import Durability
+from pipeloom.users_code import is_async
 
 DEFAULT_WORKERS: Final = 4
 DEFAULT_COROUTINES: Final = 32
@@ -70,10 +72,18 @@ class EngineOptions:
             return DEFAULT_COROUTINES if executor == "async" else DEFAULT_WORKERS
         return checked_workers(workers, executor)
 
-    def executor_for(self, pipeline: Pipeline) -> ExecutorChoice:
+    def executor_for(self, pipeline: Pipeline, functions: Sequence[WorkerFn] = ()) -> ExecutorChoice:
         """Return the executor of the attempts; an address means Dask, an `async def` worker function "async"."""
         chosen = self.executor or ("dask" if self.address is not None else pipeline.executor)
-        return checked_executor(chosen or ("async" if is_async(pipeline.worker_fn) else "thread"))
+        function = functions[0] if functions else pipeline.worker_fn
+        return checked_executor(chosen or ("async" if is_async(function) else "thread"))
+
+    def checked_choice(self, pipeline: Pipeline, tasks: Iterable[TaskLike]) -> ExecutorChoice:
+        """Return the executor of a run of these tasks; raises `UsageError` when they cannot run on it at all."""
+        functions = worker_functions(pipeline, tasks)
+        choice = self.executor_for(pipeline, functions)
+        check_executor(choice, pipeline, functions)
+        return choice
 
     def address_for(self, pipeline: Pipeline) -> str | None:
         """Return the address of the Dask scheduler; None when there is none to connect to."""

@@ -21,6 +21,8 @@ def refusal_text(refusal: Refusal) -> str:
     match refusal.reason:
         case RefusalReason.ENDED:
             return f"it has ended already: {refusal.status}"
+        case RefusalReason.WAITS:
+            return f"{refusal.detail}: run that again, and this one follows"
         case RefusalReason.EXECUTOR_LOST:
             return refusal.detail
         case reason:

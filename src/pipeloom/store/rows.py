@@ -117,3 +117,5 @@ class TaskStanding(NamedTuple):
     attempt: int
     due_at: str | None
     """When the attempt was due to start, if it was a retry that still waited."""
+    attempt_id: int = 0
+    """Of `task_runs`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -22,10 +23,11 @@ LEGACY_COLUMNS: Final = frozenset(
     {"id", "name", "status", "progress", "message", "started_at", "finished_at", "result"}
 )
 
-_STATUSES: Final = "'queued','retrying','running','cancelling','done','error','cancelled','interrupted'"
+_STATUSES_1: Final = "'queued','retrying','running','cancelling','done','error','cancelled','interrupted'"
+_STATUSES_4: Final = f"{_STATUSES_1},'skipped'"
 
-_TABLES_1: Final = f"""
-CREATE TABLE {{where}}pipeline_runs (
+_TABLES_1: Final = """
+CREATE TABLE {where}pipeline_runs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     pipeline TEXT NOT NULL,
     source TEXT,
@@ -41,13 +43,13 @@ CREATE TABLE {{where}}pipeline_runs (
     started_at TEXT NOT NULL,
     finished_at TEXT
 ) STRICT;
-CREATE TABLE {{where}}task_runs (
+CREATE TABLE {where}task_runs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     run_id INTEGER NOT NULL,
     task_id ANY NOT NULL CHECK (typeof(task_id) IN ('integer','text')),
     attempt INTEGER NOT NULL CHECK (attempt >= 1),
     name TEXT NOT NULL,
-    status TEXT NOT NULL CHECK (status IN ({_STATUSES})),
+    status TEXT NOT NULL CHECK (status IN ({statuses})),
     progress REAL CHECK (progress BETWEEN 0 AND 1),
     step REAL,
     total REAL,
@@ -64,7 +66,7 @@ CREATE TABLE {{where}}task_runs (
     worker TEXT,
     UNIQUE (run_id, task_id, attempt)
 ) STRICT;
-CREATE TABLE {{where}}task_logs (
+CREATE TABLE {where}task_logs (
     task_run_id INTEGER NOT NULL,
     seq INTEGER NOT NULL,
     at TEXT NOT NULL,
@@ -130,6 +132,8 @@ CREATE TABLE {where}found_tasks (
     retries INTEGER,
     timeout REAL,
     atomic INTEGER,
+    after TEXT,
+    worker_fn TEXT,
     attempt INTEGER NOT NULL,
     PRIMARY KEY (run_id, task_id)
 ) STRICT, WITHOUT ROWID;
@@ -245,7 +249,7 @@ def create_in_memory(connection: sqlite3.Connection) -> None:
     """Create the tables as TEMP tables: all statements find them, and none of their rows reaches the file."""
     connection.execute("PRAGMA temp_store=MEMORY")
     for tables in _TABLES:
-        connection.executescript(tables.format(where="temp."))
+        connection.executescript(tables.format(where="temp.", statuses=_STATUSES_4))
 
 
 def version_of(connection: sqlite3.Connection) -> int:
@@ -308,7 +312,30 @@ def run_steps(connection: sqlite3.Connection, version: int) -> None:
 
 def _run_statements(connection: sqlite3.Connection, version: int, last: int) -> None:
     connection.create_function("pipeloom_fingerprint", 3, fingerprint, deterministic=True)
+    statuses = _STATUSES_4 if last >= 4 else _STATUSES_1
     for tables, indexes in zip(_TABLES[version:last], _INDEXES[version:last], strict=True):
-        for statement in (tables.format(where="main.") + indexes).split(";"):
+        for statement in (tables.format(where="main.", statuses=statuses) + indexes).split(";"):
             if statement.strip():
                 connection.execute(statement)
+    if 0 < version < 4 <= last:
+        _allow_statuses(connection)
+
+
+def _allow_statuses(connection: sqlite3.Connection) -> None:
+    """Let the attempts of an older file have the statuses of schema 4, inside the caller's transaction.
+
+    No row has to change for a wider CHECK, so SQLite's documentation of ALTER TABLE lets its text be replaced. It comes
+    behind all other changes of the table: SQLite makes those by the place in the text that it has read.
+    """
+    if sys.version_info >= (3, 12):  # some systems build SQLite so that the schema is closed to writers
+        connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, False)  # noqa: FBT003 - it takes no keyword
+    (version,) = connection.execute("PRAGMA main.schema_version").fetchone()
+    connection.execute("PRAGMA writable_schema=ON")
+    try:
+        connection.execute(
+            "UPDATE main.sqlite_schema SET sql=replace(sql, ?, ?) WHERE type='table' AND name='task_runs'",
+            (f"({_STATUSES_1})", f"({_STATUSES_4})"),
+        )
+        connection.execute(f"PRAGMA main.schema_version={version + 1}")  # every connection reads it again
+    finally:
+        connection.execute("PRAGMA writable_schema=RESET")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, cast, get_args
 
 from pipeloom.engine.executors.base import Executor
 from pipeloom.errors import UsageError
-from pipeloom.pipeline import Pipeline
-from pipeloom.users_code import called_function, in_their_place
+from pipeloom.pipeline import Pipeline, WorkerFn
+from pipeloom.users_code import called_function, in_their_place, is_async, shown_name
 
 ExecutorName = Literal["thread", "process", "dask", "async"]
 ExecutorChoice = ExecutorName | Executor | Callable[[int], Executor]
@@ -18,17 +18,19 @@ ExecutorChoice = ExecutorName | Executor | Callable[[int], Executor]
 EXECUTORS: tuple[str, ...] = get_args(ExecutorName)
 
 
-def is_async(worker_fn: Callable[..., object]) -> bool:
-    """Tell whether calling the worker function makes a coroutine, as far as looking can tell."""
-    return inspect.iscoroutinefunction(called_function(worker_fn))
-
-
-def check_executor(name: ExecutorChoice, pipeline: Pipeline) -> None:
-    """Raise `UsageError` when the pipeline cannot run on this executor at all."""
+def check_executor(name: ExecutorChoice, pipeline: Pipeline, functions: Sequence[WorkerFn]) -> None:
+    """Raise `UsageError` when the pipeline, with these worker functions, cannot run on this executor at all."""
+    kinds = {is_async(function): function for function in functions}
+    if len(kinds) == 2:
+        one, other = (shown_name(kinds[kind]) for kind in (True, False))
+        raise UsageError(
+            f"{one} is `async def` and {other} is not: the tasks of a pipeline have functions of one kind, because all "
+            "run on one executor."
+        )
     if name == "async":
-        if not inspect.iscoroutinefunction(inspect.unwrap(called_function(pipeline.worker_fn))):
+        if not all(inspect.iscoroutinefunction(inspect.unwrap(called_function(one))) for one in functions):
             raise UsageError('executor="async" is for a worker function that is `async def`: this one is not.')
-    elif isinstance(name, str) and is_async(pipeline.worker_fn):
+    elif isinstance(name, str) and True in kinds:
         raise UsageError(f'A worker function that is `async def` runs with executor="async", not with {name!r}.')
     if name == "process":
         for file in in_their_place():
@@ -37,13 +39,13 @@ def check_executor(name: ExecutorChoice, pipeline: Pipeline) -> None:
             )
         from pipeloom.engine.executors.process.executor import check_sendable
 
-        check_sendable(pipeline)
+        check_sendable(pipeline, functions)
     elif name == "dask":
         if importlib.util.find_spec("distributed") is None:
             raise UsageError("The dask executor needs Dask's distributed: pip install 'pipeloom[dask]'")
         from pipeloom.engine.executors.dask.serialization import check_sendable
 
-        check_sendable(pipeline)
+        check_sendable(pipeline, functions)
 
 
 def make_executor(name: ExecutorChoice, slots: int | None, address: str | None = None) -> Executor:

@@ -63,6 +63,7 @@ class AttemptState:
         "status",
         "stop",
         "task",
+        "waits",
     )
 
     def __init__(self, attempt_id: int, start: TaskStart) -> None:
@@ -89,6 +90,8 @@ class AttemptState:
         """Ended in the file although its worker has not come back."""
         self.settled = False
         """Its end is on disk."""
+        self.waits = False
+        """Its task waits for others; see `Dependencies`, which says so."""
         self.followed = False
         """A later attempt of the same task exists."""
 
@@ -105,7 +108,7 @@ class Attempts:
         """Attempts whose end is not on disk yet."""
 
     def add(self, start: TaskStart, attempt_id: int | None = None) -> AttemptState:
-        """Add an attempt, with a new id if it has none; a queued one waits for a worker from now on."""
+        """Add an attempt, with a new id if it has none; `make_ready` lets it wait for a worker."""
         attempt = AttemptState(self._ids.take() if attempt_id is None else attempt_id, start)
         place = attempt.id - self._ids.first
         if place >= len(self._states):
@@ -114,8 +117,6 @@ class Attempts:
         if start.follows is not None:
             start.follows.followed = True
         self.unsettled += 1
-        if start.status is Status.QUEUED:
-            self._ready.append(attempt)
         return attempt
 
     def get(self, attempt_id: int) -> AttemptState | None:
@@ -133,15 +134,15 @@ class Attempts:
         return taken
 
     def make_ready(self, attempt: AttemptState) -> None:
-        """Let a `retrying` attempt wait for a worker like any other."""
+        """Let an attempt that waits for nothing else wait for a worker."""
         attempt.status = Status.QUEUED
         self._ready.append(attempt)
 
     def next_ready(self) -> AttemptState | None:
-        """Take the attempt that has waited longest; those cancelled meanwhile are passed over."""
+        """Take the attempt that has waited longest; those that were cancelled, or wait again, are passed over."""
         while self._ready:
             attempt = self._ready.popleft()
-            if attempt.status is Status.QUEUED:
+            if attempt.status is Status.QUEUED and not attempt.waits:
                 return attempt
         return None
 

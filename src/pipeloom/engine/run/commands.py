@@ -54,7 +54,7 @@ class RunCommands:
 
         With `from_start` the state that the tasks have left is dropped; one that waits for its due time keeps it.
         """
-        run, result, starts = self._run, _Result(), []
+        run, result, waiting = self._run, _Result(), list[AttemptState]()
         with run.lock:
             for attempt_id in dict.fromkeys(attempt_ids):
                 attempt = run.attempts.get(attempt_id)
@@ -66,12 +66,14 @@ class RunCommands:
                     run.requeue(attempt)
                     result.accept(attempt_id)
                 else:
-                    starts.append(
-                        TaskStart(
-                            attempt.task, attempt.given, attempt.number + 1, follows=attempt, from_start=from_start
-                        )
-                    )
-            result.accept(*run.enter(starts))
+                    waiting.append(attempt)
+            # One that comes after another of them can run again once that does.
+            while ready := [attempt for attempt in waiting if run.dependencies.why_never(attempt) is None]:
+                result.accept(*run.enter(_next_of(attempt, from_start=from_start) for attempt in ready))
+                waiting = [attempt for attempt in waiting if not attempt.followed]
+            for attempt in waiting:
+                detail = run.dependencies.why_never(attempt) or ""
+                result.refuse(attempt.id, Refusal(RefusalReason.WAITS, detail=detail))
             run.fill()
         return result.frozen()
 
@@ -149,6 +151,10 @@ class RunCommands:
         """Return the name of the attempt's task; empty when the run has no such attempt."""
         attempt = self._run.attempts.get(attempt_id)
         return "" if attempt is None else attempt.task.name
+
+
+def _next_of(attempt: AttemptState, *, from_start: bool) -> TaskStart:
+    return TaskStart(attempt.task, attempt.given, attempt.number + 1, follows=attempt, from_start=from_start)
 
 
 class _Result:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from pipeloom.engine.run.attempts import Stop
+from collections.abc import Sequence
+from operator import attrgetter
+
+from pipeloom.engine.events import Ended
+from pipeloom.engine.run.attempts import AttemptState, Stop, TaskStart
 from pipeloom.engine.run.held_back import HeldBack
 from pipeloom.engine.run.run import Run
+from pipeloom.engine.run.tasks import task_of
+from pipeloom.engine.schedule.order import ALL
 from pipeloom.engine.writer.batch import Rejection
-from pipeloom.engine.writer.sink import CommitBatch
+from pipeloom.engine.writer.sink import CommitBatch, FoundTask
+from pipeloom.errors import UsageError
+from pipeloom.messages import TaskDef
 from pipeloom.pipeline import error_matches
 from pipeloom.status import ACTIVE, FINAL, Status
+from pipeloom.store.rows import AttemptRow
 
 
 class CommitEvents:
@@ -20,17 +29,20 @@ class CommitEvents:
     def committed(self, batch: CommitBatch) -> None:
         """Note what is on disk; an error that the policy retries is followed by the next attempt."""
         run, over = self._run, list[HeldBack]()
+        prepared = self._prepare(batch.found)
         with run.lock:
             run.states.update(batch.states)
-            for found in batch.found:
-                run.enter_found(found)
+            if batch.found:
+                self._enter_found(batch.found, prepared)
+            free: list[AttemptState] = []
             for row in batch.attempts:
                 attempt = run.attempts.get(row.id) if row.status in FINAL else None
                 if attempt is not None and run.attempts.settle(attempt, row.status):
                     over += run.attempts.release(attempt)
-                    if row.status is Status.ERROR:
-                        run.retry_if_granted(attempt)
-            if batch.found:
+                    free += self._settled(attempt, row)
+            if free:
+                self._free(free)
+            if free or batch.found:
                 run.fill()
             if run.attempts.unsettled == 0:
                 if batch.run is not None and batch.run.finished_at is not None:
@@ -39,6 +51,60 @@ class CommitEvents:
                     run.finish()
         for held in over:
             held.discard()
+
+    def _settled(self, attempt: AttemptState, row: AttemptRow) -> Sequence[AttemptState]:
+        """Let follow what follows an end by itself; return the attempts whose tasks wait no more for others."""
+        run = self._run
+        if row.status is Status.DONE:
+            return run.dependencies.done(attempt, row.result)
+        if row.status is Status.ERROR:
+            run.retry_if_granted(attempt)
+        for follower, why in run.dependencies.fall(attempt):
+            run.skip(follower, why)
+        return ()
+
+    def _free(self, attempts: Sequence[AttemptState]) -> None:
+        """Let tasks that wait no more run, in the order of their rows; those that were skipped as new attempts."""
+        run, again = self._run, list[TaskStart]()
+        for attempt in sorted(attempts, key=attrgetter("id")):
+            if attempt.waits:
+                continue  # what it comes after was entered again in this batch
+            if attempt.status is Status.QUEUED:
+                run.attempts.make_ready(attempt)
+            elif attempt.status is Status.SKIPPED and run.closing is None and run.executor_lost is None:
+                again.append(TaskStart(attempt.task, attempt.given, attempt.number + 1, follows=attempt))
+        if again:
+            run.enter(again)
+
+    def _prepare(self, found: Sequence[FoundTask]) -> list[tuple[TaskDef, UsageError | None]]:
+        """Return tasks that workers have put, and why one cannot run; read what results they need. Without the lock."""
+        for one in found:
+            if one.task.after:
+                self._run.dependencies.left_out.load(None if one.task.after == ALL else one.task.after)
+        return [task_of(one.task) for one in found]
+
+    def _enter_found(self, found: Sequence[FoundTask], prepared: Sequence[tuple[TaskDef, UsageError | None]]) -> None:
+        """Let tasks that workers have put wait for a worker, unless the run or their finders have been stopped."""
+        run = self._run
+        run.dependencies.expect(task for task, _ in prepared)
+        entered = [
+            run.attempts.add(TaskStart(task, task), one.row.id) for one, (task, _) in zip(found, prepared, strict=True)
+        ]
+        for attempt in entered:
+            run.dependencies.enter(attempt)
+        for one, (_, trouble), attempt in zip(found, prepared, entered, strict=True):
+            finder = run.attempts.get(one.by)
+            if (reason := run.closing or run.executor_lost) is not None:
+                run.end(attempt, Ended(Status.INTERRUPTED, run.now(), message=reason))
+            elif finder is not None and finder.stop is Stop.CANCEL:
+                note = "cancelled with the task that has found it"
+                run.end(attempt, Ended(Status.CANCELLED, run.now(), message=note))
+            elif trouble is not None:
+                error = str(trouble)
+                end = Ended(Status.ERROR, run.now(), message=error, error_type=type(trouble).__name__, error=error)
+                run.end(attempt, end)
+            else:
+                run.queue(attempt)
 
     def writer_waiting(self, reason: str | None) -> None:
         """Do nothing: workers wait by themselves, in `put`."""

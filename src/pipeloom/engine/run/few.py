@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Final
 
 from pipeloom.engine.run.attempts import TaskStart
+from pipeloom.engine.run.resume import Earlier, earlier_run
+from pipeloom.engine.schedule.dependencies import ids_named
+from pipeloom.engine.schedule.left_out import LeftOut
 from pipeloom.errors import UsageError
 from pipeloom.filters import Filter
+from pipeloom.messages import TaskId
 from pipeloom.parameters import FIRST, ONLY, Texts
+from pipeloom.pipeline import TaskList
 from pipeloom.status import Status
 from pipeloom.store.rows import AttemptRow
 from pipeloom.text import counted
@@ -50,6 +56,28 @@ class Few:
         if among and not found:
             raise UsageError(f"None of the {counted(len(among), 'task')} passes {ONLY} {str(self.only)!r}.")
         return iter(found)
+
+
+def chosen_of(
+    path: Path, pipeline: str, today: TaskList, earlier: Earlier | None, starts: Sequence[TaskStart], few: Few
+) -> tuple[list[TaskStart], LeftOut]:
+    """Return those of the starts that are tried, and what the run leaves out, with the results that are needed of it.
+
+    What a run that goes on leaves out keeps others from running where it is not done. What `few` leaves out does not:
+    its result is that of the run that this one continues, else of the pipeline's last one, where it was done there.
+    """
+    chosen = list(few.of(starts)) if few else list(starts)
+    blocking: set[TaskId] = set()
+    if earlier is not None:
+        blocking = {start.task.task_id for start in starts}
+    elif few and any(start.task.after for start in chosen):
+        earlier = earlier_run(path, pipeline)
+    if earlier is None:
+        return chosen, LeftOut()
+    standings = earlier.left_out(today, chosen)
+    left_out = LeftOut(path, standings, blocking=standings.keys() - blocking if blocking else ())
+    left_out.load(ids_named(start.task for start in chosen))
+    return chosen, left_out
 
 
 def _row(start: TaskStart) -> AttemptRow:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -11,6 +11,7 @@ from typing import Final
 from pipeloom.engine.run.attempts import TaskStart
 from pipeloom.engine.run.same_task import changed_error, same_tasks
 from pipeloom.engine.run.tasks import entered
+from pipeloom.engine.schedule.order import ALL, after_of, check_order
 from pipeloom.errors import UsageError
 from pipeloom.messages import TaskDef, TaskId, TaskLike
 from pipeloom.parameters import Texts, read_back, words_of
@@ -22,8 +23,9 @@ from pipeloom.store.read.run_queries import found_tasks, task_standings
 from pipeloom.store.rows import RunRow, TaskStanding
 from pipeloom.text import clean
 from pipeloom.times import valid_stamp
+from pipeloom.users_code import function_named
 
-NOT_DONE: Final = frozenset({Status.ERROR, Status.CANCELLED, Status.INTERRUPTED})
+NOT_DONE: Final = frozenset({Status.ERROR, Status.CANCELLED, Status.INTERRUPTED, Status.SKIPPED})
 FAILED: Final = frozenset({Status.ERROR, Status.INTERRUPTED})
 
 
@@ -43,6 +45,10 @@ class Resume:
     """Whether the new run may have other parameters than the earlier one."""
 
 
+_Stands = tuple[TaskLike, TaskStanding | None]
+"""A task of today, and how it stands."""
+
+
 @dataclass(frozen=True, slots=True)
 class Earlier:
     """An earlier run, and how each of its tasks stands after it and the runs that it continued."""
@@ -51,13 +57,17 @@ class Earlier:
     standings: list[TaskStanding]
     found: list[TaskDef]
     """Tasks that its workers have put, done ones included."""
+    functions: dict[TaskId, str] = field(default_factory=dict)
+    """Names of the worker functions that some of these have of their own."""
 
     def count(self, today: TaskList, statuses: frozenset[Status]) -> int:
         """Return how many tasks of today a `Resume` with `statuses` would run again; raises as `wanted`."""
         return len(self.wanted(today, Resume(statuses=statuses)))
 
-    def wanted(self, today: TaskList, resume: Resume) -> list[tuple[TaskLike, TaskStanding | None]]:
+    def wanted(self, today: TaskList, resume: Resume) -> list[_Stands]:
         """Return the tasks that are run again, each with how it stands; None for a new one.
+
+        With a task come those that were skipped and come after it.
 
         Raises `UsageError` when the earlier run had other parameters, a task that was done has other params now, or its
         id is another task's.
@@ -68,11 +78,28 @@ class Earlier:
         same = same_tasks(tasks, self.standings)
         stand = [(task, same.found.get(task.task_id)) for task in tasks]
         if resume.task_ids is not None:
-            return [(task, standing) for task, standing in stand if task.task_id in resume.task_ids]
+            return _with_skipped(stand, set(resume.task_ids))
         changed = [pair for pair in same.changed.values() if pair[1].status not in resume.statuses]
         if changed:
             raise changed_error(changed)
-        return [(task, standing) for task, standing in stand if standing is None or standing.status in resume.statuses]
+        again = (task for task, standing in stand if standing is None or standing.status in resume.statuses)
+        return _with_skipped(stand, {task.task_id for task in again})
+
+    def left_out(self, today: TaskList, starts: Sequence[TaskStart]) -> dict[TaskId, TaskStanding]:
+        """Return how the tasks of today stand that are not among the starts, by id."""
+        run = {start.task.task_id for start in starts}
+        same = same_tasks(with_found(today.tasks, self.found), self.standings)
+        return {task_id: standing for task_id, standing in same.found.items() if task_id not in run}
+
+
+def _with_skipped(stand: Sequence[_Stands], chosen: set[TaskId]) -> list[_Stands]:
+    """Return the chosen tasks, and those that were skipped and come after one that is run again."""
+    skipped = {task.task_id: after_of(task) for task, one in stand if one is not None and one.status is Status.SKIPPED}
+    before = -1
+    while chosen and before < len(chosen):
+        before = len(chosen)
+        chosen |= {one for one, after in skipped.items() if after == ALL or not chosen.isdisjoint(after)}
+    return [(task, standing) for task, standing in stand if task.task_id in chosen]
 
 
 def _check_same_params(run: RunRow, today: Texts) -> None:
@@ -92,10 +119,12 @@ def list_today(
 ) -> TaskList:
     """List the tasks of a new run, with the given parameters; others are those of the run that it resumes, if any.
 
-    Raises `UsageError` as `list_tasks`.
+    Raises `UsageError` as `list_tasks` and `check_order`.
     """
     others = {} if resume is None else params_of(path, pipeline, resume.run_id)
-    return list_tasks(pipeline, {**others, **(given or {})})
+    today = list_tasks(pipeline, {**others, **(given or {})})
+    check_order(today.tasks)
+    return today
 
 
 def params_of(path: Path, pipeline: Pipeline, run_id: int | None = None) -> Texts:
@@ -121,7 +150,9 @@ def earlier_run(path: Path, pipeline: str, run_id: int | None = None) -> Earlier
     if run is None:
         return None
     with History(path) as history:
-        return Earlier(run, task_standings(history, run.id), found_tasks(history, run.id))
+        found = found_tasks(history, run.id)
+        functions = {one.task.task_id: one.worker_fn for one in found if one.worker_fn is not None}
+        return Earlier(run, task_standings(history, run.id), [one.task for one in found], functions)
 
 
 def _earlier_row(path: Path, pipeline: str, run_id: int | None) -> RunRow | None:
@@ -134,7 +165,7 @@ def _earlier_row(path: Path, pipeline: str, run_id: int | None) -> RunRow | None
 def found_in(path: Path, run_id: int) -> list[TaskDef]:
     """Return the tasks that workers have put in a run of the file."""
     with History(path) as history:
-        return found_tasks(history, run_id)
+        return [one.task for one in found_tasks(history, run_id)]
 
 
 def with_found(tasks: Sequence[TaskLike], found: Iterable[TaskDef]) -> Sequence[TaskLike]:
@@ -149,14 +180,19 @@ def known_ids(tasks: Iterable[TaskLike], earlier: Earlier | None) -> set[TaskId]
     return {*(task.task_id for task in tasks), *had}
 
 
-def first_starts(today: TaskList, earlier: Earlier | None, resume: Resume | None, now: datetime) -> Iterator[TaskStart]:
+def first_starts(today: TaskList, earlier: Earlier | None, resume: Resume | None, now: datetime) -> list[TaskStart]:
     """Return how a run begins: with all tasks, or with those of an earlier run that are run again.
 
-    Raises `UsageError` where `Earlier.wanted` does.
+    Raises `UsageError` where `Earlier.wanted` does, and when the own function of a task that a worker has put is gone.
     """
     if earlier is None or resume is None:
-        return (TaskStart(entered(task), task) for task in today.tasks)
-    return (
-        replace(_start(task, standing, now), from_start=resume.from_start)
-        for task, standing in earlier.wanted(today, resume)
-    )
+        return [TaskStart(entered(task), task) for task in today.tasks]
+    listed = {task.task_id for task in today.tasks} if earlier.functions else set()
+    starts = []
+    for task, standing in earlier.wanted(today, resume):
+        start = replace(_start(task, standing, now), from_start=resume.from_start)
+        if (name := earlier.functions.get(task.task_id)) is not None and task.task_id not in listed:
+            own = replace(start.task, worker_fn=function_named(name))
+            start = replace(start, task=own, given=own)
+        starts.append(start)
+    return starts

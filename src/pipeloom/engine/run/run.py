@@ -6,7 +6,6 @@ executors take attempts and requests without waiting.
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -36,12 +35,14 @@ from pipeloom.engine.run.held_back import Holds
 from pipeloom.engine.run.outcomes import resolve_outcome
 from pipeloom.engine.run.tasks import handed_out
 from pipeloom.engine.run.timers import Timers
+from pipeloom.engine.schedule.dependencies import Dependencies
+from pipeloom.engine.schedule.left_out import LeftOut
 from pipeloom.engine.worker.validation import as_json
 from pipeloom.engine.writer.inbox import Inbox, ProgressSlot
 from pipeloom.engine.writer.opening import Opened
-from pipeloom.engine.writer.sink import FoundTask, Sink
+from pipeloom.engine.writer.sink import Sink
 from pipeloom.errors import WriterFailedError
-from pipeloom.messages import TaskDef, TaskId
+from pipeloom.messages import TaskId
 from pipeloom.pipeline import Pipeline, positive_number, task_params
 from pipeloom.status import ACTIVE, WAITING, RunStatus, Status, run_status
 from pipeloom.store.rows import AttemptRow
@@ -82,6 +83,7 @@ class Run:
         self.attempts = Attempts(AttemptIds(0))
         self.states: dict[TaskId, str] = {}
         """What earlier attempts have left for each task to go on from, as JSON."""
+        self.dependencies = Dependencies()
         self._keeps_state = False
         self._holds = Holds(db_path)
         self.timers = Timers(self.lock, clock, self.broken)
@@ -124,10 +126,12 @@ class Run:
         """Let the run's time begin now."""
         self.started_at, self._started_s = self.now(), self.clock.monotonic()
 
-    def begin(self, opened: Opened, starts: Iterable[TaskStart]) -> None:
+    def begin(self, opened: Opened, starts: Sequence[TaskStart], left_out: LeftOut | None = None) -> None:
         """Enter the first attempts and dispatch them; the file is open. Takes the lock itself."""
         self._holds.clear()
         with self.lock:
+            self.dependencies = Dependencies(left_out)
+            self.dependencies.expect(start.task for start in starts)
             self.attempts = Attempts(opened.attempt_ids)
             self._keeps_state = opened.states is not None
             self.states = opened.states or {}
@@ -173,8 +177,11 @@ class Run:
         at, coming = stamp(now), iter(starts)
         while chunk := list(islice(coming, _SUBMIT_CHUNK)):
             self._reopen()
-            rows = [self._new_row(self._add(one, now), one.due_at, at) for one in chunk]
+            added = [self._add(one, now) for one in chunk]
+            rows = [self._new_row(attempt, one.due_at, at) for attempt, one in zip(added, chunk, strict=True)]
             self.tell(0, Submitted(tuple(rows)))
+            for attempt in added:
+                self.queue(attempt)
             for row, start in zip(rows, chunk, strict=True):
                 if start.from_start:
                     self.states[row.task_id] = NO_STATE
@@ -182,18 +189,17 @@ class Run:
             ids += [row.id for row in rows]
         return ids
 
-    def enter_found(self, found: FoundTask) -> None:
-        """Let a task that a worker has put wait for a worker, unless the run or the finder has been stopped."""
-        task_id, name, params, steps, retries, timeout, atomic = found.task
-        given = json.loads(params)
-        task = TaskDef(task_id, name, steps, params=given, retries=retries, timeout=timeout, atomic=atomic)
-        attempt = self.attempts.add(TaskStart(task, task), found.row.id)
-        finder = self.attempts.get(found.by)
-        if (reason := self.closing or self.executor_lost) is not None:
-            self.end(attempt, Ended(Status.INTERRUPTED, self.now(), message=reason))
-        elif finder is not None and finder.stop is Stop.CANCEL:
-            note = "cancelled with the task that has found it"
-            self.end(attempt, Ended(Status.CANCELLED, self.now(), message=note))
+    def queue(self, attempt: AttemptState) -> None:
+        """Let a queued attempt wait for a worker when all that its task comes after is done; skip it if it never is."""
+        if not attempt.waits:
+            if attempt.status is Status.QUEUED:
+                self.attempts.make_ready(attempt)
+        elif (why := self.dependencies.why_never(attempt)) is not None:
+            self.skip(attempt, why)
+
+    def skip(self, attempt: AttemptState, why: str) -> None:
+        """End an attempt that waits for a task that has ended badly."""
+        self.end(attempt, Ended(Status.SKIPPED, self.now(), message=why))
 
     def _reopen(self) -> None:
         """Take back that all attempts have ended, if the writer has been told so."""
@@ -204,6 +210,7 @@ class Run:
 
     def _add(self, start: TaskStart, now: datetime) -> AttemptState:
         attempt = self.attempts.add(start)
+        self.dependencies.enter(attempt)
         if start.due_at is not None:
             delay = (datetime.fromisoformat(start.due_at) - now).total_seconds()
             self.timers.add(self.clock.monotonic() + delay, partial(self._retry_due, attempt))
@@ -241,10 +248,11 @@ class Run:
                     attempt.id,
                     attempt.number,
                     handed_out(attempt.given),
-                    self.pipeline.worker_fn,
+                    attempt.task.worker_fn or self.pipeline.worker_fn,
                     self._message_types,
                     self.retry_on,
                     self.states.get(attempt.task.task_id, NO_STATE) if self._keeps_state else None,
+                    self.dependencies.results(attempt.task),
                 )
             )
 
@@ -327,8 +335,9 @@ class Run:
 
     def requeue(self, attempt: AttemptState) -> None:
         """End the wait of a `retrying` attempt."""
-        self.attempts.make_ready(attempt)
+        attempt.status = Status.QUEUED
         self.tell(attempt.id, Requeued())
+        self.queue(attempt)
 
     # -- timers: called with the lock held; what they return is called without it --------------------------------------
 

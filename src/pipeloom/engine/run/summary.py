@@ -77,7 +77,11 @@ class RunSummary:
             return Exit.UNSAVED
         if self.counts.get(Status.ERROR) or self.trouble is not None:
             return Exit.FAILED
-        return Exit.DONE if self.ok else Exit.CANCELLED
+        if self.ok:
+            return Exit.DONE
+        # Of tasks that were skipped alone, what they wait for has failed in an earlier run.
+        only_skipped = self.counts.get(Status.DONE, 0) + self.counts.get(Status.SKIPPED, 0) == self.total
+        return Exit.FAILED if only_skipped else Exit.CANCELLED
 
 
 class RunCounts:

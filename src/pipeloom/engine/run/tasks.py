@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
+from pipeloom.engine.events import Found
+from pipeloom.engine.schedule.order import after_of
 from pipeloom.engine.worker.by_value import by_value
-from pipeloom.errors import MessageError
+from pipeloom.errors import MessageError, UsageError
 from pipeloom.messages import TaskDef, TaskLike
-from pipeloom.pipeline import positive_number, task_params
+from pipeloom.pipeline import WorkerFn, positive_number, task_params
+from pipeloom.users_code import function_named
 
 
 def entered(task: TaskLike) -> TaskDef:
     """Return what the engine reads of a task, read once; a `TaskDef` cannot change and stands for itself."""
     if type(task) is TaskDef:
         return task
-    retries = getattr(task, "retries", None)
+    retries, worker = getattr(task, "retries", None), getattr(task, "worker_fn", None)
     return TaskDef(
         task.task_id,
         task.name,
@@ -22,14 +26,41 @@ def entered(task: TaskLike) -> TaskDef:
         retries=retries if isinstance(retries, int) and not isinstance(retries, bool) else None,
         timeout=positive_number(getattr(task, "timeout", None)),
         atomic=atomic if isinstance(atomic := getattr(task, "atomic", None), bool) else None,
+        after=after_of(task),
+        worker_fn=worker if callable(worker) else None,
     )
+
+
+def task_of(found: Found) -> tuple[TaskDef, UsageError | None]:
+    """Return a task that a worker has put, and why its own worker function cannot be called, if that is so."""
+    own: WorkerFn | None = None
+    trouble: UsageError | None = None
+    if found.worker_fn is not None:
+        try:
+            own = function_named(found.worker_fn)
+        except UsageError as error:
+            trouble = error
+    task = TaskDef(
+        found.task_id,
+        found.name,
+        found.steps,
+        params=json.loads(found.params),
+        retries=found.retries,
+        timeout=found.timeout,
+        atomic=found.atomic,
+        after=found.after,
+        worker_fn=own,
+    )
+    return task, trouble
 
 
 def handed_out(task: TaskLike) -> TaskLike:
     """Return the task for one attempt: a copy of what a worker could change, params and what they hold included."""
     try:
         if type(task) is TaskDef:
-            return replace(task, params=by_value(dict(task.params))) if task_params(task) else task
+            if not task_params(task) and task.worker_fn is None:
+                return task
+            return replace(task, params=by_value(dict(task.params)), worker_fn=None)  # which the attempt has
         copied: TaskLike = by_value(task)
     except MessageError:
         return task  # it holds an open file, say, which no copy could replace

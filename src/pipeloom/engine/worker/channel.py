@@ -10,9 +10,10 @@ from types import MappingProxyType
 from typing import Any
 
 from pipeloom.engine.attempt import Attempt
-from pipeloom.engine.events import KEPT_TEXT, NO_STATE, Finish, Logged
+from pipeloom.engine.events import KEPT_TEXT, NO_STATE, Finish, Logged, Together
 from pipeloom.engine.interpreter import process
-from pipeloom.engine.worker.validation import as_json, checked, checked_together, parts
+from pipeloom.engine.worker.results import Results
+from pipeloom.engine.worker.validation import as_json, check_kind, checked, checked_together, parts
 from pipeloom.errors import MessageError, TaskCancelled
 from pipeloom.messages import MsgTaskProgress
 from pipeloom.status import Status
@@ -30,8 +31,11 @@ class WorkerChannel:
         self.attempt_id = attempt.id
         self._task_id = attempt.task.task_id
         self._message_types = attempt.message_types
+        self._worker_fn = attempt.worker_fn
         self._process = process.mark
         self._state = attempt.state
+        self._task = attempt.task
+        self._results = attempt.results
         self._result: Any = None
         self._send = send
         self._lock = threading.Lock()
@@ -48,6 +52,11 @@ class WorkerChannel:
     def state(self) -> Mapping[str, Any]:
         """What the task goes on from: the state that this attempt, or one before it, has put last. To be read only."""
         return MappingProxyType(json.loads(self._state or NO_STATE))
+
+    @property
+    def results(self) -> Results:
+        """The results of the tasks that this one comes after, by id."""
+        return Results(self._task, self._results)
 
     def put(
         self,
@@ -70,6 +79,8 @@ class WorkerChannel:
             raise MessageError("state= needs pipeloom's own tables, which this run keeps out of the file.")
         else:
             entry = checked_together(messages, state, self._task_id, self._message_types)
+        if type(entry) is Together and entry.found:
+            check_kind(messages, self._worker_fn)
         if self._cancelled and type(entry) is not Finish:
             raise TaskCancelled
         if type(entry) is TableRows:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 import numbers
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from pipeloom.engine.events import KEPT_TEXT, Finish, Found, Logged, Together
+from pipeloom.engine.schedule.order import ALL, after_of, cycle_of, shown_cycle
 from pipeloom.engine.worker.by_value import by_value
 from pipeloom.engine.worker.weight import weight
 from pipeloom.errors import MessageError, UsageError
@@ -18,6 +19,7 @@ from pipeloom.status import Status
 from pipeloom.tables.table import TableRows
 from pipeloom.text import as_text, first_line, storable
 from pipeloom.times import valid_stamp
+from pipeloom.users_code import is_async, name_of, shown_name
 
 MAX_TEXT: Final = 1 << 20
 """Characters that one text or JSON value of a message may have."""
@@ -48,7 +50,7 @@ def checked(msg: Any, task_id: TaskId, domain_types: frozenset[type]) -> Any:
         return _checked_domain(msg)
     if isinstance(msg, TaskDef):
         found = _checked_found(msg)
-        return Together(found=(found,), weight=len(found.name) + len(found.params))
+        return _found_together((found,), weight=len(found.name) + len(found.params))
     if kind is TableRows:
         raise MessageError(f"The pipeline of this task declares no tables: {msg.table} is one of another pipeline.")
     raise MessageError(
@@ -79,7 +81,16 @@ def checked_together(
             f"What is put together holds about {held >> 20:,} MiB; at most {MAX_TOGETHER >> 20} are taken: put less."
         )
     kept_state = None if state is None else _checked_state(state)
-    return Together(tuple(kept), tuple(found), kept_state, held + len(kept_state or ""))
+    return _found_together(tuple(found), tuple(kept), kept_state, held + len(kept_state or ""))
+
+
+def _found_together(
+    found: tuple[Found, ...], kept: tuple[Any, ...] = (), state: str | None = None, weight: int = 0
+) -> Together:
+    """Return what is put together; raises `MessageError` when tasks of it wait for each other."""
+    if cycle := cycle_of({task.task_id: task.after for task in found if task.after and task.after != ALL}):
+        raise MessageError(f"These tasks wait for each other, and none could ever run: {shown_cycle(cycle)}.")
+    return Together(kept, found, state, weight)
 
 
 def _checked_state(state: Mapping[str, Any]) -> str:
@@ -101,7 +112,29 @@ def _checked_found(task: TaskDef) -> Found:
     retries = own if isinstance(own, int) and not isinstance(own, bool) else None
     name = storable(task.name, KEPT_TEXT)
     atomic = task.atomic if isinstance(task.atomic, bool) else None
-    return Found(task.task_id, name, params, task.steps, retries, positive_number(task.timeout), atomic)
+    try:
+        after = after_of(task)
+    except UsageError as error:
+        raise MessageError(str(error)) from None
+    worker = None if task.worker_fn is None else name_of(task.worker_fn)
+    if task.worker_fn is not None and worker is None:
+        raise MessageError(
+            f"Task {task.task_id!r:.80}: a task that is put may have a worker_fn that is defined at the top level of a "
+            "module, because a run that goes on finds it there by its name."
+        )
+    limit = positive_number(task.timeout)
+    return Found(task.task_id, name, params, task.steps, retries, limit, atomic, after, worker)
+
+
+def check_kind(messages: Iterable[object], worker_fn: Callable[..., object]) -> None:
+    """Raise `MessageError` when a task that is put has a function that the executor of this one cannot run."""
+    for task in messages:
+        if isinstance(task, TaskDef) and task.worker_fn is not None and is_async(task.worker_fn) != is_async(worker_fn):
+            kind = "`async def`" if is_async(worker_fn) else "a plain function"
+            raise MessageError(
+                f"Task {task.task_id!r:.80}: its worker_fn {shown_name(task.worker_fn)} must be {kind}, as that of the "
+                "task that puts it: all run on one executor."
+            )
 
 
 def _strict_json(what: str, value: object) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container, Iterable
+import json
+from collections.abc import Callable, Collection, Container
 
 from pipeloom.engine.attempt import AttemptIds
 from pipeloom.engine.events import Found
+from pipeloom.engine.schedule.order import ALL
 from pipeloom.engine.writer.sink import FoundTask
+from pipeloom.errors import MessageError
 from pipeloom.messages import TaskId
 from pipeloom.status import Status
 from pipeloom.store.rows import AttemptRow
@@ -24,16 +27,25 @@ class FoundTasks:
         self._known: Collection[TaskId] | None = None
 
     def enter(
-        self, ledger: Ledger, found: Iterable[Found], by: int, pending: Container[TaskId], now: str
+        self, ledger: Ledger, found: Collection[Found], by: int, pending: Container[TaskId], now: str
     ) -> list[FoundTask]:
-        """Insert those of the tasks that attempt `by` has put and that are new; `pending` ones are not flushed yet."""
+        """Insert those of the tasks that attempt `by` has put and that are new; `pending` ones are not flushed yet.
+
+        Raises `MessageError` when one comes after a task that the run does not have.
+        """
         if self._known is None:
             self._known = frozenset(self._ask())
         new: dict[TaskId, FoundTask] = {}
+        together = {task.task_id for task in found}
         for task in found:
             task_id = task.task_id
             if task_id in new or task_id in pending or task_id in self._known:
                 continue
+            for name in () if task.after == ALL else task.after:
+                if not (name in together or name in self._known or ledger.has_found(self._run_id, name)):
+                    raise MessageError(
+                        f"Task {task_id!r:.80}, which was put, comes after {name!r:.80}, which no task of this run is."
+                    )
             if ledger.insert_found(
                 self._run_id,
                 by,
@@ -42,6 +54,8 @@ class FoundTasks:
                 retries=task.retries,
                 timeout=task.timeout,
                 atomic=task.atomic,
+                after=json.dumps(task.after) if task.after else None,
+                worker_fn=task.worker_fn,
             ):
                 new[task_id] = FoundTask(self._row(task, now), by, task)
         return list(new.values())

@@ -58,7 +58,7 @@ class Policy:
     done_for_days: float | None = None
     """Days after which done attempts go; the others stay unless `failed_for_days` is given."""
     failed_for_days: float | None = None
-    """Days after which failed, cancelled and interrupted attempts go."""
+    """Days after which failed, cancelled, interrupted and skipped attempts go."""
     where: Filter = field(default_factory=Filter)
     """Filter that attempts must pass to go."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -21,7 +21,7 @@ from pipeloom.store.rows import DIED, AttemptRow, RunRow, TaskStanding
 Counts = dict[Status, int]
 """Tasks of a run by the status of their latest attempt."""
 
-_WORST: Final = (Status.INTERRUPTED, Status.ERROR, Status.CANCELLED)
+_WORST: Final = (Status.INTERRUPTED, Status.ERROR, Status.CANCELLED, Status.SKIPPED)
 
 
 class LatestAttempt(NamedTuple):
@@ -243,7 +243,7 @@ def latest_attempts(
 
 
 _STANDINGS: Final = f"""
-{_FAMILY} SELECT task_id, name, params, status, attempt, due_at FROM task_runs WHERE {_LATEST_OF_FAMILY} ORDER BY id
+{_FAMILY} SELECT task_id, name, params, status, attempt, due_at, id FROM task_runs WHERE {_LATEST_OF_FAMILY} ORDER BY id
 """
 
 
@@ -256,27 +256,65 @@ def task_standings(history: History, run_id: int) -> list[TaskStanding]:
 
 
 _FOUND: Final = f"""
-SELECT found.task_id, name, found.steps, params, found.retries, found.timeout, found.atomic FROM found_tasks AS found
+SELECT found.task_id, name, found.steps, params, found.retries, found.timeout, found.atomic, found.after,
+    found.worker_fn FROM found_tasks AS found
 JOIN task_runs ON task_runs.id = {latest("other.task_id = found.task_id AND other.run_id IN (SELECT id FROM family)")}
 WHERE found.run_id IN (SELECT id FROM family) ORDER BY task_runs.id
 """
 
 
-def found_tasks(history: History, run_id: int) -> list[TaskDef]:
-    """Return the tasks that workers have put in a run and in those that it continued, with what they were put with."""
+class FoundBefore(NamedTuple):
+    """A task that a worker has put in an earlier run."""
+
+    task: TaskDef
+    """With what it was put, without its own worker function."""
+    worker_fn: str | None
+    """The name of that."""
+
+
+def found_tasks(history: History, run_id: int) -> list[FoundBefore]:
+    """Return the tasks that workers have put in a run and in those that it continued."""
     if not history.has_found:
         return []
     rows = history.rows(f"{_FAMILY} {_FOUND}", [run_id])
     return [_found(*row) for row in rows]
 
 
-def _found(task_id: Any, name: Any, steps: Any, params: Any, retries: Any, timeout: Any, atomic: Any) -> TaskDef:
+def _found(
+    task_id: Any,
+    name: Any,
+    steps: Any,
+    params: Any,
+    retries: Any,
+    timeout: Any,
+    atomic: Any,
+    after: Any,
+    worker_fn: Any,
+) -> FoundBefore:
     given = json.loads(values.optional_text(params) or "{}")
-    once = None if atomic is None else bool(atomic)
-    return TaskDef(task_id, values.text(name), steps, params=given, retries=retries, timeout=timeout, atomic=once)
+    names = json.loads(values.optional_text(after) or "[]")
+    task = TaskDef(
+        task_id,
+        values.text(name),
+        steps,
+        params=given,
+        retries=retries,
+        timeout=timeout,
+        atomic=None if atomic is None else bool(atomic),
+        after=names,
+    )
+    return FoundBefore(task, values.optional_text(worker_fn))
 
 
-def _standing(task_id: Any, name: Any, params: Any, word: Any, attempt: Any, due_at: Any) -> TaskStanding:
+def results_of(history: History, attempt_ids: Iterable[int]) -> dict[int, str | None]:
+    """Return the results of attempts, as JSON, by the ids of those that the file has."""
+    sql = "SELECT task_runs.id, result FROM json_each(?) AS wanted JOIN task_runs ON task_runs.id = wanted.value"
+    return {key: values.optional_text(text) for key, text in history.rows(sql, [json.dumps(list(attempt_ids))])}
+
+
+def _standing(
+    task_id: Any, name: Any, params: Any, word: Any, attempt: Any, due_at: Any, attempt_id: Any
+) -> TaskStanding:
     return TaskStanding(
         values.task_id(task_id),
         values.text(name),
@@ -284,6 +322,7 @@ def _standing(task_id: Any, name: Any, params: Any, word: Any, attempt: Any, due
         Status(word) if word in FINAL else Status.INTERRUPTED,
         values.attempt_number(attempt),
         values.optional_text(due_at),
+        attempt_id,
     )
 
 

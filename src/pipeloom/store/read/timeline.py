@@ -26,7 +26,7 @@ _LEAST_S: Final = 0.001
 """Shortest length of a block: one without length could not be found on the screen."""
 
 WORST: Final = (
-    Status.INTERRUPTED, Status.ERROR, Status.CANCELLED, Status.CANCELLING, Status.RUNNING, Status.DONE,
+    Status.INTERRUPTED, Status.ERROR, Status.CANCELLED, Status.SKIPPED, Status.CANCELLING, Status.RUNNING, Status.DONE,
     Status.RETRYING, Status.QUEUED,
 )  # fmt: skip
 """Statuses from the worst: the first one found is shown for several blocks."""

@@ -223,14 +223,21 @@ class Ledger:
         retries: int | None,
         timeout: float | None,
         atomic: bool | None,
+        after: str | None,
+        worker_fn: str | None,
     ) -> bool:
         """Insert a task that attempt `by` of the run has put; returns False when the run has found it before."""
         cursor = self._connection.execute(
-            "INSERT OR IGNORE INTO found_tasks (run_id, task_id, steps, retries, timeout, atomic, attempt) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?) /* pipeloom */",
-            (run_id, task_id, steps, retries, timeout, atomic, by),
+            "INSERT OR IGNORE INTO found_tasks (run_id, task_id, steps, retries, timeout, atomic, after, worker_fn, "
+            "attempt) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) /* pipeloom */",
+            (run_id, task_id, steps, retries, timeout, atomic, after, worker_fn, by),
         )
         return cursor.rowcount == 1
+
+    def has_found(self, run_id: int, task_id: TaskId) -> bool:
+        """Tell whether a worker of the run has put the task."""
+        sql = "SELECT 1 FROM found_tasks WHERE run_id=? AND task_id=? /* pipeloom */"
+        return self._connection.execute(sql, (run_id, task_id)).fetchone() is not None
 
     def states(self, pipeline: str) -> dict[TaskId, str]:
         """Return the states of a pipeline's tasks, as JSON."""

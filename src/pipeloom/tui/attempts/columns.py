@@ -22,6 +22,8 @@ MEASURED: Final = 200
 """Characters of a message for which a column of the history makes room."""
 _SHORT: Final = 10_000
 """Number of rows from which it is shortened."""
+_NOT_RUN: Final = WAITING | {Status.SKIPPED}
+"""Statuses of attempts that no worker has had."""
 _LONG_S = 30.0
 """Seconds without a change after which a task that reported progress before counts as stuck."""
 
@@ -165,7 +167,7 @@ def _status(row: AttemptRow, ctx: RenderContext) -> Text:
 
 
 def _progress(row: AttemptRow, ctx: RenderContext, ghost: float | None = None) -> Text:
-    if row.status is Status.QUEUED and row.progress is None:
+    if row.status in (Status.QUEUED, Status.SKIPPED) and row.progress is None:
         return Text("")
     width = max(0, ctx.width - _PERCENT)
     drawn = bar(
@@ -193,7 +195,7 @@ def _elapsed(row: AttemptRow, ctx: RenderContext) -> Text:
 
 def _rows(row: AttemptRow, ctx: RenderContext) -> Text:
     """Return the rows that the attempt has written, marked when they are odd; nothing before it runs."""
-    if row.rows is None or row.status in WAITING:
+    if row.rows is None or row.status in _NOT_RUN:
         return Text("")
     told = str(row.rows) if row.rows < _SHORT else fmt.short(row.rows)
     return cell(ODD[row.odd] + told, ctx.style("status--retrying" if row.odd else "table--muted"))

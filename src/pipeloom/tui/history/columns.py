@@ -17,7 +17,7 @@ from pipeloom.tui.style.glyphs import badge, spark_level, status_text
 from pipeloom.tui.style.text import cell, clip_middle
 from pipeloom.tui.table.columns import Column, RenderContext
 
-_SHOWN_COUNTS = (Status.ERROR, Status.INTERRUPTED, Status.CANCELLED, Status.DONE)
+_SHOWN_COUNTS = (Status.ERROR, Status.INTERRUPTED, Status.CANCELLED, Status.SKIPPED, Status.DONE)
 _ROOMY = 36
 """Minimum width for words before a failure's message."""
 _NEW = "new in this run  "

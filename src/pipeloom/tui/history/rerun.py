@@ -14,7 +14,7 @@ from pathlib import Path
 from textual.content import Content
 
 from pipeloom.engine.engine import Engine
-from pipeloom.engine.run.resume import NOT_DONE, Resume, earlier_run, found_in, with_found
+from pipeloom.engine.run.resume import NOT_DONE, Earlier, Resume, earlier_run, with_found
 from pipeloom.engine.run.same_task import tasks_again
 from pipeloom.errors import PipeloomError, UsageError
 from pipeloom.messages import TaskLike
@@ -184,7 +184,8 @@ def plan_tasks(engine: Engine, chosen: Sequence[SelectedTask], *, leave_done: bo
     wanted = [selected for selected in mine if not (leave_done and selected.is_done)] or mine
     runs = {selected.run_id for selected in wanted}
     engine = engine.again(max(runs))
-    listed = with_found(engine.tasks, found_in(engine.db_path, max(runs)))
+    earlier = earlier_run(engine.db_path, name, max(runs))
+    listed = with_found(engine.tasks, () if earlier is None else earlier.found)
     same = tasks_again(listed, wanted)
     there = {*same.found, *same.changed}
     tasks = [task for task in listed if task.task_id in there]
@@ -196,11 +197,20 @@ def plan_tasks(engine: Engine, chosen: Sequence[SelectedTask], *, leave_done: bo
         "are no tasks of the pipeline that is loaded": len(wanted) - len(tasks),
         "are of other pipelines": len(chosen) - len(mine),
         "have other params now": len(same.changed),
+        "that were skipped and come after them run, too": _followers(earlier, engine, tasks),
     }
     remarks = [f"{fmt.count(count)} {why}" for why, count in left.items() if count]
     if leave_done and all(selected.is_done for selected in mine):
         remarks.append("All of them have been done since.")
     return _plan_of(engine, tasks, runs, remarks)
+
+
+def _followers(earlier: Earlier | None, engine: Engine, tasks: Sequence[TaskLike]) -> int:
+    """Return how many tasks that were skipped are run besides these, because they come after one of them."""
+    if earlier is None:
+        return 0
+    resume = Resume(task_ids=frozenset(task.task_id for task in tasks), other_params=True)
+    return len(earlier.wanted(engine.today, resume)) - len(tasks)
 
 
 def _with_state(engine: Engine, tasks: Iterable[TaskLike]) -> int:

@@ -24,6 +24,7 @@ _GROUPS: Final = {
     Status.RETRYING: 5,
     Status.INTERRUPTED: 6,
     Status.CANCELLED: 6,
+    Status.SKIPPED: 6,
     Status.DONE: 6,
 }
 _GROUP_COUNT: Final = max(_GROUPS.values()) + 1

@@ -14,8 +14,8 @@ from rich.text import Text
 from pipeloom.status import Status
 from pipeloom.text import clean
 
-_UNICODE: Final = dict(zip(Status, "○»●…✓×■!", strict=True))
-_ASCII: Final = dict(zip(Status, ".>*~+x-!", strict=True))
+_UNICODE: Final = dict(zip(Status, "○»●…✓×■!↷", strict=True))
+_ASCII: Final = dict(zip(Status, ".>*~+x-!/", strict=True))
 
 STATUS_CLASSES: Final = frozenset(f"status--{status}" for status in Status) | {"status--unknown"}
 """Component classes of every widget that shows a status; `css/app.tcss` colours them."""

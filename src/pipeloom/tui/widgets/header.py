@@ -28,6 +28,7 @@ _ORDER: Final = (
     Status.ERROR,
     Status.CANCELLED,
     Status.INTERRUPTED,
+    Status.SKIPPED,
 )
 _BAD: Final = frozenset({Status.ERROR, Status.INTERRUPTED})
 # Shown at zero too, so that the line does not move when the first task gets there.

@@ -9,6 +9,7 @@ from typing import Any
 from pipeloom.engine.attempt import Attempt
 from pipeloom.engine.executors.coroutine.outbox import Mailbox, Outbox, Room
 from pipeloom.engine.worker.channel import WorkerChannel
+from pipeloom.messages import TaskId
 
 
 class CoroutineChannel:
@@ -30,6 +31,11 @@ class CoroutineChannel:
     def state(self) -> Mapping[str, Any]:
         """What the task goes on from: the state that this attempt, or one before it, has put last."""
         return self.channel.state
+
+    @property
+    def results(self) -> Mapping[TaskId, Any]:
+        """The results of the tasks that this one comes after, by id."""
+        return self.channel.results
 
     def put(self, *messages: object, state: Mapping[str, Any] | None = None) -> Room:
         """Publish messages, tasks and the task's state as the `put` of a plain worker does, and raise as that.

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import pickle
 import uuid
+from collections.abc import Sequence
 from typing import Any, Final, cast
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
@@ -27,7 +28,10 @@ PLAIN: Final = frozenset({MsgTaskProgress, MsgTaskStarted, Finish, Logged})
 
 
 Code = tuple[WorkerFn, frozenset[type], tuple[type[BaseException] | str, ...]]
-"""What all attempts of a run have in common: worker function, message types and `retry_on`."""
+"""What all attempts with one worker function have in common: that, message types and `retry_on`."""
+
+MAX_CODES: Final = 64
+"""Worker functions of which program and workers keep the pickles."""
 
 _tokens: WeakKeyDictionary[type, str] = WeakKeyDictionary()
 _types: WeakValueDictionary[str, type] = WeakValueDictionary()
@@ -81,9 +85,9 @@ def unpacked(data: bytes) -> Any:
     return pickle.loads(data)  # noqa: S301 - our own bytes
 
 
-def check_sendable(pipeline: Pipeline) -> None:
-    """Raise `UsageError` when the worker function or a message type cannot be pickled."""
-    for what, value in (("worker_fn", pipeline.worker_fn), ("a message type", frozenset(pipeline.handlers))):
+def check_sendable(pipeline: Pipeline, functions: Sequence[WorkerFn]) -> None:
+    """Raise `UsageError` when a worker function or a message type cannot be pickled."""
+    for what, value in (*(("worker_fn", one) for one in functions), ("a message type", frozenset(pipeline.handlers))):
         try:
             cloudpickle.dumps(value)
         except Exception as error:

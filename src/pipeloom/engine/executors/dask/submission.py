@@ -16,7 +16,7 @@ from pipeloom.engine.executors.base import Reports
 from pipeloom.engine.executors.dask.attempts import SubmittedAttempt, SubmittedAttempts, failed_outcome
 from pipeloom.engine.executors.dask.cluster import Cluster
 from pipeloom.engine.executors.dask.membership import ClusterMembership
-from pipeloom.engine.executors.dask.serialization import Code, packed, packed_code
+from pipeloom.engine.executors.dask.serialization import MAX_CODES, Code, packed, packed_code
 from pipeloom.engine.executors.dask.worker.plugin import run_attempt
 from pipeloom.times import monotonic
 
@@ -51,7 +51,8 @@ class Submitter:
         self._inbox = inbox
         self._reports = reports
         self._checked_s = 0.0
-        self._code: tuple[Code, bytes] | None = None
+        self._codes: dict[int, tuple[Code, bytes]] = {}
+        """By the id of the worker function, which the value keeps."""
 
     def start(self) -> None:
         """Start the thread, which ends after `SubmittedAttempts.close`."""
@@ -122,14 +123,22 @@ class Submitter:
     def _packed(self, submitted: SubmittedAttempt) -> _PackedAttempt:
         """Return the attempt as it is sent; raises any error of pickling."""
         attempt = submitted.attempt
-        return submitted.key, attempt[:2], self._packed_code(attempt), packed((attempt.task, attempt.state))
+        return (
+            submitted.key,
+            attempt[:2],
+            self._packed_code(attempt),
+            packed((attempt.task, attempt.state, attempt.results)),
+        )
 
     def _packed_code(self, attempt: Attempt) -> bytes:
-        """Return the pickle of what all attempts of a run have in common, made once."""
+        """Return the pickle of what all attempts with one worker function have in common, made once."""
         code: Code = (attempt.worker_fn, attempt.message_types, attempt.retry_on)
-        if self._code is None or any(known is not part for known, part in zip(self._code[0], code, strict=True)):
-            self._code = code, packed_code(code)
-        return self._code[1]
+        known = self._codes.get(id(attempt.worker_fn))
+        if known is None or any(one is not other for one, other in zip(known[0], code, strict=True)):
+            if len(self._codes) >= MAX_CODES:
+                self._codes.clear()
+            known = self._codes[id(attempt.worker_fn)] = code, packed_code(code)
+        return known[1]
 
     def _withdraw(self, submitted: SubmittedAttempt) -> None:
         outcome = Outcome(OutcomeKind.CANCELLED, started=False)

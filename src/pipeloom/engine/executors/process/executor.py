@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, SpawnContext
@@ -25,7 +25,7 @@ from pipeloom.engine.executors.process.worker import serve
 from pipeloom.engine.executors.slots import SlotPool
 from pipeloom.errors import TaskCancelled, UsageError, WriterFailedError
 from pipeloom.loader import loaded_files
-from pipeloom.pipeline import Pipeline
+from pipeloom.pipeline import Pipeline, WorkerFn
 from pipeloom.text import clean, first_line
 
 _MAX_STARTS: Final = 3
@@ -37,9 +37,9 @@ _CONTEXT: ForkServerContext | SpawnContext = (
 )
 
 
-def check_sendable(pipeline: Pipeline) -> None:
-    """Raise `UsageError` when the worker function or a message type cannot be pickled."""
-    for what, value in (("worker_fn", pipeline.worker_fn), ("a message type", frozenset(pipeline.handlers))):
+def check_sendable(pipeline: Pipeline, functions: Sequence[WorkerFn]) -> None:
+    """Raise `UsageError` when a worker function or a message type cannot be pickled."""
+    for what, value in (*(("worker_fn", one) for one in functions), ("a message type", frozenset(pipeline.handlers))):
         try:
             packed(RUN, value)
         except Exception as error:

@@ -111,7 +111,8 @@ class PruneDialog(ModalScreen[Pruned | None], OneAnswerScreen[Pruned | None]):
         policy = self.policy
         if policy.keep_last is None and policy.done_for_days is None and policy.failed_for_days is None:
             self._say(
-                "An attempt goes when every rule that is given lets it go. Cancelled and interrupted count as failed."
+                "An attempt goes when every rule that is given lets it go. Cancelled, interrupted and skipped "
+                "ones count as failed."
             )
             return
         self._say("Counting…")

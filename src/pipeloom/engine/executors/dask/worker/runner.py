@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
 from pipeloom.engine.events import Finish, Logged
-from pipeloom.engine.executors.dask.serialization import PLAIN, Code, packed, unpacked, unpacked_code
+from pipeloom.engine.executors.dask.serialization import MAX_CODES, PLAIN, Code, packed, unpacked, unpacked_code
 from pipeloom.engine.executors.dask.wire import ENDED, MESSAGE, PICKLED, STARTED
 from pipeloom.engine.executors.dask.worker.outbox import Outbox
 from pipeloom.engine.worker.channel import WorkerChannel
@@ -18,7 +18,6 @@ from pipeloom.errors import MessageError, TaskCancelled
 from pipeloom.loader import Source
 from pipeloom.text import first_line
 
-_MAX_CODES: Final = 8
 _MAX_CANCELLED: Final = 10_000
 _RECORD_BYTES: Final = 64
 """Bytes counted for a record besides its value."""
@@ -98,12 +97,12 @@ class AttemptRunner:
             self._sources = ()
             known = self._codes.get(code)
             if known is None:
-                if len(self._codes) >= _MAX_CODES:
+                if len(self._codes) >= MAX_CODES:
                     self._codes.clear()
                 known = self._codes[code] = unpacked_code(code)
         worker_fn, message_types, retry_on = known
-        given, state = unpacked(task)
-        return Attempt(*number, given, worker_fn, message_types, retry_on, state)
+        given, state, results = unpacked(task)
+        return Attempt(*number, given, worker_fn, message_types, retry_on, state, results)
 
 
 class _Publisher:

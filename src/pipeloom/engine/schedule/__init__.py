@@ -1,0 +1,1 @@
+"""When a task of a run may run: what it comes after."""
