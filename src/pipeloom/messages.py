@@ -5,7 +5,7 @@ Any other object that a worker publishes is a domain message, which the handler 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -13,7 +13,7 @@ TaskId = int | str
 
 
 class TaskLike(Protocol):
-    """What every task has; `steps`, `params`, `retries`, `timeout` and `atomic` are optional."""
+    """What every task has; `steps`, `params` and the other fields of `TaskDef` are optional."""
 
     @property
     def task_id(self) -> TaskId: ...  # noqa: D102
@@ -40,6 +40,10 @@ class TaskDef:
     """Seconds that one attempt may run; None for the pipeline's `timeout`."""
     atomic: bool | None = field(default=None, kw_only=True)
     """Whether what an attempt puts is stored only when it is done, all at once; None for the pipeline's `atomic`."""
+    limits: Sequence[str] = field(default=(), kw_only=True)
+    """Limits of the pipeline that its attempts count against; "host:a.org" is one of "host:*"."""
+    priority: int = field(default=0, kw_only=True)
+    """Tasks with a higher one go first; equal ones in the order of the list."""
 
     def __post_init__(self) -> None:
         """Fill in the id from the name, or the name from the id."""
@@ -49,6 +53,8 @@ class TaskDef:
             object.__setattr__(self, "name", "" if task_id is None else str(task_id))
         elif task_id is None:
             object.__setattr__(self, "task_id", name)
+        if isinstance(self.limits, (list, set, frozenset)):
+            object.__setattr__(self, "limits", tuple(self.limits))
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ class Attempt(NamedTuple):
     retry_on: tuple[type[BaseException] | str, ...] = ()
     state: str | None = None
     """What an earlier attempt of the task has left to go on from, as JSON; None where the file keeps no state."""
+    limits: frozenset[str] = frozenset()
+    """Limits that tasks which it puts may name."""
 
 
 class AttemptIds:
@@ -62,5 +64,7 @@ class Outcome:
     traceback: str = ""
     retryable: bool = False
     """Whether the attempt's `retry_on` names the error; True for a lost worker."""
+    retry_after_s: float | None = None
+    """Seconds after which the worker has asked to run its task again, with `RetryAfter`."""
     started: bool = True
     """False: the user's code certainly never ran."""

@@ -5,11 +5,12 @@ The events of every task are named tuples: they cost a third of a frozen datacla
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from pipeloom.messages import TaskId
+from pipeloom.messages import TaskDef, TaskId
 from pipeloom.status import RunStatus, Status
 from pipeloom.store.rows import AttemptRow
 
@@ -67,6 +68,22 @@ class Found(NamedTuple):
     timeout: float | None
     """Seconds."""
     atomic: bool | None = None
+    limits: tuple[str, ...] = ()
+    priority: int = 0
+
+    def as_task(self) -> TaskDef:
+        """Return the task, as one of a list."""
+        return TaskDef(
+            self.task_id,
+            self.name,
+            self.steps,
+            params=json.loads(self.params),
+            retries=self.retries,
+            timeout=self.timeout,
+            atomic=self.atomic,
+            limits=self.limits,
+            priority=self.priority,
+        )
 
 
 class Together(NamedTuple):

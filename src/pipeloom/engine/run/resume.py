@@ -12,6 +12,7 @@ from pipeloom.engine.run.attempts import TaskStart
 from pipeloom.engine.run.same_task import changed_error, same_tasks
 from pipeloom.engine.run.tasks import entered
 from pipeloom.errors import UsageError
+from pipeloom.limits.limit import check_named
 from pipeloom.messages import TaskDef, TaskId, TaskLike
 from pipeloom.parameters import Texts, read_back, words_of
 from pipeloom.pipeline import Pipeline, TaskList, list_tasks, parameters
@@ -60,11 +61,12 @@ class Earlier:
         """Return the tasks that are run again, each with how it stands; None for a new one.
 
         Raises `UsageError` when the earlier run had other parameters, a task that was done has other params now, or its
-        id is another task's.
+        id is another task's; as `check_named` for tasks that workers have put.
         """
         if not resume.other_params:
             _check_same_params(self.run, today.params)
         tasks = with_found(today.tasks, self.found)
+        check_named(tasks[len(today.tasks) :], today.limits)
         same = same_tasks(tasks, self.standings)
         stand = [(task, same.found.get(task.task_id)) for task in tasks]
         if resume.task_ids is not None:

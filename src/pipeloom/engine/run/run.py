@@ -6,11 +6,10 @@ executors take attempts and requests without waiting.
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -33,15 +32,17 @@ from pipeloom.engine.executors.base import Executor
 from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.run.attempts import Attempts, AttemptState, Stop, TaskStart
 from pipeloom.engine.run.held_back import Holds
-from pipeloom.engine.run.outcomes import resolve_outcome
+from pipeloom.engine.run.outcomes import next_try, resolve_outcome
 from pipeloom.engine.run.tasks import handed_out
 from pipeloom.engine.run.timers import Timers
+from pipeloom.engine.schedule.limits import Budget, Limits
+from pipeloom.engine.schedule.ready import Ready
 from pipeloom.engine.worker.validation import as_json
 from pipeloom.engine.writer.inbox import Inbox, ProgressSlot
 from pipeloom.engine.writer.opening import Opened
 from pipeloom.engine.writer.sink import FoundTask, Sink
 from pipeloom.errors import WriterFailedError
-from pipeloom.messages import TaskDef, TaskId
+from pipeloom.messages import TaskId
 from pipeloom.pipeline import Pipeline, positive_number, task_params
 from pipeloom.status import ACTIVE, WAITING, RunStatus, Status, run_status
 from pipeloom.store.rows import AttemptRow
@@ -79,7 +80,9 @@ class Run:
         self.worker_back = threading.Condition(self.lock)
         """Notified while closing, when a worker has come back."""
         self.inbox = Inbox()
-        self.attempts = Attempts(AttemptIds(0))
+        self.limits = Limits(pipeline.limits)
+        self.ready = Ready[AttemptState](self.limits, clock.monotonic, self._wake_at)
+        self.attempts = Attempts(AttemptIds(0), self.ready)
         self.states: dict[TaskId, str] = {}
         """What earlier attempts have left for each task to go on from, as JSON."""
         self._keeps_state = False
@@ -113,9 +116,8 @@ class Run:
         self._policy = options.retry or pipeline.retry
         self.retry_on = self._policy.retry_on
         self._time_limit = options.timeout or pipeline.timeout
-        self._message_types = frozenset(pipeline.handlers)
-        self._random = random
-        self._sinks = sinks
+        self._message_types, self._limit_names = frozenset(pipeline.handlers), frozenset(pipeline.limits)
+        self._random, self._sinks = random, sinks
         self._elapsed_s: float | None = None
         self._stamp, self._stamped_s = "", float("-inf")
         self.start_clock()
@@ -128,9 +130,12 @@ class Run:
         """Enter the first attempts and dispatch them; the file is open. Takes the lock itself."""
         self._holds.clear()
         with self.lock:
-            self.attempts = Attempts(opened.attempt_ids)
+            self.attempts = Attempts(opened.attempt_ids, self.ready)
             self._keeps_state = opened.states is not None
             self.states = opened.states or {}
+            if opened.last_start is not None:
+                ago = (self.clock.now() - datetime.fromisoformat(opened.last_start)).total_seconds()
+                self.limits.continue_after(self.clock.monotonic() - ago)
             self.has_begun = True
             if not self.enter(starts):
                 self.finish()
@@ -184,9 +189,7 @@ class Run:
 
     def enter_found(self, found: FoundTask) -> None:
         """Let a task that a worker has put wait for a worker, unless the run or the finder has been stopped."""
-        task_id, name, params, steps, retries, timeout, atomic = found.task
-        given = json.loads(params)
-        task = TaskDef(task_id, name, steps, params=given, retries=retries, timeout=timeout, atomic=atomic)
+        task = found.task.as_task()
         attempt = self.attempts.add(TaskStart(task, task), found.row.id)
         finder = self.attempts.get(found.by)
         if (reason := self.closing or self.executor_lost) is not None:
@@ -227,7 +230,7 @@ class Run:
     def fill(self) -> None:
         """Hand attempts to the executor while it has free slots."""
         while self._can_dispatch() and self.busy < self.executor.window:
-            attempt = self.attempts.next_ready()
+            attempt = self.ready.take()
             if attempt is None:
                 return
             attempt.status = Status.RUNNING
@@ -245,11 +248,19 @@ class Run:
                     self._message_types,
                     self.retry_on,
                     self.states.get(attempt.task.task_id, NO_STATE) if self._keeps_state else None,
+                    self._limit_names,
                 )
             )
 
     def _can_dispatch(self) -> bool:
         return not self.paused and self.failure is None and self.closing is None and self.executor_lost is None
+
+    def give_back(self, attempt: AttemptState, *, began: bool) -> None:
+        """Free the slot and the limits of an attempt whose worker has come back; `began`: its code may have run."""
+        self.busy -= 1
+        if began and attempt.started is None:
+            self.ready.note_start(attempt, self.clock.monotonic())
+        self.ready.give_back(attempt)
 
     def limit_time(self, attempt: AttemptState) -> None:
         """Stop a started attempt when its time limit is reached, if it has one."""
@@ -279,6 +290,8 @@ class Run:
 
     def end(self, attempt: AttemptState, end: Ended) -> None:
         """End an attempt: what its worker publishes from now on does not count."""
+        if attempt.status is Status.QUEUED:
+            self.ready.leave(attempt)
         attempt.status, attempt.ignores_messages = end.status, True
         slot, attempt.progress = attempt.progress, None
         held = attempt.held if end.status is Status.DONE else None
@@ -300,13 +313,14 @@ class Run:
     def come_back(self, attempt: AttemptState, outcome: Outcome) -> None:
         """End an attempt whose worker came back with `outcome`."""
         finish, seconds = attempt.finish, self.clock.monotonic()
-        end, attempt.retryable = resolve_outcome(
+        end, attempt.retryable, attempt.retry_after_s = resolve_outcome(
             attempt,
             outcome,
             self.retry_on,
             at=finish.at if finish is not None and finish.at else self.now(seconds),
             duration_s=self._duration_s(attempt, seconds),
             interrupted_by=self.executor_lost or self.closing,
+            waits=self._policy.waits,
         )
         self.end(attempt, end)
 
@@ -314,16 +328,12 @@ class Run:
         return None if attempt.started is None else max(0.0, seconds - attempt.started)
 
     def retry_if_granted(self, attempt: AttemptState) -> None:
-        """Follow an error by the next attempt when the task or the policy grants one."""
-        own = attempt.task.retries
-        granted = own if isinstance(own, int) and not isinstance(own, bool) else self._policy.retries
-        if not attempt.retryable or attempt.followed or attempt.number > granted:
+        """Follow an error by the next attempt where its worker has asked for one, or one is granted."""
+        if attempt.followed or self.closing is not None or self.executor_lost is not None:
             return
-        if self.closing is not None or self.executor_lost is not None:
-            return
-        delay = self._policy.delay_s(attempt.number, self._random())
-        due_at = stamp(self.clock.now() + timedelta(seconds=delay))
-        self.enter([TaskStart(attempt.task, attempt.given, attempt.number + 1, Status.RETRYING, due_at, attempt)])
+        start = next_try(attempt, self._policy, self.clock.now(), self._random)
+        if start is not None:
+            self.enter([start])
 
     def requeue(self, attempt: AttemptState) -> None:
         """End the wait of a `retrying` attempt."""
@@ -331,6 +341,13 @@ class Run:
         self.tell(attempt.id, Requeued())
 
     # -- timers: called with the lock held; what they return is called without it --------------------------------------
+
+    def _wake_at(self, due: float, budget: Budget) -> None:
+        self.timers.add(due, partial(self._limit_due, budget))
+
+    def _limit_due(self, budget: Budget) -> None:
+        self.ready.ring(budget)
+        self.fill()
 
     def _retry_due(self, attempt: AttemptState) -> None:
         if attempt.status is Status.RETRYING:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from pipeloom.engine.worker.by_value import by_value
 from pipeloom.errors import MessageError
+from pipeloom.limits.limit import names_of, priority_of
 from pipeloom.messages import TaskDef, TaskLike
 from pipeloom.pipeline import positive_number, task_params
 
@@ -22,6 +23,8 @@ def entered(task: TaskLike) -> TaskDef:
         retries=retries if isinstance(retries, int) and not isinstance(retries, bool) else None,
         timeout=positive_number(getattr(task, "timeout", None)),
         atomic=atomic if isinstance(atomic := getattr(task, "atomic", None), bool) else None,
+        limits=names_of(task),
+        priority=priority_of(task),
     )
 
 

@@ -12,6 +12,7 @@ from pipeloom.engine.events import KEPT_TEXT, Finish, Found, Logged, Together
 from pipeloom.engine.worker.by_value import by_value
 from pipeloom.engine.worker.weight import weight
 from pipeloom.errors import MessageError, UsageError
+from pipeloom.limits.limit import check_named, names_of
 from pipeloom.messages import MsgTaskFinished, MsgTaskLog, MsgTaskProgress, MsgTaskStarted, TaskDef, TaskId
 from pipeloom.pipeline import MAX_INT, checked_tasks, positive_number
 from pipeloom.status import Status
@@ -33,7 +34,7 @@ _LIFECYCLE: Final = frozenset({MsgTaskProgress, MsgTaskStarted, Finish, Logged})
 _REPORTABLE: Final = (Status.DONE, Status.ERROR, Status.CANCELLED)
 
 
-def checked(msg: Any, task_id: TaskId, domain_types: frozenset[type]) -> Any:
+def checked(msg: Any, task_id: TaskId, domain_types: frozenset[type], limits: frozenset[str] = frozenset()) -> Any:
     """Return `msg` in the form that travels to the writer; raises `MessageError` when it cannot be stored."""
     kind = type(msg)
     if kind is MsgTaskProgress:
@@ -45,7 +46,7 @@ def checked(msg: Any, task_id: TaskId, domain_types: frozenset[type]) -> Any:
     if any(base in domain_types for base in kind.__mro__):
         return _checked_domain(msg)
     if isinstance(msg, TaskDef):
-        return Together(found=(_checked_found(msg),))
+        return Together(found=(_checked_found(msg, limits),))
     if kind is TableRows:
         raise MessageError(f"The pipeline of this task declares no tables: {msg.table} is one of another pipeline.")
     raise MessageError(
@@ -54,13 +55,17 @@ def checked(msg: Any, task_id: TaskId, domain_types: frozenset[type]) -> Any:
 
 
 def checked_together(
-    messages: Iterable[Any], state: Mapping[str, Any] | None, task_id: TaskId, domain_types: frozenset[type]
+    messages: Iterable[Any],
+    state: Mapping[str, Any] | None,
+    task_id: TaskId,
+    domain_types: frozenset[type],
+    limits: frozenset[str] = frozenset(),
 ) -> Together:
     """Return what one `put` has taken in the form that travels; raises `MessageError` when it cannot be stored."""
     kept: list[Any] = []
     found: list[Found] = []
     for msg in messages:
-        entry = checked(msg, task_id, domain_types)
+        entry = checked(msg, task_id, domain_types, limits)
         if type(entry) is Together:
             found += entry.found
         elif type(entry) in _LIFECYCLE:
@@ -82,9 +87,9 @@ def _checked_state(state: Mapping[str, Any]) -> str:
     return _strict_json("state", dict(state))
 
 
-def _checked_found(task: TaskDef) -> Found:
+def _checked_found(task: TaskDef, limits: frozenset[str]) -> Found:
     try:
-        checked_tasks([task])
+        check_named(checked_tasks([task]), limits)
     except UsageError as error:
         raise MessageError(f"A task that is put must be one that can run: {error}") from None
     steps: object = task.steps
@@ -95,7 +100,8 @@ def _checked_found(task: TaskDef) -> Found:
     retries = own if isinstance(own, int) and not isinstance(own, bool) else None
     name = storable(task.name, KEPT_TEXT)
     atomic = task.atomic if isinstance(task.atomic, bool) else None
-    return Found(task.task_id, name, params, task.steps, retries, positive_number(task.timeout), atomic)
+    timeout, own_limits = positive_number(task.timeout), tuple(storable(limit, KEPT_TEXT) for limit in names_of(task))
+    return Found(task.task_id, name, params, task.steps, retries, timeout, atomic, own_limits, task.priority)
 
 
 def _strict_json(what: str, value: object) -> str:

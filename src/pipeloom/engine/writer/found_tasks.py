@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Container, Iterable
 
 from pipeloom.engine.attempt import AttemptIds
@@ -42,6 +43,8 @@ class FoundTasks:
                 retries=task.retries,
                 timeout=task.timeout,
                 atomic=task.atomic,
+                limits=json.dumps(task.limits) if task.limits else None,
+                priority=task.priority,
             ):
                 new[task_id] = FoundTask(self._row(task, now), by, task)
         return list(new.values())

@@ -193,9 +193,10 @@ class Writer:
             _log.warning("%d attempts of a run that was killed are now marked as interrupted", recovered)
         self._run = self._ledger.insert_run(self._run)
         states = self._ledger.states(self._run.pipeline) if self._keeps_state else None
+        last_start = self._ledger.last_start(self._run)
         self._past = self._ledger.runs_before(self._run) if self._handlers.has_any else []
         self._ledger.commit()
-        opened = Opened(self._run, AttemptIds(self._ledger.next_attempt_id()), states)
+        opened = Opened(self._run, AttemptIds(self._ledger.next_attempt_id()), states, last_start)
         found = FoundTasks(self._run.id, opened.attempt_ids, self._known_tasks)
         self._savepoints = Savepoints(self._run.pipeline, self._handlers, found, self._giving_up)
         self._open_attempts = OpenAttempts(opened.attempt_ids.first)

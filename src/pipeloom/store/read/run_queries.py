@@ -256,7 +256,9 @@ def task_standings(history: History, run_id: int) -> list[TaskStanding]:
 
 
 _FOUND: Final = f"""
-SELECT found.task_id, name, found.steps, params, found.retries, found.timeout, found.atomic FROM found_tasks AS found
+SELECT found.task_id, name, found.steps, params, found.retries, found.timeout, found.atomic, found.limits,
+    found.priority
+FROM found_tasks AS found
 JOIN task_runs ON task_runs.id = {latest("other.task_id = found.task_id AND other.run_id IN (SELECT id FROM family)")}
 WHERE found.run_id IN (SELECT id FROM family) ORDER BY task_runs.id
 """
@@ -270,10 +272,28 @@ def found_tasks(history: History, run_id: int) -> list[TaskDef]:
     return [_found(*row) for row in rows]
 
 
-def _found(task_id: Any, name: Any, steps: Any, params: Any, retries: Any, timeout: Any, atomic: Any) -> TaskDef:
-    given = json.loads(values.optional_text(params) or "{}")
-    once = None if atomic is None else bool(atomic)
-    return TaskDef(task_id, values.text(name), steps, params=given, retries=retries, timeout=timeout, atomic=once)
+def _found(
+    task_id: Any,
+    name: Any,
+    steps: Any,
+    params: Any,
+    retries: Any,
+    timeout: Any,
+    atomic: Any,
+    limits: Any,
+    priority: Any,
+) -> TaskDef:
+    return TaskDef(
+        task_id,
+        values.text(name),
+        steps,
+        params=json.loads(values.optional_text(params) or "{}"),
+        retries=retries,
+        timeout=timeout,
+        atomic=None if atomic is None else bool(atomic),
+        limits=tuple(json.loads(values.optional_text(limits) or "[]")),
+        priority=priority,
+    )
 
 
 def _standing(task_id: Any, name: Any, params: Any, word: Any, attempt: Any, due_at: Any) -> TaskStanding:

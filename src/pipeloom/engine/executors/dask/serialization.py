@@ -26,7 +26,7 @@ PLAIN: Final = frozenset({MsgTaskProgress, MsgTaskStarted, Finish, Logged})
 """Immutable entries that hold builtins only: they need no cloudpickle."""
 
 
-Code = tuple[WorkerFn, frozenset[type], tuple[type[BaseException] | str, ...]]
+Code = tuple[WorkerFn, frozenset[type], tuple[type[BaseException] | str, ...], frozenset[str]]
 """What all attempts of a run have in common: worker function, message types and `retry_on`."""
 
 _tokens: WeakKeyDictionary[type, str] = WeakKeyDictionary()

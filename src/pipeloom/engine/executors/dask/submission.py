@@ -126,7 +126,7 @@ class Submitter:
 
     def _packed_code(self, attempt: Attempt) -> bytes:
         """Return the pickle of what all attempts of a run have in common, made once."""
-        code: Code = (attempt.worker_fn, attempt.message_types, attempt.retry_on)
+        code: Code = (attempt.worker_fn, attempt.message_types, attempt.retry_on, attempt.limits)
         if self._code is None or any(known is not part for known, part in zip(self._code[0], code, strict=True)):
             self._code = code, packed_code(code)
         return self._code[1]

@@ -101,9 +101,9 @@ class AttemptRunner:
                 if len(self._codes) >= _MAX_CODES:
                     self._codes.clear()
                 known = self._codes[code] = unpacked_code(code)
-        worker_fn, message_types, retry_on = known
+        worker_fn, message_types, retry_on, limits = known
         given, state = unpacked(task)
-        return Attempt(*number, given, worker_fn, message_types, retry_on, state)
+        return Attempt(*number, given, worker_fn, message_types, retry_on, state, limits)
 
 
 class _Publisher:
