@@ -30,7 +30,7 @@ class RetryAfter(Exception):  # noqa: N818 - it is a request, and no error
         if at is not None:
             if not isinstance(at, datetime):
                 raise UsageError(f"RetryAfter: at must be a datetime, not {at!r:.80}.")
-            seconds = max(0.0, (at.astimezone(UTC) - utc_now()).total_seconds())
+            seconds = _seconds_until(at)
         if (wait := _wait_s(seconds)) is None:
             raise UsageError(
                 f"RetryAfter needs a number of seconds from 0 to {MAX_WAIT_S:,.0f} (a year), not {seconds!r:.80}."
@@ -53,8 +53,9 @@ class RetryAfter(Exception):  # noqa: N818 - it is a request, and no error
         if text.isascii() and text.isdecimal():
             return cls(min(float(text), MAX_WAIT_S))
         try:
-            return cls(at=parsedate_to_datetime(text).replace(tzinfo=UTC))
-        except (ValueError, TypeError, OverflowError, IndexError):
+            at = parsedate_to_datetime(text)
+            return cls(min(_seconds_until(at if at.tzinfo else at.replace(tzinfo=UTC)), MAX_WAIT_S))
+        except (ValueError, TypeError, IndexError):
             if default is not None:
                 return cls(default)
         said = "is missing" if value is None else f"says {text!r:.80}, which is neither seconds nor an HTTP date"
@@ -66,7 +67,14 @@ def wait_asked(error: BaseException) -> float | None:
     return _wait_s(getattr(error, "seconds", None)) if isinstance(error, RetryAfter) else None
 
 
+def _seconds_until(at: datetime) -> float:
+    try:
+        return max(0.0, (at.astimezone(UTC) - utc_now()).total_seconds())
+    except OverflowError:
+        return math.inf
+
+
 def _wait_s(seconds: object) -> float | None:
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
         return None
-    return float(seconds) if math.isfinite(seconds) and 0 <= seconds <= MAX_WAIT_S else None
+    return float(seconds) if 0 <= seconds <= MAX_WAIT_S else None

@@ -117,3 +117,5 @@ class TaskStanding(NamedTuple):
     attempt: int
     due_at: str | None
     """When the attempt was due to start, if it was a retry that still waited."""
+    asked: int = 0
+    """Earlier attempts of the task that have asked to come back: they were no retries."""

@@ -112,9 +112,10 @@ def _start(task: TaskLike, standing: TaskStanding | None, now: datetime) -> Task
     due = valid_stamp(standing.due_at) if standing is not None else None
     if standing is None or due is None:
         return TaskStart(entered(task), task)
+    errors = max(0, standing.attempt - 1 - standing.asked)
     if datetime.fromisoformat(due) <= now:
-        return TaskStart(entered(task), task, standing.attempt)
-    return TaskStart(entered(task), task, standing.attempt, Status.RETRYING, due)
+        return TaskStart(entered(task), task, standing.attempt, errors=errors)
+    return TaskStart(entered(task), task, standing.attempt, Status.RETRYING, due, errors=errors)
 
 
 def earlier_run(path: Path, pipeline: str, run_id: int | None = None) -> Earlier | None:

@@ -58,23 +58,26 @@ class Budget:
 
     def has_room(self, now: float) -> bool:
         """Tell whether one more attempt may be dispatched."""
-        limit = self.declared.limit
-        if limit.at_once is not None and len(self.holders) >= limit.at_once:
-            return False
-        if limit.per_second is None:
-            return True
-        starts, seconds = self._starts, limit.seconds
-        while starts and starts[0] + seconds <= now:
-            starts.popleft()
-        return len(starts) + len(self._coming) < limit.starts
+        return not self._is_held() and self._too_many(now) <= 0
 
-    def free_at(self) -> float | None:
-        """Return when its starts per second leave room; None when that depends on more than time, or they do now."""
-        limit = self.declared.limit
+    def free_at(self, now: float) -> float | None:
+        """Return when it has room by the passing of time alone; None when it has room, or needs more than time."""
+        too_many = 0 if self._is_held() else self._too_many(now)
+        return self._starts[too_many - 1] + self.declared.limit.seconds if 0 < too_many <= len(self._starts) else None
+
+    def _is_held(self) -> bool:
+        """Tell whether as many attempts hold it as may at once."""
+        most = self.declared.limit.at_once
+        return most is not None and len(self.holders) >= most
+
+    def _too_many(self, now: float) -> int:
+        """Return how many starts have to be forgotten before the next; those of which the time has passed are."""
+        limit, starts = self.declared.limit, self._starts
         if limit.per_second is None:
-            return None
-        too_many = len(self._starts) + len(self._coming) - limit.starts + 1
-        return self._starts[too_many - 1] + limit.seconds if 0 < too_many <= len(self._starts) else None
+            return 0
+        while starts and starts[0] + limit.seconds <= now:
+            starts.popleft()
+        return len(starts) + len(self._coming) + 1 - limit.starts
 
     def take(self, attempt_id: int) -> None:
         """Count an attempt that is dispatched."""

@@ -176,7 +176,7 @@ class Ready(Generic[W]):
 
     def _set_alarm(self, budget: Budget) -> None:
         """Have the budget looked at when time alone gives it room, if a lane waits for that."""
-        due = budget.free_at() if budget.parked else None
+        due = budget.free_at(self._monotonic()) if budget.parked else None
         if due is not None and (budget.alarm is None or due < budget.alarm):
             budget.alarm = due
             self._wake_at(due, budget)

@@ -247,12 +247,19 @@ _STANDINGS: Final = f"""
 """
 
 
+_ASKED: Final = f"""
+{_FAMILY} SELECT task_id, count(*) FROM task_runs
+WHERE run_id IN (SELECT id FROM family) AND error_type = 'RetryAfter' GROUP BY task_id
+"""
+
+
 def task_standings(history: History, run_id: int) -> list[TaskStanding]:
     """Return the standing of each task after a run: by its latest attempt in the run and those that it continued.
 
     A task is known by its id, name and params together; those with newer attempts come last.
     """
-    return [_standing(*row) for row in history.rows(_STANDINGS, [run_id])]
+    asked = Counter[Any](dict(history.rows(_ASKED, [run_id])))
+    return [_standing(*row, asked[row[0]]) for row in history.rows(_STANDINGS, [run_id])]
 
 
 _FOUND: Final = f"""
@@ -296,7 +303,7 @@ def _found(
     )
 
 
-def _standing(task_id: Any, name: Any, params: Any, word: Any, attempt: Any, due_at: Any) -> TaskStanding:
+def _standing(task_id: Any, name: Any, params: Any, word: Any, attempt: Any, due_at: Any, asked: int) -> TaskStanding:
     return TaskStanding(
         values.task_id(task_id),
         values.text(name),
@@ -304,6 +311,7 @@ def _standing(task_id: Any, name: Any, params: Any, word: Any, attempt: Any, due
         Status(word) if word in FINAL else Status.INTERRUPTED,
         values.attempt_number(attempt),
         values.optional_text(due_at),
+        asked,
     )
 
 
