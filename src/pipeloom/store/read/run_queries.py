@@ -259,7 +259,7 @@ def task_standings(history: History, run_id: int) -> list[TaskStanding]:
     A task is known by its id, name and params together; those with newer attempts come last.
     """
     asked = Counter[Any](dict(history.rows(_ASKED, [run_id])))
-    return [_standing(*row, asked[row[0]]) for row in history.rows(_STANDINGS, [run_id])]
+    return [_standing(asked[row[0]], *row) for row in history.rows(_STANDINGS, [run_id])]
 
 
 _FOUND: Final = f"""
@@ -303,7 +303,7 @@ def _found(
     )
 
 
-def _standing(task_id: Any, name: Any, params: Any, word: Any, attempt: Any, due_at: Any, asked: int) -> TaskStanding:
+def _standing(asked: int, task_id: Any, name: Any, params: Any, word: Any, attempt: Any, due_at: Any) -> TaskStanding:
     return TaskStanding(
         values.task_id(task_id),
         values.text(name),
