@@ -118,10 +118,10 @@ def test_limits(
     cockpit.app.ascii_only = look == "ascii"
     workers = [WorkerInfo(f"worker-{number}", 1, (number,) * (number < 4)) for number in range(1, 9)]
     limits = [
-        LimitUse("api", 2, 5, 2, 37, 1),
-        LimitUse("host:*", 2, None, 9, 1_240, 312),
-        LimitUse("reports", None, 0.2, 1, 0, 1),
-        LimitUse("[/]a name\nof two lines that is too long for the list", 12, None, 0, 0, 0),
+        LimitUse("api", 2, 5, 2, 37),
+        LimitUse("host:*", 2, None, 9, 1_240),
+        LimitUse("reports", None, 0.2, 1, 0),
+        LimitUse("[/]a name\nof two lines that is too long for the list", 12, None, 0, 0),
     ]
 
     async def seen() -> WorkersSeen:

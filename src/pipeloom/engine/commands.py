@@ -66,8 +66,6 @@ class LimitUse:
     """Attempts that hold it, of all values."""
     waiting: int
     """Attempts that are ready and name it."""
-    values: int
-    """Number of values of "host:*" that tasks have named; at most 1 for a plain name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -591,7 +591,7 @@ async def test_limits_are_shown_with_the_workers_and_changed_there(tmp_path: Pat
         await pilot.press("greater_than_sign", "minus")
         await until(pilot, lambda: shows("api   3/2 · 21/s · 1 wait"))
         await pilot.press("k", "less_than_sign", "less_than_sign")
-        await until(pilot, lambda: shows("slow  0 · 0.2/s"))
+        await until(pilot, lambda: shows("slow  0 held · 0.2/s"))
         await pilot.press("plus")
         await until(pilot, lambda: shows("slow has no number at once"))
         gate.set()
@@ -616,7 +616,7 @@ async def test_limits_are_shown_with_the_workers_and_changed_there(tmp_path: Pat
     ],
 )
 def test_steps_of_a_limit(before: Limit, at_once: int, per_second: int, after: Limit) -> None:
-    use = LimitUse("api", before.at_once, before.per_second, 0, 0, 0)
+    use = LimitUse("api", before.at_once, before.per_second, 0, 0)
     assert stepped(use, LimitStep("api", at_once, per_second)) == after
 
 

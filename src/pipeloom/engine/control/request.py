@@ -221,9 +221,8 @@ def _use(given: object) -> LimitUse:
             "per_second": int() | float() | None as per_second,
             "held": int(held),
             "waiting": int(waiting),
-            "values": int(values),
         }:
-            return LimitUse(name, at_once, per_second, held, waiting, values)
+            return LimitUse(name, at_once, per_second, held, waiting)
     raise RequestError(_OTHER_FORM)
 
 

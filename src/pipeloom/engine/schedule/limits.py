@@ -29,7 +29,7 @@ class Declared:
     def use(self) -> LimitUse:
         """How much of it is used now."""
         limit = self.limit
-        return LimitUse(self.name, limit.at_once, limit.per_second, self.held, self.waiting, len(self.budgets))
+        return LimitUse(self.name, limit.at_once, limit.per_second, self.held, self.waiting)
 
 
 class Budget:

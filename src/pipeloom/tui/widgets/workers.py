@@ -49,7 +49,6 @@ class WorkersDialog(ModalScreen[None], OneAnswerScreen[None]):
     WorkersDialog {
         align: center middle;
 
-        OptionList { max-height: 50%; }
         #limits--head { margin-top: 1; }
     }
     """
@@ -119,6 +118,7 @@ class WorkersDialog(ModalScreen[None], OneAnswerScreen[None]):
             options.clear_options().add_options(lines)
             options.highlighted = 0 if names else None
             self.query_one("#limits--head").display = options.display = bool(names)
+            self.query_one(".dialog").set_class(bool(names), "-limits")
             if names and self._change is not None:
                 options.focus()
                 hint = "↑ ↓ chooses · + - at once · < > a second · esc closes"
@@ -151,11 +151,10 @@ def limits_content(limits: Sequence[LimitUse]) -> list[Content]:
 
 
 def _limit_line(name: str, use: LimitUse) -> Content:
-    parts = [f"{use.held:,}"]
-    if use.name.endswith("*"):
-        parts = [f"{use.held:,} of {use.values:,}", *([] if use.at_once is None else [f"{use.at_once:,} each"])]
-    elif use.at_once is not None:
-        parts = [f"{use.held:,}/{use.at_once:,}"]
+    each = use.name.endswith("*")
+    parts = [f"{use.held:,} held" if each or use.at_once is None else f"{use.held:,}/{use.at_once:,}"]
+    if each and use.at_once is not None:
+        parts.append(f"{use.at_once:,} each")
     if use.per_second is not None:
         parts.append(f"{use.per_second:,.6g}/s")
     if use.waiting:
