@@ -31,7 +31,7 @@ class ExecutorEvents:
         run = self._run
         with run.lock:
             attempt, now = run.attempts.get(attempt_id), run.clock.monotonic()
-            if attempt is not None:
+            if attempt is not None and attempt.task.limits:
                 run.ready.note_start(attempt, now)  # also of one that was given up before
             if attempt is None or attempt.status not in ACTIVE:
                 return

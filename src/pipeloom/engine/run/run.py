@@ -258,9 +258,10 @@ class Run:
     def give_back(self, attempt: AttemptState, *, began: bool) -> None:
         """Free the slot and the limits of an attempt whose worker has come back; `began`: its code may have run."""
         self.busy -= 1
-        if began and attempt.started is None:
-            self.ready.note_start(attempt, self.clock.monotonic())
-        self.ready.give_back(attempt)
+        if attempt.task.limits:
+            if began and attempt.started is None:
+                self.ready.note_start(attempt, self.clock.monotonic())
+            self.ready.give_back(attempt)
 
     def limit_time(self, attempt: AttemptState) -> None:
         """Stop a started attempt when its time limit is reached, if it has one."""

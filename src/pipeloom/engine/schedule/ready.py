@@ -95,13 +95,14 @@ class Ready(Generic[W]):
 
     def add(self, attempt: W) -> None:
         """Let a `queued` attempt wait for its turn."""
-        lane = self._lane(attempt.task)
-        attempt.turn = next(self._turns)
+        task, turn = attempt.task, next(self._turns)
+        lane = self._lane(task) if task.limits or task.priority else self._plain
+        attempt.turn = turn
         self.waiting += 1
         lane.count(1)
+        if not lane.entries:
+            heappush(self._open, (lane.rank, turn, lane))
         lane.entries.append(attempt)
-        if len(lane.entries) == 1:
-            heappush(self._open, (lane.rank, attempt.turn, lane))
 
     def leave(self, attempt: W) -> None:
         """Count an attempt no longer that ends while it waits."""
@@ -125,36 +126,30 @@ class Ready(Generic[W]):
                 self._set_alarm(budget)
                 head = None
             else:
-                self._dispatch(lane, head)
+                lane.entries.popleft()
+                if lane.entries:
+                    heapreplace(self._open, (rank, lane.entries[0].turn, lane))
+                else:
+                    heappop(self._open)
+                self.waiting -= 1
+                lane.count(-1)
+                for budget in lane.budgets:
+                    budget.take(head.id)
             if woken_by is not None:
                 self.wake(woken_by)
             if head is not None:
                 return head
         return None
 
-    def _dispatch(self, lane: Lane[W], head: W) -> None:
-        """Take the first attempt of the first lane."""
-        entries = lane.entries
-        entries.popleft()
-        self.waiting -= 1
-        lane.waiting -= 1
-        for budget in lane.budgets:
-            budget.take(head.id)
-            budget.declared.waiting -= 1
-        if entries:
-            heapreplace(self._open, (lane.rank, entries[0].turn, lane))
-        else:
-            heappop(self._open)
-
     def note_start(self, attempt: W, now: float) -> None:
         """Note that a worker has begun an attempt; also one that does not count any more."""
-        for budget in self._budgets(attempt):
+        for budget in self._lane(attempt.task).budgets:
             budget.note_start(attempt.id, now)
             self._set_alarm(budget)
 
     def give_back(self, attempt: W) -> None:
         """Free the limits of an attempt whose worker has come back."""
-        for budget in self._budgets(attempt):
+        for budget in self._lane(attempt.task).budgets:
             budget.give_back(attempt.id)
             self.wake(budget)
 
@@ -185,8 +180,7 @@ class Ready(Generic[W]):
 
     def blocked_by(self, attempt: W) -> Budget | None:
         """Return the first limit of an attempt that is used up; its `holders` are the attempts that use it."""
-        budgets = self._budgets(attempt)
-        return self._lane(attempt.task).blocked_by(self._monotonic()) if budgets else None
+        return self._lane(attempt.task).blocked_by(self._monotonic())
 
     def place(self, attempt: W) -> int:
         """Return the place of a ready attempt in the line for a worker, from 1: of those that no limit holds back.
@@ -197,13 +191,10 @@ class Ready(Generic[W]):
         lanes = {own, *(lane for _, _, lane in self._open)}
         return 1 + sum(lane.before(own.rank, attempt.turn) for lane in lanes)
 
-    def _budgets(self, attempt: W) -> tuple[Budget, ...]:
-        return self._lane(attempt.task).budgets if attempt.task.limits else ()
-
     def _lane(self, task: TaskDef) -> Lane[W]:
-        names, priority = tuple(task.limits), task.priority
-        if not names and not priority:
+        if not task.limits and not task.priority:
             return self._plain
+        names, priority = tuple(task.limits), task.priority
         lane = self._lanes.get((names, priority))
         if lane is None:
             made = Lane[W](tuple(map(self._limits.budget, dict.fromkeys(names))), priority)
