@@ -64,9 +64,9 @@ async def work_async(task, q):
 def tasks():
     choose = random.Random(0)
     kinds = [["api"], ["api", "host:a"], ["host:b"], ["slow"], ["burst"], ["burst", "host:a"]]
-    for number in range(30_000):
+    for number in range(5_000):
         yield TaskDef(f"limited-{{number}}", limits=choose.choice(kinds), priority=choose.choice([0, 0, 1]))
-    for number in range(60_000):
+    for number in range(15_000):
         yield TaskDef(f"free-{{number}}")
 
 made = dict(workers={WORKERS}, limits=LIMITS, retry=RetryPolicy(50, backoff=0.05))
@@ -129,8 +129,8 @@ def judged(notes: Path, lives: list[Life]) -> Report:
     report = Report(kills=len(lives))
     events = list[Event]()
     for line in notes.read_text(encoding="utf-8").splitlines():
-        what, at, task, *names = line.split(" ")
-        events.append((float(at), what, task, [name for name in names if name]))
+        kind, moment, task, *named = line.split(" ")
+        events.append((float(moment), kind, task, [name for name in named if name]))
     events.sort()
     for life in lives:
         own = [event for event in events if life.begin <= event[0] <= life.end + 0.5]
