@@ -11,6 +11,7 @@ from pathlib import Path
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.run.summary import RunCounts
+from pipeloom.limits.limit import Limit
 from pipeloom.messages import MsgTaskLog, MsgTaskProgress, TaskDef
 from pipeloom.pipeline import Pipeline
 from pipeloom.protocols import Channel
@@ -40,7 +41,7 @@ def work(task: TaskDef, q: Channel) -> None:
 def main() -> None:
     tasks = [TaskDef(number, f"gated-{number}", params={"number": number}) for number in range(1, TASKS + 1)]
     options = EngineOptions(store_task_status="no-store" not in sys.argv)
-    engine = Engine(FOLDER / "etl.db", Pipeline("gated", tasks, work, workers=2), options)
+    engine = Engine(FOLDER / "etl.db", Pipeline("gated", tasks, work, workers=2, limits={"api": Limit(2)}), options)
     tally = RunCounts()
     engine.add_sink(tally)
     engine.start()

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from pipeloom.console.logging import setup_logging
     from pipeloom.engine.run.summary import FailedTask, RunSummary
     from pipeloom.errors import PipeloomError, TaskCancelled
+    from pipeloom.limits.limit import Limit
+    from pipeloom.limits.retry_after import RetryAfter
     from pipeloom.messages import MsgTaskFinished, MsgTaskLog, MsgTaskProgress, MsgTaskStarted, TaskDef
     from pipeloom.pipeline import Pipeline, RetryPolicy
     from pipeloom.protocols import AsyncChannel, Channel
@@ -21,12 +23,14 @@ _HOMES = {
     "AsyncChannel": "pipeloom.protocols",
     "Channel": "pipeloom.protocols",
     "FailedTask": "pipeloom.engine.run.summary",
+    "Limit": "pipeloom.limits.limit",
     "MsgTaskFinished": "pipeloom.messages",
     "MsgTaskLog": "pipeloom.messages",
     "MsgTaskProgress": "pipeloom.messages",
     "MsgTaskStarted": "pipeloom.messages",
     "Pipeline": "pipeloom.pipeline",
     "PipeloomError": "pipeloom.errors",
+    "RetryAfter": "pipeloom.limits.retry_after",
     "RetryPolicy": "pipeloom.pipeline",
     "RunStatus": "pipeloom.status",
     "RunSummary": "pipeloom.engine.run.summary",
@@ -41,12 +45,14 @@ __all__ = [
     "AsyncChannel",
     "Channel",
     "FailedTask",
+    "Limit",
     "MsgTaskFinished",
     "MsgTaskLog",
     "MsgTaskProgress",
     "MsgTaskStarted",
     "Pipeline",
     "PipeloomError",
+    "RetryAfter",
     "RetryPolicy",
     "RunStatus",
     "RunSummary",

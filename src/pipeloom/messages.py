@@ -44,6 +44,10 @@ class TaskDef:
     """Ids of the tasks that must be done before this one starts; "*": all that do not come after all others."""
     worker_fn: Callable[[Any, Any], object] | None = field(default=None, kw_only=True)
     """The task's own worker function; None for the pipeline's."""
+    limits: Sequence[str] = field(default=(), kw_only=True)
+    """Limits of the pipeline that its attempts count against; "host:a.org" is one of "host:*"."""
+    priority: int = field(default=0, kw_only=True)
+    """Tasks with a higher one go first; equal ones in the order of the list."""
 
     def __post_init__(self) -> None:
         """Fill in the id from the name, or the name from the id, and make a tuple of `after`."""
@@ -58,6 +62,8 @@ class TaskDef:
             object.__setattr__(self, "after", ())
         elif type(after) is not tuple and not isinstance(after, str) and isinstance(after, Iterable):
             object.__setattr__(self, "after", tuple(after))
+        if isinstance(self.limits, (list, set, frozenset)):
+            object.__setattr__(self, "limits", tuple(self.limits))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar, cast
 
 from pipeloom.errors import TaskCancelled, UsageError
+from pipeloom.limits.limit import Limit, check_declared, check_named
 from pipeloom.messages import TaskId, TaskLike
 from pipeloom.parameters import Parameter, Texts, bound, parameters_of, texts_of
 from pipeloom.tables.file import ROWS_BUDGET_S, TableWriter
@@ -46,10 +47,14 @@ class RetryPolicy:
     jitter: float = 0.5
     retry_on: tuple[type[BaseException] | str, ...] = (Exception,)
     """Exception classes (or names of them) that are worth another attempt."""
+    waits: int = 1_000
+    """How often a task may ask with `RetryAfter` to come back, until it is started by hand again."""
 
     def __post_init__(self) -> None:
-        if self.retries < 0 or isinstance(self.retries, bool):
-            raise UsageError(f"RetryPolicy: retries must be 0 or more, not {self.retries!r}.")
+        for name in ("retries", "waits"):
+            value = getattr(self, name)
+            if value < 0 or isinstance(value, bool):
+                raise UsageError(f"RetryPolicy: {name} must be 0 or more, not {value!r}.")
         for name in ("backoff", "factor", "max_delay"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
@@ -113,6 +118,8 @@ class Pipeline:
     """Seconds that one attempt of any task may run; None for no limit."""
     atomic: bool = field(default=False, kw_only=True)
     """Whether what an attempt puts is stored in one transaction with its end as `done`, and nothing of it otherwise."""
+    limits: Mapping[str, Limit] = field(default_factory=dict, kw_only=True)
+    """What tasks name in `TaskDef.limits`, by name; "host:*" is one limit for each name that begins so."""
     workers: int | None = None
     """Workers to start with, unless the call or the command line gives a number."""
     executor: str | None = None
@@ -181,6 +188,8 @@ class TaskList:
 
     tasks: Sequence[TaskLike]
     params: Texts
+    limits: frozenset[str] = frozenset()
+    """Names that the tasks' limits may have."""
 
 
 def parameters(pipeline: Pipeline) -> dict[str, Parameter]:
@@ -192,8 +201,15 @@ def parameters(pipeline: Pipeline) -> dict[str, Parameter]:
 def list_tasks(pipeline: Pipeline, given: Mapping[str, object]) -> TaskList:
     """List the pipeline's tasks with `given` parameters, or their texts.
 
-    Raises `UsageError` for a parameter that does not fit, and as `checked_tasks`.
+    Raises `UsageError` for a parameter that does not fit, and as `checked_tasks` and `check_named`.
     """
+    check_declared(pipeline.limits)
+    today = _list(pipeline, given)
+    check_named(today.tasks, pipeline.limits)
+    return replace(today, limits=frozenset(pipeline.limits))
+
+
+def _list(pipeline: Pipeline, given: Mapping[str, object]) -> TaskList:
     function, source = pipeline.tasks.function, pipeline.tasks.source
     there = parameters(pipeline)
     values = bound(pipeline.name, there, given)

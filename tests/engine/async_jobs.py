@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pipeloom.limits.retry_after import RetryAfter
 from pipeloom.loader import import_file
 from pipeloom.messages import MsgTaskFinished, MsgTaskLog, MsgTaskProgress, TaskDef
 from pipeloom.protocols import AsyncChannel
@@ -42,6 +43,14 @@ async def change_after_put(task: TaskDef, q: AsyncChannel) -> None:
 async def fail(task: TaskDef, q: AsyncChannel) -> None:
     await q.put(jobs.Note(task.task_id, "before"))
     raise task.params.get("error", KeyError)("temp_max")
+
+
+async def come_back(task: TaskDef, q: AsyncChannel) -> None:
+    raise RetryAfter(task.params["seconds"])
+
+
+async def find_with_limit(task: TaskDef, q: AsyncChannel) -> None:
+    await q.put(TaskDef("found", limits=[task.params["limit"]], priority=3))
 
 
 async def fail_with_two_arguments(task: TaskDef, q: AsyncChannel) -> None:

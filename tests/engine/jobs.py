@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeloom.limits.retry_after import RetryAfter
 from pipeloom.messages import MsgTaskFinished, MsgTaskLog, MsgTaskProgress, TaskDef, TaskId
 from pipeloom.protocols import Channel
 
@@ -102,6 +103,14 @@ def change_after_put(task: TaskDef, q: Channel) -> None:
 def fail(task: TaskDef, q: Channel) -> None:
     q.put(Note(task.task_id, "before"))
     raise task.params.get("error", KeyError)("temp_max")
+
+
+def come_back(task: TaskDef, q: Channel) -> None:
+    raise RetryAfter(task.params["seconds"])
+
+
+def find_with_limit(task: TaskDef, q: Channel) -> None:
+    q.put(TaskDef("found", limits=[task.params["limit"]], priority=3))
 
 
 def fail_with_two_arguments(task: TaskDef, q: Channel) -> None:

@@ -22,6 +22,15 @@ def test_nothing_acknowledged_is_lost_and_nothing_done_is_repeated_when_the_prog
     assert report.acknowledged > 1000
 
 
+@pytest.mark.kill
+@pytest.mark.slow
+def test_limits_hold_over_kills(script: LoadScript, tmp_path: Path) -> None:
+    report = script("limits").run(4.0, executor="thread", load=0, seed=1, folder=tmp_path)
+    assert report.faults == []
+    assert report.kills >= 1
+    assert report.starts > 50
+
+
 @pytest.mark.slow
 def test_messages_of_any_kind_harm_only_their_own_attempt(script: LoadScript, tmp_path: Path) -> None:
     report = script("fuzz_channel").Fuzz(20_000, seed=2).run(tmp_path / "fuzz.db")

@@ -71,7 +71,9 @@ def logs(tmp_path: Path) -> Path:
     return tmp_path / "logs"
 
 
-def both(job: str, table: str, tmp_path: Path, given: Sequence[object], plain: Sequence[object]) -> list[tuple[Any, ...]]:
+def both(
+    job: str, table: str, tmp_path: Path, given: Sequence[object], plain: Sequence[object]
+) -> list[tuple[Any, ...]]:
     """Run the job and the plain script, compare their rows, and return them."""
     mine, other = tmp_path / "etl.db", tmp_path / "plain.db"
     pipeloom("run", mine, JOBS / f"{job}.py", *given, cwd=tmp_path)

@@ -11,6 +11,7 @@ import pytest
 from tests.tui.conftest import Cockpit, SnapCompare, Synthetic, at_rest, text_of
 from textual.pilot import Pilot
 
+from pipeloom.engine.commands import LimitUse
 from pipeloom.engine.executors.base import WorkerInfo
 from pipeloom.status import RunStatus, Status
 from pipeloom.store.write.connect import close_writer, open_writer
@@ -18,7 +19,7 @@ from pipeloom.store.write.ledger import Ledger
 from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.attempts.detail import DetailPane
 from pipeloom.tui.attempts.table_screen import TableScreen
-from pipeloom.tui.widgets.workers import WorkersDialog
+from pipeloom.tui.widgets.workers import LimitStep, WorkersDialog, WorkersSeen
 
 SIZES = [(80, 24), (120, 40)]
 Before = Callable[[Any], Awaitable[None]]
@@ -98,9 +99,12 @@ def test_workers(snap_compare: SnapCompare, cockpit: Cockpit, synthetic: Synthet
         WorkerInfo("worker-2", 1, (6,)),
     ]
 
+    async def seen() -> WorkersSeen:
+        return WorkersSeen(found)
+
     async def before(pilot: Pilot[None]) -> None:
         await live(cockpit, synthetic, 12)(pilot)
-        await pilot.app.push_screen(WorkersDialog(lambda: found, lambda number: f"seattle-2012-{number:02}"))
+        await pilot.app.push_screen(WorkersDialog(seen, lambda number: f"seattle-2012-{number:02}"))
         await at_rest(pilot)
 
     assert snap_compare(cockpit.app, terminal_size=(120, 40), run_before=before)
@@ -128,6 +132,37 @@ def test_live_with_what_was_skipped(
         assert isinstance(pilot.app.screen, TableScreen)
         pilot.app.screen.table.move_to_key(900)
         await pilot.press(*(("d",) if size == SIZES[1] else ()))
+        await at_rest(pilot)
+        assert look != "ascii" or text_of(pilot.app).isascii()
+
+    assert snap_compare(cockpit.app, terminal_size=size, run_before=before)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("look", ["dark", "ascii"])
+def test_limits(
+    snap_compare: SnapCompare, cockpit: Cockpit, synthetic: Synthetic, look: str, size: tuple[int, int]
+) -> None:
+    cockpit.app.ascii_only = look == "ascii"
+    workers = [WorkerInfo(f"worker-{number}", 1, (number,) * (number < 4)) for number in range(1, 9)]
+    limits = [
+        LimitUse("api", 2, 5, 2, 37),
+        LimitUse("host:*", 2, None, 9, 1_240),
+        LimitUse("reports", None, 0.2, 1, 0),
+        LimitUse("[/]a name\nof two lines that is too long for the list", 12, None, 0, 0),
+    ]
+
+    async def seen() -> WorkersSeen:
+        return WorkersSeen(workers, limits)
+
+    async def change(step: LimitStep) -> None:
+        pass
+
+    async def before(pilot: Pilot[None]) -> None:
+        await live(cockpit, synthetic, 12)(pilot)
+        await pilot.app.push_screen(WorkersDialog(seen, lambda number: f"seattle-2012-{number:02}", change))
+        await at_rest(pilot)
+        await pilot.press("j")
         await at_rest(pilot)
         assert look != "ascii" or text_of(pilot.app).isascii()
 

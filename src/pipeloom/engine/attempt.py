@@ -25,6 +25,8 @@ class Attempt(NamedTuple):
     """What an earlier attempt of the task has left to go on from, as JSON; None where the file keeps no state."""
     results: tuple[tuple[TaskId, str | None], ...] = ()
     """Ids of the tasks that it comes after, with their results as JSON; None for none."""
+    limits: frozenset[str] = frozenset()
+    """Limits that tasks which it puts may name."""
 
 
 class AttemptIds:
@@ -69,5 +71,7 @@ class Outcome:
     traceback: str = ""
     retryable: bool = False
     """Whether the attempt's `retry_on` names the error; True for a lost worker."""
+    retry_after_s: float | None = None
+    """Seconds after which the worker has asked to run its task again, with `RetryAfter`."""
     started: bool = True
     """False: the user's code certainly never ran."""

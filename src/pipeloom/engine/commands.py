@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from pipeloom.limits.limit import Limit
 from pipeloom.status import Status
 
 
@@ -55,6 +56,21 @@ class CommandResult:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitUse:
+    """How much of a limit is used, now."""
+
+    name: str
+    """As it is declared: "host:*" stands for all its values."""
+    at_once: int | None
+    """Attempts that may hold it; of "host:*", each value."""
+    per_second: float | None
+    held: int
+    """Attempts that hold it, of all values."""
+    waiting: int
+    """Attempts that are ready and name it."""
+
+
+@dataclass(frozen=True, slots=True)
 class EngineLoad:
     """How busy the engine is, now."""
 
@@ -73,6 +89,8 @@ class EngineLoad:
     """Workers that wait for the writer."""
     wanted: int = 0
     """Workers asked for; a cluster may have that many soon."""
+    limits: tuple[LimitUse, ...] = ()
+    """In the order in which the pipeline declares them."""
 
 
 class Commands(Protocol):
@@ -102,6 +120,12 @@ class Commands(Protocol):
 
     def set_workers(self, workers: int) -> int:
         """Change the number of workers and return it."""
+
+    def set_limit(self, name: str, limit: Limit) -> Limit:
+        """Change a limit, by the name under which it is declared, and return it; attempts that hold it are left alone.
+
+        Raises `PipeloomError` when the pipeline has no such limit.
+        """
 
     def load(self) -> EngineLoad:
         """Return how busy the engine is."""

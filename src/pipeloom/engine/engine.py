@@ -31,6 +31,7 @@ from pipeloom.engine.writer.opening import Opened, StoppedStartError
 from pipeloom.engine.writer.sink import Sink
 from pipeloom.engine.writer.writer import Writer
 from pipeloom.errors import UsageError
+from pipeloom.limits.limit import Limit
 from pipeloom.messages import TaskLike
 from pipeloom.parameters import kept
 from pipeloom.pipeline import Pipeline, TaskList
@@ -89,10 +90,8 @@ class Engine:
         """Return an engine for a new run, not started, whose tasks are listed with the parameters of run `run_id`."""
         params = params_of(self.db_path, self.pipeline, run_id)
         same = all(self.today.params.get(name) == text for name, text in params.items())
-        options = replace(self.options, resume=None, few=Few(), params=params)
-        return Engine(self.db_path, self.pipeline, options, today=self.today if same else None)
-
-    # -- before the start ----------------------------------------------------------------------------------------------
+        again = replace(self.options, resume=None, few=Few(), params=params)
+        return Engine(self.db_path, self.pipeline, again, today=self.today if same else None)
 
     def add_sink(self, sink: Sink) -> None:
         """Tell `sink` of every commit; before `start`."""
@@ -105,8 +104,6 @@ class Engine:
     def check(self) -> None:
         """Raise what `start` would raise about the file, as far as looking can tell; changes nothing."""
         check_writable(self.db_path, store=self.options.store_task_status)
-
-    # -- from start to close -------------------------------------------------------------------------------------------
 
     def start(self, resume: Resume | None = None) -> RunRow:
         """Take the file, enter the tasks and start working; raises `PipeloomError`, and then nothing was started.
@@ -375,6 +372,10 @@ class Engine:
     def set_workers(self, workers: int) -> int:
         """Change the number of workers and return it; when it falls, running attempts are left alone."""
         return self._parts.commands.set_workers(workers)
+
+    def set_limit(self, name: str, limit: Limit) -> Limit:
+        """Change a limit, by the name under which it is declared, and return it; attempts that hold it go on."""
+        return self._parts.commands.set_limit(name, limit)
 
     def load(self) -> EngineLoad:
         """Return how busy the engine is."""

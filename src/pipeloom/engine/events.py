@@ -70,6 +70,8 @@ class Found(NamedTuple):
     after: Sequence[TaskId] | str = ()
     worker_fn: str | None = None
     """Name of its own worker function (see `pipeloom.users_code.name_of`)."""
+    limits: tuple[str, ...] = ()
+    priority: int = 0
 
 
 class Together(NamedTuple):

@@ -119,3 +119,5 @@ class TaskStanding(NamedTuple):
     """When the attempt was due to start, if it was a retry that still waited."""
     attempt_id: int = 0
     """Of `task_runs`."""
+    asked: int = 0
+    """Earlier attempts of the task that have asked to come back: they were no retries."""

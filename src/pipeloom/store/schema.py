@@ -134,6 +134,8 @@ CREATE TABLE {where}found_tasks (
     atomic INTEGER,
     after TEXT,
     worker_fn TEXT,
+    limits TEXT,
+    priority INTEGER NOT NULL,
     attempt INTEGER NOT NULL,
     PRIMARY KEY (run_id, task_id)
 ) STRICT, WITHOUT ROWID;

@@ -202,6 +202,22 @@ def test_an_exception_is_told_in_text_with_the_users_own_frames(rig: Rig) -> Non
     assert rig.log.values(1) == ["before"]
 
 
+def test_the_time_after_which_a_worker_asks_to_come_back_is_told(rig: Rig) -> None:
+    outcome = rig.run(1, jobs.come_back, seconds=2.5)
+    assert (outcome.kind, outcome.retry_after_s, outcome.error) == (OutcomeKind.ERROR, 2.5, "retry after 2.5 s")
+    assert rig.run(2, jobs.fail).retry_after_s is None
+
+
+def test_limits_that_the_pipeline_lacks_are_refused_in_put_wherever_the_worker_is(rig: Rig) -> None:
+    task = TaskDef(1, params={"limit": "api"})
+    job = jobs.find_with_limit if rig.executor.name != "async" else async_jobs.of(jobs.find_with_limit)
+    for number, limits in enumerate([frozenset[str](), frozenset({"api"})], 1):
+        rig.executor.submit(Attempt(number, 1, task, job, frozenset({jobs.Note}), limits=limits))
+    assert "names the limit 'api'" in rig.log.outcome(1).error
+    assert rig.log.outcome(2).kind is OutcomeKind.OK
+    assert rig.log.of(2, "message")[0].found[0].limits == ("api",)
+
+
 def test_an_exception_that_cannot_be_unpickled_harms_nobody(rig: Rig) -> None:
     assert rig.run(1, jobs.fail_with_two_arguments).error_type == "TwoArgumentsError"
     assert rig.run(2, jobs.nothing).kind is OutcomeKind.OK

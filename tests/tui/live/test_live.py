@@ -21,10 +21,11 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Button, Input
 
-from pipeloom.engine.commands import Refusal, RefusalReason
+from pipeloom.engine.commands import LimitUse, Refusal, RefusalReason
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.writer.sink import CommitBatch
+from pipeloom.limits.limit import Limit
 from pipeloom.messages import TaskDef
 from pipeloom.pipeline import Pipeline
 from pipeloom.protocols import Channel
@@ -36,10 +37,12 @@ from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.attempts.detail import DetailPane
 from pipeloom.tui.attempts.table_screen import TableScreen
 from pipeloom.tui.history.screen import HistoryScreen
+from pipeloom.tui.live.limits import stepped
 from pipeloom.tui.live.screen import LiveScreen
 from pipeloom.tui.palette import ActionCommands
 from pipeloom.tui.table.virtual_table import VirtualTable
 from pipeloom.tui.widgets.dialogs import ConfirmDialog
+from pipeloom.tui.widgets.workers import LimitStep
 
 
 async def test_the_screen_shows_what_was_committed(cockpit: Cockpit, synthetic: Synthetic) -> None:
@@ -566,6 +569,55 @@ async def test_the_workers_and_what_they_run_are_shown_until_they_are_closed(tmp
         await pilot.press("escape")
         await until(pilot, lambda: "worker-1" not in text_of(app))
     engine.close()
+
+
+async def test_limits_are_shown_with_the_workers_and_changed_there(tmp_path: Path) -> None:
+    gate = threading.Event()
+    tasks = [TaskDef(f"t{number}", limits=["api"]) for number in range(4)]
+    limits = {"slow": Limit(per_second=1), "api": Limit(1, 20)}
+    pipeline = Pipeline("p", tasks, lambda task, q: gate.wait(30), workers=4, limits=limits)
+    engine = Engine(tmp_path / "etl.db", pipeline)
+    app = PipeloomApp(tmp_path / "etl.db", engine)
+
+    def shows(words: str) -> bool:
+        return words in text_of(app)
+
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await until(pilot, lambda: shows("● running"))
+        await pilot.press("W")
+        await until(pilot, lambda: shows("api   1/1 · 20/s · 3 wait"))
+        await pilot.press("down", "plus", "plus")
+        await until(pilot, lambda: shows("api   3/3 · 20/s · 1 wait"))
+        await pilot.press("greater_than_sign", "minus")
+        await until(pilot, lambda: shows("api   3/2 · 21/s · 1 wait"))
+        await pilot.press("k", "less_than_sign", "less_than_sign")
+        await until(pilot, lambda: shows("slow  0 held · 0.2/s"))
+        await pilot.press("plus")
+        await until(pilot, lambda: shows("slow has no number at once"))
+        gate.set()
+        await until(pilot, lambda: shows("api   0/2 · 21/s"))
+    engine.close()
+
+
+@pytest.mark.parametrize(
+    ("before", "at_once", "per_second", "after"),
+    [
+        (Limit(1, 1), 1, 0, Limit(2, 1)),
+        (Limit(1, 1), -1, 0, Limit(1, 1)),
+        (Limit(1_000_000), 1, 0, Limit(1_000_000)),
+        (Limit(1, 1), 0, 1, Limit(1, 2)),
+        (Limit(1, 1), 0, -1, Limit(1, 0.5)),
+        (Limit(1, 2), 0, -1, Limit(1, 1)),
+        (Limit(1, 0.5), 0, 1, Limit(1, 1)),
+        (Limit(1, 0.3), 0, 1, Limit(1, 0.5)),
+        (Limit(1, 0.3), 0, -1, Limit(1, 0.2)),
+        (Limit(1, 0.01), 0, -1, Limit(1, 0.01)),
+        (Limit(1, 10_000), 0, 1, Limit(1, 10_000)),
+    ],
+)
+def test_steps_of_a_limit(before: Limit, at_once: int, per_second: int, after: Limit) -> None:
+    use = LimitUse("api", before.at_once, before.per_second, 0, 0)
+    assert stepped(use, LimitStep("api", at_once, per_second)) == after
 
 
 async def test_without_a_run_there_are_no_workers_to_show(cockpit: Cockpit) -> None:

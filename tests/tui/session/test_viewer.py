@@ -226,6 +226,21 @@ async def test_what_does_not_stop_in_the_other_process_can_be_abandoned(tmp_path
             await until(pilot, partial(stands, app, running=1, **{state: 1}))
 
 
+async def test_limits_of_another_program_are_seen_and_changed_with_control(tmp_path: Path, own: Own) -> None:
+    owner = own(3)
+    app = PipeloomApp(tmp_path / "etl.db", control=True)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: app.remote.controls is not None)
+        await pilot.press("W")
+        await until(pilot, lambda: "api  0/2" in text_of(app))
+        assert "They are in another program" in text_of(app)
+        await pilot.press("plus")
+        await until(pilot, lambda: "api  0/3" in text_of(app))
+        owner.tell("go")
+        owner.close()
+        await pilot.press("escape")
+
+
 async def test_control_without_an_owner_says_that_there_is_nothing_to_control(tmp_path: Path, own: Own) -> None:
     owner = own(1)
     owner.tell("go")

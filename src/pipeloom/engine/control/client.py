@@ -14,8 +14,9 @@ from uuid import uuid4
 from pipeloom.engine.clock import SYSTEM_CLOCK, Clock
 from pipeloom.engine.commands import CommandResult, EngineLoad
 from pipeloom.engine.control import spool
-from pipeloom.engine.control.request import EXPIRES_S, Reply, Request, RequestError, read_reply
+from pipeloom.engine.control.request import EXPIRES_S, NamedLimit, Reply, Request, RequestError, read_reply
 from pipeloom.errors import ControlError
+from pipeloom.limits.limit import Limit
 from pipeloom.store.file.owner import is_owned, owner_name
 from pipeloom.times import monotonic, stamp
 
@@ -70,6 +71,11 @@ class ControlClient:
         self.ask("set_workers", workers=workers)
         return workers
 
+    def set_limit(self, name: str, limit: Limit) -> Limit:
+        """Change a limit, by the name under which it is declared, and return it; attempts that hold it go on."""
+        self.ask("set_limit", limit=(name, limit))
+        return limit
+
     def load(self) -> EngineLoad:
         """Return how busy the engine is."""
         load = self.ask("load").load
@@ -87,6 +93,7 @@ class ControlClient:
         attempt_ids: Iterable[int] = (),
         *,
         workers: int | None = None,
+        limit: NamedLimit | None = None,
         request_id: str | None = None,
     ) -> Reply:
         """Return the reply to a request. A `request_id` that was used before is answered, not carried out again."""
@@ -97,6 +104,7 @@ class ControlClient:
             command=command,
             attempts=tuple(attempt_ids),
             workers=workers,
+            limit=limit,
             pid=os.getpid(),
             host=socket.gethostname(),
             asked_at=stamp(now),

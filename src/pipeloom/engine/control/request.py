@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, astuple, dataclass, field, fields
 from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any, Final
 
-from pipeloom.engine.commands import CommandResult, EngineLoad, Refusal, RefusalReason
+from pipeloom.engine.commands import CommandResult, EngineLoad, LimitUse, Refusal, RefusalReason
 from pipeloom.engine.refusal_text import refusal_text
+from pipeloom.errors import UsageError
+from pipeloom.limits.limit import Limit
 from pipeloom.status import Status
 from pipeloom.times import valid_stamp
 
@@ -20,11 +22,15 @@ _CLOCK_S: Final = 5.0
 MAX_ATTEMPTS: Final = 1_000_000
 
 WITH_ATTEMPTS: Final = frozenset({"cancel", "retry", "retry_from_start", "abandon"})
-COMMANDS: Final = WITH_ATTEMPTS | {"pause", "resume", "set_workers", "load"}
+COMMANDS: Final = WITH_ATTEMPTS | {"pause", "resume", "set_workers", "set_limit", "load"}
 _OTHER_FORM: Final = "The answer has not the form that this version understands."
+_EXTRA: Final = {"set_workers": frozenset({"workers"}), "set_limit": frozenset({"limit"})}
+"""What a command has besides `_KEYS`."""
 _KEYS: Final = frozenset({"id", "run_id", "command", "pid", "host", "asked_at", "expires_at"})
 
 Ranges = list[list[int]]
+NamedLimit = tuple[str, Limit]
+"""A limit, and the name under which it is declared."""
 
 
 class RequestError(Exception):
@@ -40,6 +46,7 @@ class Request:
     command: str
     attempts: tuple[int, ...] = ()
     workers: int | None = None
+    limit: NamedLimit | None = None
     pid: int
     host: str
     asked_at: str
@@ -50,6 +57,8 @@ class Request:
         """The command's arguments, as JSON values."""
         if self.command in WITH_ATTEMPTS:
             return {"attempts": as_ranges(self.attempts)}
+        if self.limit is not None:
+            return {"limit": [self.limit[0], *astuple(self.limit[1])]}
         return {} if self.workers is None else {"workers": self.workers}
 
     def encoded(self) -> bytes:
@@ -64,7 +73,7 @@ def read_request(request_id: str, raw: bytes, now: datetime) -> Request:
     command = given.get("command")
     if not isinstance(command, str) or command not in COMMANDS:
         raise RequestError("There is no such command.")
-    extra = {"attempts"} if command in WITH_ATTEMPTS else {"workers"} if command == "set_workers" else set()
+    extra = {"attempts"} if command in WITH_ATTEMPTS else _EXTRA.get(command, frozenset())
     if given.keys() != _KEYS | extra or given["id"] != request_id:
         raise RequestError("The request has not the form that this version understands.")
     numbers = [given[name] for name in ("run_id", "pid", *(extra & {"workers"}))]
@@ -79,7 +88,20 @@ def read_request(request_id: str, raw: bytes, now: datetime) -> Request:
     if left > timedelta(seconds=EXPIRES_S + _CLOCK_S):
         raise RequestError("The request would last too long.")
     made = {"attempts": attempts, "asked_at": asked, "expires_at": expires}
+    if "limit" in extra:
+        made["limit"] = _limit(given["limit"])
     return Request(**{**given, **made})
+
+
+def _limit(given: object) -> NamedLimit:
+    """Return a limit that was sent; raises `RequestError` when it is none."""
+    match given:
+        case [str(name), int() | None as at_once, int() | float() | None as per_second]:
+            try:
+                return name, Limit(at_once, per_second)
+            except UsageError as error:
+                raise RequestError(str(error)) from error
+    raise RequestError("The request has values of the wrong kind.")
 
 
 def has_expired(request: Request, now: datetime) -> bool:
@@ -182,9 +204,26 @@ def _load(given: object) -> EngineLoad | None:
     if given is None:
         return None
     names = {one.name for one in fields(EngineLoad)}
-    if not isinstance(given, dict) or given.keys() != names or not all(isinstance(one, int) for one in given.values()):
+    if not isinstance(given, dict) or given.keys() != names or not isinstance(given["limits"], list):
         raise RequestError(_OTHER_FORM)
-    return EngineLoad(**given)
+    numbers = {name: value for name, value in given.items() if name != "limits"}
+    if not all(isinstance(value, int) for value in numbers.values()):
+        raise RequestError(_OTHER_FORM)
+    return EngineLoad(**numbers, limits=tuple(map(_use, given["limits"])))
+
+
+def _use(given: object) -> LimitUse:
+    """Return the use of a limit; raises `RequestError` when it is none."""
+    match given:
+        case {
+            "name": str(name),
+            "at_once": int() | None as at_once,
+            "per_second": int() | float() | None as per_second,
+            "held": int(held),
+            "waiting": int(waiting),
+        }:
+            return LimitUse(name, at_once, per_second, held, waiting)
+    raise RequestError(_OTHER_FORM)
 
 
 def _is_number(value: object) -> bool:

@@ -147,6 +147,8 @@ class ControlServer:
                     commands.resume()
                 case "set_workers" if request.workers is not None:
                     commands.set_workers(request.workers)
+                case "set_limit" if request.limit is not None:
+                    commands.set_limit(*request.limit)
         except PipeloomError as error:
             return Reply(str(error))
         return Reply(None, result, commands.load())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -11,6 +10,7 @@ from pipeloom.engine.attempt import AttemptIds
 from pipeloom.engine.commands import Refusal, RefusalReason
 from pipeloom.engine.events import Finish
 from pipeloom.engine.run.held_back import HeldBack
+from pipeloom.engine.schedule.ready import NOT_READY, Ready
 from pipeloom.engine.writer.inbox import ProgressSlot
 from pipeloom.messages import TaskDef, TaskLike
 from pipeloom.status import WAITING, Status
@@ -39,6 +39,10 @@ class TaskStart:
     """For `retrying`: when it may start."""
     follows: AttemptState | None = None
     """The attempt of this run that it retries."""
+    errors: int | None = None
+    """Earlier attempts that count as retries; None: all of them."""
+    comebacks: int = 0
+    """Earlier attempts that have asked with `RetryAfter` to come back, since the task was started by hand."""
     from_start: bool = False
     """Whether what earlier attempts have left to go on from is dropped."""
 
@@ -48,6 +52,8 @@ class AttemptState:
 
     __slots__ = (
         "abandoned",
+        "comebacks",
+        "errors",
         "finish",
         "followed",
         "given",
@@ -57,12 +63,14 @@ class AttemptState:
         "killed",
         "number",
         "progress",
+        "retry_after_s",
         "retryable",
         "settled",
         "started",
         "status",
         "stop",
         "task",
+        "turn",
         "waits",
     )
 
@@ -72,6 +80,11 @@ class AttemptState:
         self.task = start.task
         self.given = start.given
         self.status = start.status
+        self.errors = start.number - 1 if start.errors is None else start.errors
+        self.comebacks = start.comebacks
+        """Earlier attempts that have asked with `RetryAfter` to come back."""
+        self.turn = NOT_READY
+        """Its place among the attempts that were ever ready."""
         self.progress: ProgressSlot | None = None
         """Where its worker's progress goes, while it has a worker."""
         self.held: HeldBack | None = None
@@ -82,6 +95,8 @@ class AttemptState:
         self.started: float | None = None
         """Monotonic seconds."""
         self.retryable = False
+        self.retry_after_s: float | None = None
+        """Seconds after which its worker has asked to run the task again."""
         self.ignores_messages = False
         """Whether it has reported its end, has ended, or lacks a message that was given up."""
         self.killed = False
@@ -97,13 +112,13 @@ class AttemptState:
 
 
 class Attempts:
-    """Every attempt of a run by id, and those that wait for a worker."""
+    """Every attempt of a run by id; those that are queued go to `ready`."""
 
-    def __init__(self, ids: AttemptIds) -> None:
+    def __init__(self, ids: AttemptIds, ready: Ready[AttemptState]) -> None:
         self._ids = ids
         self._states: list[AttemptState | None] = []
         """By id, from the first; None for an id that was given to no attempt."""
-        self._ready: deque[AttemptState] = deque()
+        self.ready = ready
         self.unsettled = 0
         """Attempts whose end is not on disk yet."""
 
@@ -136,15 +151,7 @@ class Attempts:
     def make_ready(self, attempt: AttemptState) -> None:
         """Let an attempt that waits for nothing else wait for a worker."""
         attempt.status = Status.QUEUED
-        self._ready.append(attempt)
-
-    def next_ready(self) -> AttemptState | None:
-        """Take the attempt that has waited longest; those that were cancelled, or wait again, are passed over."""
-        while self._ready:
-            attempt = self._ready.popleft()
-            if attempt.status is Status.QUEUED and not attempt.waits:
-                return attempt
-        return None
+        self.ready.add(attempt)
 
     def in_status(self, *statuses: Status) -> Iterator[AttemptState]:
         """Yield the latest attempt of each task that is in one of `statuses`."""
@@ -153,10 +160,6 @@ class Attempts:
             for attempt in self._states[:]
             if attempt is not None and not attempt.followed and attempt.status in statuses
         )
-
-    def waiting(self) -> int:
-        """Return the number of entries in the queue for workers."""
-        return len(self._ready)
 
     def ends(self) -> set[Status]:
         """Return the statuses of the tasks' latest attempts."""

@@ -10,6 +10,7 @@ from pipeloom.engine.executors.base import WorkerInfo
 from pipeloom.engine.options import checked_workers
 from pipeloom.engine.run.attempts import AttemptState, Stop, TaskStart, retry_refusal
 from pipeloom.engine.run.run import Run
+from pipeloom.limits.limit import Limit
 from pipeloom.status import ACTIVE, OPEN, WAITING, Status
 
 
@@ -123,6 +124,18 @@ class RunCommands:
             run.fill()
         return workers
 
+    def set_limit(self, name: str, limit: Limit) -> Limit:
+        """Change a limit, by the name under which it is declared, and return it; attempts that hold it are left alone.
+
+        Raises `UsageError` when the pipeline has no such limit.
+        """
+        run = self._run
+        with run.lock:
+            for budget in run.limits.change(name, limit):
+                run.ready.wake(budget)
+            run.fill()
+        return limit
+
     def load(self) -> EngineLoad:
         """Return how busy the engine is."""
         run = self._run
@@ -132,11 +145,12 @@ class RunCommands:
                 workers=slots,
                 busy=min(run.busy, max(slots, run.at_work)),  # what waits at a cluster is not at work
                 lost=run.lost_workers,
-                waiting=run.attempts.waiting(),
+                waiting=run.ready.waiting,
                 backlog=len(run.inbox),
                 paused=run.paused,
                 blocked=run.inbox.blocked,
                 wanted=run.workers,
+                limits=tuple(run.limits.uses()),
             )
 
     def stack(self, attempt_id: int) -> str | None:
@@ -154,7 +168,14 @@ class RunCommands:
 
 
 def _next_of(attempt: AttemptState, *, from_start: bool) -> TaskStart:
-    return TaskStart(attempt.task, attempt.given, attempt.number + 1, follows=attempt, from_start=from_start)
+    return TaskStart(
+        attempt.task,
+        attempt.given,
+        attempt.number + 1,
+        follows=attempt,
+        errors=attempt.errors + 1,
+        from_start=from_start,
+    )
 
 
 class _Result:

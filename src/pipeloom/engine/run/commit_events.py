@@ -91,7 +91,7 @@ class CommitEvents:
             run.attempts.add(TaskStart(task, task), one.row.id) for one, (task, _) in zip(found, prepared, strict=True)
         ]
         for attempt in entered:
-            run.dependencies.enter(attempt)
+            run.wait_for_others(attempt)
         for one, (_, trouble), attempt in zip(found, prepared, entered, strict=True):
             finder = run.attempts.get(one.by)
             if (reason := run.closing or run.executor_lost) is not None:

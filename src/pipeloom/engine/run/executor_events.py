@@ -30,10 +30,12 @@ class ExecutorEvents:
         """Note that a worker has taken the attempt."""
         run = self._run
         with run.lock:
-            attempt = run.attempts.get(attempt_id)
+            attempt, now = run.attempts.get(attempt_id), run.clock.monotonic()
+            if attempt is not None and attempt.task.limits:
+                run.ready.note_start(attempt, now)  # also of one that was given up before
             if attempt is None or attempt.status not in ACTIVE:
                 return
-            attempt.started = run.clock.monotonic()
+            attempt.started = now
             run.at_work += 1
             run.tell(attempt_id, Started(run.now(attempt.started), worker))
             run.limit_time(attempt)
@@ -81,7 +83,7 @@ class ExecutorEvents:
             attempt = run.attempts.get(attempt_id)
             if attempt is None:
                 return
-            run.busy -= 1
+            run.give_back(attempt, began=outcome.started)
             run.at_work -= attempt.started is not None
             if attempt.abandoned:
                 run.lost_workers -= 1

@@ -13,6 +13,7 @@ from pipeloom.engine.run.same_task import changed_error, same_tasks
 from pipeloom.engine.run.tasks import entered
 from pipeloom.engine.schedule.order import ALL, after_of, check_order
 from pipeloom.errors import UsageError
+from pipeloom.limits.limit import check_named
 from pipeloom.messages import TaskDef, TaskId, TaskLike
 from pipeloom.parameters import Texts, read_back, words_of
 from pipeloom.pipeline import Pipeline, TaskList, list_tasks, parameters
@@ -70,11 +71,12 @@ class Earlier:
         With a task come those that were skipped and come after it.
 
         Raises `UsageError` when the earlier run had other parameters, a task that was done has other params now, or its
-        id is another task's.
+        id is another task's; as `check_named` for tasks that workers have put.
         """
         if not resume.other_params:
             _check_same_params(self.run, today.params)
         tasks = with_found(today.tasks, self.found)
+        check_named(tasks[len(today.tasks) :], today.limits)
         same = same_tasks(tasks, self.standings)
         stand = [(task, same.found.get(task.task_id)) for task in tasks]
         if resume.task_ids is not None:
@@ -139,9 +141,10 @@ def _start(task: TaskLike, standing: TaskStanding | None, now: datetime) -> Task
     due = valid_stamp(standing.due_at) if standing is not None else None
     if standing is None or due is None:
         return TaskStart(entered(task), task)
+    errors = max(0, standing.attempt - 1 - standing.asked)
     if datetime.fromisoformat(due) <= now:
-        return TaskStart(entered(task), task, standing.attempt)
-    return TaskStart(entered(task), task, standing.attempt, Status.RETRYING, due)
+        return TaskStart(entered(task), task, standing.attempt, errors=errors)
+    return TaskStart(entered(task), task, standing.attempt, Status.RETRYING, due, errors=errors)
 
 
 def earlier_run(path: Path, pipeline: str, run_id: int | None = None) -> Earlier | None:

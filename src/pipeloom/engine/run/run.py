@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -18,7 +18,6 @@ from typing import Final
 from pipeloom.engine.attempt import Attempt, AttemptIds, Outcome
 from pipeloom.engine.clock import Clock
 from pipeloom.engine.events import (
-    KEPT_TEXT,
     NO_STATE,
     CancelAsked,
     Ended,
@@ -32,21 +31,21 @@ from pipeloom.engine.executors.base import Executor
 from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.run.attempts import Attempts, AttemptState, Stop, TaskStart
 from pipeloom.engine.run.held_back import Holds
-from pipeloom.engine.run.outcomes import resolve_outcome
-from pipeloom.engine.run.tasks import handed_out
+from pipeloom.engine.run.outcomes import next_try, resolve_outcome
+from pipeloom.engine.run.tasks import handed_out, new_row
 from pipeloom.engine.run.timers import Timers
 from pipeloom.engine.schedule.dependencies import Dependencies
 from pipeloom.engine.schedule.left_out import LeftOut
-from pipeloom.engine.worker.validation import as_json
+from pipeloom.engine.schedule.limits import Budget, Limits
+from pipeloom.engine.schedule.ready import Ready
 from pipeloom.engine.writer.inbox import Inbox, ProgressSlot
 from pipeloom.engine.writer.opening import Opened
 from pipeloom.engine.writer.sink import Sink
 from pipeloom.errors import WriterFailedError
 from pipeloom.messages import TaskId
-from pipeloom.pipeline import Pipeline, positive_number, task_params
+from pipeloom.pipeline import Pipeline, positive_number
 from pipeloom.status import ACTIVE, WAITING, RunStatus, Status, run_status
-from pipeloom.store.rows import AttemptRow
-from pipeloom.text import clean, storable
+from pipeloom.text import clean
 from pipeloom.times import later, stamp
 
 KILL_AFTER_S: Final = 5.0
@@ -80,7 +79,9 @@ class Run:
         self.worker_back = threading.Condition(self.lock)
         """Notified while closing, when a worker has come back."""
         self.inbox = Inbox()
-        self.attempts = Attempts(AttemptIds(0))
+        self.limits = Limits(pipeline.limits)
+        self.ready = Ready[AttemptState](self.limits, clock.monotonic, self._wake_at)
+        self.attempts = Attempts(AttemptIds(0), self.ready)
         self.states: dict[TaskId, str] = {}
         """What earlier attempts have left for each task to go on from, as JSON."""
         self.dependencies = Dependencies()
@@ -115,9 +116,8 @@ class Run:
         self._policy = options.retry or pipeline.retry
         self.retry_on = self._policy.retry_on
         self._time_limit = options.timeout or pipeline.timeout
-        self._message_types = frozenset(pipeline.handlers)
-        self._random = random
-        self._sinks = sinks
+        self._message_types, self._limit_names = frozenset(pipeline.handlers), frozenset(pipeline.limits)
+        self._random, self._sinks = random, sinks
         self._elapsed_s: float | None = None
         self._stamp, self._stamped_s = "", float("-inf")
         self.start_clock()
@@ -132,9 +132,12 @@ class Run:
         with self.lock:
             self.dependencies = Dependencies(left_out)
             self.dependencies.expect(start.task for start in starts)
-            self.attempts = Attempts(opened.attempt_ids)
+            self.attempts = Attempts(opened.attempt_ids, self.ready)
             self._keeps_state = opened.states is not None
             self.states = opened.states or {}
+            if opened.last_start is not None:
+                ago = (self.clock.now() - datetime.fromisoformat(opened.last_start)).total_seconds()
+                self.limits.continue_after(self.clock.monotonic() - ago)
             self.has_begun = True
             if not self.enter(starts):
                 self.finish()
@@ -178,7 +181,7 @@ class Run:
         while chunk := list(islice(coming, _SUBMIT_CHUNK)):
             self._reopen()
             added = [self._add(one, now) for one in chunk]
-            rows = [self._new_row(attempt, one.due_at, at) for attempt, one in zip(added, chunk, strict=True)]
+            rows = [new_row(self.id, attempt, one.due_at, at) for attempt, one in zip(added, chunk, strict=True)]
             self.tell(0, Submitted(tuple(rows)))
             for attempt in added:
                 self.queue(attempt)
@@ -188,6 +191,11 @@ class Run:
                     self.tell(row.id, Together(state=NO_STATE))
             ids += [row.id for row in rows]
         return ids
+
+    def wait_for_others(self, attempt: AttemptState) -> None:
+        """Note what a new attempt waits for; what comes after its task, and has not begun, waits for it again."""
+        for follower in self.dependencies.enter(attempt):
+            self.ready.leave(follower)
 
     def queue(self, attempt: AttemptState) -> None:
         """Let a queued attempt wait for a worker when all that its task comes after is done; skip it if it never is."""
@@ -210,31 +218,16 @@ class Run:
 
     def _add(self, start: TaskStart, now: datetime) -> AttemptState:
         attempt = self.attempts.add(start)
-        self.dependencies.enter(attempt)
+        self.wait_for_others(attempt)
         if start.due_at is not None:
             delay = (datetime.fromisoformat(start.due_at) - now).total_seconds()
             self.timers.add(self.clock.monotonic() + delay, partial(self._retry_due, attempt))
         return attempt
 
-    def _new_row(self, attempt: AttemptState, due_at: str | None, now: str) -> AttemptRow:
-        params, _ = as_json(dict(given) if (given := task_params(attempt.task)) else None)
-        return AttemptRow(
-            attempt.id,
-            self.id,
-            attempt.task.task_id,
-            attempt.number,
-            storable(attempt.task.name, KEPT_TEXT),
-            attempt.status,
-            queued_at=now,
-            due_at=due_at,
-            params=params,
-            rows=0,
-        )
-
     def fill(self) -> None:
         """Hand attempts to the executor while it has free slots."""
         while self._can_dispatch() and self.busy < self.executor.window:
-            attempt = self.attempts.next_ready()
+            attempt = self.ready.take()
             if attempt is None:
                 return
             attempt.status = Status.RUNNING
@@ -253,11 +246,20 @@ class Run:
                     self.retry_on,
                     self.states.get(attempt.task.task_id, NO_STATE) if self._keeps_state else None,
                     self.dependencies.results(attempt.task),
+                    self._limit_names,
                 )
             )
 
     def _can_dispatch(self) -> bool:
         return not self.paused and self.failure is None and self.closing is None and self.executor_lost is None
+
+    def give_back(self, attempt: AttemptState, *, began: bool) -> None:
+        """Free the slot and the limits of an attempt whose worker has come back; `began`: its code may have run."""
+        self.busy -= 1
+        if attempt.task.limits:
+            if began and attempt.started is None:
+                self.ready.note_start(attempt, self.clock.monotonic())
+            self.ready.give_back(attempt)
 
     def limit_time(self, attempt: AttemptState) -> None:
         """Stop a started attempt when its time limit is reached, if it has one."""
@@ -287,6 +289,7 @@ class Run:
 
     def end(self, attempt: AttemptState, end: Ended) -> None:
         """End an attempt: what its worker publishes from now on does not count."""
+        self.ready.leave(attempt)
         attempt.status, attempt.ignores_messages = end.status, True
         slot, attempt.progress = attempt.progress, None
         held = attempt.held if end.status is Status.DONE else None
@@ -308,13 +311,14 @@ class Run:
     def come_back(self, attempt: AttemptState, outcome: Outcome) -> None:
         """End an attempt whose worker came back with `outcome`."""
         finish, seconds = attempt.finish, self.clock.monotonic()
-        end, attempt.retryable = resolve_outcome(
+        end, attempt.retryable, attempt.retry_after_s = resolve_outcome(
             attempt,
             outcome,
             self.retry_on,
             at=finish.at if finish is not None and finish.at else self.now(seconds),
             duration_s=self._duration_s(attempt, seconds),
             interrupted_by=self.executor_lost or self.closing,
+            waits=self._policy.waits,
         )
         self.end(attempt, end)
 
@@ -322,16 +326,12 @@ class Run:
         return None if attempt.started is None else max(0.0, seconds - attempt.started)
 
     def retry_if_granted(self, attempt: AttemptState) -> None:
-        """Follow an error by the next attempt when the task or the policy grants one."""
-        own = attempt.task.retries
-        granted = own if isinstance(own, int) and not isinstance(own, bool) else self._policy.retries
-        if not attempt.retryable or attempt.followed or attempt.number > granted:
+        """Follow an error by the next attempt where its worker has asked for one, or one is granted."""
+        if attempt.followed or self.closing is not None or self.executor_lost is not None:
             return
-        if self.closing is not None or self.executor_lost is not None:
-            return
-        delay = self._policy.delay_s(attempt.number, self._random())
-        due_at = stamp(self.clock.now() + timedelta(seconds=delay))
-        self.enter([TaskStart(attempt.task, attempt.given, attempt.number + 1, Status.RETRYING, due_at, attempt)])
+        start = next_try(attempt, self._policy, self.clock.now(), self._random)
+        if start is not None:
+            self.enter([start])
 
     def requeue(self, attempt: AttemptState) -> None:
         """End the wait of a `retrying` attempt."""
@@ -340,6 +340,13 @@ class Run:
         self.queue(attempt)
 
     # -- timers: called with the lock held; what they return is called without it --------------------------------------
+
+    def _wake_at(self, due: float, budget: Budget) -> None:
+        self.timers.add(due, partial(self._limit_due, budget))
+
+    def _limit_due(self, budget: Budget) -> None:
+        self.ready.ring(budget)
+        self.fill()
 
     def _retry_due(self, attempt: AttemptState) -> None:
         if attempt.status is Status.RETRYING:

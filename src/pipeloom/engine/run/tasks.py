@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from pipeloom.engine.events import Found
+from pipeloom.engine.events import KEPT_TEXT, Found
+from pipeloom.engine.run.attempts import AttemptState
 from pipeloom.engine.schedule.order import after_of
 from pipeloom.engine.worker.by_value import by_value
+from pipeloom.engine.worker.validation import as_json
 from pipeloom.errors import MessageError, UsageError
+from pipeloom.limits.limit import names_of, priority_of
 from pipeloom.messages import TaskDef, TaskLike
 from pipeloom.pipeline import WorkerFn, positive_number, task_params
+from pipeloom.store.rows import AttemptRow
+from pipeloom.text import storable
 from pipeloom.users_code import function_named
 
 
@@ -28,6 +33,8 @@ def entered(task: TaskLike) -> TaskDef:
         atomic=atomic if isinstance(atomic := getattr(task, "atomic", None), bool) else None,
         after=after_of(task),
         worker_fn=worker if callable(worker) else None,
+        limits=names_of(task),
+        priority=priority_of(task),
     )
 
 
@@ -50,6 +57,8 @@ def task_of(found: Found) -> tuple[TaskDef, UsageError | None]:
         atomic=found.atomic,
         after=found.after,
         worker_fn=own,
+        limits=found.limits,
+        priority=found.priority,
     )
     return task, trouble
 
@@ -65,3 +74,20 @@ def handed_out(task: TaskLike) -> TaskLike:
     except MessageError:
         return task  # it holds an open file, say, which no copy could replace
     return copied
+
+
+def new_row(run_id: int, attempt: AttemptState, due_at: str | None, now: str) -> AttemptRow:
+    """Return the row of an attempt that has just been made."""
+    params, _ = as_json(dict(given) if (given := task_params(attempt.task)) else None)
+    return AttemptRow(
+        attempt.id,
+        run_id,
+        attempt.task.task_id,
+        attempt.number,
+        storable(attempt.task.name, KEPT_TEXT),
+        attempt.status,
+        queued_at=now,
+        due_at=due_at,
+        params=params,
+        rows=0,
+    )

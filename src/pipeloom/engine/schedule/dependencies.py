@@ -72,20 +72,21 @@ class Dependencies:
         elif self._last:
             self._open = sum(1 for _ in self._early_unmet())
 
-    def enter(self, attempt: AttemptState) -> None:
-        """Note a new attempt as the latest of its task."""
+    def enter(self, attempt: AttemptState) -> Sequence[AttemptState]:
+        """Note a new attempt as the latest of its task; return attempts that have not begun and now wait for it."""
         task_id = attempt.task.task_id
         before = self._latest.get(task_id)
         self._latest[task_id] = attempt
-        if before is not None and _is_done(before):
-            self._wait_again(task_id)
+        held = self._wait_again(task_id) if before is not None and _is_done(before) else ()
         if (after := attempt.task.after) and (unmet := self._count(after)):
             self._unmet[task_id], attempt.waits = unmet, True
         else:
             self._unmet.pop(task_id, None)
+        return held
 
-    def _wait_again(self, task_id: TaskId) -> None:
-        """Let what comes after a task that is run again, and has not begun, wait for it."""
+    def _wait_again(self, task_id: TaskId) -> Sequence[AttemptState]:
+        """Let what comes after a task that is run again, and has not begun, wait for it; return those attempts."""
+        held: list[AttemptState] = []
         is_early = self._open is not None and task_id not in self._late
         if self._open is not None and is_early:
             self._open += 1
@@ -95,6 +96,8 @@ class Dependencies:
                 self._unmet[follower] = 1 if follower in self._last else self._unmet.get(follower, 0) + 1
                 if latest is not None:
                     latest.waits = True
+                    held.append(latest)
+        return held
 
     def _count(self, after: Sequence[TaskId] | str) -> int:
         if after == ALL:

@@ -32,6 +32,7 @@ class WorkerChannel:
         self._task_id = attempt.task.task_id
         self._message_types = attempt.message_types
         self._worker_fn = attempt.worker_fn
+        self._limits = attempt.limits
         self._process = process.mark
         self._state = attempt.state
         self._task = attempt.task
@@ -74,11 +75,11 @@ class WorkerChannel:
         if process.mark is not self._process:
             raise MessageError("q belongs to the process that runs the task: a forked child cannot publish through it.")
         if state is None and len(messages) == 1:
-            entry = checked(messages[0], self._task_id, self._message_types)
+            entry = checked(messages[0], self._task_id, self._message_types, self._limits)
         elif state is not None and self._state is None:
             raise MessageError("state= needs pipeloom's own tables, which this run keeps out of the file.")
         else:
-            entry = checked_together(messages, state, self._task_id, self._message_types)
+            entry = checked_together(messages, state, self._task_id, self._message_types, self._limits)
         if type(entry) is Together and entry.found:
             check_kind(messages, self._worker_fn)
         if self._cancelled and type(entry) is not Finish:

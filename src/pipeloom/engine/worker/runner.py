@@ -15,6 +15,7 @@ from pipeloom.engine.error_text import error_text
 from pipeloom.engine.interpreter import TracesKept, process
 from pipeloom.engine.worker.channel import WorkerChannel
 from pipeloom.errors import TaskCancelled, UsageError
+from pipeloom.limits.retry_after import wait_asked
 from pipeloom.pipeline import error_matches
 
 _OK: Final = Outcome(OutcomeKind.OK)
@@ -93,6 +94,7 @@ def describe(error: BaseException, retry_on: tuple[type[BaseException] | str, ..
         error=text.line,
         traceback=text.traceback,
         retryable=error_matches(type(error), retry_on),
+        retry_after_s=wait_asked(error),
     )
 
 

@@ -13,6 +13,7 @@ from pipeloom.engine.schedule.order import ALL, after_of, cycle_of, shown_cycle
 from pipeloom.engine.worker.by_value import by_value
 from pipeloom.engine.worker.weight import weight
 from pipeloom.errors import MessageError, UsageError
+from pipeloom.limits.limit import check_named, names_of
 from pipeloom.messages import MsgTaskFinished, MsgTaskLog, MsgTaskProgress, MsgTaskStarted, TaskDef, TaskId
 from pipeloom.pipeline import MAX_INT, checked_tasks, positive_number
 from pipeloom.status import Status
@@ -37,7 +38,7 @@ _STRICT: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 _REPORTABLE: Final = (Status.DONE, Status.ERROR, Status.CANCELLED)
 
 
-def checked(msg: Any, task_id: TaskId, domain_types: frozenset[type]) -> Any:
+def checked(msg: Any, task_id: TaskId, domain_types: frozenset[type], limits: frozenset[str] = frozenset()) -> Any:
     """Return `msg` in the form that travels to the writer; raises `MessageError` when it cannot be stored."""
     kind = type(msg)
     if kind is MsgTaskProgress:
@@ -49,7 +50,7 @@ def checked(msg: Any, task_id: TaskId, domain_types: frozenset[type]) -> Any:
     if any(base in domain_types for base in kind.__mro__):
         return _checked_domain(msg)
     if isinstance(msg, TaskDef):
-        found = _checked_found(msg)
+        found = _checked_found(msg, limits)
         return _found_together((found,), weight=len(found.name) + len(found.params))
     if kind is TableRows:
         raise MessageError(f"The pipeline of this task declares no tables: {msg.table} is one of another pipeline.")
@@ -59,14 +60,18 @@ def checked(msg: Any, task_id: TaskId, domain_types: frozenset[type]) -> Any:
 
 
 def checked_together(
-    messages: Iterable[Any], state: Mapping[str, Any] | None, task_id: TaskId, domain_types: frozenset[type]
+    messages: Iterable[Any],
+    state: Mapping[str, Any] | None,
+    task_id: TaskId,
+    domain_types: frozenset[type],
+    limits: frozenset[str] = frozenset(),
 ) -> Together:
     """Return what one `put` has taken in the form that travels; raises `MessageError` when it cannot be stored."""
     kept: list[Any] = []
     found: list[Found] = []
     held = 0
     for msg in messages:
-        entry = checked(msg, task_id, domain_types)
+        entry = checked(msg, task_id, domain_types, limits)
         held += weight(entry)
         if type(entry) is Together:
             found += entry.found
@@ -99,9 +104,9 @@ def _checked_state(state: Mapping[str, Any]) -> str:
     return _strict_json("state", dict(state))
 
 
-def _checked_found(task: TaskDef) -> Found:
+def _checked_found(task: TaskDef, limits: frozenset[str]) -> Found:
     try:
-        checked_tasks([task])
+        check_named(checked_tasks([task]), limits)
     except UsageError as error:
         raise MessageError(f"A task that is put must be one that can run: {error}") from None
     steps: object = task.steps
@@ -122,8 +127,10 @@ def _checked_found(task: TaskDef) -> Found:
             f"Task {task.task_id!r:.80}: a task that is put may have a worker_fn that is defined at the top level of a "
             "module, because a run that goes on finds it there by its name."
         )
-    limit = positive_number(task.timeout)
-    return Found(task.task_id, name, params, task.steps, retries, limit, atomic, after, worker)
+    limit, own_limits = positive_number(task.timeout), tuple(storable(name, KEPT_TEXT) for name in names_of(task))
+    return Found(
+        task.task_id, name, params, task.steps, retries, limit, atomic, after, worker, own_limits, task.priority
+    )
 
 
 def check_kind(messages: Iterable[object], worker_fn: Callable[..., object]) -> None:

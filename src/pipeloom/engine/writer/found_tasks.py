@@ -56,6 +56,8 @@ class FoundTasks:
                 atomic=task.atomic,
                 after=json.dumps(task.after) if task.after else None,
                 worker_fn=task.worker_fn,
+                limits=json.dumps(task.limits) if task.limits else None,
+                priority=task.priority,
             ):
                 new[task_id] = FoundTask(self._row(task, now), by, task)
         return list(new.values())

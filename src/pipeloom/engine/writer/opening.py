@@ -25,6 +25,8 @@ class Opened:
     attempt_ids: AttemptIds
     states: dict[TaskId, str] | None
     """What earlier runs of the pipeline have left for each task to go on from, as JSON; None: it cannot be kept."""
+    last_start: str | None
+    """When an attempt of an earlier run may have started last."""
 
 
 class StoppedStartError(PipeloomError):

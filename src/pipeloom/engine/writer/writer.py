@@ -208,9 +208,10 @@ class Writer:
             raise StoreError(f"Run {self._run.id} is no longer in {self._path} as it was: run the pipeline again.")
         self._attempt_ids.skip_to(ledger.next_attempt_id())
         states = ledger.states(self._run.pipeline) if self.keeps_attempts else None
+        last_start = ledger.last_start(self._run)
         self._past = ledger.runs_before(self._run) if self._handlers.has_any else []
         ledger.commit()
-        self.opening.succeed(Opened(self._run, self._attempt_ids, states))
+        self.opening.succeed(Opened(self._run, self._attempt_ids, states, last_start))
 
     def _loop(self) -> None:
         finished = False

@@ -247,17 +247,24 @@ _STANDINGS: Final = f"""
 """
 
 
+_ASKED: Final = f"""
+{_FAMILY} SELECT task_id, count(*) FROM task_runs
+WHERE run_id IN (SELECT id FROM family) AND error_type = 'RetryAfter' GROUP BY task_id
+"""
+
+
 def task_standings(history: History, run_id: int) -> list[TaskStanding]:
     """Return the standing of each task after a run: by its latest attempt in the run and those that it continued.
 
     A task is known by its id, name and params together; those with newer attempts come last.
     """
-    return [_standing(*row) for row in history.rows(_STANDINGS, [run_id])]
+    asked = Counter[Any](dict(history.rows(_ASKED, [run_id])))
+    return [_standing(asked[row[0]], *row) for row in history.rows(_STANDINGS, [run_id])]
 
 
 _FOUND: Final = f"""
 SELECT found.task_id, name, found.steps, params, found.retries, found.timeout, found.atomic, found.after,
-    found.worker_fn FROM found_tasks AS found
+    found.worker_fn, found.limits, found.priority FROM found_tasks AS found
 JOIN task_runs ON task_runs.id = {latest("other.task_id = found.task_id AND other.run_id IN (SELECT id FROM family)")}
 WHERE found.run_id IN (SELECT id FROM family) ORDER BY task_runs.id
 """
@@ -290,18 +297,20 @@ def _found(
     atomic: Any,
     after: Any,
     worker_fn: Any,
+    limits: Any,
+    priority: Any,
 ) -> FoundBefore:
-    given = json.loads(values.optional_text(params) or "{}")
-    names = json.loads(values.optional_text(after) or "[]")
     task = TaskDef(
         task_id,
         values.text(name),
         steps,
-        params=given,
+        params=json.loads(values.optional_text(params) or "{}"),
         retries=retries,
         timeout=timeout,
         atomic=None if atomic is None else bool(atomic),
-        after=names,
+        after=json.loads(values.optional_text(after) or "[]"),
+        limits=tuple(json.loads(values.optional_text(limits) or "[]")),
+        priority=priority,
     )
     return FoundBefore(task, values.optional_text(worker_fn))
 
@@ -313,7 +322,7 @@ def results_of(history: History, attempt_ids: Iterable[int]) -> dict[int, str | 
 
 
 def _standing(
-    task_id: Any, name: Any, params: Any, word: Any, attempt: Any, due_at: Any, attempt_id: Any
+    asked: int, task_id: Any, name: Any, params: Any, word: Any, attempt: Any, due_at: Any, attempt_id: Any
 ) -> TaskStanding:
     return TaskStanding(
         values.task_id(task_id),
@@ -323,6 +332,7 @@ def _standing(
         values.attempt_number(attempt),
         values.optional_text(due_at),
         attempt_id,
+        asked,
     )
 
 

@@ -11,9 +11,10 @@ from operator import attrgetter, itemgetter
 from typing import Final
 
 from pipeloom.messages import TaskId
-from pipeloom.status import OPEN, Status
+from pipeloom.status import OPEN, RunStatus, Status
 from pipeloom.store.rows import DIED, AttemptRow, RunRow
 from pipeloom.store.usual_rows import MOST, usual_rows
+from pipeloom.times import later, valid_stamp
 
 _COLUMNS: Final = AttemptRow._fields
 _IMMUTABLE: Final = frozenset({"id", "run_id", "task_id", "attempt", "name", "queued_at", "params"})
@@ -51,6 +52,8 @@ def _update(rows: int) -> str:
 
 _INSERTS: Final = {rows: _insert(rows) for rows in _CHUNKS}
 _UPDATES: Final = {rows: _update(rows) for rows in _CHUNKS}
+_UNSAVED_S: Final = 1.0
+"""Seconds by which a run that was killed may have started attempts later than the file says."""
 _SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM task_runs WHERE id=? /* pipeloom */"
 
 _RUNS: Final = 30
@@ -207,6 +210,20 @@ class Ledger:
         sql = f"SELECT id FROM pipeline_runs WHERE pipeline=? AND id<? ORDER BY id DESC LIMIT {_RUNS} /* pipeloom */"
         return [run_id for (run_id,) in self._connection.execute(sql, (run.pipeline, run.id))]
 
+    def last_start(self, run: RunRow) -> str | None:
+        """Return when an attempt of a run before it may have started last; None when none has.
+
+        A run that was interrupted may have been killed, and its last starts may not have been saved.
+        """
+        sql = (
+            "SELECT max(started_at), (SELECT status FROM pipeline_runs WHERE id<? ORDER BY id DESC LIMIT 1) "
+            "FROM task_runs /* pipeloom */"
+        )
+        last, status = self._connection.execute(sql, (run.id,)).fetchone()
+        if valid_stamp(last) is None:
+            return None
+        return later(last, _UNSAVED_S) if status == RunStatus.INTERRUPTED else str(last)
+
     def usual_rows(self, runs: Sequence[int], task_id: TaskId) -> tuple[int, int] | None:
         """Return how many rows a task usually writes, by its last attempts that were done in `runs`, newest first."""
         if not runs:
@@ -225,12 +242,15 @@ class Ledger:
         atomic: bool | None,
         after: str | None,
         worker_fn: str | None,
+        limits: str | None,
+        priority: int,
     ) -> bool:
         """Insert a task that attempt `by` of the run has put; returns False when the run has found it before."""
         cursor = self._connection.execute(
-            "INSERT OR IGNORE INTO found_tasks (run_id, task_id, steps, retries, timeout, atomic, after, worker_fn, "
-            "attempt) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) /* pipeloom */",
-            (run_id, task_id, steps, retries, timeout, atomic, after, worker_fn, by),
+            "INSERT OR IGNORE INTO found_tasks "
+            "(run_id, task_id, steps, retries, timeout, atomic, after, worker_fn, limits, priority, attempt) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) /* pipeloom */",
+            (run_id, task_id, steps, retries, timeout, atomic, after, worker_fn, limits, priority, by),
         )
         return cursor.rowcount == 1
 

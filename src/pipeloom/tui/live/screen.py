@@ -22,6 +22,7 @@ from pipeloom.tui.live.baselines import DurationBaselines
 from pipeloom.tui.live.commands import LiveCommands
 from pipeloom.tui.live.dialogs import sort_dialog
 from pipeloom.tui.live.header import HeaderSource
+from pipeloom.tui.live.limits import LiveLimits
 from pipeloom.tui.live.shown_task import ShownTask
 from pipeloom.tui.live.sorting import COLUMNS, Sorting
 from pipeloom.tui.session.bridge import Delivery
@@ -61,7 +62,14 @@ class LiveScreen(TableScreen):
         key("s", "sort", "Sort", "Choose the order of the tasks.", "live.sort", footer=False),
         key("S", "reverse", "Reverse", "Turn the order round.", "live.reverse", footer=False),
         key("T", "stack", "Stack", "Show where the running task's code is just now.", "live.stack", footer=False),
-        key("W", "show_workers", "Workers", "Show the workers and what they do.", "live.workers", footer=False),
+        key(
+            "W",
+            "show_workers",
+            "Workers",
+            "Show the workers, what they do, and the limits.",
+            "live.workers",
+            footer=False,
+        ),
         key(
             "full_stop", "next_running", "Next", "Go to the next running task.", "live.next", display=".", footer=False
         ),
@@ -334,12 +342,14 @@ class LiveScreen(TableScreen):
         self.app.push_screen(StackDialog(row.name, lambda: engine.stack(row.id)))
 
     def action_show_workers(self) -> None:
-        """Show the workers."""
-        engine = self.services.engine
-        if engine is None or not engine.is_started:
+        """Show the workers and the limits; those of another program where the keys act on it."""
+        engine, controls = self.services.engine, self.services.controls
+        if (shown := engine or controls) is None or not shown.is_started:
             self.services.tell("There are no workers: nothing runs.", problem=True)
             return
-        self.app.push_screen(WorkersDialog(engine.workers, engine.task_name))
+        limits = LiveLimits(self.services)
+        name_of = str if engine is None else engine.task_name
+        self.app.push_screen(WorkersDialog(limits.seen, name_of, None if controls is None else limits.change))
 
     def action_next_running(self) -> None:
         """Go to the next running task, after the last to the first."""

@@ -27,8 +27,8 @@ PLAIN: Final = frozenset({MsgTaskProgress, MsgTaskStarted, Finish, Logged})
 """Immutable entries that hold builtins only: they need no cloudpickle."""
 
 
-Code = tuple[WorkerFn, frozenset[type], tuple[type[BaseException] | str, ...]]
-"""What all attempts with one worker function have in common: that, message types and `retry_on`."""
+Code = tuple[WorkerFn, frozenset[type], tuple[type[BaseException] | str, ...], frozenset[str]]
+"""What all attempts with one worker function have in common: that, message types, `retry_on` and names of limits."""
 
 MAX_CODES: Final = 64
 """Worker functions of which program and workers keep the pickles."""

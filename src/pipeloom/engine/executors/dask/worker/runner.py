@@ -100,9 +100,9 @@ class AttemptRunner:
                 if len(self._codes) >= MAX_CODES:
                     self._codes.clear()
                 known = self._codes[code] = unpacked_code(code)
-        worker_fn, message_types, retry_on = known
+        worker_fn, message_types, retry_on, limits = known
         given, state, results = unpacked(task)
-        return Attempt(*number, given, worker_fn, message_types, retry_on, state, results)
+        return Attempt(*number, given, worker_fn, message_types, retry_on, state, results, limits)
 
 
 class _Publisher:
