@@ -273,7 +273,6 @@ def test_a_dispatch_does_not_look_at_what_waits(hosts: int) -> None:
     done = 0
     while True:
         if (attempt := bench.ready.take()) is not None:
-            attempt.status = Status.RUNNING
             running.append(attempt)
         elif running:
             bench.ready.give_back(running.pop(0))

@@ -58,6 +58,7 @@ class Lane(Generic[W]):
         """Return how many of its attempts go before one of a rank and a turn."""
         if self.rank != rank:
             return self.waiting if self.rank < rank else 0
+        self.head()  # those that have left do not count where they stand first
         ahead = bisect_left(self.entries, turn, key=itemgetter(0))
         return min(ahead, self.waiting)
 
