@@ -394,6 +394,17 @@ def test_what_a_run_leaves_out_undone_keeps_others_from_running(bench: Bench) ->
     assert engine.summary().exit_code == 1
 
 
+def test_after_all_does_not_wait_for_another_of_its_kind_that_a_run_leaves_out(bench: Bench) -> None:
+    jobs = Jobs()
+    jobs.fails = {"count": 1, "sum": 1}
+    tasks = [TaskDef("a"), TaskDef("sum", after="*"), TaskDef("count", after="*"), after("mail", "count")]
+    bench.run(jobs, tasks)
+    assert statuses(bench) == {"a": "done", "sum": "error", "count": "error", "mail": "skipped"}
+    bench.run(jobs, tasks, resume=Resume(task_ids=frozenset({"sum"})))
+    assert statuses(bench, 2) == {"sum": "done"}
+    assert set(jobs.results["sum"]) == {"a"}
+
+
 def test_what_only_and_first_leave_out_is_not_waited_for(bench: Bench) -> None:
     jobs, tasks = Jobs(), [TaskDef("a"), after("b", "a"), TaskDef("c")]
     told: list[str] = []

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from pipeloom.engine.run.attempts import TaskStart
-from pipeloom.engine.run.resume import Earlier, earlier_run
+from pipeloom.engine.run.resume import Earlier, earlier_run, with_found
 from pipeloom.engine.schedule.dependencies import ids_named
 from pipeloom.engine.schedule.left_out import LeftOut
+from pipeloom.engine.schedule.order import late_of
 from pipeloom.errors import UsageError
 from pipeloom.filters import Filter
 from pipeloom.messages import TaskId
@@ -74,8 +75,8 @@ def chosen_of(
         earlier = earlier_run(path, pipeline)
     if earlier is None:
         return chosen, LeftOut()
-    standings = earlier.left_out(today, chosen)
-    left_out = LeftOut(path, standings, blocking=standings.keys() - blocking if blocking else ())
+    standings, late = earlier.left_out(today, chosen), late_of(with_found(today.tasks, earlier.found))
+    left_out = LeftOut(path, standings, blocking=standings.keys() - blocking if blocking else (), late=late)
     left_out.load(ids_named(start.task for start in chosen))
     return chosen, left_out
 

@@ -34,7 +34,7 @@ class Dependencies:
         """Each id to the tasks that name it."""
         self._last: dict[TaskId, None] = {}
         """Tasks that come after all others."""
-        self._late: set[TaskId] = set()
+        self._late: set[TaskId] = set(self.left_out.late)
         """Those, and what comes after them."""
         self._unmet: dict[TaskId, int] = {}
         """Tasks that wait, to the number of tasks that they name and that are not met; 1 for one of `_last`."""
@@ -63,10 +63,12 @@ class Dependencies:
                     self._followers[name].append(task_id)
                 if self._late and not self._late.isdisjoint(after):
                     late.append(task_id)
+        seen: set[TaskId] = set()
         while late:
-            if (task_id := late.pop()) not in self._late:
-                self._late.add(task_id)
+            if (task_id := late.pop()) not in seen:
+                seen.add(task_id)
                 late += self._followers.get(task_id, _NONE)
+        self._late |= seen
         if self._open is not None:
             self._open += sum(task_id not in self._late for task_id in new)
         elif self._last:
@@ -101,7 +103,7 @@ class Dependencies:
 
     def _count(self, after: Sequence[TaskId] | str) -> int:
         if after == ALL:
-            return int(bool(self._open) or self.left_out.any_bad)
+            return int(bool(self._open) or self.left_out.any_early_bad)
         latest_of, unmet = self._latest.get, 0
         for name in after:
             if name in self._ids:
@@ -137,7 +139,7 @@ class Dependencies:
                 self._unmet[follower] = left - 1
         if self._open is not None and task_id not in self._late:
             self._open -= 1
-            if not self._open and not self.left_out.any_bad:
+            if not self._open and not self.left_out.any_early_bad:
                 free += [last for last in self._last if self._unmet.pop(last, None) is not None]
         if not free:
             return []

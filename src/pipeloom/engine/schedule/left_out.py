@@ -35,20 +35,31 @@ class LeftOut:
         standings: Mapping[TaskId, TaskStanding] | None = None,
         *,
         blocking: Collection[TaskId] = (),
+        late: Collection[TaskId] = (),
     ) -> None:
-        """Start with what is left out; one of `blocking` that is not done keeps what comes after it from running."""
+        """Start with what is left out; one of `blocking` that is not done keeps what comes after it from running.
+
+        What comes after all others does not come after the `late` ones (see `late_of`).
+        """
         self._path = path
         self._standings = standings or {}
+        self.late = frozenset(late)
         self._results: dict[TaskId, str | None] = {}
         self._bad = {one: status for one in blocking if (status := self._standings[one].status) is not Status.DONE}
 
     def __iter__(self) -> Iterator[TaskId]:
-        return iter(self._standings)
+        """Yield those that tasks wait for which come after all others."""
+        return (task_id for task_id in self._standings if task_id not in self.late)
 
     @property
     def any_bad(self) -> bool:
         """Whether one of them keeps what comes after it from running."""
         return bool(self._bad)
+
+    @property
+    def any_early_bad(self) -> bool:
+        """Whether one of them keeps what comes after all others from running."""
+        return any(task_id not in self.late for task_id in self._bad)
 
     def why_not(self, task_id: TaskId) -> str | None:
         """Return why nothing can come after a task: `extract-7 failed`; None when it is not waited for."""

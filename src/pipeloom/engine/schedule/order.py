@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from pipeloom.errors import UsageError
@@ -61,6 +61,17 @@ def check_order(tasks: Sequence[TaskLike]) -> None:
                 )
     if cycle := cycle_of(after):
         raise UsageError(f"These tasks wait for each other, and none could ever run: {shown_cycle(cycle)}.")
+
+
+def late_of(tasks: Iterable[TaskLike]) -> set[TaskId]:
+    """Return the ids of the tasks that come after all others, and of those that come after one of them."""
+    after = {task.task_id: names for task in tasks if (names := after_of(task))}
+    found = {task_id for task_id, names in after.items() if names == ALL}
+    before = 0
+    while before < len(found):
+        before = len(found)
+        found |= {task_id for task_id, names in after.items() if names != ALL and not found.isdisjoint(names)}
+    return found
 
 
 def cycle_of(after: Mapping[TaskId, Sequence[TaskId]]) -> list[TaskId]:
