@@ -85,12 +85,11 @@ class Run:
         self.states: dict[TaskId, str] = {}
         """What earlier attempts have left for each task to go on from, as JSON."""
         self.dependencies = Dependencies()
-        self._keeps_state = False
         self._holds = Holds(db_path)
         self.timers = Timers(self.lock, clock, self.broken)
         self.id = 0
         """The run's id in the file, once that is open."""
-        self.has_begun = False
+        self.has_begun = self._keeps_state = False
         self.workers = options.workers_for(pipeline)
         self.follows_cluster = options.limit_for(pipeline) is None
         """Whether the cluster decides the number of workers."""
