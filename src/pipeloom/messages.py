@@ -5,7 +5,8 @@ Any other object that a worker publishes is a domain message, which the handler 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -13,7 +14,7 @@ TaskId = int | str
 
 
 class TaskLike(Protocol):
-    """What every task has; `steps`, `params`, `retries`, `timeout` and `atomic` are optional."""
+    """What every task has; the other fields of a `TaskDef` are optional."""
 
     @property
     def task_id(self) -> TaskId: ...  # noqa: D102
@@ -40,9 +41,15 @@ class TaskDef:
     """Seconds that one attempt may run; None for the pipeline's `timeout`."""
     atomic: bool | None = field(default=None, kw_only=True)
     """Whether what an attempt puts is stored only when it is done, all at once; None for the pipeline's `atomic`."""
+    inputs: Iterable[str | os.PathLike[str]] = field(default=(), kw_only=True, hash=False)
+    """The files that it reads; kept as a tuple. With `changed`, what is done runs again when their content differs."""
+    version: str | None = field(default=None, kw_only=True)
+    """Of what it does with them: another one makes it run again, with `changed`."""
 
     def __post_init__(self) -> None:
-        """Fill in the id from the name, or the name from the id."""
+        """Fill in the id from the name, or the name from the id; go through the inputs."""
+        if not isinstance(self.inputs, (tuple, str, os.PathLike)) and isinstance(self.inputs, Iterable):
+            object.__setattr__(self, "inputs", tuple(self.inputs))
         task_id: TaskId | None = self.task_id
         name: str | None = self.name
         if name is None:

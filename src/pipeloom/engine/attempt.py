@@ -23,6 +23,8 @@ class Attempt(NamedTuple):
     retry_on: tuple[type[BaseException] | str, ...] = ()
     state: str | None = None
     """What an earlier attempt of the task has left to go on from, as JSON; None where the file keeps no state."""
+    known_key: str | None = None
+    """The input key with which the task was last done, as JSON: files that are as in it are not read."""
 
 
 class AttemptIds:

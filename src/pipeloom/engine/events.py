@@ -46,6 +46,13 @@ class CancelAsked:
     note: str = ""
 
 
+class InputsTaken(NamedTuple):
+    """The worker has looked at the attempt's input files, and is about to start."""
+
+    key: str
+    """JSON: see `AttemptRow.input_key`."""
+
+
 class Finish(NamedTuple):
     """The end that the worker reported itself; held back until the worker has really ended."""
 
@@ -67,6 +74,9 @@ class Found(NamedTuple):
     timeout: float | None
     """Seconds."""
     atomic: bool | None = None
+    inputs: str | None = None
+    """JSON: a list of paths."""
+    version: str | None = None
 
 
 class Together(NamedTuple):
@@ -109,11 +119,13 @@ class Whole(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RunChanged:
-    """The run has another status, end or number of workers."""
+    """The run has another status, end, or number of workers or of unchanged tasks."""
 
     status: RunStatus
     finished_at: str | None
     workers: int
+    unchanged: int | None = None
+    """Tasks that were left out because nothing has changed; None where all tasks were to run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,6 +130,8 @@ CREATE TABLE {where}found_tasks (
     retries INTEGER,
     timeout REAL,
     atomic INTEGER,
+    inputs TEXT,
+    version TEXT,
     attempt INTEGER NOT NULL,
     PRIMARY KEY (run_id, task_id)
 ) STRICT, WITHOUT ROWID;

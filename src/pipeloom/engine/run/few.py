@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Final
 
-from pipeloom.engine.run.attempts import TaskStart
 from pipeloom.errors import UsageError
 from pipeloom.filters import Filter
+from pipeloom.messages import TaskId, TaskLike
 from pipeloom.parameters import FIRST, ONLY, Texts
 from pipeloom.status import Status
 from pipeloom.store.rows import AttemptRow
@@ -43,15 +42,14 @@ class Few:
         given: Texts = {ONLY: str(self.only)} if self.only else {}
         return given if self.first is None else {**given, FIRST: str(self.first)}
 
-    def of(self, starts: Iterable[TaskStart]) -> Iterator[TaskStart]:
-        """Return the starts of these tasks; raises `UsageError` when the filter lets none of some pass."""
-        among = list(starts)
-        found = list(islice((start for start in among if self.only.matches(_row(start))), self.first))
-        if among and not found:
-            raise UsageError(f"None of the {counted(len(among), 'task')} passes {ONLY} {str(self.only)!r}.")
-        return iter(found)
+    def passing(self, tasks: Sequence[TaskLike]) -> set[TaskId]:
+        """Return the tasks that pass the filter; raises `UsageError` when it lets none of some pass."""
+        found = {task.task_id for task in tasks if not self.only or self.only.matches(_row(task))}
+        if tasks and not found:
+            raise UsageError(f"None of the {counted(len(tasks), 'task')} passes {ONLY} {str(self.only)!r}.")
+        return found
 
 
-def _row(start: TaskStart) -> AttemptRow:
+def _row(task: TaskLike) -> AttemptRow:
     """Return the task as a row that filters read."""
-    return AttemptRow(0, 0, start.task.task_id, 1, start.task.name, Status.QUEUED)
+    return AttemptRow(0, 0, task.task_id, 1, task.name, Status.QUEUED)

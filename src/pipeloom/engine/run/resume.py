@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from pipeloom.engine.changes.past import Past
 from pipeloom.engine.run.attempts import TaskStart
 from pipeloom.engine.run.same_task import changed_error, same_tasks
 from pipeloom.engine.run.tasks import entered
@@ -51,6 +52,8 @@ class Earlier:
     standings: list[TaskStanding]
     found: list[TaskDef]
     """Tasks that its workers have put, done ones included."""
+    past: Past | None = None
+    """The past of all tasks, when the run was for what had changed: the unchanged ones have left nothing in it."""
 
     def count(self, today: TaskList, statuses: frozenset[Status]) -> int:
         """Return how many tasks of today a `Resume` with `statuses` would run again; raises as `wanted`."""
@@ -72,7 +75,15 @@ class Earlier:
         changed = [pair for pair in same.changed.values() if pair[1].status not in resume.statuses]
         if changed:
             raise changed_error(changed)
-        return [(task, standing) for task, standing in stand if standing is None or standing.status in resume.statuses]
+        return [
+            (task, standing)
+            for task, standing in stand
+            if (standing.status in resume.statuses if standing is not None else self._is_new(task))
+        ]
+
+    def _is_new(self, task: TaskLike) -> bool:
+        """Tell whether a task that the run did not have is none that it left out as unchanged."""
+        return self.past is None or bool(self.past.reasons(entered(task)))
 
 
 def _check_same_params(run: RunRow, today: Texts) -> None:
@@ -105,8 +116,8 @@ def params_of(path: Path, pipeline: Pipeline, run_id: int | None = None) -> Text
     return {} if run is None else {name: text for name, text in read_back(run.params).items() if name in there}
 
 
-def _start(task: TaskLike, standing: TaskStanding | None, now: datetime) -> TaskStart:
-    """Return how the task starts: one that waited for a retry goes on waiting until it is due."""
+def start_of(task: TaskLike, standing: TaskStanding | None, now: datetime) -> TaskStart:
+    """Return how a task starts: one that waited for a retry goes on waiting until it is due."""
     due = valid_stamp(standing.due_at) if standing is not None else None
     if standing is None or due is None:
         return TaskStart(entered(task), task)
@@ -120,8 +131,9 @@ def earlier_run(path: Path, pipeline: str, run_id: int | None = None) -> Earlier
     run = _earlier_row(path, pipeline, run_id)
     if run is None:
         return None
+    past = None if run.unchanged is None else Past.of(path, pipeline)
     with History(path) as history:
-        return Earlier(run, task_standings(history, run.id), found_tasks(history, run.id))
+        return Earlier(run, task_standings(history, run.id), found_tasks(history, run.id), past)
 
 
 def _earlier_row(path: Path, pipeline: str, run_id: int | None) -> RunRow | None:
@@ -141,22 +153,3 @@ def with_found(tasks: Sequence[TaskLike], found: Iterable[TaskDef]) -> Sequence[
     """Return the tasks of today's list, and behind them those that workers have put and that it does not have."""
     listed = {task.task_id for task in tasks}
     return [*tasks, *(task for task in found if task.task_id not in listed)]
-
-
-def known_ids(tasks: Iterable[TaskLike], earlier: Earlier | None) -> set[TaskId]:
-    """Return the ids of the tasks that are listed, and of those that the earlier run had."""
-    had = () if earlier is None else (standing.task_id for standing in earlier.standings)
-    return {*(task.task_id for task in tasks), *had}
-
-
-def first_starts(today: TaskList, earlier: Earlier | None, resume: Resume | None, now: datetime) -> Iterator[TaskStart]:
-    """Return how a run begins: with all tasks, or with those of an earlier run that are run again.
-
-    Raises `UsageError` where `Earlier.wanted` does.
-    """
-    if earlier is None or resume is None:
-        return (TaskStart(entered(task), task) for task in today.tasks)
-    return (
-        replace(_start(task, standing, now), from_start=resume.from_start)
-        for task, standing in earlier.wanted(today, resume)
-    )

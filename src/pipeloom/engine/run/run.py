@@ -6,7 +6,6 @@ executors take attempts and requests without waiting.
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from pipeloom.engine.attempt import Attempt, AttemptIds, Outcome
+from pipeloom.engine.changes.changes import Changes, task_of
+from pipeloom.engine.changes.input_key import version_key
 from pipeloom.engine.clock import Clock
 from pipeloom.engine.events import (
     KEPT_TEXT,
@@ -41,7 +42,7 @@ from pipeloom.engine.writer.inbox import Inbox, ProgressSlot
 from pipeloom.engine.writer.opening import Opened
 from pipeloom.engine.writer.sink import FoundTask, Sink
 from pipeloom.errors import WriterFailedError
-from pipeloom.messages import TaskDef, TaskId
+from pipeloom.messages import TaskId
 from pipeloom.pipeline import Pipeline, positive_number, task_params
 from pipeloom.status import ACTIVE, WAITING, RunStatus, Status, run_status
 from pipeloom.store.rows import AttemptRow
@@ -69,10 +70,9 @@ class Run:
         clock: Clock,
         random: Callable[[], float],
         sinks: Sequence[Sink],
+        changes: Changes | None = None,
     ) -> None:
-        self.pipeline = pipeline
-        self.executor = executor
-        self.clock = clock
+        self.pipeline, self.executor, self.clock = pipeline, executor, clock
         self.lock = threading.Lock()
         self.ended = threading.Condition(self.lock)
         """Notified when the run has ended: `Engine.wait` waits on it."""
@@ -83,6 +83,7 @@ class Run:
         self.states: dict[TaskId, str] = {}
         """What earlier attempts have left for each task to go on from, as JSON."""
         self._keeps_state = False
+        self.changes = changes or Changes()
         self._holds = Holds(db_path)
         self.timers = Timers(self.lock, clock, self.broken)
         self.id = 0
@@ -184,9 +185,7 @@ class Run:
 
     def enter_found(self, found: FoundTask) -> None:
         """Let a task that a worker has put wait for a worker, unless the run or the finder has been stopped."""
-        task_id, name, params, steps, retries, timeout, atomic = found.task
-        given = json.loads(params)
-        task = TaskDef(task_id, name, steps, params=given, retries=retries, timeout=timeout, atomic=atomic)
+        task = task_of(found.task)
         attempt = self.attempts.add(TaskStart(task, task), found.row.id)
         finder = self.attempts.get(found.by)
         if (reason := self.closing or self.executor_lost) is not None:
@@ -200,7 +199,7 @@ class Run:
         if self.end_told:
             self.end_told = self.idle = False
             self._elapsed_s = None
-            self.tell(0, RunChanged(RunStatus.RUNNING, None, self.workers))
+            self.tell(0, self.changed(RunStatus.RUNNING))
 
     def _add(self, start: TaskStart, now: datetime) -> AttemptState:
         attempt = self.attempts.add(start)
@@ -222,6 +221,7 @@ class Run:
             due_at=due_at,
             params=params,
             rows=0,
+            input_key=version_key(attempt.task),
         )
 
     def fill(self) -> None:
@@ -245,6 +245,7 @@ class Run:
                     self._message_types,
                     self.retry_on,
                     self.states.get(attempt.task.task_id, NO_STATE) if self._keeps_state else None,
+                    self.changes.known_key(attempt.task.task_id),
                 )
             )
 
@@ -372,7 +373,11 @@ class Run:
         self._elapsed_s = self.elapsed_s
         # The wall clock may have jumped: what lies between start and end is what the run took.
         ended_at = later(self.started_at, self._elapsed_s)
-        self.tell(0, RunChanged(run_status(self.attempts.ends()), ended_at, self.workers))
+        self.tell(0, self.changed(run_status(self.attempts.ends()), ended_at))
+
+    def changed(self, status: RunStatus, ended_at: str | None = None) -> RunChanged:
+        """Return what the writer is told of a change of the run."""
+        return RunChanged(status, ended_at, self.workers, self.changes.unchanged)
 
     def end_is_on_disk(self) -> None:
         """Note that the run's end is on disk."""

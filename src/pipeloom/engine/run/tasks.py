@@ -7,7 +7,7 @@ from dataclasses import replace
 from pipeloom.engine.worker.by_value import by_value
 from pipeloom.errors import MessageError
 from pipeloom.messages import TaskDef, TaskLike
-from pipeloom.pipeline import positive_number, task_params
+from pipeloom.pipeline import positive_number, task_inputs, task_params, task_version
 
 
 def entered(task: TaskLike) -> TaskDef:
@@ -22,6 +22,8 @@ def entered(task: TaskLike) -> TaskDef:
         retries=retries if isinstance(retries, int) and not isinstance(retries, bool) else None,
         timeout=positive_number(getattr(task, "timeout", None)),
         atomic=atomic if isinstance(atomic := getattr(task, "atomic", None), bool) else None,
+        inputs=task_inputs(task),
+        version=task_version(task),
     )
 
 

@@ -13,7 +13,7 @@ from pipeloom.engine.worker.by_value import by_value
 from pipeloom.engine.worker.weight import weight
 from pipeloom.errors import MessageError, UsageError
 from pipeloom.messages import MsgTaskFinished, MsgTaskLog, MsgTaskProgress, MsgTaskStarted, TaskDef, TaskId
-from pipeloom.pipeline import MAX_INT, checked_tasks, positive_number
+from pipeloom.pipeline import MAX_INT, checked_tasks, positive_number, task_inputs
 from pipeloom.status import Status
 from pipeloom.tables.table import TableRows
 from pipeloom.text import as_text, first_line, storable
@@ -28,6 +28,8 @@ MAX_MESSAGE: Final = 8 << 20
 MAX_TOGETHER: Final = 4 * MAX_MESSAGE
 """Approximate bytes that the messages of one `put` may hold."""
 
+_encoded: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=as_text).encode
+"""Made once: 100,000 tasks have their params written, and compared with those of earlier runs."""
 _NUMBERS: Final = frozenset({int, float, bool, type(None)})
 _LIFECYCLE: Final = frozenset({MsgTaskProgress, MsgTaskStarted, Finish, Logged})
 _REPORTABLE: Final = (Status.DONE, Status.ERROR, Status.CANCELLED)
@@ -95,7 +97,10 @@ def _checked_found(task: TaskDef) -> Found:
     retries = own if isinstance(own, int) and not isinstance(own, bool) else None
     name = storable(task.name, KEPT_TEXT)
     atomic = task.atomic if isinstance(task.atomic, bool) else None
-    return Found(task.task_id, name, params, task.steps, retries, positive_number(task.timeout), atomic)
+    inputs = json.dumps(names) if (names := task_inputs(task)) else None
+    return Found(
+        task.task_id, name, params, task.steps, retries, positive_number(task.timeout), atomic, inputs, task.version
+    )
 
 
 def _strict_json(what: str, value: object) -> str:
@@ -116,7 +121,7 @@ def as_json(value: Any) -> tuple[str | None, str | None]:
         return None, None
     try:
         try:
-            text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=as_text)
+            text = _encoded(value)
         except ValueError:  # JSON has no NaN and no infinity
             text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, default=as_text)
     except (ValueError, TypeError, RecursionError) as error:

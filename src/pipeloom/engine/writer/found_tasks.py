@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Container, Iterable
 
 from pipeloom.engine.attempt import AttemptIds
+from pipeloom.engine.changes.input_key import InputKey
 from pipeloom.engine.events import Found
 from pipeloom.engine.writer.sink import FoundTask
 from pipeloom.messages import TaskId
@@ -42,6 +43,8 @@ class FoundTasks:
                 retries=task.retries,
                 timeout=task.timeout,
                 atomic=task.atomic,
+                inputs=task.inputs,
+                version=task.version,
             ):
                 new[task_id] = FoundTask(self._row(task, now), by, task)
         return list(new.values())
@@ -56,4 +59,5 @@ class FoundTasks:
             Status.QUEUED,
             queued_at=now,
             params=None if task.params == "{}" else task.params,
+            input_key=None if task.inputs else InputKey(task.version).text,
         )

@@ -62,6 +62,8 @@ class HeaderState:
     """The run's status; None before it has started."""
     counts: Mapping[Status, int] = field(default_factory=dict)
     """Tasks by the status of their latest attempt."""
+    unchanged: int = 0
+    """Tasks that the run leaves out, because nothing has changed."""
     tasks_per_s: float | None = None
     history: tuple[float, ...] = ()
     """Tasks that ended in each of the last seconds, oldest first."""
@@ -197,9 +199,10 @@ def _counts(state: HeaderState, width: int, ascii_only: bool) -> Content:
         Part(Content.styled(lost, "$warning"), 50, dot),
         Part(Content.styled(fmt.rate(state.messages_per_s, "msg"), "$muted"), 1, dot),
     ]
-    left = [_count(state, status, words=True, ascii_only=ascii_only) for status in _shown(state)]
+    same = [Part(content(f"= {fmt.count(state.unchanged)} unchanged" if state.unchanged else "", "$muted"), 19)]
+    left = [*(_count(state, status, words=True, ascii_only=ascii_only) for status in _shown(state)), *same]
     if sum(part.content.cell_length + len(part.before) for part in left) > width:
-        left = [_count(state, status, words=False, ascii_only=ascii_only) for status in _shown(state)]
+        left = [*(_count(state, status, words=False, ascii_only=ascii_only) for status in _shown(state)), *same]
     return line(left, right, width)
 
 

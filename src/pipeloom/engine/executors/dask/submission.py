@@ -122,7 +122,7 @@ class Submitter:
     def _packed(self, submitted: SubmittedAttempt) -> _PackedAttempt:
         """Return the attempt as it is sent; raises any error of pickling."""
         attempt = submitted.attempt
-        return submitted.key, attempt[:2], self._packed_code(attempt), packed((attempt.task, attempt.state))
+        return submitted.key, attempt[:2], self._packed_code(attempt), packed((attempt.task, *attempt[6:]))
 
     def _packed_code(self, attempt: Attempt) -> bytes:
         """Return the pickle of what all attempts of a run have in common, made once."""

@@ -102,8 +102,8 @@ class AttemptRunner:
                     self._codes.clear()
                 known = self._codes[code] = unpacked_code(code)
         worker_fn, message_types, retry_on = known
-        given, state = unpacked(task)
-        return Attempt(*number, given, worker_fn, message_types, retry_on, state)
+        given, *more = unpacked(task)
+        return Attempt(*number, given, worker_fn, message_types, retry_on, *more)
 
 
 class _Publisher:
