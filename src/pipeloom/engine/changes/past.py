@@ -58,8 +58,10 @@ class Past:
     def reasons(self, task: TaskDef) -> tuple[str, ...]:
         """Return why the task has to run, old before new; nothing when it was done and is unchanged."""
         past = self.tasks.get(task.task_id)
-        if past is None or (not past.is_done and past.status is Status.DONE):
+        if past is None:
             return (NEVER_DONE,)
+        if past.status is Status.DONE and _is_unchanged(past, task):
+            return ()
         ended = () if past.status is Status.DONE else (ENDS.get(past.status, "last attempt did not end"),)
         return (*ended, *_differences(past, task)) if past.is_done else ended
 
@@ -72,13 +74,26 @@ class Past:
         ]
 
 
+def _is_unchanged(past: TaskPast, task: TaskDef) -> bool:
+    """Tell whether nothing differs, without looking for what does: most tasks have not changed."""
+    return (
+        (task.name == past.done_name or stored_name(task) == past.done_name)
+        and _kept_params(task) == past.params
+        and is_same(past.input_key, task_version(task), task_inputs(task))
+    )
+
+
+def _kept_params(task: TaskDef) -> str | None:
+    """Return the params as the file keeps them; "" for what it cannot keep, which is never the same."""
+    kept = stored_params(task)
+    return "" if kept is None and task_params(task) else kept
+
+
 def _differences(past: TaskPast, task: TaskDef) -> Iterator[str]:
     if (name := stored_name(task)) != past.done_name:
         yield f"name: {clean(past.done_name, _SHOWN)} -> {clean(name, _SHOWN)}"
     yield from _changed_params(past.params, task)
     version, names = task_version(task), task_inputs(task)
-    if is_same(past.input_key, version, names):
-        return
     before = key_of(past.input_key)
     if version != before.version:
         yield f"version {_version(before.version)} -> {_version(version)}"
@@ -90,8 +105,8 @@ def _version(version: str | None) -> str:
 
 
 def _changed_params(before: str | None, task: TaskDef) -> Iterator[str]:
-    now = stored_params(task)
-    if now is None and task_params(task):
+    now = _kept_params(task)
+    if now == "":
         yield "params: they are too large to be compared"
     if now == before:
         return

@@ -90,8 +90,10 @@ def plan_run(
         candidates = [_Candidate(entered(task), task, _ALL) for task in today.tasks]
         of = len(candidates)
     few = options.few
-    passing = few.passing([one.task for one in candidates])
-    among = [one for one in candidates if one.task.task_id in passing]
+    among = candidates
+    if few.only:
+        passing = few.passing([one.task for one in candidates])
+        among = [one for one in candidates if one.task.task_id in passing]
     to_run = [
         PlannedTask(one.start or TaskStart(one.task, one.given), one.why)
         for one in islice((one for one in among if one.why), few.first)

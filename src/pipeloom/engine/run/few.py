@@ -44,7 +44,7 @@ class Few:
 
     def passing(self, tasks: Sequence[TaskLike]) -> set[TaskId]:
         """Return the tasks that pass the filter; raises `UsageError` when it lets none of some pass."""
-        found = {task.task_id for task in tasks if not self.only or self.only.matches(_row(task))}
+        found = {task.task_id for task in tasks if self.only.matches(_row(task))}
         if tasks and not found:
             raise UsageError(f"None of the {counted(len(tasks), 'task')} passes {ONLY} {str(self.only)!r}.")
         return found

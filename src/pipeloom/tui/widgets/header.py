@@ -166,7 +166,7 @@ def _title(state: HeaderState, width: int, ascii_only: bool) -> Content:
 
 
 def _progress(state: HeaderState, width: int, ascii_only: bool) -> Content:
-    done = state.settled / state.total if state.total else 0.0
+    done = state.settled / state.total if state.total else float(state.status is RunStatus.DONE)
     history = spark(state.history, SPARK_WIDTH, ascii_only=ascii_only) if width >= 100 else ""
     numbers = [
         Part(
