@@ -384,8 +384,11 @@ def test_resuming_a_run_for_what_had_changed_leaves_the_unchanged_alone(shop: Sh
 def test_tasks_that_are_chosen_run_whatever_has_changed(shop: Shop) -> None:
     shop.write("a", "a")
     shop.run()
-    shop.run(resume=Resume(run_id=1, task_ids=frozenset({"a"})))
-    assert shop.ran(2) == ["a"]
+    shop.write("b", "b")
+    chosen = shop.run(resume=Resume(run_id=1, task_ids=frozenset({"a"})))
+    assert (shop.ran(2), chosen.summary().unchanged) == (["a"], None)
+    shop.run(resume=Resume())  # of that rerun, which continues a run for what had changed
+    assert shop.ran(3) == ["b"]
     engine = shop.bench.engine(fine, [TaskDef(1)], pipeline=Pipeline("bench", [TaskDef(1)], fine, changed=True))
     assert engine.again(1).options.changed is False
 
@@ -442,6 +445,15 @@ def test_inputs_and_version_of_a_found_task_survive_a_resume(shop: Shop) -> None
     assert shop.ran(2) == ["a"]
     key = json.loads(shop.bench.rows("SELECT input_key FROM task_runs WHERE run_id=2")[0][0])
     assert (key["version"], list(key["inputs"])) == ("1", [str(shop.folder / "a")])
+
+
+def test_what_a_rerun_finds_runs_whatever_has_changed(shop: Shop) -> None:
+    shop.write("a", "a")
+    shop.run(finding(shop), [TaskDef("find")])
+    shop.run(finding(shop), [TaskDef("find")], resume=Resume(run_id=1, task_ids=frozenset({"find"})))
+    assert shop.ran(2) == ["find"]  # as the run that it continues has found it
+    shop.run(finding(shop), [TaskDef("find", version="2")], changed=False)
+    assert shop.ran(3) == ["find", "a"]
 
 
 # -- the plan changes nothing ----------------------------------------------------------------------------------------------

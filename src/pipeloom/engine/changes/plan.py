@@ -18,11 +18,10 @@ from pipeloom.engine.run.tasks import entered
 from pipeloom.errors import UsageError
 from pipeloom.messages import TaskDef, TaskId, TaskLike
 from pipeloom.pipeline import Pipeline, TaskList, task_inputs
+from pipeloom.store.rows import TaskStanding
 from pipeloom.text import clean
 
 _ALL: Final = ("all tasks run",)
-_CHOSEN: Final = ("chosen",)
-_NEW: Final = ("new",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +75,18 @@ def plan_run(
     _check_inputs(today.tasks, path)
     earlier = None if resume is None else earlier_run(path, pipeline.name, resume.run_id)
     asks = resume is None and options.changed_for(pipeline)
-    past = Past()
-    if earlier is not None and earlier.past is not None:
-        past = earlier.past
-    elif asks or any(map(task_inputs, today.tasks)):
-        past = Past.of(path, pipeline.name)
+    leaves_out, of = asks, len(today.tasks)
+    past = Past.of(path, pipeline.name) if asks or any(map(task_inputs, today.tasks)) else Past()
     if earlier is not None and resume is not None:
+        leaves_out = earlier.past is not None and resume.task_ids is None
         candidates, of = _again(today, earlier, resume, now)
+        past = earlier.past or past
     elif asks:
         candidates = _changed(today.tasks, past)
         of = len(candidates)
     else:
         candidates = [_Candidate(entered(task), task, _ALL) for task in today.tasks]
-        of = len(candidates)
-    few = options.few
-    among = candidates
+    few, among = options.few, candidates
     if few.only:
         passing = few.passing([one.task for one in candidates])
         among = [one for one in candidates if one.task.task_id in passing]
@@ -98,11 +94,10 @@ def plan_run(
         PlannedTask(one.start or TaskStart(one.task, one.given), one.why)
         for one in islice((one for one in among if one.why), few.first)
     ]
-    counts = asks or (earlier is not None and earlier.past is not None)
     unchanged = frozenset(one.task.task_id for one in among if not one.why)
     return Plan(
         to_run,
-        unchanged if counts else None,
+        unchanged if leaves_out else None,
         of - len(to_run) - len(unchanged),
         tuple(past.gone((task.task_id for task in today.tasks), today.params)) if asks else (),
         _known(today.tasks, earlier, candidates),
@@ -115,16 +110,21 @@ def _again(today: TaskList, earlier: Earlier, resume: Resume, now: datetime) -> 
     """Return the tasks that run again, those that a run for what has changed left out, and the number of all."""
     wanted = earlier.wanted(today, resume)
     candidates = [
-        _Candidate(start.task, task, why, replace(start, from_start=resume.from_start))
+        _Candidate(start.task, task, _why_again(standing, resume), replace(start, from_start=resume.from_start))
         for task, standing in wanted
         for start in [start_of(task, standing, now)]
-        for why in [_CHOSEN if resume.task_ids is not None else _NEW if standing is None else (ENDS[standing.status],)]
     ]
     listed = with_found(today.tasks, earlier.found)
     if earlier.past is not None and resume.task_ids is None:
         had = {*(task.task_id for task, _ in wanted), *(standing.task_id for standing in earlier.standings)}
         candidates += [_Candidate(entered(task), task, ()) for task in listed if task.task_id not in had]
     return candidates, len(listed)
+
+
+def _why_again(standing: TaskStanding | None, resume: Resume) -> tuple[str, ...]:
+    if resume.task_ids is not None:
+        return ("chosen",)
+    return ("new",) if standing is None else (ENDS.get(standing.status, "was done"),)
 
 
 def _changed(listed: Sequence[TaskLike], past: Past) -> list[_Candidate]:

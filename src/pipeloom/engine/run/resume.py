@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -53,7 +53,7 @@ class Earlier:
     found: list[TaskDef]
     """Tasks that its workers have put, done ones included."""
     past: Past | None = None
-    """The past of all tasks, when the run was for what had changed: the unchanged ones have left nothing in it."""
+    """The past of all tasks, when it or a run that it continued was for what had changed, and left out the rest."""
 
     def count(self, today: TaskList, statuses: frozenset[Status]) -> int:
         """Return how many tasks of today a `Resume` with `statuses` would run again; raises as `wanted`."""
@@ -131,9 +131,19 @@ def earlier_run(path: Path, pipeline: str, run_id: int | None = None) -> Earlier
     run = _earlier_row(path, pipeline, run_id)
     if run is None:
         return None
-    past = None if run.unchanged is None else Past.of(path, pipeline)
     with History(path) as history:
-        return Earlier(run, task_standings(history, run.id), found_tasks(history, run.id), past)
+        standings, found = task_standings(history, run.id), found_tasks(history, run.id)
+        leaves_out = any(one.unchanged is not None for one in _family(history, run))
+    return Earlier(run, standings, found, Past.of(path, pipeline) if leaves_out else None)
+
+
+def _family(history: History, run: RunRow) -> Iterator[RunRow]:
+    """Yield a run and those that it continued."""
+    one: RunRow | None = run
+    while one is not None:
+        yield one
+        before = one.parent_run_id
+        one = history.run(before) if before is not None and before < one.id else None
 
 
 def _earlier_row(path: Path, pipeline: str, run_id: int | None) -> RunRow | None:

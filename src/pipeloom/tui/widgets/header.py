@@ -201,7 +201,8 @@ def _counts(state: HeaderState, width: int, ascii_only: bool) -> Content:
     ]
     same = [Part(content(f"= {fmt.count(state.unchanged)} unchanged" if state.unchanged else "", "$muted"), 19)]
     left = [*(_count(state, status, words=True, ascii_only=ascii_only) for status in _shown(state)), *same]
-    if sum(part.content.cell_length + len(part.before) for part in left) > width:
+    beside = right[0].content.cell_length + 2 if state.unchanged else 0  # one more count leaves no room for the workers
+    if sum(part.content.cell_length + len(part.before) for part in left) + beside > width:
         left = [*(_count(state, status, words=False, ascii_only=ascii_only) for status in _shown(state)), *same]
     return line(left, right, width)
 
