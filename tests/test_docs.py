@@ -101,6 +101,11 @@ def test_the_page_of_the_limits_runs(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_the_page_on_what_has_changed_runs(tmp_path: Path) -> None:
+    done = run_page("only-what-changed.md", tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_pipeline_of_the_page_on_parameters_lists_its_tasks() -> None:
     (block,) = blocks(ROOT / "docs" / "parameters.md")
     namespace: dict[str, Any] = {}

@@ -72,6 +72,7 @@ def run_pipeline(
     executor: ExecutorChoice | None = None,
     address: str | None = None,
     resume: bool = False,
+    changed: bool | None = None,
     params: Mapping[str, object] | None = None,
     ui: Ui = "auto",
 ) -> RunSummary:
@@ -81,8 +82,9 @@ def run_pipeline(
     seconds and holds for one attempt. `executor` "process" gives workers processes of their own, for work that
     computes; "dask" runs them on the Dask cluster at `address`, or on one that is started and closed with the run; an
     `Executor`, or what makes one, is used as it is. When it is not given the pipeline decides, else "thread". `resume`
-    runs only the tasks that the pipeline's last run in the file has not done. `params` are the parameters of the
-    function that lists the pipeline's tasks: values, or their texts; with `resume`, others are those of that run.
+    runs only the tasks that the pipeline's last run in the file has not done, `changed` only those whose params,
+    version or inputs differ from when they were last done (None: as the pipeline says). `params` are the parameters of
+    the function that lists the pipeline's tasks: values, or their texts; with `resume`, others are those of that run.
     `ui` "auto" draws progress on a terminal and writes plain lines elsewhere.
 
     Failed tasks raise nothing: they are in the summary. Raises `PipeloomError` for misuse and for a file that cannot be
@@ -102,6 +104,7 @@ def run_pipeline(
         executor=executor,
         address=address,
         resume=Resume() if resume else None,
+        changed=changed,
         params=params or {},
         retry=retry,
         timeout=timeout,

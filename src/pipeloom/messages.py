@@ -5,6 +5,7 @@ Any other object that a worker publishes is a domain message, which the handler 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -48,9 +49,15 @@ class TaskDef:
     """Limits of the pipeline that its attempts count against; "host:a.org" is one of "host:*"."""
     priority: int = field(default=0, kw_only=True)
     """Tasks with a higher one go first; equal ones in the order of the list."""
+    inputs: Iterable[str | os.PathLike[str]] = field(default=(), kw_only=True, hash=False)
+    """The files that it reads; kept as a tuple. With `changed`, what is done runs again when their content differs."""
+    version: str | None = field(default=None, kw_only=True)
+    """Of what it does with them: another one makes it run again, with `changed`."""
 
     def __post_init__(self) -> None:
-        """Fill in the id from the name, or the name from the id, and make a tuple of `after`."""
+        """Fill in the id from the name, or the name from the id; make tuples of `after` and `limits` and the inputs."""
+        if not isinstance(self.inputs, (tuple, str, os.PathLike)) and isinstance(self.inputs, Iterable):
+            object.__setattr__(self, "inputs", tuple(self.inputs))
         task_id: TaskId | None = self.task_id
         name: str | None = self.name
         if name is None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar, cast
 
 from pipeloom.errors import TaskCancelled, UsageError
 from pipeloom.limits.limit import Limit, check_declared, check_named
-from pipeloom.messages import TaskId, TaskLike
+from pipeloom.messages import TaskDef, TaskId, TaskLike
 from pipeloom.parameters import Parameter, Texts, bound, parameters_of, texts_of
 from pipeloom.tables.file import ROWS_BUDGET_S, TableWriter
 from pipeloom.tables.names import lowered
@@ -125,6 +126,9 @@ class Pipeline:
     executor: str | None = None
     """"thread", "process", "dask" or "async", unless the call or the command line says: work that computes needs
     processes. A worker function that is `async def` runs with "async" when nothing is said."""
+    changed: bool = field(default=False, kw_only=True)
+    """Whether a run is for the tasks alone whose params, version or inputs have changed since they were last done,
+    unless the call or the command line says."""
     address: str | None = None
     """With "dask": the address of the scheduler, unless the call or the command line says."""
     handlers: dict[type, Handler] = field(default_factory=dict)
@@ -238,6 +242,8 @@ def checked_tasks(tasks: Iterable[TaskLike]) -> Sequence[TaskLike]:
         task_id = _checked_id(task, place)
         if not isinstance(getattr(task, "name", None), str):
             raise UsageError(f"Task {task_id!r} (number {place}) has no name: give it a `name` that is a string.")
+        if type(task) is TaskDef and (task.inputs or task.version is not None):
+            _check_inputs(task)
         if task_id in seen:
             doubles[task_id] = None
         seen.add(task_id)
@@ -280,6 +286,18 @@ def _checked_id(task: object, place: int) -> TaskId:
     return task_id
 
 
+def _check_inputs(task: TaskDef) -> None:
+    """Raise `UsageError` unless the inputs are paths, and the version is a text."""
+    named = f"Task {task.task_id!r:.80}"
+    if not isinstance(task.inputs, tuple):
+        raise UsageError(f"{named}: inputs must be a list of paths, not {task.inputs!r:.80}.")
+    for one in task.inputs:
+        if not isinstance(one, (str, os.PathLike)) or not isinstance(path := os.fspath(one), str) or "\0" in path:
+            raise UsageError(f"{named}: inputs must be paths, and {one!r:.80} is none.")
+    if task.version is not None and not isinstance(task.version, str):
+        raise UsageError(f'{named}: version must be a text such as "2", not {task.version!r:.80}.')
+
+
 def positive_number(value: object) -> float | None:
     """Return `value` as a finite number of seconds above 0, or None when it is not one."""
     if value is None or isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -291,6 +309,22 @@ def task_params(task: object) -> Mapping[str, Any]:
     """Return the task's `params`, empty when it has none."""
     params = getattr(task, "params", None)
     return params if isinstance(params, Mapping) else {}
+
+
+def task_inputs(task: object) -> tuple[str, ...]:
+    """Return the paths of the task's `inputs`, each once; empty when it has none."""
+    given = getattr(task, "inputs", ())
+    if not given or not isinstance(given, (list, tuple)):
+        return ()
+    if len(given) == 1 and type(task) is TaskDef:  # most have one, and it was looked at
+        return (os.fspath(given[0]),)
+    return tuple(dict.fromkeys(os.fspath(one) for one in given if isinstance(one, (str, os.PathLike))))
+
+
+def task_version(task: object) -> str | None:
+    """Return the task's `version`; None when it has none."""
+    version = getattr(task, "version", None)
+    return version if isinstance(version, str) else None
 
 
 def error_matches(kind: type[BaseException], retry_on: tuple[type[BaseException] | str, ...]) -> bool:

@@ -77,7 +77,7 @@ def cancel_command(db: WritableDatabase, where: FilterText, *, dry_run: DryRun =
         _ask(db, chosen, json=json)
 
 
-@takes_run_options(without=("no_store", "resume", "params", "other_params", "only", "first"))
+@takes_run_options(without=("no_store", "resume", "changed", "params", "other_params", "only", "first"))
 def retry_command(
     db: WritableDatabase,
     where: FilterText,

@@ -11,6 +11,7 @@ from pipeloom.cli.options import Version
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "run": ("run.run_command", "Run a pipeline and keep every attempt."),
+    "plan": ("plan.command.plan_command", "Show what a run would run, and why; runs nothing."),
     "status": ("status.status_command", "Show how the last run stands."),
     "runs": ("status.runs_command", "List the runs, newest first."),
     "show": ("show.show_command", "Show one attempt in full, or a table of attempts."),
@@ -28,7 +29,7 @@ class _Commands(Mapping[str, Plain]):
     """The commands by name; the module of one is imported when it is given."""
 
     def __getitem__(self, name: str) -> Plain:
-        module, function = COMMANDS[name][0].split(".")
+        module, function = COMMANDS[name][0].rsplit(".", 1)
         return as_command(name, getattr(import_module(f"pipeloom.cli.{module}"), function))
 
     def __iter__(self) -> Iterator[str]:

@@ -107,6 +107,15 @@ class RunOptions:
             show_default=False,
         ),
     ] = None
+    changed: Annotated[
+        bool | None,
+        typer.Option(
+            "--changed/--no-changed",
+            help="Run only tasks whose params, version or input files have changed since they were last done, or run "
+            "everything; as the pipeline says.",
+            show_default=False,
+        ),
+    ] = None
     params: Annotated[
         list[str] | None,
         typer.Option(

@@ -212,6 +212,7 @@ def engine_options(options: RunOptions, source: str | None) -> EngineOptions:
         resume=Resume(other_params=options.other_params) if options.resume else None,
         params=typed(options.params or ()),
         few=Few(parsed(options.only), options.first),
+        changed=options.changed,
         ask_to_resume=options.resume is None,
         grace_s=options.grace,
         source=source,

@@ -72,6 +72,8 @@ class _Standing:
     counts: Counts
     """Tasks whose latest attempt passes the filter."""
     alive: bool
+    unchanged: int = 0
+    """Tasks without an attempt, because nothing had changed; 0 with a filter."""
     doubt: str = ""
     """Why it cannot be told whether its process lives."""
 
@@ -79,7 +81,8 @@ class _Standing:
     def of(cls, history: History, run: RunRow, where: Filter) -> _Standing:
         """Read how a run stands."""
         doubt = why_unknown(history.path) if run.status is RunStatus.RUNNING else ""
-        return cls(run, task_counts(history, run.id, where), not doubt and is_alive(history.path, run), doubt)
+        alive, unchanged = not doubt and is_alive(history.path, run), 0 if where else run.unchanged or 0
+        return cls(run, task_counts(history, run.id, where), alive, unchanged, doubt)
 
     @property
     def code(self) -> Exit:
@@ -97,6 +100,11 @@ class _Standing:
         if self.alive or self.doubt:
             return self.run.status, self.counts
         return as_left(self.run).status, counts_as_left(self.counts)
+
+    @property
+    def tasks(self) -> str:
+        """The tasks by status, in words."""
+        return _counted(self.as_told[1], self.unchanged) or "no tasks"
 
     def headline(self) -> str:
         """Return pipeline, run, status and times."""
@@ -157,7 +165,8 @@ def runs_command(
             if json:
                 write_json(_run_json(history, run, alive=is_alive(db, run)) | {"counts": counts})
             else:
-                write([_run_line(run, counts, alive=is_alive(db, run))])
+                unchanged = 0 if wanted else run.unchanged or 0
+                write([_run_line(run, counts, unchanged, alive=is_alive(db, run))])
 
 
 def _runs(history: History, where: Filter, limit: int) -> Iterator[tuple[RunRow, Counts]]:
@@ -217,7 +226,7 @@ def _status_lines(
     yield f"{newest.headline()}\n"
     if given := words_of(read_back(run.params)):
         yield f"  with {clean(given, 250)}\n"
-    yield f"  {_counted(newest.as_told[1]) or 'no tasks'}\n"
+    yield f"  {newest.tasks}\n"
     if alive:
         yield f"  in use by {owner_name(db)}\n"
     elif newest.doubt:
@@ -230,7 +239,7 @@ def _status_lines(
     title = "open" if alive else "not ended"
     yield from _tasks(title, "●", under_way, sum(counts.get(status, 0) for status in set(Status) - FINAL))
     for other in others:
-        yield f"{other.headline()}: {_counted(other.as_told[1]) or 'no tasks'}\n"
+        yield f"{other.headline()}: {other.tasks}\n"
 
 
 def _tasks(title: str, sign: str, rows: list[AttemptRow], total: int) -> Iterator[str]:
@@ -251,8 +260,9 @@ def _label(row: AttemptRow) -> str:
     return name if str(row.task_id) == row.name else f"{name} ({row.task_id})"
 
 
-def _counted(counts: Counts) -> str:
-    return ", ".join(f"{number:,} {status}" for status, number in counts.items())
+def _counted(counts: Counts, unchanged: int) -> str:
+    told = [f"{number:,} {status}" for status, number in counts.items()]
+    return ", ".join([*told, f"{unchanged:,} unchanged"] if unchanged else told)
 
 
 def _runs_head() -> str:
@@ -264,12 +274,12 @@ def _wide() -> int:
     return room(56 + STARTED, 20, 40) if is_terminal() else 20
 
 
-def _run_line(run: RunRow, counts: Counts, *, alive: bool) -> str:
+def _run_line(run: RunRow, counts: Counts, unchanged: int, *, alive: bool) -> str:
     if not alive:
         run, counts = as_left(run), counts_as_left(counts)
     began, took = local_stamp(run.started_at), duration(_run_seconds(run))
     name, given = named(run.pipeline, _wide()), clean(words_of(read_back(run.params)), 200)
-    told = "  ".join(filter(None, (_counted(counts), given)))
+    told = "  ".join(filter(None, (_counted(counts, unchanged), given)))
     return f"{run.id:>6}  {name}  {began:<{STARTED}}  {took:>7}  {run.status:<11}  {told}\n"
 
 

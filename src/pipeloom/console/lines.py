@@ -118,6 +118,8 @@ def json_summary(summary: RunSummary) -> str:
         "unsaved": summary.unsaved,
         "late": summary.late,
         "rows": summary.rows,
+        "unchanged": summary.unchanged,
+        "gone": list(summary.gone),
         "odd": [asdict(task) for task in summary.odd],
     }
     return json.dumps(shown, default=str)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import select
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
 
@@ -39,6 +40,20 @@ def take_stdout() -> TextIO:
     data = os.dup(sys.stdout.fileno())
     os.dup2(2, 1)
     return os.fdopen(data, "w", encoding="utf-8")
+
+
+@contextmanager
+def prints_to_stderr() -> Iterator[None]:
+    """Let what the user's code prints in this block go to stderr: stdout is for data alone."""
+    data = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        with suppress(Exception):  # the user's code may have put anything there
+            sys.stdout.flush()
+        os.dup2(data, 1)
+        os.close(data)
 
 
 def _has_hung_up(descriptor: int) -> bool:

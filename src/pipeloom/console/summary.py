@@ -14,6 +14,8 @@ from pipeloom.status import Status
 from pipeloom.text import as_typed, beside_usual, clean, counted
 
 _SHOWN = 10
+_FEW = 5
+"""Tasks that are named in one line."""
 T = TypeVar("T")
 _STYLES = {
     Status.DONE: "green",
@@ -26,7 +28,12 @@ _STYLES = {
 
 def summary_lines(summary: RunSummary) -> list[Text]:
     """Return the lines: counts, the failed tasks with their first error line, the file, and how to go on."""
-    lines = [_headline(summary), *_first(_failure, summary.failed), *_first(_odd, summary.odd)]
+    lines = [
+        _headline(summary),
+        *_first(_failure, summary.failed),
+        *_first(_odd, summary.odd),
+        *_gone_tasks(summary.gone),
+    ]
     if summary.unsaved:
         lines.append(Text(f"  {counted(summary.unsaved, 'change')} could not be saved", "bold red"))
     if summary.trouble is not None:
@@ -67,11 +74,27 @@ def _headline(summary: RunSummary) -> Text:
         parts.append(", " if place else "")
         parts.append((f"{count:,} {status}", _STYLES.get(status, "")))
     if not summary.counts:
-        parts.append("no tasks" if summary.parent_run_id is None else "nothing was left to do")
+        parts.append(_nothing(summary))
+    if summary.unchanged:
+        parts.append(f", {summary.unchanged:,} unchanged")
     parts.append(f" in {_duration(max(0.0, summary.elapsed_s))}")
     if summary.rows:
         parts.append(f", {counted(summary.rows, 'row')} written")
     return Text.assemble(*parts)
+
+
+def _nothing(summary: RunSummary) -> str:
+    if summary.parent_run_id is not None:
+        return "nothing was left to do"
+    return "nothing has changed" if summary.unchanged else "no tasks"
+
+
+def _gone_tasks(names: Sequence[str]) -> Iterator[Text]:
+    """Yield a line that names the first tasks that are gone."""
+    if names:
+        shown = ", ".join(clean(name, 60) or "(empty)" for name in names[:_FEW])
+        more = f" and {len(names) - _FEW:,} more" if len(names) > _FEW else ""
+        yield Text(f"  gone: {shown}{more}")
 
 
 def _duration(seconds: float) -> str:

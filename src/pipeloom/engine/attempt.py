@@ -27,6 +27,8 @@ class Attempt(NamedTuple):
     """Ids of the tasks that it comes after, with their results as JSON; None for none."""
     limits: frozenset[str] = frozenset()
     """Limits that tasks which it puts may name."""
+    known_key: str | None = None
+    """The input key with which the task was last done, as JSON: files that are as in it are not read."""
 
 
 class AttemptIds:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
-from pipeloom.times import monotonic, utc_now
+from pipeloom.times import later, monotonic, stamp, utc_now
+
+_STAMP_S: Final = 0.001
 
 
 class Clock(Protocol):
@@ -37,3 +39,49 @@ class SystemClock:
 
 
 SYSTEM_CLOCK = SystemClock()
+
+
+class RunClock:
+    """The time of a run. The gaps do not count in which it had ended, before a retry took it up again."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._stamp, self._stamped_s = "", float("-inf")
+        self.start()
+
+    def start(self) -> None:
+        """Let the run's time begin now."""
+        self.started_at, self._started_s = self.now(), self._clock.monotonic()
+        self._ended_s: float | None = None
+        self.idle_s: float | None = None
+        """Seconds of the gaps; None without one."""
+
+    def now(self, seconds: float | None = None) -> str:
+        """Return the wall clock's time as the file keeps it; one text serves for a millisecond.
+
+        `seconds` is the monotonic time, where the caller has asked for it.
+        """
+        seconds = self._clock.monotonic() if seconds is None else seconds
+        if seconds - self._stamped_s >= _STAMP_S:
+            self._stamped_s, self._stamp = seconds, stamp(self._clock.now())
+        return self._stamp
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the run began, or that it took."""
+        ended_s = self._clock.monotonic() if self._ended_s is None else self._ended_s
+        return ended_s - self._started_s - (self.idle_s or 0.0)
+
+    def end(self) -> str:
+        """Let the run's time end now; return that as the file keeps it.
+
+        The wall clock may have jumped: what lies between start and end has passed by the monotonic clock.
+        """
+        self._ended_s = self._clock.monotonic()
+        return later(self.started_at, self._ended_s - self._started_s)
+
+    def go_on(self) -> None:
+        """Let the run's time go on after an end."""
+        if self._ended_s is not None:
+            self.idle_s = (self.idle_s or 0.0) + self._clock.monotonic() - self._ended_s
+            self._ended_s = None

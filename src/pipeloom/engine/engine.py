@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import random as _random
-import socket
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Final
 
 from pipeloom.engine.capture import capture
+from pipeloom.engine.changes.changes import Changes
+from pipeloom.engine.changes.plan import Plan, plan_run
 from pipeloom.engine.clock import SYSTEM_CLOCK, Clock
 from pipeloom.engine.commands import CommandResult, EngineLoad
-from pipeloom.engine.events import KEPT_TEXT
 from pipeloom.engine.executors import make_executor
 from pipeloom.engine.executors.base import WorkerInfo
 from pipeloom.engine.interpreter import restore_hooks
@@ -23,28 +21,26 @@ from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.parts import CLOSE_S, EngineParts
 from pipeloom.engine.run.commit_events import CommitEvents
 from pipeloom.engine.run.executor_events import ExecutorEvents
-from pipeloom.engine.run.few import Few, chosen_of
-from pipeloom.engine.run.resume import Earlier, Resume, earlier_run, first_starts, known_ids, list_today, params_of
+from pipeloom.engine.run.few import Few
+from pipeloom.engine.run.resume import Earlier, Resume, earlier_run, list_today, params_of
 from pipeloom.engine.run.run import Run
 from pipeloom.engine.run.summary import RunCounts, RunSummary
+from pipeloom.engine.run_row import run_row
 from pipeloom.engine.writer.opening import Opened, StoppedStartError
 from pipeloom.engine.writer.sink import Sink
 from pipeloom.engine.writer.writer import Writer
 from pipeloom.errors import UsageError
 from pipeloom.limits.limit import Limit
 from pipeloom.messages import TaskLike
-from pipeloom.parameters import kept
 from pipeloom.pipeline import Pipeline, TaskList
-from pipeloom.status import ACTIVE, RunStatus, Status
+from pipeloom.status import ACTIVE, Status
 from pipeloom.store.file.owner import OwnerLock
 from pipeloom.store.read.run_queries import counts_as_left
 from pipeloom.store.rows import RunRow
 from pipeloom.store.write.connect import check_writable, open_writer
-from pipeloom.text import storable
 from pipeloom.times import monotonic, stamp
 
 _SIGNAL_LATENCY_S: Final = 0.5
-_PROCESS_STARTED_AT: Final = stamp(SYSTEM_CLOCK.now())
 
 
 class Engine:
@@ -63,6 +59,7 @@ class Engine:
         self.db_path = Path(db_path).absolute()
         self.pipeline = pipeline
         options = options or EngineOptions()
+        options.changed_for(pipeline)
         self.today = today or list_today(self.db_path, pipeline, options.resume, options.params)
         self._choice = options.checked_choice(pipeline, self.today.tasks)
         self.options = replace(options, executor=self._choice)
@@ -90,8 +87,10 @@ class Engine:
         """Return an engine for a new run, not started, whose tasks are listed with the parameters of run `run_id`."""
         params = params_of(self.db_path, self.pipeline, run_id)
         same = all(self.today.params.get(name) == text for name, text in params.items())
-        again = replace(self.options, resume=None, few=Few(), params=params)
+        again = replace(self.options, resume=None, few=Few(), changed=False, params=params)
         return Engine(self.db_path, self.pipeline, again, today=self.today if same else None)
+
+    # -- before the start ----------------------------------------------------------------------------------------------
 
     def add_sink(self, sink: Sink) -> None:
         """Tell `sink` of every commit; before `start`."""
@@ -121,18 +120,14 @@ class Engine:
         self._owner.acquire(stamp(self._clock.now()), self.options.wait_s)
         try:
             resume = resume or self.options.resume
-            earlier = None if resume is None else earlier_run(self.db_path, self.pipeline.name, resume.run_id)
-            starts = first_starts(self.today, earlier, resume, self._clock.now())
-            starts, left_out = chosen_of(
-                self.db_path, self.pipeline.name, self.today, earlier, starts, self.options.few
-            )
-            parts, opened = self._start_parts(earlier)
+            plan = plan_run(self.db_path, self.pipeline, self.today, self.options, resume, self._clock.now())
+            parts, opened = self._start_parts(plan)
         except BaseException:
             self._release_after(self._writer)
             raise
         self._started = parts
         capture.start()  # after the executor: Dask sets its loggers up by what it finds
-        parts.run.begin(opened, starts, left_out)
+        parts.run.begin(opened, [task.start for task in plan.tasks], plan.others)
         parts.serve()
         return parts.row
 
@@ -148,11 +143,15 @@ class Engine:
 
         threading.Thread(target=release, name="pipeloom-release", daemon=True).start()
 
-    def _start_parts(self, earlier: Earlier | None) -> tuple[EngineParts, Opened]:
+    def _start_parts(self, plan: Plan) -> tuple[EngineParts, Opened]:
         """Start the executor, then the writer: a cluster may be out of reach, and then the file stays as it was."""
-        options, sinks = self.options, list[Sink]()
+        options, sinks, clock = self.options, list[Sink](), self._clock
         executor = make_executor(self._choice, options.limit_for(self.pipeline), options.address_for(self.pipeline))
-        run = Run(self.db_path, self.pipeline, options, executor, clock=self._clock, random=self._random, sinks=sinks)
+        changes = Changes(plan.past, plan.unchanged, plan.known)
+        run = Run(
+            self.db_path, self.pipeline, options, executor, clock=clock, random=self._random, sinks=sinks,
+            changes=changes,
+        )  # fmt: skip
         commits = CommitEvents(run)
         sinks += [self._counts, commits, *self._sinks]
         executor.start(ExecutorEvents(run))
@@ -160,17 +159,16 @@ class Engine:
             run.timers.start()  # every thread that a run cannot do without is there before its row
             if run.follows_cluster or not isinstance(self._choice, str):
                 run.workers = executor.slots or run.workers
-            run.start_clock()  # however long the cluster took
-            writer = self._take_writer(self._make_writer(run, commits, sinks, earlier))
-            opened = writer.start(self._run_row(run, None if earlier is None else earlier.run.id))
+            run.time.start()  # however long the cluster took
+            writer = self._take_writer(self._make_writer(run, commits, sinks, plan))
+            opened = writer.start(run_row(run, plan, options, self.today.params))
         except BaseException:
             with run.lock:
                 run.timers.stop()
             executor.shutdown(0.0)
             raise
         run.id = opened.run.id
-        parts = EngineParts(self.db_path, opened.run, run, executor, writer, self._owner, self._clock)
-        return parts, opened
+        return EngineParts(self.db_path, opened.run, plan, run, executor, writer, self._owner, clock), opened
 
     def _take_writer(self, writer: Writer) -> Writer:
         """Note the writer of the start, unless the start has been given up."""
@@ -180,7 +178,7 @@ class Engine:
             self._writer = writer
         return writer
 
-    def _make_writer(self, run: Run, commits: CommitEvents, sinks: Sequence[Sink], earlier: Earlier | None) -> Writer:
+    def _make_writer(self, run: Run, commits: CommitEvents, sinks: Sequence[Sink], plan: Plan) -> Writer:
         wal, durability, store = self.options.wal, self.options.durability, self.options.store_task_status
         return Writer(
             self.db_path,
@@ -193,25 +191,9 @@ class Engine:
             sinks=sinks,
             on_rejected=commits.rejected,
             keep_lock=self._owner.keep,
-            known_tasks=partial(known_ids, self.tasks, earlier),
+            known_tasks=lambda: plan.known,
+            done_tasks=() if plan.unchanged is None else plan.past.tasks,
             keeps_attempts=store,
-        )
-
-    def _run_row(self, run: Run, parent_run_id: int | None) -> RunRow:
-        return RunRow(
-            id=0,
-            pipeline=self.pipeline.name,
-            status=RunStatus.RUNNING,
-            started_at=run.started_at,
-            source=None if self.options.source is None else storable(self.options.source, KEPT_TEXT),
-            workers=run.workers,
-            executor=run.executor.name,
-            parent_run_id=parent_run_id,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            process_started_at=_PROCESS_STARTED_AT,
-            heartbeat_at=run.started_at,
-            params=kept({**self.options.few.texts, **self.today.params}),
         )
 
     def wait(self, timeout_s: float | None = None) -> bool:
@@ -290,7 +272,7 @@ class Engine:
             db_path=self.db_path,
             counts=counts_as_left(counts) if self._closed.is_set() else counts,
             failed=self._counts.failed(),
-            elapsed_s=parts.run.elapsed_s,
+            elapsed_s=parts.run.time.elapsed_s,
             unsaved=parts.writer.unsaved,
             late=parts.run.late,
             stored=self.options.store_task_status,
@@ -299,6 +281,8 @@ class Engine:
             trouble=parts.run.executor_lost,
             rows=self._counts.rows,
             odd=self._counts.odd(),
+            unchanged=parts.run.changes.unchanged,
+            gone=tuple(name for _, name in parts.plan.gone),
         )
 
     # -- how it stands -------------------------------------------------------------------------------------------------

@@ -46,6 +46,13 @@ class CancelAsked:
     note: str = ""
 
 
+class InputsTaken(NamedTuple):
+    """The worker has looked at the attempt's input files, and is about to start."""
+
+    key: str
+    """JSON: see `AttemptRow.input_key`."""
+
+
 class Finish(NamedTuple):
     """The end that the worker reported itself; held back until the worker has really ended."""
 
@@ -72,6 +79,9 @@ class Found(NamedTuple):
     """Name of its own worker function (see `pipeloom.users_code.name_of`)."""
     limits: tuple[str, ...] = ()
     priority: int = 0
+    inputs: str | None = None
+    """JSON: a list of paths."""
+    version: str | None = None
 
 
 class Together(NamedTuple):
@@ -116,11 +126,15 @@ class Whole(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RunChanged:
-    """The run has another status, end or number of workers."""
+    """The run has another status, end, idle time, or number of workers or of unchanged tasks."""
 
     status: RunStatus
     finished_at: str | None
     workers: int
+    unchanged: int | None = None
+    """Tasks that were left out because nothing has changed; None where all tasks were to run."""
+    idle_s: float | None = None
+    """Seconds in which it had ended, before a retry."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,8 @@ class EngineOptions:
     """Parameters of the run, or their texts; where it resumes an earlier run, others are that run's."""
     few: Few = field(default_factory=Few)
     """Which of the tasks are tried; all, unless it says otherwise."""
+    changed: bool | None = None
+    """Whether only tasks run that have changed since they were done."""
     retry: RetryPolicy | None = None
     timeout: float | None = None
 
@@ -59,6 +61,11 @@ class EngineOptions:
             checked_executor(self.executor)
         if self.address is not None and self.executor not in (None, "dask"):
             raise UsageError(f'address goes with executor="dask", not with {self.executor!r}.')
+        if self.changed and self.resume is not None:
+            raise UsageError(
+                "Give either --resume or --changed: --resume runs what the last run has not done, --changed what "
+                "differs from the last time that it was done."
+            )
         if self.timeout is not None and positive_number(self.timeout) is None:
             raise UsageError(f"timeout must be a number of seconds above 0, not {self.timeout!r}.")
         if not (math.isfinite(self.grace_s) and self.grace_s >= 0):
@@ -71,6 +78,15 @@ class EngineOptions:
         if workers is None:
             return DEFAULT_COROUTINES if executor == "async" else DEFAULT_WORKERS
         return checked_workers(workers, executor)
+
+    def changed_for(self, pipeline: Pipeline) -> bool:
+        """Return whether only tasks run that have changed; raises `UsageError` where the file keeps no tasks."""
+        if self.resume is not None:
+            return False
+        changed = pipeline.changed if self.changed is None else self.changed
+        if changed and not self.store_task_status:
+            raise UsageError("What has changed is told by the tasks in the file, and --no-store keeps them out of it.")
+        return changed
 
     def executor_for(self, pipeline: Pipeline, functions: Sequence[WorkerFn] = ()) -> ExecutorChoice:
         """Return the executor of the attempts; an address means Dask, an `async def` worker function "async"."""

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from pipeloom.engine.changes.plan import Plan
 from pipeloom.engine.clock import Clock
 from pipeloom.engine.commands import CommandResult
 from pipeloom.engine.control.server import ControlServer
@@ -28,10 +29,20 @@ class EngineParts:
     """The run, and what works on it. The owner's lock, the writer and the control server come and go together."""
 
     def __init__(
-        self, db_path: Path, row: RunRow, run: Run, executor: Executor, writer: Writer, owner: OwnerLock, clock: Clock
+        self,
+        db_path: Path,
+        row: RunRow,
+        plan: Plan,
+        run: Run,
+        executor: Executor,
+        writer: Writer,
+        owner: OwnerLock,
+        clock: Clock,
     ) -> None:
         self.row = row
         """The run as it was opened."""
+        self.plan = plan
+        """What it began with."""
         self.run = run
         self.commands = RunCommands(run)
         self.executor = executor

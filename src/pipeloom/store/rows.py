@@ -53,6 +53,8 @@ class AttemptRow(NamedTuple):
     """The fewest rows that are usual for the task (see `pipeloom.store.usual_rows`); None when that is not known."""
     rows_high: int | None = None
     """The most rows that are usual."""
+    input_key: str | None = None
+    """JSON: the task's version, and its input files as they were before it started; None for a task without either."""
 
     @property
     def odd(self) -> int:
@@ -83,6 +85,8 @@ class RunRow:
     finished_at: str | None = None
     params: str | None = None
     """JSON: the run's parameters as texts, and the options that try a few tasks (see `pipeloom.parameters`)."""
+    unchanged: int | None = None
+    """Tasks without a row, because nothing has changed since they were done; None: the run was for all tasks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,26 @@ class DurationBaseline(NamedTuple):
     """A quarter of them took less."""
     high_s: float
     """A quarter of them took more."""
+
+
+class TaskPast(NamedTuple):
+    """A task after all runs of its pipeline."""
+
+    name: str
+    """Of its latest attempt."""
+    status: Status
+    """Of its latest attempt, as it is in the file."""
+    run_id: int
+    """Of its latest attempt."""
+    is_done: bool
+    """Whether an attempt of it was done: what follows is of the last one."""
+    done_name: str
+    params: str | None
+    """JSON."""
+    input_key: str | None
+    """JSON."""
+    done_id: int = 0
+    """Of `task_runs`."""
 
 
 class TaskStanding(NamedTuple):

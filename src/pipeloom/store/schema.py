@@ -136,6 +136,8 @@ CREATE TABLE {where}found_tasks (
     worker_fn TEXT,
     limits TEXT,
     priority INTEGER NOT NULL,
+    inputs TEXT,
+    version TEXT,
     attempt INTEGER NOT NULL,
     PRIMARY KEY (run_id, task_id)
 ) STRICT, WITHOUT ROWID;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import json
 import os
 import re
 import signal
@@ -23,7 +24,7 @@ from hypothesis import strategies as st
 from tests.conftest import WaitFor
 
 from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
-from pipeloom.engine.events import Finish, Found, Together
+from pipeloom.engine.events import Finish, Found, InputsTaken, Together
 from pipeloom.engine.executors import ExecutorName, make_executor
 from pipeloom.engine.executors.base import Executor
 from pipeloom.errors import TaskCancelled, UsageError, WriterFailedError
@@ -330,6 +331,31 @@ def test_state_found_tasks_and_results_travel_too(rig: Rig) -> None:
         jobs.Note(1, {"page": 812}),
         Finish(Status.DONE, None, None, '{"rows": 2}'),
     ]
+
+
+def test_the_key_of_its_inputs_is_told_before_the_users_code_runs(rig: Rig, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("1", encoding="utf-8")
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    job = async_jobs.of(jobs.say) if rig.executor.name == "async" else jobs.say
+    for number, known in ((1, None), (2, f'{{"inputs":{{"{path}":[1,1700000000000000000,"known"]}}}}')):
+        task = TaskDef(number, inputs=[path], version="3")
+        rig.executor.submit(Attempt(number, 1, task, job, frozenset(), known_key=known))
+        assert rig.log.outcome(number).kind is OutcomeKind.OK
+        first, *others = rig.log.of(number, "message")
+        key = json.loads(first.key)
+        assert (type(first), len(others), key["version"]) == (InputsTaken, 3, "3")
+        assert key["inputs"][str(path)][:2] == [1, 1_700_000_000_000_000_000]
+        assert (key["inputs"][str(path)][2] == "known") is (known is not None)  # an unchanged file is not read
+
+
+def test_an_input_that_is_missing_is_an_error_without_the_users_code(rig: Rig, tmp_path: Path) -> None:
+    task = TaskDef(1, inputs=[tmp_path / "a.csv"])
+    rig.executor.submit(Attempt(1, 1, task, jobs.say, frozenset()))
+    outcome = rig.log.outcome(1)
+    assert (outcome.error_type, outcome.traceback) == ("InputError", "")
+    assert outcome.error.endswith(f"The input {tmp_path}/a.csv is missing.")
+    assert rig.log.of(1, "message") == []
 
 
 def test_an_idle_executor_shuts_down_at_once_and_twice(rig: Rig) -> None:

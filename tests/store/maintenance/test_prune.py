@@ -67,6 +67,16 @@ def left(path: Path) -> dict[str, list[int]]:
         connection.close()
 
 
+def test_a_run_in_which_nothing_had_changed_stays(tmp_path: Path) -> None:
+    attempts = [(run_id, 1, 1, Status.DONE, 90) for run_id in (1, 4)]
+    path = make(tmp_path / "etl.db", [(DONE, None)] * 5, attempts)
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE pipeline_runs SET unchanged=iif(id=3, 0, 9) WHERE id IN (2, 3, 4)")
+    connection.commit()
+    connection.close()
+    assert pruned(path, Policy(done_for_days=9))["runs"] == [2, 5]
+
+
 DONE, ERROR = RunStatus.DONE, RunStatus.ERROR
 
 

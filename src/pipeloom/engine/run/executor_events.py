@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, Final
 
 from pipeloom.engine.attempt import Outcome
-from pipeloom.engine.events import Finish, Logged, Started
+from pipeloom.engine.events import Finish, InputsTaken, Logged, Started, Together
 from pipeloom.engine.run.attempts import AttemptState, Stop
 from pipeloom.engine.run.held_back import HeldBack
 from pipeloom.engine.run.run import Run
@@ -14,9 +14,11 @@ from pipeloom.engine.worker.runner import describe
 from pipeloom.engine.worker.weight import weight
 from pipeloom.errors import TaskCancelled, WriterFailedError
 from pipeloom.messages import MsgTaskProgress, MsgTaskStarted
-from pipeloom.status import ACTIVE, OPEN
+from pipeloom.status import ACTIVE, OPEN, RunStatus
 from pipeloom.text import clean
 
+_AT_ONCE: Final = frozenset({MsgTaskStarted, InputsTaken})
+"""What is not held back until the end of an atomic attempt."""
 _log = logging.getLogger(__name__)
 
 
@@ -61,7 +63,24 @@ class ExecutorEvents:
                 run.inbox.list_progress(slot)
         elif kind is Finish:
             attempt.finish, attempt.ignores_messages = msg, True
-        elif held is not None and kind is not MsgTaskStarted:
+        elif kind is Together and msg.found and run.changes.unchanged is not None:
+            self._put(attempt, held, self._without_unchanged(msg))
+        else:
+            self._put(attempt, held, msg)
+
+    def _without_unchanged(self, put: Together) -> Together:
+        """Return what a worker has put without the tasks that are unchanged; the file gets their number."""
+        run = self._run
+        before = run.changes.unchanged
+        left = run.changes.without_unchanged(put)
+        with run.lock:
+            if run.changes.unchanged != before and not run.end_told:
+                run.tell(0, run.changed(RunStatus.RUNNING))
+        return left
+
+    def _put(self, attempt: AttemptState, held: HeldBack | None, msg: Any) -> None:
+        run, attempt_id = self._run, attempt.id
+        if held is not None and type(msg) not in _AT_ONCE:
             self._hold_back(attempt, held, msg)
         elif not run.inbox.put((attempt_id, msg), lambda: attempt.stop is not None, weight(msg)):
             attempt.ignores_messages = True  # later ones would leave a gap

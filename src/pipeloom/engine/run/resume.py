@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from pipeloom.engine.changes.past import Past
 from pipeloom.engine.run.attempts import TaskStart
 from pipeloom.engine.run.same_task import changed_error, same_tasks
 from pipeloom.engine.run.tasks import entered
@@ -24,7 +25,6 @@ from pipeloom.store.read.run_queries import found_tasks, task_standings
 from pipeloom.store.rows import RunRow, TaskStanding
 from pipeloom.text import clean
 from pipeloom.times import valid_stamp
-from pipeloom.users_code import function_named
 
 NOT_DONE: Final = frozenset({Status.ERROR, Status.CANCELLED, Status.INTERRUPTED, Status.SKIPPED})
 FAILED: Final = frozenset({Status.ERROR, Status.INTERRUPTED})
@@ -60,6 +60,8 @@ class Earlier:
     """Tasks that its workers have put, done ones included."""
     functions: dict[TaskId, str] = field(default_factory=dict)
     """Names of the worker functions that some of these have of their own."""
+    past: Past | None = None
+    """The past of all tasks, when it or a run that it continued was for what had changed, and left out the rest."""
 
     def count(self, today: TaskList, statuses: frozenset[Status]) -> int:
         """Return how many tasks of today a `Resume` with `statuses` would run again; raises as `wanted`."""
@@ -84,14 +86,21 @@ class Earlier:
         changed = [pair for pair in same.changed.values() if pair[1].status not in resume.statuses]
         if changed:
             raise changed_error(changed)
-        again = (task for task, standing in stand if standing is None or standing.status in resume.statuses)
+        again = (
+            task
+            for task, standing in stand
+            if (standing.status in resume.statuses if standing is not None else self._is_new(task))
+        )
         return _with_skipped(stand, {task.task_id for task in again})
 
-    def left_out(self, today: TaskList, starts: Sequence[TaskStart]) -> dict[TaskId, TaskStanding]:
-        """Return how the tasks of today stand that are not among the starts, by id."""
-        run = {start.task.task_id for start in starts}
+    def left_out(self, today: TaskList, run: Collection[TaskId]) -> dict[TaskId, TaskStanding]:
+        """Return how the tasks of today stand that are not among those that run, by id."""
         same = same_tasks(with_found(today.tasks, self.found), self.standings)
         return {task_id: standing for task_id, standing in same.found.items() if task_id not in run}
+
+    def _is_new(self, task: TaskLike) -> bool:
+        """Tell whether a task that the run did not have is none that it left out as unchanged."""
+        return self.past is None or bool(self.past.reasons(entered(task)))
 
 
 def _with_skipped(stand: Sequence[_Stands], chosen: set[TaskId]) -> list[_Stands]:
@@ -136,8 +145,8 @@ def params_of(path: Path, pipeline: Pipeline, run_id: int | None = None) -> Text
     return {} if run is None else {name: text for name, text in read_back(run.params).items() if name in there}
 
 
-def _start(task: TaskLike, standing: TaskStanding | None, now: datetime) -> TaskStart:
-    """Return how the task starts: one that waited for a retry goes on waiting until it is due."""
+def start_of(task: TaskLike, standing: TaskStanding | None, now: datetime) -> TaskStart:
+    """Return how a task starts: one that waited for a retry goes on waiting until it is due."""
     due = valid_stamp(standing.due_at) if standing is not None else None
     if standing is None or due is None:
         return TaskStart(entered(task), task)
@@ -153,9 +162,20 @@ def earlier_run(path: Path, pipeline: str, run_id: int | None = None) -> Earlier
     if run is None:
         return None
     with History(path) as history:
-        found = found_tasks(history, run.id)
-        functions = {one.task.task_id: one.worker_fn for one in found if one.worker_fn is not None}
-        return Earlier(run, task_standings(history, run.id), [one.task for one in found], functions)
+        standings, found = task_standings(history, run.id), found_tasks(history, run.id)
+        leaves_out = any(one.unchanged is not None for one in _family(history, run))
+    functions = {one.task.task_id: one.worker_fn for one in found if one.worker_fn is not None}
+    past = Past.of(path, pipeline) if leaves_out else None
+    return Earlier(run, standings, [one.task for one in found], functions, past)
+
+
+def _family(history: History, run: RunRow) -> Iterator[RunRow]:
+    """Yield a run and those that it continued."""
+    one: RunRow | None = run
+    while one is not None:
+        yield one
+        before = one.parent_run_id
+        one = history.run(before) if before is not None and before < one.id else None
 
 
 def _earlier_row(path: Path, pipeline: str, run_id: int | None) -> RunRow | None:
@@ -175,27 +195,3 @@ def with_found(tasks: Sequence[TaskLike], found: Iterable[TaskDef]) -> Sequence[
     """Return the tasks of today's list, and behind them those that workers have put and that it does not have."""
     listed = {task.task_id for task in tasks}
     return [*tasks, *(task for task in found if task.task_id not in listed)]
-
-
-def known_ids(tasks: Iterable[TaskLike], earlier: Earlier | None) -> set[TaskId]:
-    """Return the ids of the tasks that are listed, and of those that the earlier run had."""
-    had = () if earlier is None else (standing.task_id for standing in earlier.standings)
-    return {*(task.task_id for task in tasks), *had}
-
-
-def first_starts(today: TaskList, earlier: Earlier | None, resume: Resume | None, now: datetime) -> list[TaskStart]:
-    """Return how a run begins: with all tasks, or with those of an earlier run that are run again.
-
-    Raises `UsageError` where `Earlier.wanted` does, and when the own function of a task that a worker has put is gone.
-    """
-    if earlier is None or resume is None:
-        return [TaskStart(entered(task), task) for task in today.tasks]
-    listed = {task.task_id for task in today.tasks} if earlier.functions else set()
-    starts = []
-    for task, standing in earlier.wanted(today, resume):
-        start = replace(_start(task, standing, now), from_start=resume.from_start)
-        if (name := earlier.functions.get(task.task_id)) is not None and task.task_id not in listed:
-            own = replace(start.task, worker_fn=function_named(name))
-            start = replace(start, task=own, given=own)
-        starts.append(start)
-    return starts

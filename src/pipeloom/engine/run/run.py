@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeloom.engine.attempt import Attempt, AttemptIds, Outcome
+from pipeloom.engine.changes.changes import Changes
 from pipeloom.engine.clock import Clock
 from pipeloom.engine.events import (
     NO_STATE,
@@ -46,13 +47,12 @@ from pipeloom.messages import TaskId
 from pipeloom.pipeline import Pipeline, positive_number
 from pipeloom.status import ACTIVE, WAITING, RunStatus, Status, run_status
 from pipeloom.text import clean
-from pipeloom.times import later, stamp
+from pipeloom.times import stamp
 
 KILL_AFTER_S: Final = 5.0
 """Seconds that a worker process gets after it was asked to stop, before it is killed."""
 
 _SUBMIT_CHUNK: Final = 2_000
-_STAMP_S: Final = 0.001
 _log = logging.getLogger(__name__)
 
 
@@ -69,10 +69,9 @@ class Run:
         clock: Clock,
         random: Callable[[], float],
         sinks: Sequence[Sink],
+        changes: Changes | None = None,
     ) -> None:
-        self.pipeline = pipeline
-        self.executor = executor
-        self.clock = clock
+        self.pipeline, self.executor, self.clock = pipeline, executor, clock
         self.lock = threading.Lock()
         self.ended = threading.Condition(self.lock)
         """Notified when the run has ended: `Engine.wait` waits on it."""
@@ -85,6 +84,7 @@ class Run:
         self.states: dict[TaskId, str] = {}
         """What earlier attempts have left for each task to go on from, as JSON."""
         self.dependencies = Dependencies()
+        self.changes = changes or Changes()
         self._holds = Holds(db_path)
         self.timers = Timers(self.lock, clock, self.broken)
         self.id = 0
@@ -117,13 +117,6 @@ class Run:
         self._time_limit = options.timeout or pipeline.timeout
         self._message_types, self._limit_names = frozenset(pipeline.handlers), frozenset(pipeline.limits)
         self._random, self._sinks = random, sinks
-        self._elapsed_s: float | None = None
-        self._stamp, self._stamped_s = "", float("-inf")
-        self.start_clock()
-
-    def start_clock(self) -> None:
-        """Let the run's time begin now."""
-        self.started_at, self._started_s = self.now(), self.clock.monotonic()
 
     def begin(self, opened: Opened, starts: Sequence[TaskStart], left_out: LeftOut | None = None) -> None:
         """Enter the first attempts and dispatch them; the file is open. Takes the lock itself."""
@@ -147,21 +140,6 @@ class Run:
         _log.critical("The engine has failed: %s", clean(error), exc_info=error)
         for sink in self._sinks:
             sink.writer_failed(error)
-
-    @property
-    def elapsed_s(self) -> float:
-        """Seconds since the run began, or that it took."""
-        return self.clock.monotonic() - self._started_s if self._elapsed_s is None else self._elapsed_s
-
-    def now(self, seconds: float | None = None) -> str:
-        """Return the wall clock's time as the file keeps it; one text serves for a millisecond.
-
-        `seconds` is the monotonic time, where the caller has asked for it.
-        """
-        seconds = self.clock.monotonic() if seconds is None else seconds
-        if seconds - self._stamped_s >= _STAMP_S:
-            self._stamped_s, self._stamp = seconds, stamp(self.clock.now())
-        return self._stamp
 
     def tell(self, attempt_id: int, entry: object) -> None:
         """Put an entry of the dispatcher's own into the writer's queue; a failed writer has told every sink already."""
@@ -212,8 +190,8 @@ class Run:
         """Take back that all attempts have ended, if the writer has been told so."""
         if self.end_told:
             self.end_told = self.idle = False
-            self._elapsed_s = None
-            self.tell(0, RunChanged(RunStatus.RUNNING, None, self.workers))
+            self.time.go_on()
+            self.tell(0, self.changed(RunStatus.RUNNING))
 
     def _add(self, start: TaskStart, now: datetime) -> AttemptState:
         attempt = self.attempts.add(start)
@@ -246,6 +224,7 @@ class Run:
                     self.states.get(attempt.task.task_id, NO_STATE) if self._keeps_state else None,
                     self.dependencies.results(attempt.task),
                     self._limit_names,
+                    self.changes.known_key(attempt.task.task_id),
                 )
             )
 
@@ -384,10 +363,11 @@ class Run:
     def finish(self) -> None:
         """Tell the writer that all attempts have ended."""
         self.end_told = True
-        self._elapsed_s = self.elapsed_s
-        # The wall clock may have jumped: what lies between start and end is what the run took.
-        ended_at = later(self.started_at, self._elapsed_s)
-        self.tell(0, RunChanged(run_status(self.attempts.ends()), ended_at, self.workers))
+        self.tell(0, self.changed(run_status(self.attempts.ends()), self.time.end()))
+
+    def changed(self, status: RunStatus, ended_at: str | None = None) -> RunChanged:
+        """Return what the writer is told of a change of the run."""
+        return RunChanged(status, ended_at, self.workers, self.changes.unchanged, self.time.idle_s)
 
     def end_is_on_disk(self) -> None:
         """Note that the run's end is on disk."""

@@ -57,6 +57,10 @@ class RunSummary:
     """Why nothing could run any more, if that was so."""
     rows: int = 0
     """Rows of the user's tables that all attempts of the run have inserted, updated or deleted."""
+    unchanged: int | None = None
+    """Tasks that did not run because nothing has changed since they were done; None: the run was for all tasks."""
+    gone: tuple[str, ...] = ()
+    """Names of tasks that the list no longer has."""
     odd: tuple[OddTask, ...] = ()
     """The tasks whose rows are far from what is usual for them."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+from pipeloom.engine.changes.input_key import version_key
 from pipeloom.engine.events import KEPT_TEXT, Found
 from pipeloom.engine.run.attempts import AttemptState
 from pipeloom.engine.schedule.order import after_of
@@ -13,7 +14,7 @@ from pipeloom.engine.worker.validation import as_json
 from pipeloom.errors import MessageError, UsageError
 from pipeloom.limits.limit import names_of, priority_of
 from pipeloom.messages import TaskDef, TaskLike
-from pipeloom.pipeline import WorkerFn, positive_number, task_params
+from pipeloom.pipeline import positive_number, task_inputs, task_params, task_version
 from pipeloom.store.rows import AttemptRow
 from pipeloom.text import storable
 from pipeloom.users_code import function_named
@@ -35,19 +36,25 @@ def entered(task: TaskLike) -> TaskDef:
         worker_fn=worker if callable(worker) else None,
         limits=names_of(task),
         priority=priority_of(task),
+        inputs=task_inputs(task),
+        version=task_version(task),
     )
 
 
 def task_of(found: Found) -> tuple[TaskDef, UsageError | None]:
     """Return a task that a worker has put, and why its own worker function cannot be called, if that is so."""
-    own: WorkerFn | None = None
-    trouble: UsageError | None = None
-    if found.worker_fn is not None:
-        try:
-            own = function_named(found.worker_fn)
-        except UsageError as error:
-            trouble = error
-    task = TaskDef(
+    task = as_put(found)
+    if found.worker_fn is None:
+        return task, None
+    try:
+        return replace(task, worker_fn=function_named(found.worker_fn)), None
+    except UsageError as error:
+        return task, error
+
+
+def as_put(found: Found) -> TaskDef:
+    """Return a task that a worker has put, without its own worker function."""
+    return TaskDef(
         found.task_id,
         found.name,
         found.steps,
@@ -56,11 +63,11 @@ def task_of(found: Found) -> tuple[TaskDef, UsageError | None]:
         timeout=found.timeout,
         atomic=found.atomic,
         after=found.after,
-        worker_fn=own,
         limits=found.limits,
         priority=found.priority,
+        inputs=json.loads(found.inputs or "[]"),
+        version=found.version,
     )
-    return task, trouble
 
 
 def handed_out(task: TaskLike) -> TaskLike:
@@ -90,4 +97,5 @@ def new_row(run_id: int, attempt: AttemptState, due_at: str | None, now: str) ->
         due_at=due_at,
         params=params,
         rows=0,
+        input_key=version_key(attempt.task),
     )

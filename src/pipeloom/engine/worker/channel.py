@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pipeloom.engine.attempt import Attempt
-from pipeloom.engine.events import KEPT_TEXT, NO_STATE, Finish, Logged, Together
+from pipeloom.engine.events import KEPT_TEXT, NO_STATE, Finish, InputsTaken, Logged, Together
 from pipeloom.engine.interpreter import process
 from pipeloom.engine.worker.results import Results
 from pipeloom.engine.worker.validation import as_json, check_kind, checked, checked_together, parts
@@ -111,6 +111,10 @@ class WorkerChannel:
         if value is not None:
             result, complaint = as_json(value)
             self._send(Finish(Status.DONE, None, complaint, result))
+
+    def keep_inputs(self, key: str) -> None:
+        """Publish the input key with which the attempt starts."""
+        self._send(InputsTaken(key))
 
     def log(self, level: str, text: str, at: str | None) -> None:
         """Add a line to the attempt's log; raises nothing, because a worker's `print` must not."""

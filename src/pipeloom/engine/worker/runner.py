@@ -11,12 +11,13 @@ from typing import Any, Final
 
 from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
 from pipeloom.engine.capture import AttemptLog, capture
+from pipeloom.engine.changes.input_key import InputError, taken
 from pipeloom.engine.error_text import error_text
 from pipeloom.engine.interpreter import TracesKept, process
 from pipeloom.engine.worker.channel import WorkerChannel
 from pipeloom.errors import TaskCancelled, UsageError
 from pipeloom.limits.retry_after import wait_asked
-from pipeloom.pipeline import error_matches
+from pipeloom.pipeline import error_matches, task_inputs
 
 _OK: Final = Outcome(OutcomeKind.OK)
 _RAN_NOTHING: Final = {
@@ -32,6 +33,7 @@ def run_worker(attempt: Attempt, channel: WorkerChannel) -> Outcome:
     here = process.mark
     try:
         with AttemptLog(channel.log), capture.attempt(), TracesKept():
+            _look_at_inputs(attempt, channel)
             returned = attempt.worker_fn(attempt.task, channel)
     except BaseException as error:  # noqa: BLE001 - SystemExit ends the attempt, never the worker thread
         _end_if_forked(here, error)
@@ -45,6 +47,10 @@ async def run_coroutine(attempt: Attempt, q: object, channel: WorkerChannel) -> 
     here = process.mark
     try:
         with AttemptLog(channel.log), capture.attempt():
+            if task_inputs(attempt.task):
+                from asyncio import to_thread
+
+                await to_thread(_look_at_inputs, attempt, channel)
             returned: Any = attempt.worker_fn(attempt.task, q)
             if hasattr(type(returned), "__await__"):
                 returned = await returned
@@ -55,11 +61,19 @@ async def run_coroutine(attempt: Attempt, q: object, channel: WorkerChannel) -> 
     return _outcome_of(returned, attempt, channel)
 
 
+def _look_at_inputs(attempt: Attempt, channel: WorkerChannel) -> None:
+    """Publish the input key of a task that reads files, before it may read them; raises `InputError`."""
+    key = taken(attempt.task, attempt.known_key, channel.raise_if_cancelled)
+    if key is not None:
+        channel.keep_inputs(key)
+
+
 def _raised(error: BaseException, attempt: Attempt, channel: WorkerChannel) -> Outcome:
     """Return the outcome of a worker that raised `error`."""
     if issubclass(type(error), TaskCancelled) or (channel.cancelled and type(error) in _cancellations()):
         return Outcome(OutcomeKind.CANCELLED)
-    return describe(error, attempt.retry_on)
+    outcome = describe(error, attempt.retry_on)
+    return replace(outcome, traceback="") if isinstance(error, InputError) else outcome
 
 
 def _cancellations() -> tuple[type[BaseException], ...]:

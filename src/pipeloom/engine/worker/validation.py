@@ -15,7 +15,7 @@ from pipeloom.engine.worker.weight import weight
 from pipeloom.errors import MessageError, UsageError
 from pipeloom.limits.limit import check_named, names_of
 from pipeloom.messages import MsgTaskFinished, MsgTaskLog, MsgTaskProgress, MsgTaskStarted, TaskDef, TaskId
-from pipeloom.pipeline import MAX_INT, checked_tasks, positive_number
+from pipeloom.pipeline import MAX_INT, checked_tasks, positive_number, task_inputs
 from pipeloom.status import Status
 from pipeloom.tables.table import TableRows
 from pipeloom.text import as_text, first_line, storable
@@ -31,6 +31,8 @@ MAX_MESSAGE: Final = 8 << 20
 MAX_TOGETHER: Final = 4 * MAX_MESSAGE
 """Approximate bytes that the messages of one `put` may hold."""
 
+_encoded: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=as_text).encode
+"""Made once: 100,000 tasks have their params written, and compared with those of earlier runs."""
 _NUMBERS: Final = frozenset({int, float, bool, type(None)})
 _LIFECYCLE: Final = frozenset({MsgTaskProgress, MsgTaskStarted, Finish, Logged})
 _STRICT: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
@@ -128,8 +130,21 @@ def _checked_found(task: TaskDef, limits: frozenset[str]) -> Found:
             "module, because a run that goes on finds it there by its name."
         )
     limit, own_limits = positive_number(task.timeout), tuple(storable(name, KEPT_TEXT) for name in names_of(task))
+    inputs = json.dumps(names) if (names := task_inputs(task)) else None
     return Found(
-        task.task_id, name, params, task.steps, retries, limit, atomic, after, worker, own_limits, task.priority
+        task.task_id,
+        name,
+        params,
+        task.steps,
+        retries,
+        limit,
+        atomic,
+        after,
+        worker,
+        own_limits,
+        task.priority,
+        inputs,
+        task.version,
     )
 
 
@@ -162,7 +177,7 @@ def as_json(value: Any) -> tuple[str | None, str | None]:
         return None, None
     try:
         try:
-            text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=as_text)
+            text = _encoded(value)
         except ValueError:  # JSON has no NaN and no infinity
             text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, default=as_text)
     except (ValueError, TypeError, RecursionError) as error:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from pipeloom.engine.error_text import error_text
-from pipeloom.engine.events import KEPT_TEXT, CancelAsked, Ended, Logged, Requeued, Started, Submitted
+from pipeloom.engine.events import KEPT_TEXT, CancelAsked, Ended, InputsTaken, Logged, Requeued, Started, Submitted
 from pipeloom.engine.writer.log_retention import RawLine
 from pipeloom.engine.writer.sink import FoundTask
 from pipeloom.errors import StoreError
@@ -45,12 +45,13 @@ class TransactionLostError(Exception):
 
 (
     _STATUS, _PROGRESS, _STEP, _TOTAL, _MESSAGE, _DUE_AT, _STARTED_AT, _FINISHED_AT, _DURATION_S, _RESULT, _ERROR_TYPE,
-    _ERROR, _WORKER, _FINGERPRINT, _ROWS, _TASK_ID, _ROWS_LOW, _ROWS_HIGH,
+    _ERROR, _WORKER, _FINGERPRINT, _ROWS, _TASK_ID, _ROWS_LOW, _ROWS_HIGH, _INPUT_KEY,
 ) = map(
     AttemptRow._fields.index,
     (
         "status", "progress", "step", "total", "message", "due_at", "started_at", "finished_at", "duration_s", "result",
         "error_type", "error", "worker", "fingerprint", "rows", "task_id", "rows_low", "rows_high",
+        "input_key",
     ),
 )  # fmt: skip
 """Places of the columns in a draft."""
@@ -163,6 +164,11 @@ class Fold:
         if draft is not None and entry.started_at:
             draft[_STARTED_AT] = entry.started_at
 
+    def _inputs_taken(self, attempt_id: int, entry: InputsTaken) -> None:
+        draft = self._draft(attempt_id)
+        if draft is not None:
+            draft[_INPUT_KEY] = entry.key
+
     def _cancel_asked(self, attempt_id: int, entry: CancelAsked) -> None:
         draft = self._draft(attempt_id)
         if draft is not None and self._move(draft, Status.CANCELLING):
@@ -267,6 +273,7 @@ _STEPS: dict[type, Callable[[Fold, int, Any], None]] = {
     Submitted: Fold._submitted,
     Started: Fold._started,
     MsgTaskStarted: Fold._started_by_worker,
+    InputsTaken: Fold._inputs_taken,
     CancelAsked: Fold._cancel_asked,
     Requeued: Fold._requeued,
     Ended: Fold._finished,

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Collection, Container
 
 from pipeloom.engine.attempt import AttemptIds
+from pipeloom.engine.changes.input_key import InputKey
 from pipeloom.engine.events import Found
 from pipeloom.engine.schedule.order import ALL
 from pipeloom.engine.writer.sink import FoundTask
@@ -19,11 +20,17 @@ from pipeloom.store.write.ledger import Ledger
 class FoundTasks:
     """Enters each task once in a run, whatever number of workers find it."""
 
-    def __init__(self, run_id: int, ids: AttemptIds, known: Callable[[], Collection[TaskId]]) -> None:
-        """Start with the tasks that the run has without finding them: `known`, which is called when it is needed."""
+    def __init__(
+        self, run_id: int, ids: AttemptIds, known: Callable[[], Collection[TaskId]], done: Container[TaskId] = ()
+    ) -> None:
+        """Start with the tasks that the run has without finding them: `known`, which is called when it is needed.
+
+        Tasks may also come after those that were `done` in earlier runs, and that this one leaves out when it finds them.
+        """
         self._run_id = run_id
         self._ids = ids
         self._ask = known
+        self._done = done
         self._known: Collection[TaskId] | None = None
 
     def enter(
@@ -42,7 +49,8 @@ class FoundTasks:
             if task_id in new or task_id in pending or task_id in self._known:
                 continue
             for name in () if task.after == ALL else task.after:
-                if not (name in together or name in self._known or ledger.has_found(self._run_id, name)):
+                there = name in together or name in self._known or name in self._done
+                if not (there or ledger.has_found(self._run_id, name)):
                     raise MessageError(
                         f"Task {task_id!r:.80}, which was put, comes after {name!r:.80}, which no task of this run is."
                     )
@@ -58,6 +66,8 @@ class FoundTasks:
                 worker_fn=task.worker_fn,
                 limits=json.dumps(task.limits) if task.limits else None,
                 priority=task.priority,
+                inputs=task.inputs,
+                version=task.version,
             ):
                 new[task_id] = FoundTask(self._row(task, now), by, task)
         return list(new.values())
@@ -72,4 +82,5 @@ class FoundTasks:
             Status.QUEUED,
             queued_at=now,
             params=None if task.params == "{}" else task.params,
+            input_key=None if task.inputs else InputKey(task.version).text,
         )

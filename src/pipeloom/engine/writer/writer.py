@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import astuple, replace
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
+from dataclasses import asdict, astuple, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -67,6 +67,7 @@ class Writer:
         on_rejected: Callable[[int, Rejection], None],
         keep_lock: Callable[[], None],
         known_tasks: Callable[[], Collection[TaskId]] = frozenset,
+        done_tasks: Container[TaskId] = (),
         keeps_attempts: bool = True,
     ) -> None:
         self._path = path
@@ -78,7 +79,7 @@ class Writer:
         self._sinks = Sinks(sinks)
         self._on_rejected = on_rejected
         self._keep_lock = keep_lock
-        self._known_tasks = known_tasks
+        self._known_tasks, self._done_tasks = known_tasks, done_tasks
         self.keeps_attempts = keeps_attempts
         """Whether runs and attempts are in the file, not in memory alone."""
         self._file: OpenFile
@@ -123,8 +124,8 @@ class Writer:
             return self.opening.wait()
         except BaseException:  # for example a ctrl+c
             if not self.opening.give_up():
-                workers = self._run.workers or 0
-                self._inbox.put_now((0, RunChanged(RunStatus.INTERRUPTED, stamp(self._clock.now()), workers)))
+                now, run = stamp(self._clock.now()), self._run
+                self._inbox.put_now((0, RunChanged(RunStatus.INTERRUPTED, now, run.workers or 0, run.unchanged)))
                 self.stop(_LAST_S)
             raise
 
@@ -201,7 +202,7 @@ class Writer:
         if self._attempt_ids is None:
             self._run = ledger.insert_run(self._run)
             self._attempt_ids = AttemptIds(ledger.next_attempt_id())
-            found = FoundTasks(self._run.id, self._attempt_ids, self._known_tasks)
+            found = FoundTasks(self._run.id, self._attempt_ids, self._known_tasks, self._done_tasks)
             self._savepoints = Savepoints(self._handlers, found, self._giving_up)
             self._open_attempts = OpenAttempts(self._attempt_ids.first)
         elif ledger.commits(self._run.id) != self._seq:
@@ -337,7 +338,7 @@ class Writer:
                 elif fold.lifecycle(attempt_id, entry):
                     continue
                 elif type(entry) is RunChanged:
-                    run = replace(self._run, status=entry.status, finished_at=entry.finished_at, workers=entry.workers)
+                    run = replace(self._run, **asdict(entry))
                 elif type(entry) is Commanded:
                     commands.append(entry)
                 else:

@@ -133,7 +133,8 @@ def plan(path: Path, policy: Policy, *, now: datetime | None = None, history: Hi
     lost = history.rows(sql, values)
     of_run = dict(history.rows("SELECT run_id, count(*) FROM task_runs GROUP BY run_id"))
     kept = of_run.keys() - {run_id for run_id, attempts, *_ in lost if attempts == of_run[run_id]}
-    runs = _emptied(history.rows(_RUNS), kept, {run_id for run_id, *_ in lost})
+    unchanged = {run.id for run in history.runs(limit=-1) if run.unchanged}
+    runs = _emptied(history.rows(_RUNS), kept, {run_id for run_id, *_ in lost}, unchanged)
     attempts, logs, size = (sum(row[place] for row in lost) for place in (1, 2, 3))
     kept_by = None if attempts else _kept(history, policy, now)
     return PrunePreview(attempts, logs, len(runs), size + attempts * _ROW_BYTES, kept_by)
@@ -266,16 +267,20 @@ def _remove(connection: sqlite3.Connection, last: int) -> tuple[int, int]:
 def _remove_runs(connection: sqlite3.Connection) -> int:
     kept = {run_id for (run_id,) in connection.execute("SELECT DISTINCT run_id FROM task_runs")}
     lost = {run_id for (run_id,) in connection.execute("SELECT DISTINCT run_id FROM doomed")}
-    runs = _emptied(connection.execute(_RUNS).fetchall(), kept, lost)
+    unchanged = {run_id for (run_id,) in connection.execute("SELECT id FROM pipeline_runs WHERE unchanged > 0")}
+    runs = _emptied(connection.execute(_RUNS).fetchall(), kept, lost, unchanged)
     for table, column in (("found_tasks", "run_id"), ("pipeline_runs", "id")):
         connection.executemany(f"DELETE FROM {table} WHERE {column} = ?", [(run_id,) for run_id in runs])
     return len(runs)
 
 
-def _emptied(runs: list[tuple[Any, ...]], kept: Collection[int], lost: Collection[int]) -> list[int]:
+def _emptied(
+    runs: list[tuple[Any, ...]], kept: Collection[int], lost: Collection[int], unchanged: Collection[int]
+) -> list[int]:
     """Return the runs to remove, of all runs (newest first), given those that keep attempts and those that lose some.
 
-    Open runs stay, and so do the runs that a run that stays continues. A pipeline's last run may never have had tasks.
+    Open runs stay, and so do the runs that a run that stays continues. A pipeline's last run may never have had tasks,
+    and one in which all tasks were `unchanged` never had attempts: its row says what it did.
     """
     gone: list[int] = []
     parents: set[int] = set()
@@ -283,7 +288,8 @@ def _emptied(runs: list[tuple[Any, ...]], kept: Collection[int], lost: Collectio
     for run_id, parent_id, pipeline, status in runs:
         is_last = pipeline not in seen
         seen.add(pipeline)
-        if status == "running" or run_id in kept or run_id in parents or (is_last and run_id not in lost):
+        empty = run_id not in lost and (is_last or run_id in unchanged)
+        if status == "running" or run_id in kept or run_id in parents or empty:
             parents.add(parent_id)
         else:
             gone.append(run_id)

@@ -10,7 +10,7 @@ from pipeloom.store.rows import AttemptRow
 _EXPORT_TEXT_LIMIT: Final = 1 << 20
 """Characters; no text that pipeloom writes is longer."""
 _PAGE_TEXT_LIMIT: Final = 500
-_HEAVY: Final = frozenset({"result", "error", "params"})
+_HEAVY: Final = frozenset({"result", "error", "params", "input_key"})
 """Columns that a page leaves out: `History.attempt` reads them for one row."""
 _TEXTS: Final = frozenset({"name", "message", *OPTIONAL_TEXTS})
 

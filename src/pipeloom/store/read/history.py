@@ -160,12 +160,16 @@ class History:
         rows = self.rows(f"SELECT {self._run_columns} FROM pipeline_runs WHERE id = ?", [run_id])
         return run_row(rows[0]) if rows else None
 
+    def runs_of(self, pipeline: str) -> list[RunRow]:
+        """Return the runs of a pipeline, oldest first."""
+        sql = f"SELECT {self._run_columns} FROM pipeline_runs WHERE pipeline = ? ORDER BY id"
+        return [run_row(row) for row in self.rows(sql, [pipeline])]
+
     def last_run(self, pipeline: str) -> RunRow | None:
         """Return the newest run of a pipeline, other than those that tried a few tasks and those that continue them."""
-        sql = f"SELECT {self._run_columns} FROM pipeline_runs WHERE pipeline = ? ORDER BY id"
         trials: set[int] = set()
         last = None
-        for run in map(run_row, self.rows(sql, [pipeline])):
+        for run in self.runs_of(pipeline):
             first = run.parent_run_id is None
             if run.parent_run_id in trials or (first and few_of(read_back(run.params))):
                 trials.add(run.id)

@@ -16,7 +16,7 @@ from pipeloom.status import FINAL, OPEN, RunStatus, Status
 from pipeloom.store.file.owner import is_owned, owner, why_unknown
 from pipeloom.store.read import values
 from pipeloom.store.read.history import History
-from pipeloom.store.rows import DIED, AttemptRow, RunRow, TaskStanding
+from pipeloom.store.rows import DIED, AttemptRow, RunRow, TaskPast, TaskStanding
 
 Counts = dict[Status, int]
 """Tasks of a run by the status of their latest attempt."""
@@ -262,11 +262,26 @@ def task_standings(history: History, run_id: int) -> list[TaskStanding]:
     return [_standing(asked[row[0]], *row) for row in history.rows(_STANDINGS, [run_id])]
 
 
+_OF_PIPELINE: Final = "(SELECT id FROM pipeline_runs WHERE pipeline = ?)"
+
+# SQLite takes the other columns from the row of the highest id.
+_PUT_LAST: Final = f"""
+SELECT task_id, attempt, steps, retries, timeout, atomic, after, worker_fn, limits, priority, inputs, version,
+    max(run_id) FROM found_tasks WHERE run_id IN {_OF_PIPELINE} GROUP BY task_id
+"""
+_AS_PUT: Final = (
+    "found.task_id, task_runs.name, found.steps, task_runs.params, found.retries, found.timeout, found.atomic, "
+    "found.after, found.worker_fn, found.limits, found.priority, found.inputs, found.version"
+)
 _FOUND: Final = f"""
-SELECT found.task_id, name, found.steps, params, found.retries, found.timeout, found.atomic, found.after,
-    found.worker_fn, found.limits, found.priority FROM found_tasks AS found
+SELECT {_AS_PUT} FROM ({_PUT_LAST}) AS found
 JOIN task_runs ON task_runs.id = {latest("other.task_id = found.task_id AND other.run_id IN (SELECT id FROM family)")}
-WHERE found.run_id IN (SELECT id FROM family) ORDER BY task_runs.id
+ORDER BY task_runs.id
+"""
+_FOUND_EVER: Final = f"""
+SELECT finder.task_id, {_AS_PUT} FROM ({_PUT_LAST}) AS found
+JOIN task_runs ON task_runs.id = {latest(f"other.task_id = found.task_id AND other.run_id IN {_OF_PIPELINE}")}
+LEFT JOIN task_runs AS finder ON finder.id = found.attempt ORDER BY found.attempt
 """
 
 
@@ -280,26 +295,24 @@ class FoundBefore(NamedTuple):
 
 
 def found_tasks(history: History, run_id: int) -> list[FoundBefore]:
-    """Return the tasks that workers have put in a run and in those that it continued."""
-    if not history.has_found:
-        return []
-    rows = history.rows(f"{_FAMILY} {_FOUND}", [run_id])
+    """Return the tasks of a run and of those that it continued that workers have put, with what they were put with."""
+    run = history.run(run_id) if history.has_found else None
+    rows = [] if run is None else history.rows(f"{_FAMILY} {_FOUND}", [run_id, run.pipeline])
     return [_found(*row) for row in rows]
 
 
-def _found(
-    task_id: Any,
-    name: Any,
-    steps: Any,
-    params: Any,
-    retries: Any,
-    timeout: Any,
-    atomic: Any,
-    after: Any,
-    worker_fn: Any,
-    limits: Any,
-    priority: Any,
-) -> FoundBefore:
+def found_ever(history: History, pipeline: str) -> list[tuple[TaskId | None, FoundBefore]]:
+    """Return all tasks that workers have put in runs of a pipeline, those put first first.
+
+    Each comes after the id of the task that has put it; None when that attempt is no longer in the file.
+    """
+    rows = history.rows(_FOUND_EVER, [pipeline, pipeline]) if history.has_found else []
+    return [(finder, _found(*row)) for finder, *row in rows]
+
+
+def _found(*row: Any) -> FoundBefore:
+    """Return a task from the columns of `_AS_PUT`."""
+    task_id, name, steps, params, retries, timeout, atomic, after, worker_fn, limits, priority, inputs, version = row
     task = TaskDef(
         task_id,
         values.text(name),
@@ -311,8 +324,40 @@ def _found(
         after=json.loads(values.optional_text(after) or "[]"),
         limits=tuple(json.loads(values.optional_text(limits) or "[]")),
         priority=priority,
+        inputs=json.loads(values.optional_text(inputs) or "[]"),
+        version=values.optional_text(version),
     )
     return FoundBefore(task, values.optional_text(worker_fn))
+
+
+_STATUSES: Final = {status.value: status for status in Status}
+_PAST: Final = f"""
+WITH ends AS (
+    SELECT max(id) AS latest, max(id) FILTER (WHERE status = 'done') AS done
+    FROM task_runs WHERE run_id IN {_OF_PIPELINE} GROUP BY task_id
+)
+SELECT latest.task_id, latest.name, latest.status, latest.run_id, done.id, done.name, done.params, {{input_key}}
+FROM ends JOIN task_runs AS latest ON latest.id = ends.latest LEFT JOIN task_runs AS done ON done.id = ends.done
+"""
+
+
+def tasks_past(history: History, pipeline: str) -> dict[TaskId, TaskPast]:
+    """Return each task that a pipeline has ever run, by its latest attempt and the last one that was done."""
+    key = "done.input_key" if "input_key" in history.attempt_columns else "NULL"
+    rows = history.rows(_PAST.format(input_key=key), [pipeline])
+    return {
+        values.task_id(task_id): TaskPast(
+            values.text(name),
+            _STATUSES.get(word, Status.INTERRUPTED),
+            run_id,
+            done is not None,
+            values.text(done_name),
+            values.optional_text(params),
+            values.optional_text(input_key),
+            done or 0,
+        )
+        for task_id, name, word, run_id, done, done_name, params, input_key in rows
+    }
 
 
 def results_of(history: History, attempt_ids: Iterable[int]) -> dict[int, str | None]:

@@ -15,13 +15,13 @@ RUN_COLUMNS: Final = tuple(field.name for field in fields(RunRow))
 
 OPTIONAL_TEXTS: Final = (
     "queued_at", "due_at", "started_at", "finished_at", "result", "error_type", "error", "params", "worker",
-    "fingerprint",
+    "fingerprint", "input_key",
 )  # fmt: skip
 """Columns of an attempt that hold text or NULL."""
 _INTEGERS: Final = ("rows", "rows_low", "rows_high")
 _NUMBERS: Final = ("step", "total", "duration_s")
 _OPTIONAL_RUN_TEXTS: Final = ("source", "host", "process_started_at", "heartbeat_at", "finished_at", "params")
-_RUN_INTEGERS: Final = ("workers", "parent_run_id", "pid")
+_RUN_INTEGERS: Final = ("workers", "parent_run_id", "pid", "unchanged")
 
 
 def text(value: Any) -> str:

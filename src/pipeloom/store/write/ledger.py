@@ -163,10 +163,10 @@ class Ledger:
         )
 
     def update_run(self, run: RunRow) -> None:
-        """Write the run's status, end and number of workers."""
+        """Write the run's status, end, and numbers of workers and of unchanged tasks."""
         self._connection.execute(
-            "UPDATE pipeline_runs SET status=?, finished_at=?, workers=? WHERE id=? /* pipeloom */",
-            (run.status, run.finished_at, run.workers, run.id),
+            "UPDATE pipeline_runs SET status=?, finished_at=?, workers=?, unchanged=? WHERE id=? /* pipeloom */",
+            (run.status, run.finished_at, run.workers, run.unchanged, run.id),
         )
 
     def beat(self, run: RunRow, at: str, commits: int) -> None:
@@ -244,13 +244,28 @@ class Ledger:
         worker_fn: str | None,
         limits: str | None,
         priority: int,
+        inputs: str | None,
+        version: str | None,
     ) -> bool:
         """Insert a task that attempt `by` of the run has put; returns False when the run has found it before."""
         cursor = self._connection.execute(
-            "INSERT OR IGNORE INTO found_tasks "
-            "(run_id, task_id, steps, retries, timeout, atomic, after, worker_fn, limits, priority, attempt) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) /* pipeloom */",
-            (run_id, task_id, steps, retries, timeout, atomic, after, worker_fn, limits, priority, by),
+            "INSERT OR IGNORE INTO found_tasks (run_id, task_id, steps, retries, timeout, atomic, after, worker_fn, "
+            "limits, priority, inputs, version, attempt) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) /* pipeloom */",
+            (
+                run_id,
+                task_id,
+                steps,
+                retries,
+                timeout,
+                atomic,
+                after,
+                worker_fn,
+                limits,
+                priority,
+                inputs,
+                version,
+                by,
+            ),
         )
         return cursor.rowcount == 1
 

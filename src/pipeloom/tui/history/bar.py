@@ -33,6 +33,8 @@ class BarState:
     """The run whose rows are shown; "" for all runs."""
     params: str = ""
     """The parameters of that run."""
+    unchanged: int = 0
+    """Tasks that it left out, because nothing had changed."""
     order: str = ""
     """The order of the attempts; "" for time."""
     active: tuple[str, ...] = ()
@@ -83,6 +85,7 @@ def _title(state: BarState, width: int, ascii_only: bool) -> Content:
         Part(content(state.file, "$muted", limit=60), 8),
         Part(content(state.scope, "$accent", limit=60), 7, dot),
         Part(content(state.params, "$muted", limit=80), 2),
+        Part(content(f"{fmt.count(state.unchanged)} unchanged" if state.unchanged else "", "$muted"), 6, dot),
         Part(content(state.order, "$muted", limit=40), 3, dot),
         Part(content(f"times in {zone_names()}", "$muted", limit=40), 5, dot),
     ]

@@ -107,7 +107,9 @@ def _run_counts(item: RunItem, ctx: RenderContext) -> Text:
             shown = badge(status, ascii_only=ctx.ascii_only)
             text.append(f"{shown.glyph}{fmt.short(count) if count > 9999 else count} ", ctx.style(shown.style))
     if left:
-        text.append(f"… {fmt.count(left)}", ctx.style("table--muted"))
+        text.append(f"… {fmt.count(left)} ", ctx.style("table--muted"))
+    if item.run is not None and item.run.unchanged:
+        text.append(f"={fmt.short(item.run.unchanged)}", ctx.style("table--muted"))
     return text
 
 

@@ -24,6 +24,8 @@ class Scope:
     where: Filter = field(default_factory=Filter)
     params: str = ""
     """The run's parameters, as they are typed."""
+    unchanged: int = 0
+    """Tasks that the run left out, because nothing had changed."""
 
     @classmethod
     def of(cls, run: RunRow | None) -> Scope:
@@ -31,7 +33,7 @@ class Scope:
         if run is None:
             return cls()
         words = words_of(read_back(run.params))
-        return cls(run.id, f"run {run.id} {run.pipeline}", parse(f"run:{run.id}"), words)
+        return cls(run.id, f"run {run.id} {run.pipeline}", parse(f"run:{run.id}"), words, run.unchanged or 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -153,6 +153,7 @@ class HistoryScreen(TableScreen):
             view=self.lists.view,
             scope=self.scope.label,
             params=self.scope.params,
+            unchanged=self.scope.unchanged,
             order=orders.label(self.sort) if self.lists.view == "attempts" else "",
             active=self.quick_filters().active,
             saved=tuple(self.services.settings.filters),

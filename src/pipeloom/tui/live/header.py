@@ -61,6 +61,7 @@ class HeaderSource:
             executor=_EXECUTORS.get(run.executor, run.executor) if run else "",
             status=run.status if run else None,
             counts=counts,
+            unchanged=(run.unchanged or 0) if run else 0,
             tasks_per_s=services.board.tasks_per_s(clock) if going else None,
             history=services.board.history(clock, SPARK_WIDTH) if going else (),
             messages_per_s=self._messages_per_s if ours else None,

@@ -137,7 +137,15 @@ class LiveScreen(TableScreen):
         self._show_rows()
         self._show_header()
 
+    def _nothing(self) -> str:
+        """Return why no task is shown, where that is so."""
+        run = self.services.board.run
+        if self.services.board.total():
+            return "No task matches the filter."
+        return "Nothing has changed since it was done." if run is not None and run.unchanged else "No tasks yet."
+
     def _show_rows(self) -> None:
+        self.table.empty_text = self._nothing()
         self.table.tick(self.services.clock())
         self.table.refresh_rows()
         if self.detail.display:
@@ -223,7 +231,6 @@ class LiveScreen(TableScreen):
     @on(FilterBar.Changed)
     def _apply_filter(self, event: FilterBar.Changed) -> None:
         self.services.board.set_filter(event.where)
-        self.table.empty_text = "No task matches the filter." if event.where else "No tasks yet."
         self._show()
 
     def action_only(self, status: str) -> None:

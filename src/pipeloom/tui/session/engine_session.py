@@ -116,8 +116,13 @@ class EngineSession:
 
     async def _resumption(self, engine: Engine) -> Resume | Start:
         options = engine.options
-        if options.resume is not None or options.few or not options.ask_to_resume:
-            return Start.EVERYTHING
+        if (
+            not options.ask_to_resume
+            or options.resume is not None
+            or options.few
+            or options.changed_for(engine.pipeline)
+        ):
+            return Start.EVERYTHING  # that the options mean
         earlier = await in_daemon_thread(engine.earlier, "pipeloom-earlier")
         if earlier is None or earlier.run.status not in (RunStatus.RUNNING, RunStatus.INTERRUPTED):
             return Start.EVERYTHING

@@ -63,6 +63,8 @@ class HeaderState:
     """The run's status; None before it has started."""
     counts: Mapping[Status, int] = field(default_factory=dict)
     """Tasks by the status of their latest attempt."""
+    unchanged: int = 0
+    """Tasks that the run leaves out, because nothing has changed."""
     tasks_per_s: float | None = None
     history: tuple[float, ...] = ()
     """Tasks that ended in each of the last seconds, oldest first."""
@@ -165,7 +167,7 @@ def _title(state: HeaderState, width: int, ascii_only: bool) -> Content:
 
 
 def _progress(state: HeaderState, width: int, ascii_only: bool) -> Content:
-    done = state.settled / state.total if state.total else 0.0
+    done = state.settled / state.total if state.total else float(state.status is RunStatus.DONE)
     history = spark(state.history, SPARK_WIDTH, ascii_only=ascii_only) if width >= 100 else ""
     numbers = [
         Part(
@@ -198,9 +200,11 @@ def _counts(state: HeaderState, width: int, ascii_only: bool) -> Content:
         Part(Content.styled(lost, "$warning"), 50, dot),
         Part(Content.styled(fmt.rate(state.messages_per_s, "msg"), "$muted"), 1, dot),
     ]
-    left = [_count(state, status, words=True, ascii_only=ascii_only) for status in _shown(state)]
-    if sum(part.content.cell_length + len(part.before) for part in left) > width:
-        left = [_count(state, status, words=False, ascii_only=ascii_only) for status in _shown(state)]
+    same = [Part(content(f"= {fmt.count(state.unchanged)} unchanged" if state.unchanged else "", "$muted"), 19)]
+    left = [*(_count(state, status, words=True, ascii_only=ascii_only) for status in _shown(state)), *same]
+    beside = right[0].content.cell_length + 2 if state.unchanged else 0  # one more count leaves no room for the workers
+    if sum(part.content.cell_length + len(part.before) for part in left) + beside > width:
+        left = [*(_count(state, status, words=False, ascii_only=ascii_only) for status in _shown(state)), *same]
     return line(left, right, width)
 
 

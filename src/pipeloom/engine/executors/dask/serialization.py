@@ -17,13 +17,13 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import cloudpickle
 
-from pipeloom.engine.events import Finish, Logged
+from pipeloom.engine.events import Finish, InputsTaken, Logged
 from pipeloom.errors import UsageError
 from pipeloom.messages import MsgTaskProgress, MsgTaskStarted
 from pipeloom.pipeline import Pipeline, WorkerFn
 from pipeloom.text import first_line
 
-PLAIN: Final = frozenset({MsgTaskProgress, MsgTaskStarted, Finish, Logged})
+PLAIN: Final = frozenset({MsgTaskProgress, MsgTaskStarted, Finish, InputsTaken, Logged})
 """Immutable entries that hold builtins only: they need no cloudpickle."""
 
 

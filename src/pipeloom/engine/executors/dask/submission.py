@@ -127,7 +127,7 @@ class Submitter:
             submitted.key,
             attempt[:2],
             self._packed_code(attempt),
-            packed((attempt.task, attempt.state, attempt.results)),
+            packed((attempt.task, attempt.state, attempt.results, attempt.known_key)),
         )
 
     def _packed_code(self, attempt: Attempt) -> bytes:

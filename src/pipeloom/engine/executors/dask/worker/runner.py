@@ -101,8 +101,8 @@ class AttemptRunner:
                     self._codes.clear()
                 known = self._codes[code] = unpacked_code(code)
         worker_fn, message_types, retry_on, limits = known
-        given, state, results = unpacked(task)
-        return Attempt(*number, given, worker_fn, message_types, retry_on, state, results, limits)
+        given, state, results, known_key = unpacked(task)
+        return Attempt(*number, given, worker_fn, message_types, retry_on, state, results, limits, known_key)
 
 
 class _Publisher:
