@@ -18,14 +18,13 @@ from pipeloom.engine.executors import make_executor
 from pipeloom.engine.executors.base import WorkerInfo
 from pipeloom.engine.interpreter import restore_hooks
 from pipeloom.engine.options import EngineOptions
-from pipeloom.engine.parts import CLOSE_S, EngineParts
+from pipeloom.engine.parts import CLOSE_S, EngineParts, run_row
 from pipeloom.engine.run.commit_events import CommitEvents
 from pipeloom.engine.run.executor_events import ExecutorEvents
 from pipeloom.engine.run.few import Few
 from pipeloom.engine.run.resume import Earlier, Resume, earlier_run, list_today, params_of
 from pipeloom.engine.run.run import Run
 from pipeloom.engine.run.summary import RunCounts, RunSummary
-from pipeloom.engine.run_row import run_row
 from pipeloom.engine.writer.opening import Opened, StoppedStartError
 from pipeloom.engine.writer.sink import Sink
 from pipeloom.engine.writer.writer import Writer

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 from collections.abc import Iterable
 from functools import partial
@@ -9,18 +11,24 @@ from pathlib import Path
 from typing import Final
 
 from pipeloom.engine.changes.plan import Plan
-from pipeloom.engine.clock import Clock
+from pipeloom.engine.clock import SYSTEM_CLOCK, Clock
 from pipeloom.engine.commands import CommandResult
 from pipeloom.engine.control.server import ControlServer
+from pipeloom.engine.events import KEPT_TEXT
 from pipeloom.engine.executors.base import Executor
+from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.run.commands import RunCommands
 from pipeloom.engine.run.run import Run
 from pipeloom.engine.writer.writer import Writer
 from pipeloom.errors import StoreError
+from pipeloom.parameters import Texts, kept
+from pipeloom.status import RunStatus
 from pipeloom.store.file.owner import OwnerLock
 from pipeloom.store.rows import RunRow
+from pipeloom.text import storable
 from pipeloom.times import stamp
 
+_PROCESS_STARTED_AT: Final = stamp(SYSTEM_CLOCK.now())
 CLOSE_S: Final = 1.0
 """Seconds that the writer has at least to save what is left, when the workers have taken the whole grace."""
 
@@ -118,3 +126,23 @@ class EngineParts:
             self.run.states = opened.states or {}
         self.has_let_go = False
         self.serve()
+
+
+def run_row(run: Run, plan: Plan, options: EngineOptions, params: Texts) -> RunRow:
+    """Return the row, with the id 0, of a run of this process."""
+    return RunRow(
+        id=0,
+        pipeline=run.pipeline.name,
+        status=RunStatus.RUNNING,
+        started_at=run.time.started_at,
+        source=None if options.source is None else storable(options.source, KEPT_TEXT),
+        workers=run.workers,
+        executor=run.executor.name,
+        parent_run_id=None if plan.earlier is None else plan.earlier.run.id,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        process_started_at=_PROCESS_STARTED_AT,
+        heartbeat_at=run.time.started_at,
+        params=kept({**options.few.texts, **params}),
+        unchanged=run.changes.unchanged,
+    )

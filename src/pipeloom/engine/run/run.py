@@ -17,7 +17,7 @@ from typing import Final
 
 from pipeloom.engine.attempt import Attempt, AttemptIds, Outcome
 from pipeloom.engine.changes.changes import Changes
-from pipeloom.engine.clock import Clock
+from pipeloom.engine.clock import Clock, RunClock
 from pipeloom.engine.events import (
     NO_STATE,
     CancelAsked,
@@ -72,6 +72,8 @@ class Run:
         changes: Changes | None = None,
     ) -> None:
         self.pipeline, self.executor, self.clock = pipeline, executor, clock
+        self.time = RunClock(clock)
+        self.now = self.time.now
         self.lock = threading.Lock()
         self.ended = threading.Condition(self.lock)
         """Notified when the run has ended: `Engine.wait` waits on it."""

@@ -25,7 +25,7 @@ class FoundTasks:
     ) -> None:
         """Start with the tasks that the run has without finding them: `known`, which is called when it is needed.
 
-        Tasks may also come after those that were `done` in earlier runs, and that this one leaves out when it finds them.
+        Tasks may also come after those that were `done` in earlier runs: this one leaves them out when it finds them.
         """
         self._run_id = run_id
         self._ids = ids
