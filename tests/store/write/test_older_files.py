@@ -243,6 +243,16 @@ def test_an_older_file_has_the_tables_and_indexes_of_a_new_one_afterwards(older:
         assert select(older, columns) == select(tmp_path / "new.db", columns) != []
 
 
+def test_an_older_file_takes_the_statuses_of_today_on_the_connection_that_has_changed_it(older: Path) -> None:
+    writer = open_writer(older)
+    writer.execute("UPDATE task_runs SET status='skipped'")
+    with pytest.raises(sqlite3.IntegrityError):
+        writer.execute("UPDATE task_runs SET status='forgotten'")
+    close_writer(writer)
+    assert select(older, "SELECT DISTINCT status FROM task_runs") == [("skipped",)]
+    assert select(older, "PRAGMA integrity_check") == [("ok",)]
+
+
 def test_rows_of_older_files_have_no_count_of_rows_and_no_state(older: Path) -> None:
     close_writer(open_writer(older))
     assert {*select(older, "SELECT rows, input_key, code FROM task_runs")} == {(None, None, None)}
