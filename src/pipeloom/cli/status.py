@@ -42,7 +42,7 @@ from pipeloom.store.read.run_queries import (
 )
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.text import clean
-from pipeloom.times import duration, local_stamp, moment
+from pipeloom.times import duration, local_stamp
 
 _SHOWN: Final = (
     "id",
@@ -99,7 +99,7 @@ class _Standing:
     def headline(self) -> str:
         """Return pipeline, run, status and times."""
         run = self.run
-        took = duration(_run_seconds(run))
+        took = duration(run.took_s())
         of = "" if run.parent_run_id is None else f" (continues run {run.parent_run_id})"
         began = local_stamp(run.started_at)
         return f"{clean(run.pipeline, 60)}  run {run.id}{of}: {self.as_told[0]}, since {began}{took and f', {took}'}"
@@ -201,7 +201,7 @@ def _status_json(
 def _run_json(history: History, run: RunRow, *, alive: bool) -> dict[str, Any]:
     """Return a run as the file has it, and whether its process lives: one that died leaves the status `running`."""
     more = {"params": read_back(run.params), "rows": rows_written(history, run.id)}
-    return {**asdict(run), **more, "duration_s": _run_seconds(run), "alive": alive}
+    return {**asdict(run), **more, "duration_s": run.took_s(), "alive": alive}
 
 
 def _shown(row: AttemptRow) -> dict[str, Any]:
@@ -265,16 +265,7 @@ def _wide() -> int:
 def _run_line(run: RunRow, counts: Counts, *, alive: bool) -> str:
     if not alive:
         run, counts = as_left(run), counts_as_left(counts)
-    began, took = local_stamp(run.started_at), duration(_run_seconds(run))
+    began, took = local_stamp(run.started_at), duration(run.took_s())
     name, given = named(run.pipeline, _wide()), clean(words_of(read_back(run.params)), 200)
     told = "  ".join(filter(None, (_counted(counts), given)))
     return f"{run.id:>6}  {name}  {began:<{STARTED}}  {took:>7}  {run.status:<11}  {told}\n"
-
-
-def _run_seconds(run: RunRow) -> float | None:
-    """Return the seconds that a run took; an open one took until its last heartbeat, a few seconds ago if it lives.
-
-    What the file has after the start is by the monotonic clock: the wall clock may have jumped since.
-    """
-    began, ended = moment(run.started_at), moment(run.finished_at or run.heartbeat_at)
-    return None if began is None or ended is None else max(0.0, (ended - began).total_seconds())

@@ -109,11 +109,12 @@ class Whole(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RunChanged:
-    """The run has another status, end or number of workers."""
+    """The run has another status, end, number of workers or idle time."""
 
     status: RunStatus
     finished_at: str | None
     workers: int
+    idle_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,10 @@ class Run:
         self._message_types = frozenset(pipeline.handlers)
         self._random = random
         self._sinks = sinks
-        self._elapsed_s: float | None = None
+        self._ended_s: float | None = None
+        """When all attempts had ended, by the monotonic clock."""
+        self._idle_s: float | None = None
+        """Seconds in which all attempts had ended, before a retry."""
         self._stamp, self._stamped_s = "", float("-inf")
         self.start_clock()
 
@@ -144,8 +147,9 @@ class Run:
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds since the run began, or that it took."""
-        return self.clock.monotonic() - self._started_s if self._elapsed_s is None else self._elapsed_s
+        """Seconds since the run began, or that it took, without those in which all attempts had ended."""
+        ended_s = self.clock.monotonic() if self._ended_s is None else self._ended_s
+        return ended_s - self._started_s - (self._idle_s or 0.0)
 
     def now(self, seconds: float | None = None) -> str:
         """Return the wall clock's time as the file keeps it; one text serves for a millisecond.
@@ -199,8 +203,10 @@ class Run:
         """Take back that all attempts have ended, if the writer has been told so."""
         if self.end_told:
             self.end_told = self.idle = False
-            self._elapsed_s = None
-            self.tell(0, RunChanged(RunStatus.RUNNING, None, self.workers))
+            if self._ended_s is not None:
+                self._idle_s = (self._idle_s or 0.0) + self.clock.monotonic() - self._ended_s
+                self._ended_s = None
+            self.tell(0, RunChanged(RunStatus.RUNNING, None, self.workers, self._idle_s))
 
     def _add(self, start: TaskStart, now: datetime) -> AttemptState:
         attempt = self.attempts.add(start)
@@ -369,10 +375,10 @@ class Run:
     def finish(self) -> None:
         """Tell the writer that all attempts have ended."""
         self.end_told = True
-        self._elapsed_s = self.elapsed_s
-        # The wall clock may have jumped: what lies between start and end is what the run took.
-        ended_at = later(self.started_at, self._elapsed_s)
-        self.tell(0, RunChanged(run_status(self.attempts.ends()), ended_at, self.workers))
+        self._ended_s = self.clock.monotonic()
+        # The wall clock may have jumped: what lies between start and end has passed by the monotonic clock.
+        ended_at = later(self.started_at, self._ended_s - self._started_s)
+        self.tell(0, RunChanged(run_status(self.attempts.ends()), ended_at, self.workers, self._idle_s))
 
     def end_is_on_disk(self) -> None:
         """Note that the run's end is on disk."""

@@ -6,7 +6,7 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import astuple, replace
+from dataclasses import asdict, astuple, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -335,7 +335,7 @@ class Writer:
                 elif fold.lifecycle(attempt_id, entry):
                     continue
                 elif type(entry) is RunChanged:
-                    run = replace(self._run, status=entry.status, finished_at=entry.finished_at, workers=entry.workers)
+                    run = replace(self._run, **asdict(entry))
                 elif type(entry) is Commanded:
                     commands.append(entry)
                 else:

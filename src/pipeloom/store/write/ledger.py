@@ -160,10 +160,10 @@ class Ledger:
         )
 
     def update_run(self, run: RunRow) -> None:
-        """Write the run's status, end and number of workers."""
+        """Write the run's status, end, number of workers and idle time."""
         self._connection.execute(
-            "UPDATE pipeline_runs SET status=?, finished_at=?, workers=? WHERE id=? /* pipeloom */",
-            (run.status, run.finished_at, run.workers, run.id),
+            "UPDATE pipeline_runs SET status=?, finished_at=?, workers=?, idle_s=? WHERE id=? /* pipeloom */",
+            (run.status, run.finished_at, run.workers, run.idle_s, run.id),
         )
 
     def beat(self, run: RunRow, at: str, commits: int) -> None:

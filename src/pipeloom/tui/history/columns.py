@@ -88,13 +88,7 @@ def _run_started(item: RunItem, ctx: RenderContext) -> Text:
 
 
 def _run_took(item: RunItem, ctx: RenderContext) -> Text:
-    run = item.run
-    if run is None:
-        return Text("")
-    began, ended = fmt.moment(run.started_at), fmt.moment(run.finished_at or run.heartbeat_at)
-    if run.status is RunStatus.RUNNING:
-        return cell(fmt.duration(fmt.seconds_since(run.started_at, ctx.now)))
-    return cell(fmt.duration((ended - began).total_seconds()) if began is not None and ended is not None else "")
+    return cell("" if item.run is None else fmt.duration(item.run.took_s(ctx.now)))
 
 
 def _run_counts(item: RunItem, ctx: RenderContext) -> Text:
