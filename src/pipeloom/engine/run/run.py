@@ -116,16 +116,16 @@ class Run:
         self._message_types = frozenset(pipeline.handlers)
         self._random = random
         self._sinks = sinks
-        self._ended_s: float | None = None
-        """When all attempts had ended, by the monotonic clock."""
-        self._idle_s: float | None = None
-        """Seconds in which all attempts had ended, before a retry."""
         self._stamp, self._stamped_s = "", float("-inf")
         self.start_clock()
 
     def start_clock(self) -> None:
         """Let the run's time begin now."""
         self.started_at, self._started_s = self.now(), self.clock.monotonic()
+        self._ended_s: float | None = None
+        """When all attempts had ended, by the monotonic clock."""
+        self._idle_s: float | None = None
+        """Seconds in which all attempts had ended, before a retry."""
 
     def begin(self, opened: Opened, starts: Iterable[TaskStart]) -> None:
         """Enter the first attempts and dispatch them; the file is open. Takes the lock itself."""

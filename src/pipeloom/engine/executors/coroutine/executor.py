@@ -8,8 +8,10 @@ import threading
 import traceback
 import types
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,6 +53,10 @@ class CoroutineExecutor(Executor):
         self._held: dict[int, _Running] = {}
         self._changed = threading.Condition()
         self._closed = False
+        self._calls: deque[Callable[[], object]] = deque()
+        """To be made on the loop."""
+        self._is_woken = False
+        """Whether the loop is about to make them."""
         self._process = os.getpid()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._main, name="pipeloom-loop", daemon=True)
@@ -155,8 +161,17 @@ class CoroutineExecutor(Executor):
             self._changed.notify_all()
 
     def _on_loop(self, call: Callable[..., object], *arguments: Any) -> None:
-        with suppress(RuntimeError):  # the loop is closed
-            self._loop.call_soon_threadsafe(call, *arguments)
+        """Have a call made on the loop; calls that come at the same time wake it once."""
+        self._calls.append(partial(call, *arguments))
+        if not self._is_woken:
+            self._is_woken = True
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._make_calls)
+
+    def _make_calls(self) -> None:
+        self._is_woken = False  # first: what is added from here on wakes the loop again
+        while self._calls:
+            self._calls.popleft()()
 
 
 def _cancel(running: _Running) -> None:
