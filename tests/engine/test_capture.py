@@ -95,7 +95,7 @@ def test_what_tasks_print_at_the_same_time_stays_whole_lines(bench: Bench, monke
 
     def worker(task: TaskDef, q: Channel) -> None:
         both.wait(20)
-        for part in ("a", "b", "c\n", "", "d" * task.task_id):
+        for part in ("a", "b", "c\n", "", "d" * int(task.task_id)):
             print(part, end="", flush=True)
             printed.wait(20)
 

@@ -209,7 +209,7 @@ class Capture:
         """What tasks share, as the last check has left it; None while not all of it is in place."""
 
     def start(self, *, echo: bool = True, to_terminal: bool = True) -> None:
-        """Install the routes. With `echo`, what is printed still reaches its stream; a terminal with `to_terminal` only."""
+        """Install the routes. With `echo`, what is printed reaches its stream; a terminal only with `to_terminal`."""
         with self._lock:
             self._users += 1
             if self._users == 1:
