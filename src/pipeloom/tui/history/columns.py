@@ -31,10 +31,10 @@ def run_columns() -> list[Column[RunItem]]:
         Column("run", "Run", _run, 5, max_width=8, content=lambda item: f"● {item.run.id}" if item.run else ""),
         Column("started", "Started", _run_started, 11),
         Column("took", "Time", _run_took, 6, justify="right", hide_below=40),
-        Column("counts", "Tasks", _run_counts, 7, share=1),
-        Column("pipeline", "Pipeline", _pipeline, 10, share=1, hide_below=60),
+        Column("counts", "Tasks", _run_counts, 7, share=1, max_width=20),
+        Column("pipeline", "Pipeline", _pipeline, 10, share=1, max_width=24, hide_below=60, content=_pipeline_name),
         Column("params", "Params", _params, 10, share=2, hide_below=70),
-        Column("executor", "By", _executor, 8, hide_below=70),
+        Column("executor", "By", _executor, 8, hide_below=100),
     ]
 
 
@@ -105,8 +105,12 @@ def _run_counts(item: RunItem, ctx: RenderContext) -> Text:
     return text
 
 
+def _pipeline_name(item: RunItem) -> str:
+    return "" if item.run is None else clean(item.run.pipeline, MEASURED)
+
+
 def _pipeline(item: RunItem, ctx: RenderContext) -> Text:
-    return cell("" if item.run is None else item.run.pipeline, ctx.style("table--muted"))
+    return cell(_pipeline_name(item), ctx.style("table--muted"))
 
 
 def _params(item: RunItem, ctx: RenderContext) -> Text:
