@@ -61,6 +61,7 @@ _LISTED: Final = 20
 _BESIDE: Final = 16
 """Columns of a task's line beside its name and what is told of it."""
 _AT_ONCE: Final = 50
+_SIGNS: Final = {Status.ERROR: "×", Status.INTERRUPTED: "!", Status.QUEUED: "○", Status.RETRYING: "»"}
 _STOPPED: Final = frozenset({Status.CANCELLED, Status.INTERRUPTED})
 
 
@@ -222,22 +223,23 @@ def _status_lines(
         yield f"  {clean(newest.doubt)}\n"
     elif run.status is RunStatus.RUNNING:
         yield "  its process has ended without closing it\n"
-    yield from _tasks("failed", "×", failed, counts.get(Status.ERROR, 0))
+    yield from _tasks("failed", failed, counts.get(Status.ERROR, 0))
     if not alive:
         under_way = [row._replace(status=Status.INTERRUPTED) for row in under_way]
     title = "open" if alive else "not ended"
-    yield from _tasks(title, "●", under_way, sum(counts.get(status, 0) for status in set(Status) - FINAL))
+    yield from _tasks(title, under_way, sum(counts.get(status, 0) for status in set(Status) - FINAL))
     for other in others:
         yield f"{other.headline()}: {_counted(other.as_told[1]) or 'no tasks'}\n"
 
 
-def _tasks(title: str, sign: str, rows: list[AttemptRow], total: int) -> Iterator[str]:
+def _tasks(title: str, rows: list[AttemptRow], total: int) -> Iterator[str]:
     if rows:
         yield f"{title}:\n"
     longest = max((cell_len(clean(_label(row))) for row in rows[:_LISTED]), default=0)
     width = min(longest, max(20, room(_BESIDE, 40, 200) * 2 // 5))
     for row in rows[:_LISTED]:
         told = reason(row) if row.status is Status.ERROR else f"{row.status:<10} {clean(row.message, 200)}".rstrip()
+        sign = _SIGNS.get(row.status, "●")
         yield f"  {sign} {row.id:>8}  {named(_label(row), width)}  {cut(told, room(_BESIDE + width, 20, 250))}\n"
     if total > min(len(rows), _LISTED):
         yield f"  … and {total - min(len(rows), _LISTED):,} more\n"

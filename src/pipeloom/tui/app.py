@@ -340,9 +340,9 @@ class PipeloomApp(QuietCrashApp):
 
     # -- the terminal and its keys -----------------------------------------------------------------------------------
 
-    def tell(self, sentence: str, *, problem: bool = False) -> None:
-        """Show a toast."""
-        self._toasts.tell(sentence, problem=problem)
+    def tell(self, sentence: str, *, problem: bool = False, topic: str = "") -> None:
+        """Show a toast, in place of the one on the same topic."""
+        self._toasts.tell(sentence, problem=problem, topic=topic)
 
     def write_terminal(self, sequence: str) -> None:
         """Write a control sequence to the terminal."""

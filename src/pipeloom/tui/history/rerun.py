@@ -191,13 +191,17 @@ def plan_tasks(engine: Engine, chosen: Sequence[SelectedTask], *, leave_done: bo
     if not tasks:
         word = "task" if len(wanted) == 1 else "tasks"
         raise UsageError(f"The pipeline that is loaded has no such {word} any more.")
-    left = {
-        "have been done since and are left out": len(mine) - len(wanted),
-        "are no tasks of the pipeline that is loaded": len(wanted) - len(tasks),
-        "are of other pipelines": len(chosen) - len(mine),
-        "have other params now": len(same.changed),
-    }
-    remarks = [f"{fmt.count(count)} {why}" for why, count in left.items() if count]
+    left = (
+        (len(mine) - len(wanted), "has been done since and is left out", "have been done since and are left out"),
+        (
+            len(wanted) - len(tasks),
+            "is no task of the pipeline that is loaded",
+            "are no tasks of the pipeline that is loaded",
+        ),
+        (len(chosen) - len(mine), "is of another pipeline", "are of other pipelines"),
+        (len(same.changed), "has other params now", "have other params now"),
+    )
+    remarks = [counted(count, one, many) for count, one, many in left if count]
     if leave_done and all(selected.is_done for selected in mine):
         remarks.append("All of them have been done since.")
     return _plan_of(engine, tasks, runs, remarks)

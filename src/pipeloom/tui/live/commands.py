@@ -98,11 +98,12 @@ class LiveCommands:
             return
         run = self._services.board.run
         if run is not None and run.status is not RunStatus.RUNNING:
-            self._services.tell("Nothing to pause: the run has ended.", problem=True)
+            self._services.tell("Nothing to pause: the run has ended.", problem=True, topic="pause")
             return
         paused = await self._services.ask(lambda: _toggle_pause(controls))
         if paused is not None:
-            self._services.tell("Paused: what runs goes on, nothing more is started." if paused else "Going on.")
+            said = "Paused: what runs goes on, nothing more is started." if paused else "Going on."
+            self._services.tell(said, topic="pause")
 
     async def change_workers(self, change: int) -> None:
         """Add `change` to the number of workers, which stays at least 1."""
