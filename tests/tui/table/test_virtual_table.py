@@ -463,6 +463,7 @@ def test_a_column_that_no_row_has_content_for_is_not_there() -> None:
         Column[Item]("note", "Note", note, 12, share=4),
     ]
     seen: SeenWidths[Item] = SeenWidths()
+    assert [slot.column.id for slot in fit(columns, 60, seen.cells).slots] == ["id", "note"]
     seen.note(columns, [Item(1, "")])
     assert [slot.column.id for slot in fit(columns, 60, seen.cells).slots] == ["note"]
     assert seen.note(columns, [Item(2, "x")])

@@ -52,7 +52,7 @@ class Column(Generic[Row]):
     content: Callable[[Row], str] | None = None
     """Returns the text of a row that the column has to hold; None: its width does not depend on the rows."""
     hide_empty: bool = False
-    """Whether the column is hidden until a row has content for it."""
+    """Whether the column is hidden while none of the rows that were seen has content for it."""
 
     @property
     def takes_the_rest(self) -> bool:
@@ -113,7 +113,9 @@ def fit(columns: Sequence[Column[Row]], width: int, seen: Mapping[str, int] | No
     """
     seen = seen or {}
     shown = [
-        column for column in columns if width >= column.hide_below and (not column.hide_empty or seen.get(column.id))
+        column
+        for column in columns
+        if width >= column.hide_below and not (column.hide_empty and seen.get(column.id) == 0)
     ]
     gap = 2 if width >= ROOMY else 1
     limits = [column.wanted(seen.get(column.id, 0)) for column in shown]
