@@ -313,8 +313,8 @@ class PipeloomApp(QuietCrashApp):
         self.tell(f"The file is not watched any more: {event.error}", problem=True)
 
     @on(KeysTaken)
-    def _tell_keys_taken(self) -> None:
-        self.tell("Keys are lost: a task, or a program that it has started, reads this terminal.", problem=True)
+    def _tell_keys_taken(self, taken: KeysTaken) -> None:
+        self.tell(f"Keys are lost: a task reads this terminal. `kill {taken.pid}` stops the run.", problem=True)
 
     # -- settings and saved state ------------------------------------------------------------------------------------
 
