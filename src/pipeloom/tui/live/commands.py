@@ -94,7 +94,10 @@ class LiveCommands:
     async def toggle_pause(self) -> None:
         """Start no more tasks, or go on."""
         controls = self._services.controls
-        if controls is None or not controls.is_started:
+        if controls is None:
+            return
+        if not controls.is_started:
+            self._services.tell("Nothing to pause: the run has not begun.", problem=True, topic="pause")
             return
         run = self._services.board.run
         if run is not None and run.status is not RunStatus.RUNNING:
