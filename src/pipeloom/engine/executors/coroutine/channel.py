@@ -65,7 +65,7 @@ class CoroutineChannel:
         return sleeping
 
     def check_awaited(self) -> None:
-        """Raise `MessageError` when nobody has awaited a `sleep`."""
+        """Raise `MessageError` when a `sleep` was not awaited."""
         left = [place for sleeping, place in self._not_begun.values() if getcoroutinestate(sleeping) == CORO_CREATED]
         for sleeping, _ in self._not_begun.values():
             sleeping.close()

@@ -97,7 +97,7 @@ class Outbox:
         while mailbox.failure is None and self._is_full(mailbox):
             room = self._loop.create_future()
             self._waiting.append(room)
-            if not self._is_full(mailbox):  # a sender has made room, and may have seen nobody wait
+            if not self._is_full(mailbox):  # a sender has made room, and has not seen this one wait
                 return
             await room
 
