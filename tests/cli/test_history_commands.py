@@ -120,7 +120,7 @@ def test_status_of_a_run_whose_process_died_says_so_and_changes_nothing(run: Run
     assert (done.returncode, "its process has ended" in done.stdout) == (3, True)
     assert "p1  run 1: interrupted, since" in done.stdout
     assert "  1 interrupted\n" in done.stdout
-    assert "not ended:\n  ●        1  task-1" in done.stdout
+    assert "not ended:\n  !        1  task-1" in done.stdout
     assert "running" not in done.stdout
     told = json.loads(run("pipeloom", "status", "etl.db", "--json").stdout)
     assert (told["run"]["status"], told["run"]["alive"], told["counts"]) == ("running", False, {"running": 1})

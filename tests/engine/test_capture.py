@@ -7,6 +7,7 @@ import io
 import logging
 import logging.config
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,36 @@ def test_what_is_printed_still_reaches_its_stream(monkeypatch: pytest.MonkeyPatc
     finally:
         capture.stop()
     assert (sys.stdout, stream.getvalue()) == (stream, "seen\n")
+
+
+def test_what_tasks_print_at_the_same_time_stays_whole_lines(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", stream)
+    both, printed = threading.Barrier(2), threading.Barrier(2)
+
+    def worker(task: TaskDef, q: Channel) -> None:
+        both.wait(20)
+        for part in ("a", "b", "c\n", "", "d" * int(task.task_id)):
+            print(part, end="", flush=True)
+            printed.wait(20)
+
+    bench.run(worker, 2, workers=2)
+    assert sorted(stream.getvalue().splitlines()) == ["abc", "abc", "d", "dd"]
+
+
+def test_a_line_without_an_end_is_passed_on_when_it_is_long(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", stream)
+    seen = []
+
+    def worker(task: TaskDef, q: Channel) -> None:
+        for _ in range(3):
+            print("x" * 40_000, end="")
+            seen.append(len(stream.getvalue()))
+
+    bench.run(worker, 1)
+    assert seen == [0, 80_000, 80_000]
+    assert stream.getvalue() == "x" * 120_000 + "\n"
 
 
 def test_lines_after_the_workers_own_verdict_are_kept_and_a_print_never_cancels(bench: Bench, gate: Gate) -> None:

@@ -13,7 +13,6 @@ import pytest
 from rich.style import Style
 from tests.engine.conftest import Bench, Gate
 
-from pipeloom.cli.status import _run_seconds
 from pipeloom.engine.refusal_text import refusal_text
 from pipeloom.errors import PipeloomError
 from pipeloom.messages import MsgTaskProgress, TaskDef
@@ -159,7 +158,7 @@ def test_a_clock_that_jumps_leaves_the_time_of_the_run_alone(bench: Bench, gate:
     with History(bench.path) as history:
         (run,) = history.runs()
     shown = _run_took(RunItem(run), RenderContext(10, 0.0, ascii_only=True, style=lambda _name: Style())).plain
-    assert (engine.summary().elapsed_s, _run_seconds(run), shown.strip()) == (7.0, 7.0, "7.0s")
+    assert (engine.summary().elapsed_s, run.took_s(), shown.strip()) == (7.0, 7.0, "7.0s")
     assert bench.rows("SELECT julianday(finished_at) > julianday(started_at) FROM pipeline_runs") == [(1,)]
 
 
@@ -185,8 +184,31 @@ def test_a_clock_that_jumps_leaves_the_time_of_a_run_that_was_killed_alone(
     with History(bench.path) as history:
         (run,) = history.runs()
     second.open()
-    assert _run_seconds(run) == 7.0
+    assert run.took_s() == 7.0
     assert engine.wait(20)
+
+
+def test_the_time_between_an_end_and_a_retry_is_no_time_of_the_run(bench: Bench) -> None:
+    takes = [3.0, 2.0, 1.0]
+
+    def worker(task: TaskDef, q: Channel) -> None:
+        bench.clock._monotonic += (took := takes.pop(0))
+        bench.clock._now += timedelta(seconds=took)
+
+    engine = bench.engine(worker, 1)
+    engine.start()
+    assert engine.wait(20)
+    for _ in range(2):
+        bench.clock._monotonic += 3600.0
+        bench.clock._now += timedelta(hours=1)
+        with History(bench.path) as history:
+            (run,) = history.runs()
+        assert run.took_s(bench.clock.now().timestamp()) == engine.summary().elapsed_s
+        engine.retry([max(attempt_id for (attempt_id,) in bench.rows("SELECT id FROM task_runs"))])
+        assert engine.wait(20)
+    with History(bench.path) as history:
+        (run,) = history.runs()
+    assert (engine.summary().elapsed_s, run.took_s(), run.idle_s) == (6.0, 6.0, 7200.0)
 
 
 def test_a_handler_that_takes_too_long_fails_its_message_alone(bench: Bench) -> None:

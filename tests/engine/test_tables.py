@@ -208,7 +208,7 @@ def test_rows_of_a_table_of_another_pipeline_are_refused(bench: Bench) -> None:
     run(bench, Pipeline("bench", [], nothing), worker)
     run(bench, same_name, worker)
     errors = [error for (error,) in bench.rows("SELECT error FROM task_runs ORDER BY id")]
-    assert "declares no tables: orders is one of another pipeline" in errors[0]
+    assert "has no table orders: call pipeline.table(...) beside the pipeline, before the run begins" in errors[0]
     assert "no table orders with the columns id" in errors[1]
 
 

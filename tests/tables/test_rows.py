@@ -276,6 +276,8 @@ def test_frames_of_every_type_hold_what_their_values_are(library: str) -> None:
         (["ab"], "row 1: str 'ab' is neither"),
         ("ab", "rows or a frame, not str"),
         (7, "rows or a frame, not int"),
+        (ORDERS.rows([(1, "ada", None)]), r"row 1: it is what orders.rows\(...\) has returned: put that as it is"),
+        ([(1, "ada", None), ORDERS.rows([])], r"row 2: it is what orders.rows\(...\) has returned"),
         (None, "rows or a frame, not NoneType"),
         (pl.DataFrame(DICTS).lazy(), "rows or a frame, not LazyFrame"),
         (pd.DataFrame({"id": [1]}), "no column customer"),

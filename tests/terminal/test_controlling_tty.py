@@ -43,8 +43,10 @@ def test_tasks_and_their_children_have_no_terminal_to_ask_at(start: Start, write
     assert rows("SELECT error_type FROM task_runs ORDER BY task_id")[0] == ("EOFError",)
 
 
-def test_a_reader_of_the_keys_is_told_of_where_the_terminal_cannot_be_given_up(start: Start, write: Write) -> None:
-    asking = ASKING.replace('("asks", "starts", "waits")', '("asks", "waits")')
+@pytest.mark.parametrize("reader", ["asks", "starts"])
+def test_a_reader_of_the_keys_is_told_of_where_the_terminal_cannot_be_given_up(
+    start: Start, write: Write, reader: str
+) -> None:
+    asking = ASKING.replace('("asks", "starts", "waits")', f'("{reader}", "waits")')
     terminal = start("etl.db", write("asking.py", asking))  # as the leader of its session
-    terminal.wait_for("2 running", "half way")
-    terminal.press_until("j", "Keys are lost")
+    terminal.wait_for("2 running", "half way", "Keys are lost", f"kill {terminal.process.pid}")

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.tui.conftest import Cockpit, Synthetic, text_of
+from tests.tui.conftest import Cockpit, Synthetic, text_of, until
 
 from pipeloom.engine.engine import Engine
 from pipeloom.errors import UsageError
@@ -177,14 +177,39 @@ async def test_settings_choose_theme_columns_and_keys(cockpit: Cockpit, syntheti
         assert "Cancel this task?" in text_of(app)
 
 
-async def test_what_is_wrong_with_the_settings_is_told_on_the_screen(cockpit: Cockpit) -> None:
-    cockpit.app.settings = Settings(
-        theme="none", warnings=("settings.toml, line 3: unknown setting",), places={"theme": "settings.toml, line 1"}
-    )
-    async with cockpit.app.run_test(size=(120, 40), notifications=True) as pilot:
+async def test_all_mistakes_of_the_settings_can_be_read_on_a_low_screen(cockpit: Cockpit) -> None:
+    found = tuple(f"settings.toml, line {line}: unknown setting 'x{line}'" for line in range(2, 8))
+    cockpit.app.settings = Settings(theme="none", warnings=found, places={"theme": "settings.toml, line 1"})
+    async with cockpit.app.run_test(size=(80, 24), notifications=True) as pilot:
+        await until(pilot, lambda: "7 mistakes in the settings: ? shows them." in text_of(cockpit.app))
+        await pilot.press("question_mark")
         await pilot.pause()
-        assert "settings.toml, line 3: unknown setting" in text_of(cockpit.app)
-        assert "settings.toml, line 1: there is no theme 'none'" in " ".join(text_of(cockpit.app).split())
+        shown = " ".join(text_of(cockpit.app).split())
+        assert all(sentence in shown for sentence in found)
+        assert "settings.toml, line 1: there is no theme 'none'" in shown
+
+
+def test_a_mistake_has_the_line_of_its_own_table(tmp_path: Path) -> None:
+    text = (
+        'workers = 2\n[filters]\ntheme = "status:"\n"a = b" = "status:"\n[columns]\nkeys = []\n[other]\nfilters = 1\n'
+    )
+    settings = settings_of(tmp_path, f'{text}[keys]\nworkers = "c"\ncolumns = 3\nlive.cancel = "c"\n')
+    told = mistakes(settings, [], PipeloomApp)
+    assert [warning.partition("settings.toml, ")[2].partition(": ")[0] for warning in told] == [
+        "line 6",
+        "line 11",
+        "line 12",
+        "line 3",
+        "line 4",
+        "line 7",
+        "line 10",
+    ]
+
+
+async def test_a_single_mistake_is_told_at_once_where_there_is_room(cockpit: Cockpit) -> None:
+    cockpit.app.settings = Settings(warnings=("settings.toml, line 3: unknown setting",))
+    async with cockpit.app.run_test(size=(120, 40), notifications=True) as pilot:
+        await until(pilot, lambda: "settings.toml, line 3: unknown setting" in text_of(cockpit.app))
 
 
 KEYS = """

@@ -42,7 +42,7 @@ from pipeloom.store.read.run_queries import (
 )
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.text import clean
-from pipeloom.times import duration, local_stamp, moment
+from pipeloom.times import duration, local_stamp
 
 _SHOWN: Final = (
     "id",
@@ -61,6 +61,7 @@ _LISTED: Final = 20
 _BESIDE: Final = 16
 """Columns of a task's line beside its name and what is told of it."""
 _AT_ONCE: Final = 50
+_SIGNS: Final = {Status.ERROR: "×", Status.INTERRUPTED: "!", Status.QUEUED: "○", Status.RETRYING: "»"}
 _STOPPED: Final = frozenset({Status.CANCELLED, Status.INTERRUPTED})
 
 
@@ -109,7 +110,7 @@ class _Standing:
     def headline(self) -> str:
         """Return pipeline, run, status and times."""
         run = self.run
-        took = duration(_run_seconds(run))
+        took = duration(run.took_s())
         of = "" if run.parent_run_id is None else f" (continues run {run.parent_run_id})"
         began = local_stamp(run.started_at)
         return f"{clean(run.pipeline, 60)}  run {run.id}{of}: {self.as_told[0]}, since {began}{took and f', {took}'}"
@@ -212,7 +213,7 @@ def _status_json(
 def _run_json(history: History, run: RunRow, *, alive: bool) -> dict[str, Any]:
     """Return a run as the file has it, and whether its process lives: one that died leaves the status `running`."""
     more = {"params": read_back(run.params), "rows": rows_written(history, run.id)}
-    return {**asdict(run), **more, "duration_s": _run_seconds(run), "alive": alive}
+    return {**asdict(run), **more, "duration_s": run.took_s(), "alive": alive}
 
 
 def _shown(row: AttemptRow) -> dict[str, Any]:
@@ -233,22 +234,23 @@ def _status_lines(
         yield f"  {clean(newest.doubt)}\n"
     elif run.status is RunStatus.RUNNING:
         yield "  its process has ended without closing it\n"
-    yield from _tasks("failed", "×", failed, counts.get(Status.ERROR, 0))
+    yield from _tasks("failed", failed, counts.get(Status.ERROR, 0))
     if not alive:
         under_way = [row._replace(status=Status.INTERRUPTED) for row in under_way]
     title = "open" if alive else "not ended"
-    yield from _tasks(title, "●", under_way, sum(counts.get(status, 0) for status in set(Status) - FINAL))
+    yield from _tasks(title, under_way, sum(counts.get(status, 0) for status in set(Status) - FINAL))
     for other in others:
         yield f"{other.headline()}: {other.tasks}\n"
 
 
-def _tasks(title: str, sign: str, rows: list[AttemptRow], total: int) -> Iterator[str]:
+def _tasks(title: str, rows: list[AttemptRow], total: int) -> Iterator[str]:
     if rows:
         yield f"{title}:\n"
     longest = max((cell_len(clean(_label(row))) for row in rows[:_LISTED]), default=0)
     width = min(longest, max(20, room(_BESIDE, 40, 200) * 2 // 5))
     for row in rows[:_LISTED]:
         told = reason(row) if row.status is Status.ERROR else f"{row.status:<10} {clean(row.message, 200)}".rstrip()
+        sign = _SIGNS.get(row.status, "●")
         yield f"  {sign} {row.id:>8}  {named(_label(row), width)}  {cut(told, room(_BESIDE + width, 20, 250))}\n"
     if total > min(len(rows), _LISTED):
         yield f"  … and {total - min(len(rows), _LISTED):,} more\n"
@@ -277,16 +279,7 @@ def _wide() -> int:
 def _run_line(run: RunRow, counts: Counts, unchanged: int, *, alive: bool) -> str:
     if not alive:
         run, counts = as_left(run), counts_as_left(counts)
-    began, took = local_stamp(run.started_at), duration(_run_seconds(run))
+    began, took = local_stamp(run.started_at), duration(run.took_s())
     name, given = named(run.pipeline, _wide()), clean(words_of(read_back(run.params)), 200)
     told = "  ".join(filter(None, (_counted(counts, unchanged), given)))
     return f"{run.id:>6}  {name}  {began:<{STARTED}}  {took:>7}  {run.status:<11}  {told}\n"
-
-
-def _run_seconds(run: RunRow) -> float | None:
-    """Return the seconds that a run took; an open one took until its last heartbeat, a few seconds ago if it lives.
-
-    What the file has after the start is by the monotonic clock: the wall clock may have jumped since.
-    """
-    began, ended = moment(run.started_at), moment(run.finished_at or run.heartbeat_at)
-    return None if began is None or ended is None else max(0.0, (ended - began).total_seconds())

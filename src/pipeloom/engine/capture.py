@@ -23,6 +23,8 @@ from pipeloom.engine.log_budget import LogBudget, Write
 _MAX_LINE: Final = 4_000
 _KEPT_LINES: Final = 16
 """Lines of the greatest length that are kept of each end of text without a line end."""
+_LONGEST_HELD: Final = 1 << 16
+"""Characters of a line from which on its stream gets it without its end."""
 _LOOK_BACK: Final = 20
 """Frames from a handler's write up to `logging.Handler.handle`."""
 
@@ -41,6 +43,8 @@ class AttemptLog:
         self._write = write
         self._kept: LogBudget | None = None
         self._partial: dict[str, str] = {}
+        self._held: dict[_Printed, str] = {}
+        """The begun line that each stream has not got yet: no other's text comes into its middle."""
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -76,12 +80,24 @@ class AttemptLog:
         for line in filter(None, lines):
             self.line(level, line)
 
+    def whole_lines(self, route: _Printed, text: str) -> str:
+        """Return what `route` may pass on now: whole lines, and what is longer than any."""
+        with self._lock:
+            text = self._held.pop(route, "") + text
+            end = len(text) if len(text) > _LONGEST_HELD else text.rfind("\n") + 1
+            if end < len(text):
+                self._held[route] = text[end:]
+            return text[:end]
+
     def close(self) -> None:
-        """Keep the printed text that has no line end."""
+        """Keep the printed text that has no line end, and pass it on."""
         while self._partial:
             level, rest = self._partial.popitem()
             if rest:
                 self.line(level, rest)
+        while self._held:
+            route, rest = self._held.popitem()
+            route.pass_on(rest + "\n")
         if self._kept is not None:
             self._kept.flush()
 
@@ -116,10 +132,13 @@ class _Printed:
             return self.stream.write(text)
         if not _is_logging():
             log.printed(self._level, text)
-        if self._echo:
-            with suppress(Exception):  # its reader has gone, it is closed or has not these characters
-                self.stream.write(text)
+        if self._echo and (whole := log.whole_lines(self, text)):
+            self.pass_on(whole)
         return len(text)
+
+    def pass_on(self, text: str) -> None:
+        with suppress(Exception):  # its reader has gone, it is closed or has not these characters
+            self.stream.write(text)
 
     def writelines(self, lines: Any) -> None:
         for line in lines:
@@ -189,8 +208,8 @@ class Capture:
         self._left: tuple[object, ...] | None = None
         """What tasks share, as the last check has left it; None while not all of it is in place."""
 
-    def start(self, *, echo: bool = True) -> None:
-        """Install the routes. With `echo`, printed text still reaches its stream."""
+    def start(self, *, echo: bool = True, to_terminal: bool = True) -> None:
+        """Install the routes. With `echo`, what is printed reaches its stream; a terminal only with `to_terminal`."""
         with self._lock:
             self._users += 1
             if self._users == 1:
@@ -199,7 +218,7 @@ class Capture:
                 self._route_logging()
                 self._route_warnings()
                 for name in ("stdout", "stderr"):
-                    self._route_stream(name, echo=echo)
+                    self._route_stream(name, echo=echo, to_terminal=to_terminal)
 
     def stop(self) -> None:
         """Remove the routes when the last run has stopped."""
@@ -302,11 +321,11 @@ class Capture:
         warnings.showwarning = show
         self._undo.append(restore)
 
-    def _route_stream(self, name: str, *, echo: bool) -> None:
+    def _route_stream(self, name: str, *, echo: bool, to_terminal: bool) -> None:
         before: TextIO | None = getattr(sys, name, None)
         if before is None:
             return
-        route = _Printed(before, name.upper(), echo=echo)
+        route = _Printed(before, name.upper(), echo=echo and (to_terminal or not before.isatty()))
 
         def restore() -> None:
             if getattr(sys, name, None) is route:  # else other code has replaced it

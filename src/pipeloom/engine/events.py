@@ -102,6 +102,8 @@ class Logged(NamedTuple):
     text: str
     at: str | None = None
     """None: the time at which it is written."""
+    message: str = ""
+    """What the row says from then on; "" leaves it."""
 
 
 class Ended(NamedTuple):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from pipeloom.messages import TaskId
 from pipeloom.status import RunStatus, Status
+from pipeloom.times import moment
 
 DIED: Final = ("ProcessDied", "the program ended before the task did")
 """Error type and error of an attempt whose process has ended without a word."""
@@ -87,6 +89,21 @@ class RunRow:
     """JSON: the run's parameters as texts, and the options that try a few tasks (see `pipeloom.parameters`)."""
     unchanged: int | None = None
     """Tasks without a row, because nothing has changed since they were done; None: the run was for all tasks."""
+    idle_s: float | None = None
+    """Seconds in which it had ended, before a retry took it up again."""
+
+    def took_s(self, now_s: float | None = None) -> float | None:
+        """Return the seconds that the run took, without `idle_s`; None when the file does not tell.
+
+        One that goes on took until `now_s` (Unix seconds), or else until its last heartbeat. What the file has after
+        the start is by the monotonic clock: the wall clock may have jumped since.
+        """
+        began, ended = moment(self.started_at), moment(self.finished_at or self.heartbeat_at)
+        if now_s is not None and self.status is RunStatus.RUNNING:
+            ended = datetime.fromtimestamp(now_s, UTC)
+        if began is None or ended is None:
+            return None
+        return max(0.0, (ended - began).total_seconds() - (self.idle_s or 0.0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,6 +118,7 @@ ALTER TABLE {where}task_runs ADD COLUMN input_key TEXT;
 ALTER TABLE {where}task_runs ADD COLUMN code TEXT;
 ALTER TABLE {where}pipeline_runs ADD COLUMN params TEXT;
 ALTER TABLE {where}pipeline_runs ADD COLUMN unchanged INTEGER;
+ALTER TABLE {where}pipeline_runs ADD COLUMN idle_s REAL;
 CREATE TABLE {where}task_state (
     pipeline TEXT NOT NULL,
     task_id ANY NOT NULL CHECK (typeof(task_id) IN ('integer','text')),

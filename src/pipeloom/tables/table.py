@@ -147,6 +147,8 @@ class Table:
             if len(row) > len(self.columns):
                 raise self._error(number, f"it has {len(row)} values, for {len(self.columns)} columns")
             return tuple(row)
+        if isinstance(row, TableRows):
+            raise self._error(number, f"it is what {row.table}.rows(...) has returned: put that as it is")
         named = fields_of(row)
         if named is None:
             raise self._error(number, f"{type(row).__name__} {_shown(row)} is neither a tuple, a dict nor a dataclass")

@@ -34,7 +34,7 @@ from pipeloom.tui.session.file_monitor import FileChanged, MonitorFailed, RunFol
 from pipeloom.tui.session.live_feed import LiveFeed
 from pipeloom.tui.session.remote_run import RemoteRun
 from pipeloom.tui.settings import Settings, read_settings
-from pipeloom.tui.settings_check import mistakes
+from pipeloom.tui.settings_check import in_short, mistakes
 from pipeloom.tui.start_screen import StartScreen
 from pipeloom.tui.style.ascii import AsciiFilter
 from pipeloom.tui.style.glyphs import wants_ascii
@@ -313,8 +313,8 @@ class PipeloomApp(QuietCrashApp):
         self.tell(f"The file is not watched any more: {event.error}", problem=True)
 
     @on(KeysTaken)
-    def _tell_keys_taken(self) -> None:
-        self.tell("Keys are lost: a task, or a program that it has started, reads this terminal.", problem=True)
+    def _tell_keys_taken(self, taken: KeysTaken) -> None:
+        self.tell(f"Keys are lost: a task reads this terminal. `kill {taken.pid}` stops the run.", problem=True)
 
     # -- settings and saved state ------------------------------------------------------------------------------------
 
@@ -322,8 +322,8 @@ class PipeloomApp(QuietCrashApp):
         """Take the theme, and say what is wrong with the settings."""
         if self.settings.theme in self.available_themes:
             self.theme = self.settings.theme
-        for sentence in (*self.settings.warnings, *mistakes(self.settings, self.available_themes, type(self))):
-            self.tell(sentence, problem=True)
+        if told := [*mistakes(self.settings, self.available_themes, type(self))]:
+            self.tell(in_short(told, roomy=self.size.height >= ROOMY), problem=True)
 
     def keep_filter(self, name: str, text: str) -> None:
         """Offer a filter by its name from now on."""
@@ -340,9 +340,9 @@ class PipeloomApp(QuietCrashApp):
 
     # -- the terminal and its keys -----------------------------------------------------------------------------------
 
-    def tell(self, sentence: str, *, problem: bool = False) -> None:
-        """Show a toast."""
-        self._toasts.tell(sentence, problem=problem)
+    def tell(self, sentence: str, *, problem: bool = False, topic: str = "") -> None:
+        """Show a toast, in place of the one on the same topic."""
+        self._toasts.tell(sentence, problem=problem, topic=topic)
 
     def write_terminal(self, sequence: str) -> None:
         """Write a control sequence to the terminal."""
@@ -395,6 +395,6 @@ class PipeloomApp(QuietCrashApp):
 
     def action_help(self) -> None:
         """Show the keys of this screen."""
-        titles = {"live": "Live", "history": "History", "start": "Start"}
-        title = self.screen.title or titles.get(self.current_mode, "Screen")
-        self.push_screen(HelpDialog(help_sections(self.screen, title)))
+        told = mistakes(self.settings, self.available_themes, type(self))
+        title = self.screen.title or self.current_mode.capitalize()
+        self.push_screen(HelpDialog(help_sections(self.screen, title), told))

@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+_TTY: Final = "/dev/tty"
 _FOREGROUND: Final = 5
 """Place of the foreground process group among the fields of /proc/PID/stat that follow the name."""
 
@@ -30,6 +31,24 @@ def give_up(descriptor: int) -> bool:
         if os.tcgetpgrp(descriptor) == os.getpgrp():
             fcntl.ioctl(descriptor, termios.TIOCNOTTY)
             return True
+    return False
+
+
+def has_reader() -> bool:
+    """Tell whether this process, or a child of it, has opened the controlling terminal, which it could not give up."""
+    children = [child for listed in Path("/proc/self/task").glob("*/children") for child in _words(listed)]
+    return any(_has_open_tty(Path(f"/proc/{process}/fd")) for process in ("self", *children))
+
+
+def _words(path: Path) -> list[str]:
+    with suppress(OSError):  # the thread has ended
+        return path.read_text(encoding="ascii").split()
+    return []
+
+
+def _has_open_tty(folder: Path) -> bool:
+    with suppress(OSError):  # the process has ended, or a descriptor was closed meanwhile
+        return any(str(entry.readlink()) == _TTY for entry in folder.iterdir())
     return False
 
 

@@ -114,8 +114,8 @@ class AppServices(ShownRun, EngineAccess, Protocol):
     def remembered(self, name: str) -> str:
         """Return what was kept; "" for nothing."""
 
-    def tell(self, sentence: str, *, problem: bool = False) -> None:
-        """Show a toast."""
+    def tell(self, sentence: str, *, problem: bool = False, topic: str = "") -> None:
+        """Show a toast, in place of the one on the same topic."""
 
     def push_screen_wait(self, screen: Screen[T]) -> Awaitable[T]:
         """Push a screen and wait for its answer; only in a worker."""

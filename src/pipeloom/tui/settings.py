@@ -20,6 +20,7 @@ from pipeloom.text import first_line
 from pipeloom.tui.attempts.columns import COLUMN_IDS
 from pipeloom.user_state import read_small, user_folder, write_private
 
+_DEEP: Final = 20
 _LONG_NUMBER: Final = re.compile(r"[\d_]{4300}")
 
 
@@ -37,11 +38,11 @@ class Settings:
     """Texts of filters by name."""
     warnings: tuple[str, ...] = ()
     places: Mapping[str, str] = field(default_factory=dict)
-    """File and line of the theme and of each key, by name."""
+    """File and line of each setting, by its path, as `keys.app.quit`."""
 
-    def said(self, name: str, what: str) -> str:
-        """Return a sentence about the setting `name`, with its place."""
-        return f"{self.places.get(name, 'settings')}: {what}"
+    def said(self, path: str, what: str) -> str:
+        """Return a sentence about the setting of this path, with its place."""
+        return f"{self.places.get(path, 'settings')}: {what}"
 
 
 def settings_path() -> Path | None:
@@ -66,7 +67,7 @@ def read_settings(path: Path | None = None) -> Settings:
     except ValueError as error:
         raise UsageError(first_line(error)) from error
     reading = _Reading(path, text)
-    places = {name: reading.place(name) for name in ("theme", *_keys_of(given))}
+    places = {".".join(names): reading.place(*names) for names in reading.lines}
     return Settings(
         theme=reading.taken(given, "theme", str),
         workers=reading.number_of(given, "workers"),
@@ -76,11 +77,6 @@ def read_settings(path: Path | None = None) -> Settings:
         warnings=tuple(reading.rest(given)),
         places=places,
     )
-
-
-def _keys_of(given: dict[str, Any]) -> list[str]:
-    keys = given.get("keys")
-    return [*keys] if isinstance(keys, dict) else []
 
 
 def _parsed(path: Path) -> tuple[str, dict[str, Any]]:
@@ -135,11 +131,11 @@ def save_filter(name: str, text: str, path: Path | None = None) -> None:
 
 def _is_plain(text: str, filters: Mapping[str, Any] | None, name: str) -> bool:
     """Tell whether the file has no filters, or has them line by line, with `name` spelled as it is."""
-    lines = text.splitlines()
     if filters is None:
         return True
-    return any(line.strip() == "[filters]" for line in lines) and (
-        name not in filters or any(_names(line, name) for line in lines)
+    lines = text.splitlines()
+    return "[filters]" in map(str.strip, lines) and (
+        name not in filters or any(line.partition("=")[0].strip(" \t\"'") == name for line in lines)
     )
 
 
@@ -148,14 +144,14 @@ class _Reading:
 
     def __init__(self, path: Path, text: str) -> None:
         self._path = path
-        self._lines = text.splitlines()
+        self.lines = _lines_of(text)
         self._warnings: list[str] = []
 
-    def taken(self, table: dict[str, Any], name: str, kind: type) -> Any:
-        """Take the value of `name` if it is a `kind`."""
+    def taken(self, table: dict[str, Any], name: str, kind: type, *above: str) -> Any:
+        """Take the value of `name` if it is a `kind`; `above` are the names of the tables that it is in."""
         value = table.pop(name, None)
         if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
-            self.warn(name, f"{name} must be a {_NAMES[kind]}")
+            self.warn(f"{name} must be a {_NAMES[kind]}", *above, name)
             return None
         return value
 
@@ -163,10 +159,10 @@ class _Reading:
         """Take a number of workers."""
         value: int | None = self.taken(table, name, int)
         if value is not None and value < 1:
-            self.warn(name, f"{name} must be at least 1")
+            self.warn(f"{name} must be at least 1", name)
             return None
         if value is not None and value > MAX_WORKERS:
-            self.warn(name, f"{name} must be at most {MAX_WORKERS:,}")
+            self.warn(f"{name} must be at most {MAX_WORKERS:,}", name)
             return None
         return value
 
@@ -174,17 +170,18 @@ class _Reading:
         """Take the columns of each screen."""
         table: dict[str, Any] = self.taken(given, "columns", dict) or {}
         for screen, known in COLUMN_IDS.items():
-            listed: list[Any] = self.taken(table, screen, list) or []
+            listed: list[Any] = self.taken(table, screen, list, "columns") or []
             if not all(isinstance(name, str) for name in listed):
-                self.warn(screen, f"the columns of {screen} must be texts")
+                self.warn(f"the columns of {screen} must be texts", "columns", screen)
                 listed = [name for name in listed if isinstance(name, str)]
             unknown = [name for name in listed if name not in known]
             if unknown:
-                self.warn(screen, f"{screen} has no column {unknown[0]!r}; there are {', '.join(known)}")
+                said = f"{screen} has no column {unknown[0]!r}; there are {', '.join(known)}"
+                self.warn(said, "columns", screen)
             if chosen := tuple(name for name in dict.fromkeys(listed) if name in known):
                 yield screen, chosen
         for name in table:
-            self.warn(name, f"unknown screen {name!r} in [columns]")
+            self.warn(f"unknown screen {name!r} in [columns]", "columns", name)
 
     def keys(self, given: dict[str, Any]) -> Iterator[tuple[str, str]]:
         """Take the keys."""
@@ -193,7 +190,7 @@ class _Reading:
             if isinstance(value, str) and value.strip():
                 yield name, value
             else:
-                self.warn(name, f'the keys of {name} must be a text such as "c" or "c,ctrl+k"')
+                self.warn(f'the keys of {name} must be a text such as "c" or "c,ctrl+k"', "keys", name)
 
     def filters(self, given: dict[str, Any]) -> Iterator[tuple[str, str]]:
         """Take the saved filters."""
@@ -202,30 +199,57 @@ class _Reading:
             try:
                 parse(value if isinstance(value, str) else "status:")
             except FilterError as error:
-                self.warn(name, f"the filter {name!r} is wrong: {error}")
+                self.warn(f"the filter {name!r} is wrong: {error}", "filters", name)
             else:
                 yield name, value
 
     def rest(self, given: dict[str, Any]) -> Iterator[str]:
         """Yield every warning; settings that were not taken are unknown."""
         for name in given:
-            self.warn(name, f"unknown setting {name!r}")
+            self.warn(f"unknown setting {name!r}", name)
         yield from self._warnings
 
-    def warn(self, name: str, what: str) -> None:
-        """Note a mistake."""
-        self._warnings.append(f"{self.place(name)}: {what}")
+    def warn(self, what: str, *names: str) -> None:
+        """Note a mistake in the setting of this path."""
+        self._warnings.append(f"{self.place(*names)}: {what}")
 
-    def place(self, name: str) -> str:
-        """Return the file, and the line that begins with the name, quoted or not."""
-        number = next((number for number, line in enumerate(self._lines, 1) if _names(line, name)), None)
+    def place(self, *names: str) -> str:
+        """Return the file, and the line of the setting of this path, or of the table that it is in."""
+        above = (self.lines.get(names[:depth]) for depth in range(len(names), 0, -1))
+        number = next(filter(None, above), None)
         return f"{self._path}, line {number}" if number is not None else str(self._path)
 
 
-def _names(line: str, name: str) -> bool:
-    """Tell whether a line of the file gives `name` a value, or opens the table of that name."""
-    word, _, rest = line.partition("=")
-    return word.strip(" \t[]\"'") == name and (bool(rest) or line.lstrip().startswith("["))
+def _lines_of(text: str) -> dict[tuple[str, ...], int]:
+    """Return the line of each setting, by its path: the names of the tables that it is in, and its own."""
+    found: dict[tuple[str, ...], int] = {}
+    table: tuple[str, ...] = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        is_table = line.lstrip().startswith("[")
+        names = _names_in(line)
+        if is_table:
+            table = names or table
+        elif names:
+            names = (*table, *names)
+        for depth in range(1, min(len(names), _DEEP) + 1):
+            found.setdefault(names[:depth], number)
+    return found
+
+
+def _names_in(line: str) -> tuple[str, ...]:
+    """Return the dotted name that a line gives a value, or opens a table of; empty for any other line."""
+    equals = [place for place, char in enumerate(line) if char == "="][:_DEEP]
+    for start in [line] if line.lstrip().startswith("[") else [f"{line[:place]}= 0" for place in equals]:
+        try:
+            inner: Any = tomllib.loads(start)
+        except (ValueError, RecursionError):
+            continue
+        names = []
+        while isinstance(inner, dict) and inner:
+            ((name, inner),) = inner.items()
+            names.append(name)
+        return tuple(names)
+    return ()
 
 
 _NAMES: Final = {str: "text", int: "whole number", dict: "table", list: "list"}

@@ -1,17 +1,18 @@
-"""What is wrong with settings that only the screens can judge: themes, and the keys of actions."""
+"""What is wrong with the settings: what their reader has found, and themes and keys, which only screens can judge."""
 
 from __future__ import annotations
 
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
 from textual.binding import Binding
 from textual.dom import DOMNode
 
 import pipeloom.tui
+from pipeloom.text import counted
 from pipeloom.tui.history.screen import HistoryScreen
 from pipeloom.tui.live.screen import LiveScreen
 from pipeloom.tui.settings import Settings
@@ -21,7 +22,8 @@ _SCREENS: Final = (LiveScreen, HistoryScreen)
 
 
 def mistakes(settings: Settings, themes: Collection[str], app: type[DOMNode]) -> Iterator[str]:
-    """Yield a sentence, with its line, for each mistake in theme and keys."""
+    """Yield a sentence, with its line, for each mistake in the settings."""
+    yield from settings.warnings
     if settings.theme is not None and settings.theme not in themes:
         yield settings.said("theme", f"there is no theme {settings.theme!r}; ctrl+p lists them")
     unknown = [name for name in settings.keys if name not in _ids()]
@@ -30,8 +32,15 @@ def mistakes(settings: Settings, themes: Collection[str], app: type[DOMNode]) ->
     for name in unknown:
         if name not in (known := _ids()):
             near = difflib.get_close_matches(name, known, 1)
-            yield settings.said(name, f"no action has the id {name!r}{f': is it {near[0]}?' if near else ''}")
+            yield settings.said(f"keys.{name}", f"no action has the id {name!r}{f': is it {near[0]}?' if near else ''}")
     yield from _clashes(settings, app)
+
+
+def in_short(told: Sequence[str], *, roomy: bool) -> str:
+    """Return the only mistake where a screen has room for it, or how many there are, and the key that lists them."""
+    if len(told) == 1 and roomy:
+        return told[0]
+    return f"{counted(len(told), 'mistake')} in the settings: ? shows {'it' if len(told) == 1 else 'them'}."
 
 
 def _clashes(settings: Settings, app: type[DOMNode]) -> Iterator[str]:
@@ -50,7 +59,7 @@ def _clashes(settings: Settings, app: type[DOMNode]) -> Iterator[str]:
             if given and len(names) > 1 and (key, *names) not in told:
                 told.add((key, *names))
                 others = " and ".join(name for name in names if name != given[-1])
-                yield settings.said(given[-1], f"the key {key!r} of {given[-1]} is that of {others} too")
+                yield settings.said(f"keys.{given[-1]}", f"the key {key!r} of {given[-1]} is that of {others} too")
 
 
 def _bindings(part: type[DOMNode]) -> Iterator[Binding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 import threading
 from functools import partial, wraps
 from pathlib import Path
@@ -219,11 +220,94 @@ def test_a_coroutine_that_keeps_the_loop_is_named_with_its_stack(bench: Bench, w
     assert "All other tasks wait while this one keeps the event loop" in line
     assert "in block" in line
     assert "runner.py" not in line
+    line = block.__code__.co_firstlineno + 1
+    place = f"{Path(__file__).name}, line {line}"
+    assert bench.one("message") == f"All other tasks wait while this one keeps the event loop: {place}"
     go_on.set()
     wait_for(lambda: len(bench.rows("SELECT text FROM task_logs")) == 2, PATIENCE_S)
     told.set()
     assert engine.wait(PATIENCE_S)
     assert bench.rows("SELECT count(*) FROM task_logs WHERE text LIKE 'It has kept the event loop for%'") == [(1,)]
+
+
+def test_a_sleep_that_is_not_awaited_is_an_error_that_names_the_line(bench: Bench) -> None:
+    async def forget(task: TaskDef, q: AsyncChannel) -> str:
+        q.sleep(60)  # type: ignore[unused-coroutine]
+        return "done"
+
+    bench.run(forget)
+    place = f"{Path(__file__).name}, line {forget.__code__.co_firstlineno + 1}"
+    assert bench.rows("SELECT status, message FROM task_runs") == [
+        ("error", f"MessageError: {place}: q.sleep(...) was not awaited, so nothing slept. Write: await q.sleep(...)")
+    ]
+
+
+def test_a_sleep_that_was_cancelled_before_it_began_is_not_forgotten(bench: Bench) -> None:
+    async def choose(task: TaskDef, q: AsyncChannel) -> None:
+        asyncio.create_task(q.sleep(60)).cancel()
+        await q.sleep(0)
+
+    bench.run(choose)
+    assert bench.rows() == [(1, 1, "done")]
+
+
+async def _exits() -> None:
+    sys.exit(3)
+
+
+async def _stop(held: list[object]) -> None:
+    asyncio.get_running_loop().stop()
+
+
+async def _stop_in_c(held: list[object]) -> None:
+    asyncio.BaseEventLoop.stop(asyncio.get_running_loop())  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+
+
+async def _exit_in_a_callback(held: list[object]) -> None:
+    asyncio.get_running_loop().call_soon(sys.exit)
+    await asyncio.sleep(0)
+
+
+async def _exit_in_a_task(held: list[object]) -> None:
+    held.append(asyncio.create_task(_exits()))
+    await asyncio.sleep(0)
+
+
+async def _await_an_exit(held: list[object]) -> None:
+    await asyncio.create_task(_exits())
+
+
+async def _close(held: list[object]) -> None:
+    asyncio.get_running_loop().close()
+
+
+@pytest.mark.parametrize(
+    ("harm", "status", "error"),
+    [
+        (_stop, "error", "RuntimeError"),
+        (_stop_in_c, "done", None),
+        (_exit_in_a_callback, "done", None),
+        (_exit_in_a_task, "done", None),
+        (_await_an_exit, "error", "SystemExit"),
+        (_close, "error", "RuntimeError"),
+    ],
+)
+def test_a_coroutine_that_ends_the_loop_ends_no_other(bench: Bench, harm: Any, status: str, error: str | None) -> None:
+    over = threading.Event()
+
+    async def worker(task: TaskDef, q: AsyncChannel) -> None:
+        if task.task_id == 1:
+            while not over.is_set():  # noqa: ASYNC110 - the event is of threads
+                await asyncio.sleep(0.01)
+        elif task.task_id == 2:
+            await harm([])
+        else:
+            over.set()
+
+    bench.run(worker, 3, workers=2)
+    ends = [("done", None), (status, error), ("done", None)]
+    assert bench.rows("SELECT status, error_type FROM task_runs ORDER BY id") == ends
 
 
 def test_what_attempts_leave_on_the_loop_ends_with_it(bench: Bench) -> None:

@@ -78,7 +78,7 @@ async def test_the_log_is_followed_searched_cut_by_level_and_wrapped_by_key(them
         assert "line 50" in text_of(app).split("\n")[3]
         await pilot.press("w")
         await pilot.pause()
-        assert scroll.virtual_size.height == 200
+        assert scroll.virtual_size.height == 201  # the zone, and the lines
         await pilot.press("slash", *"line 1", "enter", "n", "n")
         await pilot.pause()
         assert "line 11 " in text_of(app).split("\n")[3]
@@ -87,7 +87,7 @@ async def test_the_log_is_followed_searched_cut_by_level_and_wrapped_by_key(them
         assert "line 10 " in text_of(app).split("\n")[3]
         await pilot.press("L", "L", "L")
         await pilot.pause()
-        assert scroll.virtual_size.height == 50
+        assert scroll.virtual_size.height == 51
 
 
 @pytest.mark.parametrize("follows", [True, False])
@@ -234,3 +234,14 @@ async def test_the_times_of_a_detail_are_the_users_and_name_their_zone(themed_ap
         shown = text_of(app)
         assert "2026-10-25 02:30:00 CEST" in shown
         assert "2026-10-25 02:30:00 CET " in shown
+        pane.show_tab("log")
+        for logs, told in (
+            ([LogRow(queued, "INFO", "a", 1)], ["times in CEST", "02:30:00  INFO    a"]),
+            (
+                [LogRow(queued, "INFO", "a", 1), LogRow(started, "INFO", "b", 2)],
+                ["02:30:00 CEST  INFO    a", "02:30:00 CET  INFO    b"],
+            ),
+        ):
+            pane.show_attempt(row, [row], logs)
+            await pilot.pause()
+            assert [line.strip() for line in text_of(app).split("\n") if "0:00" in line or "times" in line] == told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.conftest import Zone
@@ -21,6 +22,7 @@ from pipeloom.tui.attempts.detail import DetailPane
 from pipeloom.tui.history.queries import AttemptsQuery
 from pipeloom.tui.history.screen import HistoryScreen
 from pipeloom.tui.table.sources import KEPT_PAGES, PagedSource, Snapshot, load_pages
+from pipeloom.tui.table.virtual_table import VirtualTable
 
 
 def make(path: Path, count: int, name: str = "task-{}", message: str = "m{}") -> Path:
@@ -192,6 +194,23 @@ async def test_the_list_of_runs_leaves_room_for_names_and_messages(
         assert widths["message"] >= least
         assert widths["task"] >= len("task-50")
         assert screen.lists.attempts._lines.layout.width <= screen.lists.attempts.size.width
+
+
+async def test_the_first_paint_on_a_narrow_screen_has_the_columns_of_all_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widths: list[int] = []
+    paint = VirtualTable.render_line
+
+    def noted(self: VirtualTable[Any], y: int) -> Any:
+        widths.append(self.size.width)
+        return paint(self, y)
+
+    monkeypatch.setattr(VirtualTable, "render_line", noted)
+    app = PipeloomApp(make(tmp_path / "etl.db", 50))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(app, pilot, "task-50")
+    assert set(widths) == {80}
 
 
 @pytest.mark.parametrize("message", ["", "loaded"])

@@ -914,6 +914,21 @@ async def test_the_second_run_shows_a_time_left_from_the_first_at_once(cockpit: 
         await until(pilot, lambda: "eta ~2m" in text_of(pilot.app))  # three rounds of 30 seconds
 
 
+async def test_a_key_that_can_do_nothing_before_the_run_says_why(tmp_path: Path) -> None:
+    gate = threading.Event()
+    pipeline = Pipeline("p", [TaskDef(1, "one")], lambda task, q: None)
+    pipeline.schema(lambda conn: gate.wait(20))
+    engine = Engine(tmp_path / "etl.db", pipeline)
+    app = PipeloomApp(tmp_path / "etl.db", engine)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        for key, said in (("x", "There is no task here."), ("p", "Nothing to pause: the run has not begun.")):
+            await pilot.press(key)
+            await until(pilot, lambda said=said: said in text_of(app))  # type: ignore[misc]
+        gate.set()
+        await until(pilot, lambda: app.board.run is not None and app.board.run.status is RunStatus.DONE)
+    await asyncio.to_thread(engine.close)
+
+
 async def test_a_key_that_can_do_nothing_on_the_row_says_why(cockpit: Cockpit, synthetic: Synthetic) -> None:
     pipeline = Pipeline("p", [TaskDef(1, "one")], lambda task, q: None)
     engine = Engine(cockpit.app.db_path, pipeline)

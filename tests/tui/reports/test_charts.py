@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.conftest import Zone
 from tests.tui.conftest import at_rest, text_of
 
 from pipeloom.status import RunStatus, Status
@@ -67,7 +68,8 @@ async def test_a_task_has_a_mark_for_each_attempt_by_its_status(tmp_path: Path, 
         await pilot.press("escape")
 
 
-async def test_a_file_has_a_bar_for_each_day(tmp_path: Path) -> None:
+async def test_a_file_has_a_bar_for_each_day(tmp_path: Path, zone: Zone) -> None:
+    zone("Europe/Berlin")
     path = make(tmp_path / "etl.db")
     app = PipeloomApp(path)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -75,6 +77,7 @@ async def test_a_file_has_a_bar_for_each_day(tmp_path: Path) -> None:
         await at_rest(pilot)
         shown = text_of(app)
         assert "██ 9 done   ×× 1 error" in shown
+        assert " days in CET/CEST" in shown
         assert any("███ ××× ███" in line for line in shown.split("\n"))
         await pilot.press("left", "right", "y")
         assert "2026-08-02\t" in app.clipboard

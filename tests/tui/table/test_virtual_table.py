@@ -457,6 +457,19 @@ def test_spare_width_goes_to_shares_up_to_their_maximum() -> None:
     assert fit([], 20).width == GUTTER
 
 
+def test_a_column_that_no_row_has_content_for_is_not_there() -> None:
+    columns = [
+        Column[Item]("id", "ID", note, 2, content=lambda item: item.name, hide_empty=True),
+        Column[Item]("note", "Note", note, 12, share=4),
+    ]
+    seen: SeenWidths[Item] = SeenWidths()
+    assert [slot.column.id for slot in fit(columns, 60, seen.cells).slots] == ["id", "note"]
+    seen.note(columns, [Item(1, "")])
+    assert [slot.column.id for slot in fit(columns, 60, seen.cells).slots] == ["note"]
+    assert seen.note(columns, [Item(2, "x")])
+    assert [slot.column.id for slot in fit(columns, 60, seen.cells).slots] == ["id", "note"]
+
+
 @pytest.mark.parametrize("width", [80, 120, 160])
 @pytest.mark.parametrize("long", ["name", "note"])
 def test_columns_are_as_wide_as_what_they_hold_and_the_rest_goes_to_the_others(width: int, long: str) -> None:

@@ -137,6 +137,15 @@ def test_a_line_drops_the_part_of_the_lowest_rank_first() -> None:
     assert line([], [], 3).plain == "   "
 
 
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [(21, "etl  start=2026-08-01"), (20, "etl  start=2026-08-…"), (13, "etl  start=2…"), (12, "etl")],
+)
+def test_a_part_may_be_cut_before_it_goes(width: int, shown: str) -> None:
+    parts = [Part(Content("etl"), 9), Part(Content("start=2026-08-01"), 2, least=8)]
+    assert line(parts, [], width).plain.rstrip() == shown
+
+
 def test_the_fourth_line_says_where_the_time_goes() -> None:
     state = replace(STATE, spent=Spent(0.75, 0.05, 0.2, 0.0), backlog=12, commits_per_s=98.2, commit_s=0.0041)
     *_, load = render_header(state, 120, 4).plain.split("\n")

@@ -34,6 +34,13 @@ async def test_on_a_high_screen_the_newest_three_have_boxes(cockpit: Cockpit) ->
         await until(pilot, lambda: shown(cockpit) == ["Three.", "Two. (2 times)", "Four."])
 
 
+async def test_a_sentence_takes_the_place_of_the_one_on_the_same_topic(cockpit: Cockpit) -> None:
+    async with cockpit.app.run_test(size=(120, 40), notifications=True) as pilot:
+        for sentence, topic in (("Paused.", "pause"), ("Copied.", ""), ("Going on.", "pause"), ("Copied twice.", "")):
+            cockpit.app.tell(sentence, topic=topic)
+        await until(pilot, lambda: shown(cockpit) == ["Copied.", "Going on.", "Copied twice."])
+
+
 async def test_a_sentence_is_counted_only_while_it_is_shown(cockpit: Cockpit) -> None:
     async with cockpit.app.run_test(size=(80, 24), notifications=True) as pilot:
         cockpit.app.tell("One.")

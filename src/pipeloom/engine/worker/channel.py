@@ -116,11 +116,11 @@ class WorkerChannel:
         """Publish the input key with which the attempt starts."""
         self._send(InputsTaken(key))
 
-    def log(self, level: str, text: str, at: str | None) -> None:
-        """Add a line to the attempt's log; raises nothing, because a worker's `print` must not."""
+    def log(self, level: str, text: str, at: str | None, message: str = "") -> None:
+        """Add a line to the attempt's log, and show `message`; raises nothing, because a worker's `print` must not."""
         if process.mark is self._process:
             with suppress(Exception):
-                self._send(Logged(storable(level, 20), storable(text, KEPT_TEXT), at))
+                self._send(Logged(storable(level, 20), storable(text, KEPT_TEXT), at, storable(message, KEPT_TEXT)))
 
     def raise_if_cancelled(self) -> None:
         """Raise `TaskCancelled` if the task has been asked to stop."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import types
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
@@ -42,8 +43,10 @@ def run_worker(attempt: Attempt, channel: WorkerChannel) -> Outcome:
     return _outcome_of(returned, attempt, channel)
 
 
-async def run_coroutine(attempt: Attempt, q: object, channel: WorkerChannel) -> Outcome:
-    """Run the worker function on `q` as `run_worker` does, where it is a coroutine function."""
+async def run_coroutine(
+    attempt: Attempt, q: object, channel: WorkerChannel, check: Callable[[], object] = lambda: None
+) -> Outcome:
+    """Run the worker function on `q` as `run_worker` does, where it is a coroutine function, and then `check`."""
     here = process.mark
     try:
         with AttemptLog(channel.log), capture.attempt():
@@ -54,6 +57,7 @@ async def run_coroutine(attempt: Attempt, q: object, channel: WorkerChannel) -> 
             returned: Any = attempt.worker_fn(attempt.task, q)
             if hasattr(type(returned), "__await__"):
                 returned = await returned
+            check()
     except BaseException as error:  # noqa: BLE001 - as in `run_worker`
         _end_if_forked(here, error)
         return _raised(error, attempt, channel)

@@ -55,7 +55,10 @@ def checked(msg: Any, task_id: TaskId, domain_types: frozenset[type], limits: fr
         found = _checked_found(msg, limits)
         return _found_together((found,), weight=len(found.name) + len(found.params))
     if kind is TableRows:
-        raise MessageError(f"The pipeline of this task declares no tables: {msg.table} is one of another pipeline.")
+        raise MessageError(
+            f"The pipeline of this task has no table {msg.table}: call pipeline.table(...) beside the pipeline, "
+            "before the run begins, and not in a task."
+        )
     raise MessageError(
         f"There is no handler for {kind.__name__}: register one with @pipeline.handler({kind.__name__})."
     )

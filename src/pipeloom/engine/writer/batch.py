@@ -182,6 +182,8 @@ class Fold:
 
     def _logged(self, attempt_id: int, entry: Logged) -> None:
         self.logs.append((attempt_id, entry.at or self.now, entry.level, entry.text))
+        if entry.message and (draft := self._draft(attempt_id)) is not None and draft[_STATUS] not in FINAL:
+            draft[_MESSAGE] = entry.message
 
     def _finished(self, attempt_id: int, end: Ended) -> None:
         if attempt_id in self.progress:

@@ -85,5 +85,6 @@ def run_row(values: tuple[Any, ...]) -> RunRow:
         status=RunStatus(row["status"]) if row["status"] in set(RunStatus) else RunStatus.INTERRUPTED,
         started_at=text(row["started_at"]),
         executor=text(row["executor"]),
+        idle_s=number(row["idle_s"]),
         **checked,
     )

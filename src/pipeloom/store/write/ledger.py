@@ -163,10 +163,11 @@ class Ledger:
         )
 
     def update_run(self, run: RunRow) -> None:
-        """Write the run's status, end, and numbers of workers and of unchanged tasks."""
+        """Write the run's status, end, idle time, and numbers of workers and of unchanged tasks."""
         self._connection.execute(
-            "UPDATE pipeline_runs SET status=?, finished_at=?, workers=?, unchanged=? WHERE id=? /* pipeloom */",
-            (run.status, run.finished_at, run.workers, run.unchanged, run.id),
+            "UPDATE pipeline_runs SET status=?, finished_at=?, workers=?, unchanged=?, idle_s=? WHERE id=? "
+            "/* pipeloom */",
+            (run.status, run.finished_at, run.workers, run.unchanged, run.idle_s, run.id),
         )
 
     def beat(self, run: RunRow, at: str, commits: int) -> None:

@@ -107,6 +107,7 @@ def _id_column(hide_below: int = 0) -> Column[AttemptRow]:
         justify="right",
         hide_below=hide_below,
         content=_shown_id,
+        hide_empty=True,
     )
 
 

@@ -20,7 +20,7 @@ from pipeloom.store.read.tasks import TaskState
 from pipeloom.store.rows import AttemptRow, LogRow
 from pipeloom.text import beside_usual, figure
 from pipeloom.times import shown
-from pipeloom.tui.attempts.log_text import LEVELS, log_lines, matches
+from pipeloom.tui.attempts.log_text import LEVELS, log_lines, matches, zone_of
 from pipeloom.tui.attempts.traceback_text import traceback_text
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.glyphs import badge
@@ -171,6 +171,10 @@ class DetailPane(Vertical):
     def _log(self) -> list[Content]:
         return log_lines(self._logs, self._level, self._needle)
 
+    def _above_log(self) -> list[Content]:
+        zone = zone_of(self._logs)
+        return [content(f"times in {zone}", "$muted")] if zone else []
+
     def _keep_end(self) -> None:
         """Follow the end of the log while its task runs; a search stops that."""
         running = self._row is not None and self._row.status in ACTIVE
@@ -225,9 +229,9 @@ class DetailPane(Vertical):
             self.post_message(self.Told(f"No line holds {self._needle!r}.", problem=True))
             return
         self._match = (self._match + step) % len(found) if self._match >= 0 or step > 0 else len(found) - 1
-        above = Content("\n").join(shown[: found[self._match]])
+        above = [*self._above_log(), *shown[: found[self._match]]]
         wraps, width = not self.has_class("-unwrapped"), max(1, self._body.content_size.width)
-        y = above.get_height({}, width) if wraps else found[self._match]
+        y = Content("\n").join(above).get_height({}, width) if wraps else len(above)
         self._scroll.scroll_to(y=y if found[self._match] else 0, animate=False)
 
     # -- what there is to see ----------------------------------------------------------------------------------------
@@ -240,7 +244,8 @@ class DetailPane(Vertical):
             case "attempts":
                 return Content("\n").join(self._attempt_line(attempt) for attempt in self._attempts or (row,))
             case "log":
-                return Content("\n").join(self._log()) if self._logs else _nothing("No log lines.")
+                log = [*self._above_log(), *self._log()] if self._logs else [_nothing("No log lines.")]
+                return Content("\n").join(log)
             case "error":
                 return _error(row, self._attempts)
             case "params":

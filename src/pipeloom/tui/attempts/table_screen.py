@@ -96,6 +96,9 @@ class TableScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Name the filter that was remembered."""
+        # Textual sets the class of a width after the first layout, which would be painted.
+        points = self.HORIZONTAL_BREAKPOINTS or self.app.HORIZONTAL_BREAKPOINTS or ()
+        self.add_class(max(point for point in points if point[0] <= self.app.size.width)[1])
         if self.filter_bar.is_filtering:
             self.services.tell(f"Only {self.filter_bar.text} is shown, as last time: esc shows all.")
 

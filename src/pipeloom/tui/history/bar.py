@@ -84,7 +84,7 @@ def _title(state: BarState, width: int, ascii_only: bool) -> Content:
         Part(content("history", "bold"), 9),
         Part(content(state.file, "$muted", limit=60), 8),
         Part(content(state.scope, "$accent", limit=60), 7, dot),
-        Part(content(state.params, "$muted", limit=80), 2),
+        Part(content(state.params, "$muted", limit=80), 4, least=16),
         Part(content(f"{fmt.count(state.unchanged)} unchanged" if state.unchanged else "", "$muted"), 6, dot),
         Part(content(state.order, "$muted", limit=40), 3, dot),
         Part(content(f"times in {zone_names()}", "$muted", limit=40), 5, dot),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.style import Style
 from rich.text import Text
 
 from pipeloom.parameters import read_back, words_of
@@ -21,6 +22,8 @@ _SHOWN_COUNTS = (Status.ERROR, Status.INTERRUPTED, Status.CANCELLED, Status.SKIP
 _ROOMY = 36
 """Minimum width for words before a failure's message."""
 _NEW = "new in this run  "
+_PLAIN = RenderContext(0, 0.0, ascii_only=True, style=lambda _name: Style())
+"""For texts whose width alone counts."""
 _BAD_SHARE = 0.9
 """Share of success below which a task's line has the colour of a failure."""
 
@@ -31,10 +34,18 @@ def run_columns() -> list[Column[RunItem]]:
         Column("run", "Run", _run, 5, max_width=8, content=lambda item: f"● {item.run.id}" if item.run else ""),
         Column("started", "Started", _run_started, 11),
         Column("took", "Time", _run_took, 6, justify="right", hide_below=40),
-        Column("counts", "Tasks", _run_counts, 7, share=1),
-        Column("pipeline", "Pipeline", _pipeline, 10, share=1, hide_below=60),
+        Column(
+            "counts",
+            "Tasks",
+            _run_counts,
+            7,
+            share=1,
+            max_width=24,
+            content=lambda item: _run_counts(item, _PLAIN).plain,
+        ),
+        Column("pipeline", "Pipeline", _pipeline, 10, share=1, max_width=24, hide_below=60, content=_pipeline_name),
         Column("params", "Params", _params, 10, share=2, hide_below=70),
-        Column("executor", "By", _executor, 8, hide_below=70),
+        Column("executor", "By", _executor, 8, hide_below=100),
     ]
 
 
@@ -88,13 +99,7 @@ def _run_started(item: RunItem, ctx: RenderContext) -> Text:
 
 
 def _run_took(item: RunItem, ctx: RenderContext) -> Text:
-    run = item.run
-    if run is None:
-        return Text("")
-    began, ended = fmt.moment(run.started_at), fmt.moment(run.finished_at or run.heartbeat_at)
-    if run.status is RunStatus.RUNNING:
-        return cell(fmt.duration(fmt.seconds_since(run.started_at, ctx.now)))
-    return cell(fmt.duration((ended - began).total_seconds()) if began is not None and ended is not None else "")
+    return cell("" if item.run is None else fmt.duration(item.run.took_s(ctx.now)))
 
 
 def _run_counts(item: RunItem, ctx: RenderContext) -> Text:
@@ -113,8 +118,12 @@ def _run_counts(item: RunItem, ctx: RenderContext) -> Text:
     return text
 
 
+def _pipeline_name(item: RunItem) -> str:
+    return "" if item.run is None else clean(item.run.pipeline, MEASURED)
+
+
 def _pipeline(item: RunItem, ctx: RenderContext) -> Text:
-    return cell("" if item.run is None else item.run.pipeline, ctx.style("table--muted"))
+    return cell(_pipeline_name(item), ctx.style("table--muted"))
 
 
 def _params(item: RunItem, ctx: RenderContext) -> Text:

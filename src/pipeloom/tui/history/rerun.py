@@ -192,14 +192,19 @@ def plan_tasks(engine: Engine, chosen: Sequence[SelectedTask], *, leave_done: bo
     if not tasks:
         word = "task" if len(wanted) == 1 else "tasks"
         raise UsageError(f"The pipeline that is loaded has no such {word} any more.")
-    left = {
-        "have been done since and are left out": len(mine) - len(wanted),
-        "are no tasks of the pipeline that is loaded": len(wanted) - len(tasks),
-        "are of other pipelines": len(chosen) - len(mine),
-        "have other params now": len(same.changed),
-        "that were skipped and come after them run, too": _followers(earlier, engine, tasks),
-    }
-    remarks = [f"{fmt.count(count)} {why}" for why, count in left.items() if count]
+    followers = "that was skipped and comes after them runs, too", "that were skipped and come after them run, too"
+    left = (
+        (len(mine) - len(wanted), "has been done since and is left out", "have been done since and are left out"),
+        (
+            len(wanted) - len(tasks),
+            "is no task of the pipeline that is loaded",
+            "are no tasks of the pipeline that is loaded",
+        ),
+        (len(chosen) - len(mine), "is of another pipeline", "are of other pipelines"),
+        (len(same.changed), "has other params now", "have other params now"),
+        (_followers(earlier, engine, tasks), *followers),
+    )
+    remarks = [counted(count, one, many) for count, one, many in left if count]
     if leave_done and all(selected.is_done for selected in mine):
         remarks.append("All of them have been done since.")
     return _plan_of(engine, tasks, runs, remarks)

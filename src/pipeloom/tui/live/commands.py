@@ -94,15 +94,19 @@ class LiveCommands:
     async def toggle_pause(self) -> None:
         """Start no more tasks, or go on."""
         controls = self._services.controls
-        if controls is None or not controls.is_started:
+        if controls is None:
+            return
+        if not controls.is_started:
+            self._services.tell("Nothing to pause: the run has not begun.", problem=True, topic="pause")
             return
         run = self._services.board.run
         if run is not None and run.status is not RunStatus.RUNNING:
-            self._services.tell("Nothing to pause: the run has ended.", problem=True)
+            self._services.tell("Nothing to pause: the run has ended.", problem=True, topic="pause")
             return
         paused = await self._services.ask(lambda: _toggle_pause(controls))
         if paused is not None:
-            self._services.tell("Paused: what runs goes on, nothing more is started." if paused else "Going on.")
+            said = "Paused: what runs goes on, nothing more is started." if paused else "Going on."
+            self._services.tell(said, topic="pause")
 
     async def change_workers(self, change: int) -> None:
         """Add `change` to the number of workers, which stays at least 1."""

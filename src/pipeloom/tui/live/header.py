@@ -12,7 +12,6 @@ from pipeloom.parameters import few_of, read_back, without_few, words_of
 from pipeloom.status import ACTIVE, RunStatus, Status
 from pipeloom.tui.services import AppServices
 from pipeloom.tui.session.bridge import Delivery
-from pipeloom.tui.style import format as fmt
 from pipeloom.tui.widgets.header import SPARK_WIDTH, HeaderState, Spent
 
 _EXECUTORS = {"thread": "threads", "process": "processes", "async": "coroutines"}
@@ -73,7 +72,7 @@ class HeaderSource:
             workers=known.workers if known else (run.workers or 0) if run else 0,
             lost=load.lost if load else 0,
             paused=known.paused if known else False,
-            elapsed_s=self._elapsed(),
+            elapsed_s=run.took_s(clock) if run else None,
             owner_pid=run.pid if run and services.is_viewer and services.owner is not None else None,
             controls=services.controls is not None,
             notice=services.notice,
@@ -82,15 +81,6 @@ class HeaderSource:
             return state
         left = services.board.time_left(clock, self._task_s())
         return replace(state, eta_s=left, grows=services.board.grows)
-
-    def _elapsed(self) -> float | None:
-        run = self._services.board.run
-        if run is None:
-            return None
-        finished = fmt.moment(
-            run.finished_at if run.status is RunStatus.RUNNING else run.finished_at or run.heartbeat_at
-        )
-        return fmt.seconds_since(run.started_at, self._services.clock() if finished is None else finished.timestamp())
 
     def _measure(self, now: float, load: EngineLoad | None) -> None:
         """Update the rates, once a second."""

@@ -290,7 +290,7 @@ class LiveScreen(TableScreen):
         commands = {one.key: one.action.partition("(")[0] for one in self.BINDINGS if isinstance(one, Binding)}
         action = commands.get(event.key)
         if action in _WHY_NOT and self.services.controls is not None and not self.check_action(action, ()):
-            self.services.tell(_WHY_NOT[action], problem=True)
+            self.services.tell(_WHY_NOT[action] if self._row() is not None else "There is no task here.", problem=True)
         elif self.services.controls is None and action in _CHANGING:
             self.services.tell(self._why_no_commands(), problem=True)
 

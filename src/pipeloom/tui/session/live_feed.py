@@ -18,7 +18,6 @@ from pipeloom.store.rows import RunRow
 from pipeloom.tui.live.board import Board
 from pipeloom.tui.session.bridge import Delivery, UiSink
 from pipeloom.tui.session.refresh_pacing import LONGEST_WAIT_S, NEXT_KEY_S, RefreshPacing
-from pipeloom.tui.style import format as fmt
 from pipeloom.tui.textual_compat.one_shot import call_in
 
 _MANY: Final = 2_000
@@ -155,7 +154,7 @@ class LiveFeed:
 
     def _announce_end(self, run: RunRow) -> None:
         """Ring the bell and ask the terminal for a notice (OSC 9): few users watch a long run to its end."""
-        took_s = fmt.seconds_since(run.started_at, self._host.clock())
+        took_s = run.took_s(self._host.clock())
         if self._host.is_leaving or took_s is None or took_s < _LONG_RUN_S:
             return
         counts = ", ".join(f"{count:,} {status}" for status in Status if (count := self.board.counts[status]))

@@ -101,11 +101,6 @@ def percent(fraction: object) -> str:
     return f"{math.floor(min(max(value, 0.0), 1.0) * 100 + 1e-9)}%"
 
 
-def clock(iso: object, tz: tzinfo | None = None) -> str:
-    """Return the time of day as "12:00:41", in the user's zone unless another is given."""
-    return times.shown(iso, "%H:%M:%S", tz)
-
-
 def stamp(iso: object, tz: tzinfo | None = None) -> str:
     """Return date and time as "2026-08-01 12:00:41", in the user's zone unless another is given."""
     return times.shown(iso, "%Y-%m-%d %H:%M:%S", tz)

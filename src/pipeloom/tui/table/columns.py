@@ -51,6 +51,8 @@ class Column(Generic[Row]):
     """Width of the table in cells below which the column is hidden."""
     content: Callable[[Row], str] | None = None
     """Returns the text of a row that the column has to hold; None: its width does not depend on the rows."""
+    hide_empty: bool = False
+    """Whether the column is hidden while none of the rows that were seen has content for it."""
 
     @property
     def takes_the_rest(self) -> bool:
@@ -110,7 +112,11 @@ def fit(columns: Sequence[Column[Row]], width: int, seen: Mapping[str, int] | No
     `seen` has the widest text of columns by id.
     """
     seen = seen or {}
-    shown = [column for column in columns if width >= column.hide_below]
+    shown = [
+        column
+        for column in columns
+        if width >= column.hide_below and not (column.hide_empty and seen.get(column.id) == 0)
+    ]
     gap = 2 if width >= ROOMY else 1
     limits = [column.wanted(seen.get(column.id, 0)) for column in shown]
     least = [

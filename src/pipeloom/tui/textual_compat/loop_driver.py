@@ -21,7 +21,7 @@ from textual.drivers.linux_driver import LinuxDriver
 from textual.events import Key
 from textual.message import Message
 
-from pipeloom.tui.controlling_tty import is_in_background
+from pipeloom.tui.controlling_tty import has_reader, is_in_background
 from pipeloom.tui.textual_compat.reopen import reopen_terminal
 from pipeloom.tui.textual_compat.terminal_input import ESCAPE, TerminalInput
 
@@ -32,8 +32,18 @@ _ESCAPE_S: Final = constants.ESCAPE_DELAY + 0.01
 """Seconds after which an escape that nothing follows is a key."""
 
 
+_LOOK_S: Final = 1.0
+"""Seconds between looks for other readers of the terminal."""
+_TOLD_S: Final = 6.0
+"""Seconds between looks while there is one: what is told is shown for five."""
+
+
 class KeysTaken(Message):
-    """Another reader of the terminal has taken what was typed."""
+    """Another reader of the terminal takes what is typed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pid = os.getpid()
 
 
 class LoopDriver(LinuxDriver):
@@ -50,6 +60,7 @@ class LoopDriver(LinuxDriver):
         self._texts: list[str] = []
         self._unsent = bytearray()
         self._escape_due: asyncio.TimerHandle | None = None
+        self._look_due: asyncio.TimerHandle | None = None
         self._is_due = False
         """Whether a call of `flush` is scheduled."""
 
@@ -61,6 +72,16 @@ class LoopDriver(LinuxDriver):
         if self._tty is not None and has_started:
             decode = getincrementaldecoder("utf-8")(errors="replace").decode
             self._loop.add_reader(self._tty, self._read, self._tty, decode, TerminalInput(), XTermParser(self._debug))
+            self._look_for_readers()
+
+    def _look_for_readers(self) -> None:
+        """Say that keys are lost as long as a task reads the terminal: those that it takes cannot be seen from here."""
+        if self._look_due is not None:
+            self._look_due.cancel()
+        is_read = has_reader()
+        self._look_due = self._loop.call_later(_TOLD_S if is_read else _LOOK_S, self._look_for_readers)
+        if is_read:
+            self._app.post_message(KeysTaken())
 
     def _get_terminal_size(self) -> tuple[int, int]:
         """Return the size of the terminal, where it tells one, and not what a shell has exported as `COLUMNS`."""
@@ -80,6 +101,8 @@ class LoopDriver(LinuxDriver):
         """Stop reading the keyboard."""
         if self._tty is not None:
             self._loop.remove_reader(self._tty)
+        if self._look_due is not None:
+            self._look_due.cancel()
         super().disable_input()
 
     def close(self) -> None:

@@ -47,16 +47,21 @@ class HelpDialog(ModalScreen[None], OneAnswerScreen[None]):
         Binding("escape,q,question_mark,enter", "dismiss", "Close", tooltip="Close the help.", id="help.close"),
     ]
 
-    def __init__(self, sections: Iterable[HelpSection]) -> None:
-        """Show `sections` in their order."""
+    def __init__(self, sections: Iterable[HelpSection], mistakes: Iterable[str] = ()) -> None:
+        """Show `sections` in their order, after what is wrong with the settings."""
         super().__init__()
         self._sections = tuple(sections)
+        self._mistakes = tuple(mistakes)
 
     def compose(self) -> ComposeResult:
         """Yield one scrolling list."""
         with Vertical(classes="dialog dialog-help"):
             yield Static("Keys", classes="dialog--title")
             with VerticalScroll(classes="dialog--list"):
+                if self._mistakes:
+                    yield Static("Mistakes in the settings", classes="dialog--section")
+                for sentence in self._mistakes:
+                    yield Static(content(sentence), classes="dialog--keys")
                 for section in self._sections:
                     yield Static(content(section.title), classes="dialog--section")
                     yield Static(_keys_content(section.rows), classes="dialog--keys")

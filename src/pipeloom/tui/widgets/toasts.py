@@ -26,6 +26,7 @@ class _Told:
     problem: bool
     until_s: float
     times: int = 1
+    topic: str = ""
 
     @property
     def text(self) -> str:
@@ -44,14 +45,14 @@ class Toasts:
         self._is_showing = False
         self._is_stale = False
 
-    def tell(self, sentence: str, *, problem: bool = False) -> None:
-        """Show a sentence; one that is still shown is counted."""
+    def tell(self, sentence: str, *, problem: bool = False, topic: str = "") -> None:
+        """Show a sentence, in place of the one on the same topic; one that is still shown is counted."""
         now = self._monotonic()
         sentence = clean(sentence)
         before = [told for told in self._told if told.until_s > now]
         times = sum(told.times for told in before if told.sentence == sentence)
-        kept = [told for told in before if told.sentence != sentence][1 - _BOXES :]
-        self._told = [*kept, _Told(sentence, problem, now + SHOWN_S, times + 1)]
+        others = [told for told in before if told.sentence != sentence and not (topic and told.topic == topic)]
+        self._told = [*others[1 - _BOXES :], _Told(sentence, problem, now + SHOWN_S, times + 1, topic)]
         self._is_stale = True
         self._show()
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Coroutine, Mapping
+from inspect import CORO_CREATED, getcoroutinestate
+from pathlib import Path
 from typing import Any
 
 from pipeloom.engine.attempt import Attempt
 from pipeloom.engine.executors.coroutine.outbox import Mailbox, Outbox, Room
 from pipeloom.engine.worker.channel import WorkerChannel
+from pipeloom.errors import MessageError
 from pipeloom.messages import TaskId
 
 
@@ -21,6 +25,8 @@ class CoroutineChannel:
         self.channel = WorkerChannel(attempt, self._take)
         """Checks the messages, and is asked to stop."""
         self.attempt = attempt.number
+        self._not_begun: dict[object, tuple[Coroutine[Any, Any, None], str]] = {}
+        """Sleeps that have not begun, and where they were made."""
 
     @property
     def cancelled(self) -> bool:
@@ -57,8 +63,23 @@ class CoroutineChannel:
         """Set the task's result, where the worker function returns None."""
         self.channel.result(value)
 
-    async def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float) -> Coroutine[Any, Any, None]:
         """Sleep for `seconds`, or until the task is asked to stop: `asyncio.CancelledError` is raised then."""
+        key, caller = object(), sys._getframe(1)
+        sleeping = self._sleep(key, seconds)
+        self._not_begun[key] = sleeping, f"{Path(caller.f_code.co_filename).name}, line {caller.f_lineno}"
+        return sleeping
+
+    def check_awaited(self) -> None:
+        """Raise `MessageError` when a `sleep` was not awaited."""
+        left = [place for sleeping, place in self._not_begun.values() if getcoroutinestate(sleeping) == CORO_CREATED]
+        for sleeping, _ in self._not_begun.values():
+            sleeping.close()
+        if left:
+            raise MessageError(f"{left[0]}: q.sleep(...) was not awaited, so nothing slept. Write: await q.sleep(...)")
+
+    async def _sleep(self, key: object, seconds: float) -> None:
+        del self._not_begun[key]
         self.channel.raise_if_cancelled()
         await asyncio.sleep(seconds)
         self.channel.raise_if_cancelled()

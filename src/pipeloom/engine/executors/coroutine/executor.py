@@ -8,8 +8,10 @@ import threading
 import traceback
 import types
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,8 +53,15 @@ class CoroutineExecutor(Executor):
         self._held: dict[int, _Running] = {}
         self._changed = threading.Condition()
         self._closed = False
+        self._calls: deque[Callable[[], object]] = deque()
+        """To be made on the loop."""
+        self._is_woken = False
+        """Whether the loop is about to make them."""
         self._process = os.getpid()
         self._loop = asyncio.new_event_loop()
+        with suppress(AttributeError):  # a loop that is written in C; it goes on after a stop
+            setattr(self._loop, "stop", self._stop_asked)  # noqa: B010
+        self._is_ending = False
         self._thread = threading.Thread(target=self._main, name="pipeloom-loop", daemon=True)
         self._outbox: Outbox
         self._reports: Reports
@@ -115,7 +124,7 @@ class CoroutineExecutor(Executor):
             was_closed, self._closed = self._closed, True
         if not left and not was_closed:
             self._watch.stop()
-            self._on_loop(self._loop.stop)
+            self._on_loop(self._stop)
             self._thread.join(_END_S)
             self._outbox.close(_END_S)
         return left
@@ -125,9 +134,11 @@ class CoroutineExecutor(Executor):
     def _main(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:
-            self._loop.run_forever()
-            if os.getpid() != self._process:
-                os._exit(0)  # a forked child whose coroutine waits
+            while not self._is_ending:
+                with suppress(KeyboardInterrupt, SystemExit):  # raised in what an attempt has started beside itself
+                    self._loop.run_forever()
+                if os.getpid() != self._process:
+                    os._exit(0)  # a forked child whose coroutine waits
             left = asyncio.all_tasks(self._loop)
             for task in left:  # what attempts have started and not waited for
                 task.cancel()
@@ -138,6 +149,16 @@ class CoroutineExecutor(Executor):
         except BaseException as error:  # noqa: BLE001 - the run would wait for ever for a loop that died unreported
             self._reports.broken(error)
 
+    def _stop(self) -> None:
+        self._is_ending = True
+        self._loop.stop()
+
+    def _stop_asked(self) -> None:
+        """Stop the loop, unless a task asks for it."""
+        if not self._is_ending and os.getpid() == self._process:
+            raise RuntimeError("A task cannot stop the event loop, which runs all tasks. Return or raise to end it.")
+        type(self._loop).stop(self._loop)
+
     def _begin(self, running: _Running) -> None:
         if running.channel.cancelled:
             self._end(running, Outcome(OutcomeKind.CANCELLED, started=False))
@@ -146,7 +167,8 @@ class CoroutineExecutor(Executor):
 
     async def _run(self, running: _Running) -> None:
         self._outbox.started(running.channel.mailbox, _WORKER)
-        self._end(running, await run_coroutine(running.attempt, running.channel, running.channel.channel))
+        channel = running.channel
+        self._end(running, await run_coroutine(running.attempt, channel, channel.channel, channel.check_awaited))
 
     def _end(self, running: _Running, outcome: Outcome) -> None:
         self._outbox.ended(running.channel.mailbox, outcome)
@@ -155,8 +177,17 @@ class CoroutineExecutor(Executor):
             self._changed.notify_all()
 
     def _on_loop(self, call: Callable[..., object], *arguments: Any) -> None:
-        with suppress(RuntimeError):  # the loop is closed
-            self._loop.call_soon_threadsafe(call, *arguments)
+        """Have a call made on the loop; calls that come at the same time wake it once."""
+        self._calls.append(partial(call, *arguments))
+        if not self._is_woken:
+            self._is_woken = True
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._make_calls)
+
+    def _make_calls(self) -> None:
+        self._is_woken = False  # first: what is added from here on wakes the loop again
+        while self._calls:
+            self._calls.popleft()()
 
 
 def _cancel(running: _Running) -> None:

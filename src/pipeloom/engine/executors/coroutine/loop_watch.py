@@ -8,6 +8,7 @@ import threading
 import traceback
 import types
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 from pipeloom.engine.interpreter import start_thread
@@ -39,7 +40,7 @@ class LoopWatch:
 
     def stack_of(self, channel: WorkerChannel) -> str:
         """Return where the loop is in the user's code if it runs the channel's attempt; else ""."""
-        running, stack = self._running()
+        running, stack, _place = self._running()
         return stack if running is channel else ""
 
     def _main(self) -> None:
@@ -51,21 +52,28 @@ class LoopWatch:
                 self._name_it(asked, answer)
 
     def _name_it(self, asked: float, answer: threading.Event) -> None:
-        channel, stack = self._running()
+        channel, stack, place = self._running()
         if channel is not None:
-            channel.log("WARNING", f"All other tasks wait while this one keeps the event loop:\n{stack}", None)
+            said = "All other tasks wait while this one keeps the event loop"
+            channel.log("WARNING", f"{said}:\n{stack}", None, f"{said}: {place}")
         answer.wait()
         if channel is not None:
-            channel.log("WARNING", f"It has kept the event loop for {monotonic() - asked:.1f} s.", None)
+            said = f"It has kept the event loop for {monotonic() - asked:.1f} s"
+            channel.log("WARNING", f"{said}.", None, f"{said}: {place}")
 
-    def _running(self) -> tuple[WorkerChannel | None, str]:
-        """Return the channel of the attempt that runs on the loop now, and where it is in the user's code."""
+    def _running(self) -> tuple[WorkerChannel | None, str, str]:
+        """Return the channel of the attempt that runs on the loop now, its stack in the user's code, and where it is.
+
+        Where it is, is the line of the worker function's own file.
+        """
         frame = sys._current_frames().get(self._loop_thread.ident or 0)
         users: list[types.FrameType] = []
         while frame is not None:
             if frame.f_code is run_coroutine.__code__:
                 frames = traceback.StackSummary.extract((entry, entry.f_lineno) for entry in reversed(users))
-                return frame.f_locals["channel"], "".join(traceback.format_list(frames))
+                own = next((entry for entry in users if entry.f_code.co_filename == users[-1].f_code.co_filename), None)
+                place = "" if own is None else f"{Path(own.f_code.co_filename).name}, line {own.f_lineno}"
+                return frame.f_locals["channel"], "".join(traceback.format_list(frames)), place
             users.append(frame)
             frame = frame.f_back
-        return None, ""
+        return None, "", ""

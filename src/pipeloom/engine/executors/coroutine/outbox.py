@@ -64,7 +64,7 @@ class Outbox:
         self._entries = 0
         self._bytes = 0
         self._waiting: list[asyncio.Future[None]] = []
-        """Futures of coroutines that wait for room; touched on the loop alone."""
+        """Futures of coroutines that wait for room; changed on the loop alone."""
         self._senders = [
             threading.Thread(target=self._send, name=f"pipeloom-loop-sender-{number}", daemon=True)
             for number in range(1, _SENDERS + 1)
@@ -96,7 +96,9 @@ class Outbox:
         """Return when little enough of the attempt, and of all, waits to be passed on."""
         while mailbox.failure is None and self._is_full(mailbox):
             room = self._loop.create_future()
-            self._waiting.append(room)  # before a sender that makes room from now on can look here: that is on the loop
+            self._waiting.append(room)
+            if not self._is_full(mailbox):  # a sender has made room, and has not seen this one wait
+                return
             await room
 
     def close(self, timeout_s: float) -> None:
@@ -128,8 +130,9 @@ class Outbox:
                         with self._lock:
                             self._entries -= 1
                             self._bytes -= size
-                    with suppress(RuntimeError):  # the loop is closed
-                        self._loop.call_soon_threadsafe(self._let_go_on)
+                    if self._waiting:  # waking the loop costs more than all the rest
+                        with suppress(RuntimeError):  # the loop is closed
+                            self._loop.call_soon_threadsafe(self._let_go_on)
         except BaseException as error:  # noqa: BLE001 - the run would wait for ever for a thread that died unreported
             self._reports.broken(error)
 

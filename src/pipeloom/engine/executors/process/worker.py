@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import queue
 import signal
-import sys
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -41,8 +40,7 @@ def serve(connection: Connection, files: Sequence[str]) -> None:
     # to the tasks. A handler, because a task's child processes would inherit SIG_IGN: `Popen.terminate` must end them.
     give_children({number: signal.signal(number, lambda *_: None) for number in _SIGNALS})
     os.nice(_NICENESS)
-    # Prints go to the attempt's log; on a terminal they would break the program's progress display.
-    capture.start(echo=sys.stdout is not None and not sys.stdout.isatty())
+    capture.start(to_terminal=False)  # it would break the lines of the program's progress display
     worker = _Worker(connection, files)
     try:
         worker.run()

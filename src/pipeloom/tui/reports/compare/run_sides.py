@@ -6,23 +6,13 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from pipeloom.status import RunStatus, Status
+from pipeloom.status import Status
 from pipeloom.store.read.compare import RunComparison, RunSide
 from pipeloom.tui.reports.compare.columns import signed
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.glyphs import badge
 from pipeloom.tui.style.text import content
 from pipeloom.tui.widgets.line_layout import Part, line
-
-
-def run_took_s(side: RunSide, now: float) -> float | None:
-    """Return the run's duration, up to `now` (Unix seconds) if it goes on."""
-    ended = fmt.moment(side.run.finished_at)
-    if ended is None and side.run.status is not RunStatus.RUNNING:
-        ended = fmt.moment(side.run.heartbeat_at)
-        if ended is None:
-            return None
-    return fmt.seconds_since(side.run.started_at, now if ended is None else ended.timestamp())
 
 
 class RunSides(Widget):
@@ -41,7 +31,7 @@ class RunSides(Widget):
         known = self.comparison
         if known is None:
             return Content("")
-        before, after = run_took_s(known.was, self.now), run_took_s(known.now, self.now)
+        before, after = known.was.run.took_s(self.now), known.now.run.took_s(self.now)
         difference = "" if before is None or after is None else signed(after - before)
         lines = (
             self._side("was", known.was, fmt.duration(before), ""),

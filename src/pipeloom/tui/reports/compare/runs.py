@@ -25,7 +25,7 @@ from pipeloom.tui.reports.compare.columns import (
     noise_label,
     signed,
 )
-from pipeloom.tui.reports.compare.run_sides import RunSides, run_took_s
+from pipeloom.tui.reports.compare.run_sides import RunSides
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.text import content
 from pipeloom.tui.table.sources import ListSource
@@ -136,7 +136,7 @@ class CompareRunsScreen(ReportScreen[None, RunComparison]):
         lines = []
         for word, side in (("was", found.was), ("now", found.now)):
             counts = ", ".join(f"{count:,} {status}" for status, count in side.statuses.items())
-            took = fmt.duration(run_took_s(side, self.services.clock()))
+            took = fmt.duration(side.run.took_s(self.services.clock()))
             lines.append(f"{word}\trun {side.run.id}\t{side.run.started_at}\t{side.run.status}\t{took}\t{counts}")
         lines.append(", ".join(f"{count:,} {change}" for change, count in found.counts.items()))
         shown = self._source.rows[:COPIED_TASKS]
