@@ -22,6 +22,7 @@ import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
+import gc
 import subprocess
 import sys
 import threading
@@ -39,6 +40,13 @@ settings.register_profile(
     "pipeloom", deadline=None, derandomize=True, print_blob=False, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("pipeloom")
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what lives as long as the tests: it would look through all of it again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
 
 
 class WaitFor(Protocol):

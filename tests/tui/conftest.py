@@ -19,6 +19,11 @@ from textual import app as app_module
 from textual import pilot as pilot_module
 from textual._context import active_app
 from textual.app import App, ComposeResult
+from textual.css import stylesheet as stylesheet_module
+from textual.css.model import RuleSet
+from textual.css.parse import parse
+from textual.css.tokenize import tokenize_values
+from textual.css.tokenizer import Token
 from textual.message_pump import MessagePump
 from textual.pilot import Pilot
 from textual.widget import Widget
@@ -31,6 +36,7 @@ from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.history import queries
 from pipeloom.tui.live.screen import LiveScreen
+from pipeloom.tui.style.stylesheet import KeptStylesheet
 from pipeloom.tui.style.theme import THEMES, css_paths, variable_defaults
 from pipeloom.tui.widgets.toasts import ROOMY
 
@@ -59,6 +65,30 @@ async def wait_for_idle(min_sleep: float = 0.0, max_sleep: float = 1.0) -> None:
 
 for _module in (app_module, pilot_module):
     vars(_module)["wait_for_idle"] = wait_for_idle
+
+
+class ParseOnce:
+    """Parses each source of a style sheet once with the same variables: all apps of a process share the rules."""
+
+    def __init__(self) -> None:
+        self._tokens: dict[frozenset[tuple[str, str]], dict[str, list[Token]]] = {}
+        self._rules: dict[object, list[RuleSet]] = {}
+
+    def tokenize_values(self, values: dict[str, str]) -> dict[str, list[Token]]:
+        key = frozenset(values.items())
+        if key not in self._tokens:
+            self._tokens[key] = tokenize_values(values)
+        return self._tokens[key]
+
+    def parse(self, *source: Any, **options: Any) -> list[RuleSet]:
+        key = (source, *(id(value) if name == "variable_tokens" else value for name, value in options.items()))
+        if key not in self._rules:
+            self._rules[key] = list(parse(*source, **options))
+        return self._rules[key]
+
+
+_once = ParseOnce()
+vars(stylesheet_module).update(parse=_once.parse, tokenize_values=_once.tokenize_values)
 
 NASTY = (
     "[/]",
@@ -99,6 +129,7 @@ class ThemedApp(App[None]):
     def __init__(self, widgets: Iterable[Widget] = ()) -> None:
         super().__init__()
         self._widgets = tuple(widgets)
+        self.stylesheet = KeptStylesheet(variables=self.get_css_variables())
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = "pipeloom-dark"
