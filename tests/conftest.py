@@ -21,6 +21,7 @@ import signal
 # starts inherits that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 import gc
 import subprocess
@@ -46,7 +47,7 @@ def pytest_collection_finish() -> None:
     """Spare the garbage collector what lives as long as the tests: it would look through all of it again and again."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(10_000, 10, 10)
+    gc.set_threshold(50_000, 10, 10)
 
 
 class WaitFor(Protocol):

@@ -228,7 +228,8 @@ async def stands_still(pilot: Pilot[None]) -> None:
     seen: list[str] = []
     for _ in range(200):
         await pilot.pause(0.02)
-        seen = [*seen, text_of(pilot.app)] if seen[-1:] == [text_of(pilot.app)] else [text_of(pilot.app)]
+        text = text_of(pilot.app)
+        seen = [*seen, text] if seen[-1:] == [text] else [text]
         if len(seen) == 3:
             return
     raise AssertionError(f"the screen does not come to rest:\n{seen[-1]}")

@@ -86,7 +86,7 @@ class Cluster:
     def _start(self, workers: int) -> Client:
         # When a worker dies, the engine retries its attempts, never the scheduler.
         # A nanny starts its worker again. Some time after each death Dask looks whether the worker is there, and closes
-        # the nanny for good when it is not: the worker may have died anew meanwhile, and be about to start.
+        # the nanny for good when it is not: the worker may have died again meanwhile, and be about to start.
         settings = {"distributed.scheduler.allowed-failures": 0, "distributed.deploy.lost-worker-timeout": _NEVER}
         try:
             self._settings = dask.config.set(settings)
