@@ -254,7 +254,7 @@ def test_memory_is_bounded_while_the_writer_stands_still(rig: Rig, tmp_path: Pat
 
     def stands_still() -> bool:
         pause.wait(0.5)
-        now = path.read_text() if path.exists() else ""
+        now = path.read_text() if path.exists() else "0"
         before, seen[0] = seen[0], now
         return now != "" and now == before  # it is empty for a moment each time that it is written
 
