@@ -27,6 +27,7 @@ from textual.css.tokenizer import Token
 from textual.message_pump import MessagePump
 from textual.pilot import Pilot
 from textual.widget import Widget
+from textual.widgets import Input
 
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.writer.sink import CommitBatch
@@ -200,8 +201,11 @@ def lines_of(svg: str) -> list[str]:
 
 
 @pytest.fixture
-def snap_compare(snap_compare: SnapCompare, request: pytest.FixtureRequest) -> SnapCompare:
-    """Compare once the screen stands still; print the lines that differ."""
+def snap_compare(
+    snap_compare: SnapCompare, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> SnapCompare:
+    """Compare once the screen stands still, which a cursor that blinks never does; print the lines that differ."""
+    monkeypatch.setattr(Input.cursor_blink, "_default", False)
 
     def compare(
         app: str | PurePath | App[Any],
