@@ -21,7 +21,9 @@ import signal
 # starts inherits that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
+import gc
 import subprocess
 import sys
 import threading
@@ -39,6 +41,13 @@ settings.register_profile(
     "pipeloom", deadline=None, derandomize=True, print_blob=False, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("pipeloom")
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what lives as long as the tests: it would look through all of it again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 10, 10)
 
 
 class WaitFor(Protocol):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cli.conftest import Popen, Run, first_line
+from tests.cli.conftest import GOOD, Popen, Run, first_line
 
 TWO = """
 import os
@@ -179,3 +179,9 @@ def test_a_run_with_odd_rows_has_an_exit_code_of_its_own_when_that_is_asked_for(
     found = run("pipeloom", "export", "etl.db", "rows:odd", "--format", "jsonl").stdout.splitlines()
     assert [(json.loads(line)["name"], json.loads(line)["rows_high"]) for line in found] == [("orders", 1504)] * 2
     assert "12, usually 664 to 1,504" in run("pipeloom", "show", "etl.db", json.loads(found[0])["id"]).stdout
+
+
+def test_the_garbage_collector_works_while_tasks_run(folder: Path, run: Run) -> None:
+    body = GOOD.replace("def work(task, q):", "def work(task, q):\n    import gc\n    assert gc.isenabled()")
+    (folder / "good.py").write_text(body, encoding="utf-8")
+    assert run("pipeloom", "run", "etl.db", "good.py:pipeline").returncode == 0

@@ -19,9 +19,15 @@ from textual import app as app_module
 from textual import pilot as pilot_module
 from textual._context import active_app
 from textual.app import App, ComposeResult
+from textual.css import stylesheet as stylesheet_module
+from textual.css.model import RuleSet
+from textual.css.parse import parse
+from textual.css.tokenize import tokenize_values
+from textual.css.tokenizer import Token
 from textual.message_pump import MessagePump
 from textual.pilot import Pilot
 from textual.widget import Widget
+from textual.widgets import Input
 
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.writer.sink import CommitBatch
@@ -31,6 +37,7 @@ from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.history import queries
 from pipeloom.tui.live.screen import LiveScreen
+from pipeloom.tui.style.stylesheet import KeptStylesheet
 from pipeloom.tui.style.theme import THEMES, css_paths, variable_defaults
 from pipeloom.tui.widgets.toasts import ROOMY
 
@@ -59,6 +66,30 @@ async def wait_for_idle(min_sleep: float = 0.0, max_sleep: float = 1.0) -> None:
 
 for _module in (app_module, pilot_module):
     vars(_module)["wait_for_idle"] = wait_for_idle
+
+
+class ParseOnce:
+    """Parses each source of a style sheet once with the same variables: all apps of a process share the rules."""
+
+    def __init__(self) -> None:
+        self._tokens: dict[frozenset[tuple[str, str]], dict[str, list[Token]]] = {}
+        self._rules: dict[object, list[RuleSet]] = {}
+
+    def tokenize_values(self, values: dict[str, str]) -> dict[str, list[Token]]:
+        key = frozenset(values.items())
+        if key not in self._tokens:
+            self._tokens[key] = tokenize_values(values)
+        return self._tokens[key]
+
+    def parse(self, *source: Any, **options: Any) -> list[RuleSet]:
+        key = (source, *(id(value) if name == "variable_tokens" else value for name, value in options.items()))
+        if key not in self._rules:
+            self._rules[key] = list(parse(*source, **options))
+        return self._rules[key]
+
+
+_once = ParseOnce()
+vars(stylesheet_module).update(parse=_once.parse, tokenize_values=_once.tokenize_values)
 
 NASTY = (
     "[/]",
@@ -99,6 +130,7 @@ class ThemedApp(App[None]):
     def __init__(self, widgets: Iterable[Widget] = ()) -> None:
         super().__init__()
         self._widgets = tuple(widgets)
+        self.stylesheet = KeptStylesheet(variables=self.get_css_variables())
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = "pipeloom-dark"
@@ -169,8 +201,11 @@ def lines_of(svg: str) -> list[str]:
 
 
 @pytest.fixture
-def snap_compare(snap_compare: SnapCompare, request: pytest.FixtureRequest) -> SnapCompare:
-    """Compare once the screen stands still; print the lines that differ."""
+def snap_compare(
+    snap_compare: SnapCompare, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> SnapCompare:
+    """Compare once the screen stands still, which a cursor that blinks never does; print the lines that differ."""
+    monkeypatch.setattr(Input.cursor_blink, "_default", False)
 
     def compare(
         app: str | PurePath | App[Any],
@@ -197,7 +232,8 @@ async def stands_still(pilot: Pilot[None]) -> None:
     seen: list[str] = []
     for _ in range(200):
         await pilot.pause(0.02)
-        seen = [*seen, text_of(pilot.app)] if seen[-1:] == [text_of(pilot.app)] else [text_of(pilot.app)]
+        text = text_of(pilot.app)
+        seen = [*seen, text] if seen[-1:] == [text] else [text]
         if len(seen) == 3:
             return
     raise AssertionError(f"the screen does not come to rest:\n{seen[-1]}")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
+from pipeloom.cli import no_garbage_collection
 from pipeloom.cli.command import Plain, new_program
 from pipeloom.cli.common import LEFT_EARLY, tell
 from pipeloom.cli.options import HangupChoice, OptionalPipeline, RunOptions, Version, takes_run_options
@@ -64,7 +63,7 @@ def cockpit(
     if read_only and (pipeline is not None or demo):
         raise UsageError("With --read-only nothing is run: leave the pipeline out.")
     db = None if db is None else db.absolute()  # a pipeline's file may go to another folder, as many scripts do first
-    with _no_garbage_collection():
+    with no_garbage_collection():
         chosen, source = _chosen(pipeline, demo=demo, ascii_only=ascii_only)
     if chosen is None:
         _browse(db, options.on_hangup, read_only=read_only, control=control, ascii_only=ascii_only)
@@ -78,18 +77,6 @@ def cockpit(
         _show(engine.db_path, engine, options.on_hangup, control=control, ascii_only=ascii_only)
     else:
         run_engine(engine, options.on_hangup)
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Stop the garbage collector while tasks are made: it would look through all of them again and again."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _chosen(spec: str | None, *, demo: bool, ascii_only: bool) -> tuple[Pipeline | None, str | None]:
@@ -143,11 +130,12 @@ def _browse(db: Path | None, on_hangup: HangupChoice, *, read_only: bool, **look
 
 
 def _show(path: Path, engine: Engine | None, on_hangup: HangupChoice, **look: bool) -> None:
-    from pipeloom.console import shared_console
-    from pipeloom.console.summary import summary_lines
-    from pipeloom.tui.app import PipeloomApp
-    from pipeloom.tui.style.ascii import in_ascii
-    from pipeloom.tui.terminal import run_app
+    with no_garbage_collection():
+        from pipeloom.console import shared_console
+        from pipeloom.console.summary import summary_lines
+        from pipeloom.tui.app import PipeloomApp
+        from pipeloom.tui.style.ascii import in_ascii
+        from pipeloom.tui.terminal import run_app
 
     app = PipeloomApp.of_user(path, engine, **look)
     code = run_app(app, on_hangup.value)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any, Final
 
+from pipeloom.cli import no_garbage_collection
 from pipeloom.cli.command import Plain, PlainGroup, as_command, new_program
 from pipeloom.cli.options import Version
 
@@ -30,7 +31,8 @@ class _Commands(Mapping[str, Plain]):
 
     def __getitem__(self, name: str) -> Plain:
         module, function = COMMANDS[name][0].rsplit(".", 1)
-        return as_command(name, getattr(import_module(f"pipeloom.cli.{module}"), function))
+        with no_garbage_collection():
+            return as_command(name, getattr(import_module(f"pipeloom.cli.{module}"), function))
 
     def __iter__(self) -> Iterator[str]:
         return iter(COMMANDS)

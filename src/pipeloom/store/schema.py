@@ -196,12 +196,11 @@ def _plain(sql: str) -> str:
     return _NO_SPACE_BESIDE.sub(r"\1", " ".join(sql.split()))
 
 
-def _fits(connection: sqlite3.Connection, version: int) -> bool:
-    """Tell whether the file has the tables of schema `version` as the schema makes them, and nothing on them that acts.
+def _fitting(connection: sqlite3.Connection) -> list[int]:
+    """Return the schemas whose tables the file has as the schema makes them, with nothing on them that acts.
 
     A trigger, a view in the place of a table, or an index that forbids or computes anything could change what we write.
     """
-    expected = _expected(version)
     marks = ", ".join("?" * len(OUR_TABLES))
     listed = connection.execute(
         "SELECT type, name, tbl_name, sql FROM sqlite_schema "
@@ -209,14 +208,18 @@ def _fits(connection: sqlite3.Connection, version: int) -> bool:
         (*OUR_TABLES, *OUR_TABLES),
     ).fetchall()
     found = {(kind, name): _plain(sql or "") for kind, name, _, sql in listed}
-    if any(found.get(key) != sql for key, sql in expected.items() if key[0] == "table"):
-        return False
-    ours = {name for kind, name in expected if kind == "table"}
-    return all(
-        kind == "table"
-        or (kind == "index" and (table not in ours or sql is None or _only_sorts(connection, name, sql, expected)))
-        for kind, name, table, sql in listed
-    )
+
+    def fits(expected: dict[tuple[str, str], str]) -> bool:
+        if any(found.get(key) != sql for key, sql in expected.items() if key[0] == "table"):
+            return False
+        ours = {name for kind, name in expected if kind == "table"}
+        return all(
+            kind == "table"
+            or (kind == "index" and (table not in ours or sql is None or _only_sorts(connection, name, sql, expected)))
+            for kind, name, table, sql in listed
+        )
+
+    return [version for version in range(1, SCHEMA_VERSION + 1) if fits(_expected(version))]
 
 
 def _only_sorts(connection: sqlite3.Connection, name: str, sql: str, expected: dict[tuple[str, str], str]) -> bool:
@@ -259,7 +262,7 @@ def create_in_memory(connection: sqlite3.Connection) -> None:
 
 def version_of(connection: sqlite3.Connection) -> int:
     """Return the number of the schema whose tables the file has, unaltered; 0 when there is none that we know."""
-    fitting = [version for version in range(1, SCHEMA_VERSION + 1) if _fits(connection, version)]
+    fitting = _fitting(connection)
     (number,) = connection.execute("PRAGMA user_version").fetchone()
     said = marked_version(connection) or number
     return said if said in fitting else max(fitting, default=0)

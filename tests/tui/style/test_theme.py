@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.tui.conftest import MakeThemedApp
 from textual.color import Color
+from textual.css import stylesheet as stylesheet_module
+from textual.css.model import RuleSet
+from textual.css.parse import parse
 from textual.theme import BUILTIN_THEMES, Theme
+from textual.widgets import Button
 
 from pipeloom.status import Status
 from pipeloom.tui.style import theme as theme_module
@@ -53,6 +59,20 @@ async def test_the_style_sheets_work_with_every_theme(themed_app: MakeThemedApp,
     async with app.run_test() as pilot:
         await pilot.pause()
         assert pilot.app.theme == name
+
+
+async def test_each_style_sheet_is_parsed_once(themed_app: MakeThemedApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: Counter[tuple[str, str, tuple[str, str]]] = Counter()
+
+    def count(scope: str, css: str, place: tuple[str, str], **options: Any) -> list[RuleSet]:
+        parsed[scope, css, place] += 1
+        return list(parse(scope, css, place, **options))
+
+    monkeypatch.setattr(stylesheet_module, "parse", count)
+    async with themed_app(RunHeader()).run_test() as pilot:
+        await pilot.app.mount(Button("one more source"))
+        assert {path for _, _, (path, _) in parsed} >= {*map(str, css_paths())}
+        assert {source: times for source, times in parsed.items() if times > 1} == {}
 
 
 def test_the_style_sheets_name_no_colour_of_their_own() -> None:

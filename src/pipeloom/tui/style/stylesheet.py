@@ -1,4 +1,4 @@
-"""A style sheet that is parsed once: Textual parses all of it again for each theme that is set and each new screen."""
+"""A style sheet that is parsed once: Textual parses all of it again after its start, and for each theme that is set."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ class KeptStylesheet(Stylesheet):
             self._variables_set = variables
 
     def reparse(self) -> None:
-        """Parse all sources with the variables, unless that was done; what is added later is parsed when it is used."""
+        """Parse all sources with the variables, unless that was done; what is added later is parsed when it is used.
+
+        Textual does it in a copy, whose rules `parse` does not find again when a source is added.
+        """
         if self._variables_set != self._parsed_with:
-            super().reparse()
+            self.parse()
             self._parsed_with = self._variables_set
