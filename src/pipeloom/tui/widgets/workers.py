@@ -121,8 +121,7 @@ class WorkersDialog(ModalScreen[None], OneAnswerScreen[None]):
             self.query_one(".dialog").set_class(bool(names), "-limits")
             if names and self._change is not None:
                 options.focus()
-                hint = "↑ ↓ chooses · + - at once · < > a second · esc closes"
-                self.query_one(".dialog--hint", Static).update(hint)
+                self.query_one(".dialog--hint", Static).update("↑ ↓ chooses · + - at once · < > a second · esc closes")
         else:
             for place, line in enumerate(lines):
                 options.replace_option_prompt_at_index(place, line)
