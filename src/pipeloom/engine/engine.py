@@ -32,7 +32,7 @@ from pipeloom.engine.writer.opening import Opened, StoppedStartError
 from pipeloom.engine.writer.sink import Sink
 from pipeloom.engine.writer.writer import Writer
 from pipeloom.errors import UsageError
-from pipeloom.messages import TaskLike
+from pipeloom.messages import TaskId, TaskLike
 from pipeloom.pipeline import Pipeline, TaskList, check_worker
 from pipeloom.status import ACTIVE, Status
 from pipeloom.store.file.owner import OwnerLock
@@ -52,7 +52,8 @@ class _Parts:
 
     row: RunRow
     """The run as it was opened."""
-    plan: Plan
+    gone: Sequence[tuple[TaskId, str]]
+    """Id and name of the tasks that the list no longer has."""
     run: Run
     commands: RunCommands
     executor: Executor
@@ -180,7 +181,7 @@ class Engine:
             if run.follows_cluster or not isinstance(self._choice, str):
                 run.workers = executor.slots or run.workers
             run.start_clock()  # however long the cluster took
-            writer = self._take_writer(self._make_writer(run, commits, sinks, plan))
+            writer = self._take_writer(self._make_writer(run, commits, sinks, plan.known))
             opened = writer.start(run_row(run, plan, options, self.today.params))
         except BaseException:
             with run.lock:
@@ -190,7 +191,7 @@ class Engine:
         run.id = opened.run.id
         commands = RunCommands(run)
         control = ControlServer(self.db_path, commands, clock, partial(run.tell, 0))
-        return _Parts(opened.run, plan, run, commands, executor, writer, control), opened
+        return _Parts(opened.run, plan.gone, run, commands, executor, writer, control), opened
 
     def _take_writer(self, writer: Writer) -> Writer:
         """Note the writer of the start, unless the start has been given up."""
@@ -200,7 +201,7 @@ class Engine:
             self._writer = writer
         return writer
 
-    def _make_writer(self, run: Run, commits: CommitEvents, sinks: Sequence[Sink], plan: Plan) -> Writer:
+    def _make_writer(self, run: Run, commits: CommitEvents, sinks: Sequence[Sink], known: frozenset[TaskId]) -> Writer:
         wal, durability, store = self.options.wal, self.options.durability, self.options.store_task_status
         return Writer(
             self.db_path,
@@ -213,7 +214,7 @@ class Engine:
             sinks=sinks,
             on_rejected=commits.rejected,
             keep_lock=self._owner.keep,
-            known_tasks=lambda: plan.known,
+            known_tasks=known,
             keeps_state=store,
         )
 
@@ -296,7 +297,7 @@ class Engine:
             rows=self._counts.rows,
             odd=self._counts.odd(),
             unchanged=parts.run.changes.unchanged,
-            gone=tuple(name for _, name in parts.plan.gone),
+            gone=tuple(name for _, name in parts.gone),
         )
 
     # -- how it stands -------------------------------------------------------------------------------------------------

@@ -24,8 +24,7 @@ from pipeloom.text import clean
 _ALL: Final = ("all tasks run",)
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedTask:
+class PlannedTask(NamedTuple):
     """A task that runs."""
 
     start: TaskStart

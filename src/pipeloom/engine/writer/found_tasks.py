@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container, Iterable
+from collections.abc import Collection, Container, Iterable
 
 from pipeloom.engine.attempt import AttemptIds
 from pipeloom.engine.changes.input_key import InputKey
@@ -17,19 +17,16 @@ from pipeloom.store.write.ledger import Ledger
 class FoundTasks:
     """Enters each task once in a run, whatever number of workers find it."""
 
-    def __init__(self, run_id: int, ids: AttemptIds, known: Callable[[], Collection[TaskId]]) -> None:
-        """Start with the tasks that the run has without finding them: `known`, which is called when it is needed."""
+    def __init__(self, run_id: int, ids: AttemptIds, known: Collection[TaskId]) -> None:
+        """Start with the tasks that the run has without finding them: `known`."""
         self._run_id = run_id
         self._ids = ids
-        self._ask = known
-        self._known: Collection[TaskId] | None = None
+        self._known = known
 
     def enter(
         self, ledger: Ledger, found: Iterable[Found], by: int, pending: Container[TaskId], now: str
     ) -> list[FoundTask]:
         """Insert those of the tasks that attempt `by` has put and that are new; `pending` ones are not flushed yet."""
-        if self._known is None:
-            self._known = frozenset(self._ask())
         new: dict[TaskId, FoundTask] = {}
         for task in found:
             task_id = task.task_id

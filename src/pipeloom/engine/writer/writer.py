@@ -73,7 +73,7 @@ class Writer:
         sinks: Sequence[Sink],
         on_rejected: Callable[[int, Rejection], None],
         keep_lock: Callable[[], None],
-        known_tasks: Callable[[], Collection[TaskId]] = frozenset,
+        known_tasks: Collection[TaskId] = frozenset(),
         keeps_state: bool = True,
     ) -> None:
         self._path = path
