@@ -167,7 +167,7 @@ class Engine:
             executor.shutdown(0.0)
             raise
         run.id = opened.run.id
-        return EngineParts(self.db_path, opened.run, plan, run, executor, writer, self._owner, clock), opened
+        return EngineParts(self.db_path, opened.run, plan.gone, run, executor, writer, self._owner, clock), opened
 
     def _take_writer(self, writer: Writer) -> Writer:
         """Note the writer of the start, unless the start has been given up."""
@@ -177,7 +177,7 @@ class Engine:
             self._writer = writer
         return writer
 
-    def _make_writer(self, run: Run, commits: CommitEvents, sinks: Sequence[Sink], plan: Plan) -> Writer:
+    def _make_writer(self, run: Run, commits: CommitEvents, sinks: Sequence[Sink], known: frozenset[TaskId]) -> Writer:
         wal, durability, store = self.options.wal, self.options.durability, self.options.store_task_status
         return Writer(
             self.db_path,
@@ -190,7 +190,7 @@ class Engine:
             sinks=sinks,
             on_rejected=commits.rejected,
             keep_lock=self._owner.keep,
-            known_tasks=lambda: plan.known,
+            known_tasks=plan.known,
             done_tasks=() if plan.unchanged is None else plan.past.tasks,
             keeps_attempts=store,
         )
@@ -281,7 +281,7 @@ class Engine:
             rows=self._counts.rows,
             odd=self._counts.odd(),
             unchanged=parts.run.changes.unchanged,
-            gone=tuple(name for _, name in parts.plan.gone),
+            gone=tuple(name for _, name in parts.gone),
         )
 
     # -- how it stands -------------------------------------------------------------------------------------------------

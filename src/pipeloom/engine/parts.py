@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -21,6 +21,7 @@ from pipeloom.engine.run.commands import RunCommands
 from pipeloom.engine.run.run import Run
 from pipeloom.engine.writer.writer import Writer
 from pipeloom.errors import StoreError
+from pipeloom.messages import TaskId
 from pipeloom.parameters import Texts, kept
 from pipeloom.status import RunStatus
 from pipeloom.store.file.owner import OwnerLock
@@ -40,7 +41,7 @@ class EngineParts:
         self,
         db_path: Path,
         row: RunRow,
-        plan: Plan,
+        gone: Sequence[tuple[TaskId, str]],
         run: Run,
         executor: Executor,
         writer: Writer,
@@ -49,8 +50,8 @@ class EngineParts:
     ) -> None:
         self.row = row
         """The run as it was opened."""
-        self.plan = plan
-        """What it began with."""
+        self.gone = gone
+        """Id and name of the tasks that the list no longer has."""
         self.run = run
         self.commands = RunCommands(run)
         self.executor = executor

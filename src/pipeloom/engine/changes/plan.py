@@ -32,8 +32,7 @@ T = TypeVar("T", bound=TaskLike)
 _ALL: Final = ("all tasks run",)
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedTask:
+class PlannedTask(NamedTuple):
     """A task that runs."""
 
     start: TaskStart

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Container
+from collections.abc import Collection, Container
 
 from pipeloom.engine.attempt import AttemptIds
 from pipeloom.engine.changes.input_key import InputKey
@@ -20,18 +20,15 @@ from pipeloom.store.write.ledger import Ledger
 class FoundTasks:
     """Enters each task once in a run, whatever number of workers find it."""
 
-    def __init__(
-        self, run_id: int, ids: AttemptIds, known: Callable[[], Collection[TaskId]], done: Container[TaskId] = ()
-    ) -> None:
-        """Start with the tasks that the run has without finding them: `known`, which is called when it is needed.
+    def __init__(self, run_id: int, ids: AttemptIds, known: Collection[TaskId], done: Container[TaskId] = ()) -> None:
+        """Start with the tasks that the run has without finding them: `known`.
 
         Tasks may also come after those that were `done` in earlier runs: this one leaves them out when it finds them.
         """
         self._run_id = run_id
         self._ids = ids
-        self._ask = known
+        self._known = known
         self._done = done
-        self._known: Collection[TaskId] | None = None
 
     def enter(
         self, ledger: Ledger, found: Collection[Found], by: int, pending: Container[TaskId], now: str
@@ -40,8 +37,6 @@ class FoundTasks:
 
         Raises `MessageError` when one comes after a task that the run does not have.
         """
-        if self._known is None:
-            self._known = frozenset(self._ask())
         new: dict[TaskId, FoundTask] = {}
         together = {task.task_id for task in found}
         for task in found:

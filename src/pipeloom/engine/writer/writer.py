@@ -66,7 +66,7 @@ class Writer:
         sinks: Sequence[Sink],
         on_rejected: Callable[[int, Rejection], None],
         keep_lock: Callable[[], None],
-        known_tasks: Callable[[], Collection[TaskId]] = frozenset,
+        known_tasks: Collection[TaskId] = frozenset(),
         done_tasks: Container[TaskId] = (),
         keeps_attempts: bool = True,
     ) -> None:
