@@ -177,7 +177,7 @@ class Engine:
             self._writer = writer
         return writer
 
-    def _make_writer(self, run: Run, commits: CommitEvents, sinks: Sequence[Sink], known: frozenset[TaskId]) -> Writer:
+    def _make_writer(self, run: Run, commits: CommitEvents, sinks: Sequence[Sink], plan: Plan) -> Writer:
         wal, durability, store = self.options.wal, self.options.durability, self.options.store_task_status
         return Writer(
             self.db_path,
