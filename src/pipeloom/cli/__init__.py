@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
+from pipeloom.engine.interpreter import no_garbage_collection
 
 
 def tui_main() -> None:
@@ -23,19 +21,3 @@ def run_main() -> None:
         from pipeloom.cli.main import program
 
     run(lambda: program(prog_name="pipeloom"))
-
-
-@contextmanager
-def no_garbage_collection() -> Iterator[None]:
-    """Stop the garbage collector while modules or tasks are made, and let it pass them over from then on.
-
-    It would look through all of them again and again: a tenth of the time of a start.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.freeze()
-            gc.enable()

@@ -11,13 +11,13 @@ from typing import Annotated, Final
 
 import typer
 
-from pipeloom.cli import no_garbage_collection
 from pipeloom.cli.command import Plain, new_program
 from pipeloom.cli.common import LEFT_EARLY, tell
 from pipeloom.cli.options import HangupChoice, OptionalPipeline, RunOptions, Version, takes_run_options
 from pipeloom.cli.run import engine_for, engine_options, imported, leave, run_engine, source_of
 from pipeloom.console import has_terminal
 from pipeloom.engine.engine import Engine
+from pipeloom.engine.interpreter import no_garbage_collection
 from pipeloom.errors import UsageError
 from pipeloom.pipeline import Pipeline
 from pipeloom.status import Exit

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any, Final
 
-from pipeloom.cli import no_garbage_collection
 from pipeloom.cli.command import Plain, PlainGroup, as_command, new_program
 from pipeloom.cli.options import Version
+from pipeloom.engine.interpreter import no_garbage_collection
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "run": ("run.run_command", "Run a pipeline and keep every attempt."),
