@@ -7,6 +7,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,6 +28,7 @@ from pipeloom.messages import TaskDef, TaskLike
 from pipeloom.pipeline import Pipeline, checked_tasks
 from pipeloom.protocols import Channel
 from pipeloom.status import Exit, RunStatus, Status
+from pipeloom.store import schema
 from pipeloom.store.file.kind import FileKind, file_kind
 from pipeloom.times import utc_now
 
@@ -489,22 +491,18 @@ def test_the_plan_is_made_beside_a_run(shop: Shop, gate: Gate) -> None:
     gate.open()
 
 
-def test_rows_of_an_older_file_are_compared_by_what_they_have(shop: Shop) -> None:
+def test_rows_of_an_older_file_are_compared_by_what_they_have(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     tasks: list[TaskLike] = [TaskDef("a", params={"n": 1}), TaskDef("b")]
     shop.run(fine, tasks)
-    connection = sqlite3.connect(shop.bench.path)
-    for table, columns in (
-        ("task_runs", ("rows", "rows_low", "rows_high", "input_key", "code")),
-        ("pipeline_runs", ("params", "unchanged")),
-    ):
-        connection.execute("DROP INDEX IF EXISTS task_runs_odd")
-        for column in columns:
-            connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
-    connection.executescript(
-        "DROP TABLE found_tasks; DROP TABLE task_state; DROP VIEW pipeloom_schema; PRAGMA user_version=3;"
-        "CREATE VIEW pipeloom_schema AS SELECT 3 AS version"
-    )
-    connection.close()
+    older = shop.bench.path.with_name("older.db")
+    with closing(sqlite3.connect(older)) as connection, connection, monkeypatch.context() as patch:
+        connection.execute("ATTACH ? AS newer", (str(shop.bench.path),))
+        patch.setattr(schema, "SCHEMA_VERSION", 3)
+        schema.run_steps(connection, 0)
+        for table in ("pipeline_runs", "task_runs"):
+            columns = ", ".join(name for _, name, *_ in connection.execute(f"PRAGMA main.table_info({table})"))
+            connection.execute(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM newer.{table}")
+    older.replace(shop.bench.path)
     assert file_kind(shop.bench.path) is FileKind.OLDER
     tasks[1] = TaskDef("b", version="1")
     assert shop.why(tasks) == {"b": "version (none) -> 1"}
