@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from pipeloom.code.version import Version
 from pipeloom.messages import TaskLike
 from pipeloom.pipeline import WorkerFn
 
@@ -23,6 +24,8 @@ class Attempt(NamedTuple):
     retry_on: tuple[type[BaseException] | str, ...] = ()
     state: str | None = None
     """What an earlier attempt of the task has left to go on from, as JSON; None where the file keeps no state."""
+    version: Version | None = None
+    """The code that the worker function is of; None where that is not known."""
 
 
 class AttemptIds:

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import random as _random
-import socket
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Final
 
+from pipeloom.code.version import Version, version_of
 from pipeloom.engine.capture import capture
 from pipeloom.engine.clock import SYSTEM_CLOCK, Clock
+from pipeloom.engine.code.renewal import check_renewed, renew
 from pipeloom.engine.commands import CommandResult, EngineLoad
-from pipeloom.engine.events import KEPT_TEXT
 from pipeloom.engine.executors import check_executor, make_executor
 from pipeloom.engine.executors.base import WorkerInfo
 from pipeloom.engine.interpreter import restore_hooks
 from pipeloom.engine.options import EngineOptions
-from pipeloom.engine.parts import CLOSE_S, EngineParts
+from pipeloom.engine.parts import CLOSE_S, EngineParts, new_row
 from pipeloom.engine.run.commit_events import CommitEvents
 from pipeloom.engine.run.executor_events import ExecutorEvents
 from pipeloom.engine.run.few import Few
@@ -31,19 +29,17 @@ from pipeloom.engine.writer.opening import Opened, StoppedStartError
 from pipeloom.engine.writer.sink import Sink
 from pipeloom.engine.writer.writer import Writer
 from pipeloom.errors import UsageError
+from pipeloom.loader import reload_pipeline
 from pipeloom.messages import TaskLike
-from pipeloom.parameters import kept
 from pipeloom.pipeline import Pipeline, TaskList, check_worker
-from pipeloom.status import ACTIVE, RunStatus, Status
+from pipeloom.status import ACTIVE, Status
 from pipeloom.store.file.owner import OwnerLock
 from pipeloom.store.read.run_queries import counts_as_left
 from pipeloom.store.rows import RunRow
 from pipeloom.store.write.connect import check_writable, open_writer
-from pipeloom.text import storable
 from pipeloom.times import monotonic, stamp
 
-_SIGNAL_LATENCY_S: Final = 0.5
-_PROCESS_STARTED_AT: Final = stamp(SYSTEM_CLOCK.now())
+_SIGNAL_LATENCY_S = 0.5
 
 
 class Engine:
@@ -63,7 +59,10 @@ class Engine:
         self.pipeline = pipeline
         self.options = options = options or EngineOptions()
         check_worker(pipeline)
+        self.version = version_of(pipeline)
+        """The code of the pipeline, as it was loaded."""
         self.today = today or list_today(self.db_path, pipeline, options.resume, options.params)
+        self._listed_by = self.version
         self._choice = self.options.executor_for(pipeline)
         check_executor(self._choice, pipeline)
         self._clock = clock
@@ -89,9 +88,27 @@ class Engine:
     def again(self, run_id: int) -> Engine:
         """Return an engine for a new run, not started, whose tasks are listed with the parameters of run `run_id`."""
         params = params_of(self.db_path, self.pipeline, run_id)
-        same = all(self.today.params.get(name) == text for name, text in params.items())
+        same = self._listed_by is self.version and all(
+            self.today.params.get(name) == text for name, text in params.items()
+        )
         options = replace(self.options, resume=None, few=Few(), params=params)
         return Engine(self.db_path, self.pipeline, options, today=self.today if same else None)
+
+    def reload(self) -> None:
+        """Give new attempts the pipeline's code as it is on disk now; those that run go on with theirs.
+
+        Raises `UsageError` when it cannot be loaded, or the run cannot go on with it: nothing has changed then.
+        """
+        reload_pipeline(self.version, self._take)
+
+    def _take(self, pipeline: Pipeline, version: Version) -> None:
+        check_renewed(self.pipeline, pipeline, self.options)
+        if self._started is not None:
+            renew(self._started.run, self._started.writer, pipeline, version)
+        else:
+            self.today = list_today(self.db_path, pipeline, self.options.resume, self.options.params)
+            self._listed_by = version
+        self.pipeline, self.version = pipeline, version
 
     # -- before the start ----------------------------------------------------------------------------------------------
 
@@ -165,7 +182,8 @@ class Engine:
                 run.workers = executor.slots or run.workers
             run.start_clock()  # however long the cluster took
             writer = self._take_writer(self._make_writer(run, commits, sinks, earlier))
-            opened = writer.start(self._run_row(run, None if earlier is None else earlier.run.id))
+            parent = None if earlier is None else earlier.run.id
+            opened = writer.start(new_row(run, self.options, self.today.params, parent))
         except BaseException:
             with run.lock:
                 run.timers.stop()
@@ -190,6 +208,7 @@ class Engine:
             lambda: open_writer(self.db_path, wal=wal, durability=durability, store=store),
             run.inbox,
             self._clock,
+            code=self.version.hash,
             handlers=self.pipeline.handlers,
             handler_timeouts=self.pipeline.handler_timeouts,
             schemas=self.pipeline.schemas,
@@ -198,23 +217,6 @@ class Engine:
             keep_lock=self._owner.keep,
             known_tasks=partial(known_ids, self.tasks, earlier),
             keeps_attempts=store,
-        )
-
-    def _run_row(self, run: Run, parent_run_id: int | None) -> RunRow:
-        return RunRow(
-            id=0,
-            pipeline=self.pipeline.name,
-            status=RunStatus.RUNNING,
-            started_at=run.started_at,
-            source=None if self.options.source is None else storable(self.options.source, KEPT_TEXT),
-            workers=run.workers,
-            executor=run.executor.name,
-            parent_run_id=parent_run_id,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            process_started_at=_PROCESS_STARTED_AT,
-            heartbeat_at=run.started_at,
-            params=kept({**self.options.few.texts, **self.today.params}),
         )
 
     def wait(self, timeout_s: float | None = None) -> bool:

@@ -2,26 +2,53 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from pipeloom.engine.clock import Clock
+from pipeloom.engine.clock import SYSTEM_CLOCK, Clock
 from pipeloom.engine.commands import CommandResult
 from pipeloom.engine.control.server import ControlServer
+from pipeloom.engine.events import KEPT_TEXT
 from pipeloom.engine.executors.base import Executor
+from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.run.commands import RunCommands
 from pipeloom.engine.run.run import Run
 from pipeloom.engine.writer.writer import Writer
 from pipeloom.errors import StoreError
+from pipeloom.parameters import Texts, kept
+from pipeloom.status import RunStatus
 from pipeloom.store.file.owner import OwnerLock
 from pipeloom.store.rows import RunRow
+from pipeloom.text import storable
 from pipeloom.times import stamp
 
 CLOSE_S: Final = 1.0
 """Seconds that the writer has at least to save what is left, when the workers have taken the whole grace."""
+_PROCESS_STARTED_AT: Final = stamp(SYSTEM_CLOCK.now())
+
+
+def new_row(run: Run, options: EngineOptions, params: Texts, parent_run_id: int | None) -> RunRow:
+    """Return the row of a run that begins."""
+    return RunRow(
+        id=0,
+        pipeline=run.code.pipeline.name,
+        status=RunStatus.RUNNING,
+        started_at=run.started_at,
+        source=None if options.source is None else storable(options.source, KEPT_TEXT),
+        workers=run.workers,
+        executor=run.executor.name,
+        parent_run_id=parent_run_id,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        process_started_at=_PROCESS_STARTED_AT,
+        heartbeat_at=run.started_at,
+        params=kept({**options.few.texts, **params}),
+    )
 
 
 class EngineParts:

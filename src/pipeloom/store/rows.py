@@ -53,6 +53,8 @@ class AttemptRow(NamedTuple):
     """The fewest rows that are usual for the task (see `pipeloom.store.usual_rows`); None when that is not known."""
     rows_high: int | None = None
     """The most rows that are usual."""
+    code: str | None = None
+    """Hash of the code that it ran (see `pipeloom.code.version`); None before it starts, or where that is not known."""
 
     @property
     def odd(self) -> int:

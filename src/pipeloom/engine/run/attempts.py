@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from pipeloom.code.version import Version
 from pipeloom.engine.attempt import AttemptIds
 from pipeloom.engine.commands import Refusal, RefusalReason
 from pipeloom.engine.events import Finish
@@ -63,6 +64,7 @@ class AttemptState:
         "status",
         "stop",
         "task",
+        "version",
     )
 
     def __init__(self, attempt_id: int, start: TaskStart) -> None:
@@ -89,6 +91,8 @@ class AttemptState:
         """Ended in the file although its worker has not come back."""
         self.settled = False
         """Its end is on disk."""
+        self.version: Version | None = None
+        """The code that it runs, while that may matter."""
         self.followed = False
         """A later attempt of the same task exists."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipeloom.engine.code.renewal import leave
 from pipeloom.engine.run.attempts import Stop
 from pipeloom.engine.run.held_back import HeldBack
 from pipeloom.engine.run.run import Run
@@ -28,6 +29,8 @@ class CommitEvents:
                 attempt = run.attempts.get(row.id) if row.status in FINAL else None
                 if attempt is not None and run.attempts.settle(attempt, row.status):
                     over += run.attempts.release(attempt)
+                    if (version := run.code.end(attempt)) is not None:
+                        leave(run, version)
                     if row.status is Status.ERROR:
                         run.retry_if_granted(attempt)
             if batch.found:

@@ -16,8 +16,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from pipeloom.engine.attempt import Attempt, AttemptIds, Outcome
+from pipeloom.code.version import version_of
+from pipeloom.engine.attempt import AttemptIds, Outcome
 from pipeloom.engine.clock import Clock
+from pipeloom.engine.code.current import CurrentCode
 from pipeloom.engine.events import (
     KEPT_TEXT,
     NO_STATE,
@@ -34,7 +36,6 @@ from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.run.attempts import Attempts, AttemptState, Stop, TaskStart
 from pipeloom.engine.run.held_back import Holds
 from pipeloom.engine.run.outcomes import resolve_outcome
-from pipeloom.engine.run.tasks import handed_out
 from pipeloom.engine.run.timers import Timers
 from pipeloom.engine.worker.validation import as_json
 from pipeloom.engine.writer.inbox import Inbox, ProgressSlot
@@ -70,7 +71,7 @@ class Run:
         random: Callable[[], float],
         sinks: Sequence[Sink],
     ) -> None:
-        self.pipeline = pipeline
+        self.code = CurrentCode(pipeline, version_of(pipeline), options)
         self.executor = executor
         self.clock = clock
         self.lock = threading.Lock()
@@ -110,10 +111,6 @@ class Run:
         """Why nothing can run any more, if that is so."""
         self.failure: BaseException | None = None
         """Why nothing can be saved any more, if that is so."""
-        self._policy = options.retry or pipeline.retry
-        self.retry_on = self._policy.retry_on
-        self._time_limit = options.timeout or pipeline.timeout
-        self._message_types = frozenset(pipeline.handlers)
         self._random = random
         self._sinks = sinks
         self._elapsed_s: float | None = None
@@ -141,6 +138,11 @@ class Run:
         _log.critical("The engine has failed: %s", clean(error), exc_info=error)
         for sink in self._sinks:
             sink.writer_failed(error)
+
+    @property
+    def retry_on(self) -> tuple[type[BaseException] | str, ...]:
+        """Errors that are worth another attempt."""
+        return self.code.policy.retry_on
 
     @property
     def elapsed_s(self) -> float:
@@ -233,27 +235,18 @@ class Run:
             attempt.status = Status.RUNNING
             attempt.progress = ProgressSlot(attempt.id)
             own = attempt.task.atomic
-            if self.pipeline.atomic if own is None else own:
+            if self.code.pipeline.atomic if own is None else own:
                 attempt.held = self._holds.make(attempt.id)
             self.busy += 1
-            self.executor.submit(
-                Attempt(
-                    attempt.id,
-                    attempt.number,
-                    handed_out(attempt.given),
-                    self.pipeline.worker_fn,
-                    self._message_types,
-                    self.retry_on,
-                    self.states.get(attempt.task.task_id, NO_STATE) if self._keeps_state else None,
-                )
-            )
+            earlier = self.states.get(attempt.task.task_id, NO_STATE) if self._keeps_state else None
+            self.executor.submit(self.code.begin(attempt, earlier))
 
     def _can_dispatch(self) -> bool:
         return not self.paused and self.failure is None and self.closing is None and self.executor_lost is None
 
     def limit_time(self, attempt: AttemptState) -> None:
         """Stop a started attempt when its time limit is reached, if it has one."""
-        given = attempt.task.timeout or self._time_limit
+        given = attempt.task.timeout or self.code.time_limit
         limit = given and positive_number(given)
         if limit is not None and attempt.started is not None:
             self.timers.add(attempt.started + limit, partial(self._limit_reached, attempt, limit))
@@ -316,12 +309,12 @@ class Run:
     def retry_if_granted(self, attempt: AttemptState) -> None:
         """Follow an error by the next attempt when the task or the policy grants one."""
         own = attempt.task.retries
-        granted = own if isinstance(own, int) and not isinstance(own, bool) else self._policy.retries
+        granted = own if isinstance(own, int) and not isinstance(own, bool) else self.code.policy.retries
         if not attempt.retryable or attempt.followed or attempt.number > granted:
             return
         if self.closing is not None or self.executor_lost is not None:
             return
-        delay = self._policy.delay_s(attempt.number, self._random())
+        delay = self.code.policy.delay_s(attempt.number, self._random())
         due_at = stamp(self.clock.now() + timedelta(seconds=delay))
         self.enter([TaskStart(attempt.task, attempt.given, attempt.number + 1, Status.RETRYING, due_at, attempt)])
 

@@ -11,12 +11,13 @@ from typing import Final
 from distributed import Future
 from distributed.scheduler import KilledWorker
 
+from pipeloom.code.version import Version
 from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
 from pipeloom.engine.executors.base import Reports
 from pipeloom.engine.executors.dask.attempts import SubmittedAttempt, SubmittedAttempts, failed_outcome
 from pipeloom.engine.executors.dask.cluster import Cluster
 from pipeloom.engine.executors.dask.membership import ClusterMembership
-from pipeloom.engine.executors.dask.serialization import Code, packed, packed_code
+from pipeloom.engine.executors.dask.serialization import Code, packed, packed_code, plainly_packed
 from pipeloom.engine.executors.dask.worker.plugin import run_attempt
 from pipeloom.times import monotonic
 
@@ -52,6 +53,8 @@ class Submitter:
         self._reports = reports
         self._checked_s = 0.0
         self._code: tuple[Code, bytes] | None = None
+        self._sent: tuple[Version | None, str] | None = None
+        """The version that the workers have last been sent, and its key."""
 
     def start(self) -> None:
         """Start the thread, which ends after `SubmittedAttempts.close`."""
@@ -122,13 +125,21 @@ class Submitter:
     def _packed(self, submitted: SubmittedAttempt) -> _PackedAttempt:
         """Return the attempt as it is sent; raises any error of pickling."""
         attempt = submitted.attempt
-        return submitted.key, attempt[:2], self._packed_code(attempt), packed((attempt.task, attempt.state))
+        return (
+            submitted.key,
+            attempt[:2],
+            self._packed_code(attempt),
+            packed((attempt.task, attempt.state), attempt.version),
+        )
 
     def _packed_code(self, attempt: Attempt) -> bytes:
         """Return the pickle of what all attempts of a run have in common, made once."""
         code: Code = (attempt.worker_fn, attempt.message_types, attempt.retry_on)
         if self._code is None or any(known is not part for known, part in zip(self._code[0], code, strict=True)):
-            self._code = code, packed_code(code)
+            data = packed_code(code, attempt.version)
+            if self._sent is None or self._sent[0] is not attempt.version:
+                self._sent = attempt.version, self._membership.send_code(attempt.version)
+            self._code = code, plainly_packed((self._sent[1], data))
         return self._code[1]
 
     def _withdraw(self, submitted: SubmittedAttempt) -> None:
