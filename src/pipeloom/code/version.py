@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 import sys
 import weakref
@@ -54,8 +55,7 @@ class Version:
         """
         found: Any = self.modules.get(module)
         if found is None:
-            __import__(module)
-            found = sys.modules[module]
+            found = importlib.import_module(module)
         for part in name.split("."):
             found = getattr(found, part)
         return found
