@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import linecache
+import os
 import sys
 import threading
 import traceback
@@ -22,7 +23,7 @@ from typing import Final
 PREFIX: Final = "pipeloom_file_"
 """Begins the names of modules that were imported by the path of their file."""
 _INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
-_OURS: Final = Path(__file__).parents[1]
+_OURS: Final = str(Path(__file__).parents[1]) + os.sep
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +93,12 @@ def loaded_sources() -> tuple[Source, ...]:
 
 def is_within(path: str | None, folder: Path) -> bool:
     """Tell whether a file belongs to the user's code in a folder: no installed package in it, and nothing of ours."""
-    if not path or not path.endswith(".py"):
+    if not path or not path.endswith(".py") or path.startswith(_OURS):
         return False
-    place = Path(path)
-    try:
-        below = place.relative_to(folder)
-    except ValueError:
+    top = str(folder)  # texts: this is asked of every module of the process
+    if path != top and not path.startswith(top.rstrip(os.sep) + os.sep):
         return False
-    return _INSTALLED.isdisjoint(below.parts) and not place.is_relative_to(_OURS)
+    return _INSTALLED.isdisjoint(path[len(top) :].split(os.sep))
 
 
 # -- the import ------------------------------------------------------------------------------------------------------

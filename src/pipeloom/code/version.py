@@ -6,7 +6,6 @@ import hashlib
 import importlib
 import os
 import sys
-import weakref
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,6 +18,8 @@ from pipeloom.pipeline import Pipeline
 from pipeloom.users_code import called_function
 
 _HASH_BYTES: Final = 4
+_NOTED: Final = "_version"
+"""The attribute of a pipeline that holds its version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,19 +101,14 @@ def note_version(pipeline: Pipeline, spec: str, folder: Path | None, module: Mod
     version = Version(sources, _hash_of(sources), spec if sources else None, folder, modules, strangers)
     if not sources:
         version = _unloaded(pipeline)
-    key = id(pipeline)
-    _versions[key] = weakref.ref(pipeline, lambda _: _versions.pop(key, None)), version
+    vars(pipeline)[_NOTED] = version  # beside the fields: a copy of the pipeline is another one
     return version
 
 
 def version_of(pipeline: Pipeline) -> Version:
     """Return the version of a pipeline; of one that a program has made, the sources of this process."""
-    noted = _versions.get(id(pipeline))
-    return noted[1] if noted is not None and noted[0]() is pipeline else _unloaded(pipeline)
-
-
-_versions: Final[dict[int, tuple[weakref.ref[Pipeline], Version]]] = {}
-"""By the pipeline's `id`: a pipeline is no key, because two are compared by what they hold."""
+    noted: Version | None = vars(pipeline).get(_NOTED)
+    return noted or _unloaded(pipeline)
 
 
 def _unloaded(pipeline: Pipeline) -> Version:

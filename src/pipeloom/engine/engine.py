@@ -9,10 +9,10 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from pipeloom.code.version import Version, version_of
+from pipeloom.code.version import Version, Watch, version_of
 from pipeloom.engine.capture import capture
 from pipeloom.engine.clock import SYSTEM_CLOCK, Clock
-from pipeloom.engine.code.renewal import check_renewed, renew
+from pipeloom.engine.code.renewal import check_named, check_renewed, renew
 from pipeloom.engine.commands import CommandResult, EngineLoad
 from pipeloom.engine.executors import check_executor, make_executor
 from pipeloom.engine.executors.base import WorkerInfo
@@ -60,7 +60,6 @@ class Engine:
         self.options = options = options or EngineOptions()
         check_worker(pipeline)
         self.version = version_of(pipeline)
-        """The code of the pipeline, as it was loaded."""
         self.today = today or list_today(self.db_path, pipeline, options.resume, options.params)
         self._listed_by = self.version
         self._choice = self.options.executor_for(pipeline)
@@ -109,6 +108,12 @@ class Engine:
             self.today = list_today(self.db_path, pipeline, self.options.resume, self.options.params)
             self._listed_by = version
         self.pipeline, self.version = pipeline, version
+
+    def _reload_for(self, source: str) -> None:
+        """Reload what has changed if `source` names this pipeline; raises `UsageError` for another, and as `reload`."""
+        check_named(self.version, source, self.run_id)
+        if Watch(self.version).look() is not None:
+            self.reload()
 
     # -- before the start ----------------------------------------------------------------------------------------------
 
@@ -190,7 +195,7 @@ class Engine:
             executor.shutdown(0.0)
             raise
         run.id = opened.run.id
-        parts = EngineParts(self.db_path, opened.run, run, executor, writer, self._owner, self._clock)
+        parts = EngineParts(self.db_path, opened.run, run, executor, writer, self._owner, self._clock, self._reload_for)
         return parts, opened
 
     def _take_writer(self, writer: Writer) -> Writer:

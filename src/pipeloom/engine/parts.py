@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -55,7 +55,15 @@ class EngineParts:
     """The run, and what works on it. The owner's lock, the writer and the control server come and go together."""
 
     def __init__(
-        self, db_path: Path, row: RunRow, run: Run, executor: Executor, writer: Writer, owner: OwnerLock, clock: Clock
+        self,
+        db_path: Path,
+        row: RunRow,
+        run: Run,
+        executor: Executor,
+        writer: Writer,
+        owner: OwnerLock,
+        clock: Clock,
+        renew: Callable[[str], None],
     ) -> None:
         self.row = row
         """The run as it was opened."""
@@ -68,13 +76,14 @@ class EngineParts:
         self._db_path = db_path
         self._owner = owner
         self._clock = clock
+        self._renew = renew
         self._file_use = threading.RLock()
         """Held while the file is taken or let go."""
         self._control: ControlServer
 
     def serve(self) -> None:
         """Start to take the commands of other programs."""
-        self._control = ControlServer(self._db_path, self.commands, self._clock, partial(self.run.tell, 0))
+        self._control = ControlServer(self._db_path, self.commands, self._clock, partial(self.run.tell, 0), self._renew)
         self._control.start()
 
     def let_go(self) -> bool:

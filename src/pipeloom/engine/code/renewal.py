@@ -26,6 +26,24 @@ def check_renewed(before: Pipeline, after: Pipeline, options: EngineOptions) -> 
     check_executor(chosen, after)
 
 
+def check_named(version: Version, source: str, run_id: int) -> None:
+    """Raise `UsageError` unless `source`, with an absolute path, names the pipeline that the version is of."""
+    mine = version.spec
+    if mine is not None:
+        (place, name), (asked, asked_name) = _parts(mine), _parts(source)
+        if place == asked and (not name or not asked_name or name == asked_name):
+            return
+    it = "a pipeline that a script has made" if mine is None else mine
+    how = "run the tasks again there" if mine is None else "save the fix there and ask again"
+    raise UsageError(f"Run {run_id} is one of {it}, and not of {clean(source, 300)}: {how}, or end the run first.")
+
+
+def _parts(spec: str) -> tuple[str, str]:
+    """Return the file or module of a pipeline, and its name in there, "" where none is given."""
+    place, colon, name = spec.rpartition(":")
+    return (place, name) if colon and name.isidentifier() else (spec, "")
+
+
 def renew(run: Run, writer: Writer, pipeline: Pipeline, version: Version) -> None:
     """Have the writer call the schema helpers and know the handlers, then new attempts run the code.
 

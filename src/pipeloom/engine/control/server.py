@@ -32,11 +32,20 @@ _log = logging.getLogger(__name__)
 class ControlServer:
     """Carries out each request once, answers it, and records it. An idle look at the spool costs one `stat`."""
 
-    def __init__(self, db_path: Path, commands: Commands, clock: Clock, record: Callable[[Commanded], None]) -> None:
+    def __init__(
+        self,
+        db_path: Path,
+        commands: Commands,
+        clock: Clock,
+        record: Callable[[Commanded], None],
+        renew: Callable[[str], None],
+    ) -> None:
+        """`renew` has the code of a pipeline loaded again; raises `UsageError` for any but the run's own."""
         self._path = spool.spool_path(db_path)
         self._commands = commands
         self._clock = clock
         self._record = record
+        self._renew = renew
         self._seen = 0
         self._again = False
         self._answers: OrderedDict[str, bytes] = OrderedDict()
@@ -139,6 +148,9 @@ class ControlServer:
                     result = commands.cancel(request.attempts)
                 case "retry" | "retry_from_start":
                     result = commands.retry(request.attempts, from_start=request.command != "retry")
+                case "retry_code" if request.pipeline is not None:
+                    self._renew(request.pipeline)
+                    result = commands.retry(request.attempts)
                 case "abandon":
                     result = commands.abandon(request.attempts)
                 case "pause":
