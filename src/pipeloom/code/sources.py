@@ -22,7 +22,7 @@ from typing import Final
 
 PREFIX: Final = "pipeloom_file_"
 """Begins the names of modules that were imported by the path of their file."""
-_INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
+_INSTALLED: Final = ("site-packages", "dist-packages")
 _OURS: Final = str(Path(__file__).parents[1]) + os.sep
 
 
@@ -98,7 +98,7 @@ def is_within(path: str | None, folder: Path) -> bool:
     top = str(folder)  # texts: this is asked of every module of the process
     if path != top and not path.startswith(top.rstrip(os.sep) + os.sep):
         return False
-    return _INSTALLED.isdisjoint(path[len(top) :].split(os.sep))
+    return not any(f"{os.sep}{name}{os.sep}" in path[len(top) :] for name in _INSTALLED)
 
 
 # -- the import ------------------------------------------------------------------------------------------------------

@@ -210,7 +210,9 @@ def test_code_comes_while_the_engine_has_let_go_of_the_file_and_may_extend_its_t
     assert engine.wait(PATIENCE_S)
     assert engine.let_go()
     files.fix()
-    text = files.pipeline.read_text().replace("TABLE IF NOT EXISTS notes (task_id, sent, handled)", "VIEW v AS SELECT 7")
+    text = files.pipeline.read_text().replace(
+        "TABLE IF NOT EXISTS notes (task_id, sent, handled)", "VIEW v AS SELECT 7"
+    )
     files.pipeline.write_text(text)
     engine.reload()
     engine.retry([3])

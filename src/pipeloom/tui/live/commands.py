@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from pipeloom.code.version import Change
 from pipeloom.engine.commands import Commands
@@ -79,13 +78,13 @@ class LiveCommands:
         services, again = self._services, Again.GO_ON
         code = Code.LOADED
         if (change := self._change()) is not None:
-            named = partial(named_tasks, rows)
-            code = await services.push_screen_wait(code_dialog(retry_title(rows), change, action=action, body=named))
+            dialog = code_dialog(retry_title(rows), change, action=action, body=lambda: named_tasks(self._now(rows)))
+            code = await services.push_screen_wait(dialog)
             if code is Code.NONE:
                 return False
         if change is None or with_state:
-            dialog = retry_dialog(lambda: self._now(rows), action=action, with_state=with_state)
-            again = await services.push_screen_wait(dialog)
+            question = retry_dialog(lambda: self._now(rows), action=action, with_state=with_state)
+            again = await services.push_screen_wait(question)
         if again is Again.NO or (code is Code.NEW and not await services.renew_code()):
             return False
         return await self._retry(rows, from_start=again is Again.FROM_START)

@@ -10,6 +10,7 @@ import types
 from contextlib import suppress
 from typing import Final
 
+from pipeloom.code.sources import quoting
 from pipeloom.engine.interpreter import start_thread
 from pipeloom.engine.worker.channel import WorkerChannel
 from pipeloom.engine.worker.runner import run_coroutine
@@ -64,7 +65,8 @@ class LoopWatch:
         users: list[types.FrameType] = []
         while frame is not None:
             if frame.f_code is run_coroutine.__code__:
-                frames = traceback.StackSummary.extract((entry, entry.f_lineno) for entry in reversed(users))
+                with quoting(users):
+                    frames = traceback.StackSummary.extract((entry, entry.f_lineno) for entry in reversed(users))
                 return frame.f_locals["channel"], "".join(traceback.format_list(frames))
             users.append(frame)
             frame = frame.f_back
