@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Final
 
 from pipeloom.code.sources import PREFIX, Source, importing, make_module
-from pipeloom.code.version import Version, load_again, note_version
+from pipeloom.code.version import Version, load_again, note_version, strangers_within
 from pipeloom.errors import UsageError
 from pipeloom.pipeline import Pipeline
 from pipeloom.users_code import blamed, users_error
@@ -35,11 +35,11 @@ def load_pipeline(spec: str) -> Pipeline:
         raise UsageError(f"{spec[:60]}… is too long to name a pipeline.")
     place, _, name = spec.rpartition(":") if _has_name(spec) else (spec, "", "")
     folder = _folder_of(place)
+    strangers = strangers_within(folder)
     module = import_file(place) if _is_path(place) else _import_module(place, folder)
     pipeline = _chosen(module, place, name)
-    note_version(
-        pipeline, str(Path(place).resolve()) + f":{name}" * bool(name) if _is_path(place) else spec, folder, module
-    )
+    named = f"{Path(place).resolve()}{f':{name}' * bool(name)}" if _is_path(place) else spec
+    note_version(pipeline, named, folder, module, strangers)
     return pipeline
 
 

@@ -26,10 +26,9 @@ fix = Pipeline("fix", [TaskDef(1, "waits"), TaskDef(2, "fails")], work, workers=
 
 
 def rows(folder: Path, sql: str) -> list[Any]:
-    with closing(sqlite3.connect(folder / "etl.db")) as connection:
-        with suppress(sqlite3.OperationalError):  # the run has not begun
-            return connection.execute(sql).fetchall()
-    return []
+    with suppress(sqlite3.OperationalError), closing(sqlite3.connect(folder / "etl.db")) as connection:
+        return connection.execute(sql).fetchall()
+    return []  # the run has not begun
 
 
 def test_what_a_retry_names_is_run_or_refused(run: Run, popen: Popen, folder: Path, wait_for: WaitFor) -> None:

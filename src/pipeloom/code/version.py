@@ -6,7 +6,7 @@ import hashlib
 import importlib
 import os
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,11 +93,15 @@ class Watch:
         self._seen[source.path] = now
 
 
-def note_version(pipeline: Pipeline, spec: str, folder: Path | None, module: ModuleType) -> Version:
-    """Note which sources a pipeline has just been made of, and return them as a version."""
+def note_version(
+    pipeline: Pipeline, spec: str, folder: Path | None, module: ModuleType, strangers: frozenset[str]
+) -> Version:
+    """Note which sources a pipeline has just been made of, and return them as a version.
+
+    `strangers` are the modules that others had imported from the folder before.
+    """
     sources = () if folder is None else tuple(_sources_within(folder, module))
     modules = {name: sys.modules[name] for source in sources for name in source.names if name in sys.modules}
-    strangers = frozenset() if folder is None else frozenset(_others_within(folder))
     version = Version(sources, _hash_of(sources), spec if sources else None, folder, modules, strangers)
     if not sources:
         version = _unloaded(pipeline)
@@ -134,16 +138,21 @@ def _sources_within(folder: Path, module: ModuleType) -> list[Source]:
     ]
 
 
-def _others_within(folder: Path) -> list[str]:
-    return [
+def strangers_within(folder: Path | None) -> frozenset[str]:
+    """Return the modules of a folder that are there without having been noted."""
+    return frozenset(
         name
         for name, module in list(sys.modules.items())
-        if source_of_module(module) is None and is_within(_file_of(module), folder)
-    ]
+        if folder is not None and source_of_module(module) is None and is_within(_file_of(module), folder)
+    )
 
 
 def _file_of(module: object) -> str | None:
-    path = getattr(module, "__dict__", {}).get("__file__")
+    """Return the path of a module's file; of a package without one, where it would be."""
+    variables = getattr(module, "__dict__", {})
+    path, places = variables.get("__file__"), variables.get("__path__")
+    if path is None and isinstance(places, Iterable):
+        path = next((f"{place}{os.sep}__init__.py" for place in places), None)
     return path if isinstance(path, str) else None
 
 
@@ -188,6 +197,10 @@ def _take_out(version: Version) -> dict[str, ModuleType]:
     }
     for name in gone:
         del sys.modules[name]
+    for name, module in gone.items():
+        parent, _, child = name.rpartition(".")
+        if getattr(sys.modules.get(parent), child, None) is module:
+            delattr(sys.modules[parent], child)  # or it would be found there
     return gone
 
 
