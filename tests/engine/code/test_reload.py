@@ -156,23 +156,25 @@ def test_a_retry_with_changed_code_runs_the_failed_tasks_alone_all_with_the_new_
 @pytest.mark.parametrize("executor", ["thread", "process"])
 def test_a_traceback_quotes_the_code_that_ran(bench: Bench, files: Files, executor: ExecutorName) -> None:
     files.pipeline.write_text(FILE.replace("range(400)", "range(1)"))
+    files.rules.write_text(RULES.replace("task_id % 4 == 3", "True"))
     engine = engine_of(bench, files.pipeline, executor=executor, workers=2)
     engine.start()
     bench.recorder.wait_for_status("running", 0)
     files.pipeline.write_text('"""Lines\nmove."""\n' + FILE.replace("the old code", "the new code"))
-    files.rules.write_text(RULES.replace("task_id % 4 == 3", "True"))
     engine.reload()
-    files.rules.write_text("nothing of this is Python")
-    files.gate.write_text("go")
-    bench.recorder.wait_for_status("done", 0)
+    files.let_go()
+    bench.recorder.wait_for_status("error", 0)
     engine.retry([1])
     bench.recorder.wait_for_status("running", 0, 2)
     files.pipeline.write_text("# gone\n")
-    files.gate.write_text("go")
+    files.let_go()
     assert engine.wait(PATIENCE_S)
     engine.close()
-    assert "the line of the new code" in bench.one("error", 0, 2)
-    assert "line 24, in work" in bench.one("error", 0, 2)
+    old, new = bench.one("error", 0), bench.one("error", 0, 2)
+    assert "line 22, in work" in old
+    assert "the line of the old code" in old
+    assert "line 24, in work" in new
+    assert "the line of the new code" in new
 
 
 def test_code_that_cannot_be_loaded_changes_nothing(bench: Bench, files: Files) -> None:
