@@ -63,6 +63,24 @@ def test_the_tasks_of_the_guide_run_in_their_order(tmp_path: Path) -> None:
     assert (found["report"], skipped) == (["done", "", "1600"], [("extract-us failed",)])
 
 
+def test_the_pipeline_of_the_guide_is_fixed_and_retried(tmp_path: Path) -> None:
+    pipeline, fix = blocks(ROOT / "docs" / "fix-and-retry.md")
+    file = tmp_path / "months.py"
+    file.write_text(pipeline, encoding="utf-8")
+    for arguments, code in ((["run", "fix.db", "months.py"], 1), (["retry", "fix.db", "status:error", "months.py"], 0)):
+        command = [sys.executable, "-m", "pipeloom", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == code, done.stderr
+        before, after = pipeline.index("def load"), pipeline.index("months =")
+        file.write_text(f"{pipeline[:before]}{fix}\n\n{pipeline[after:]}", encoding="utf-8")
+    with closing(sqlite3.connect(tmp_path / "fix.db")) as connection:
+        rows = connection.execute(
+            "SELECT name, result, code FROM task_runs WHERE status = 'done' ORDER BY id"
+        ).fetchall()
+    assert [row[:2] for row in rows] == [("jan", "7"), ("mar", "15"), ("feb", "11")]
+    assert rows[0][2] == rows[1][2] != rows[2][2]
+
+
 def test_the_executor_of_the_guide_runs_and_is_named_in_the_file(tmp_path: Path) -> None:
     done = run_page("executors.md", tmp_path)
     assert (done.stdout, done.stderr) == ("True 20\n", "")

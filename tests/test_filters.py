@@ -37,11 +37,11 @@ def at(day: int, hour: int = 0) -> str:
 
 
 ROWS = [
-    AttemptRow(1, 1, 17, 1, "Orders-2026", Status.DONE, message="31 rows loaded", started_at=at(1, 10), duration_s=4.1, worker="worker-1", rows=31, rows_low=32, rows_high=90),
+    AttemptRow(1, 1, 17, 1, "Orders-2026", Status.DONE, message="31 rows loaded", started_at=at(1, 10), duration_s=4.1, worker="worker-1", rows=31, rows_low=32, rows_high=90, code="3ef44d5d"),
     AttemptRow(2, 1, 18, 2, "users", Status.ERROR, message="KeyError: 'temp_max'", started_at=at(3, 23), duration_s=400.0,
                error_type="KeyError", error="Traceback", worker="worker-2", fingerprint="00000000000c", rows=0, rows_low=5, rows_high=9),
     AttemptRow(3, 2, "a b", 1, "two words", Status.QUEUED, queued_at=at(4, 11)),
-    AttemptRow(4, 2, 18, 3, "ÉCLAIR 100%", Status.RUNNING, started_at=at(4, 1), queued_at=at(2), rows=2000, rows_low=900, rows_high=1999),
+    AttemptRow(4, 2, 18, 3, "ÉCLAIR 100%", Status.RUNNING, started_at=at(4, 1), queued_at=at(2), rows=2000, rows_low=900, rows_high=1999, code="9ca8f1e5"),
     AttemptRow(5, 12, 5, 1, "", Status.CANCELLED, message="", duration_s=0.0),
 ]  # fmt: skip
 
@@ -96,6 +96,9 @@ CASES: list[tuple[str, list[int]]] = [
     ("ROWS:Odd -status:done", [4]),
     ("-rows:odd", [2, 3, 5]),
     ("ROWS:<=31", [1, 2]),
+    ("code:3EF44d5d", [1]),
+    ("code:3ef44d5d,9ca8f1e5", [1, 4]),
+    ("-code:3ef44d5d", [2, 3, 4, 5]),
     ("attempt:2..3", [2, 4]),
     ("dur:>5m", [2]),
     ("dur:<=4100ms", [1, 5]),

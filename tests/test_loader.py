@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeloom.code.sources import PREFIX
 from pipeloom.errors import UsageError
-from pipeloom.loader import being_imported, load_pipeline, loaded_modules
+from pipeloom.loader import being_imported, load_pipeline
 
 ONE = "from pipeloom import Pipeline\nfirst = Pipeline('first', [], print)\n"
 TWO = ONE + "second = Pipeline('second', [], print)\n"
@@ -20,9 +21,9 @@ def file(tmp_path: Path) -> Iterator[Path]:
     """A Python file in a folder whose name holds a colon; its module is forgotten, for worker processes load it too."""
     folder = tmp_path / "a:b"
     folder.mkdir()
-    before = loaded_modules()
+    before = set(sys.modules)
     yield folder / "jobs.py"
-    for name in loaded_modules().keys() - before.keys():
+    for name in [name for name in sys.modules.keys() - before if PREFIX in name]:
         del sys.modules[name]
 
 

@@ -21,6 +21,7 @@ MAY_PICKLE = {
     "engine/executors/dask/serialization.py",
     "engine/worker/weight.py",  # only measures
     "engine/run/held_back.py",
+    "code/pickles.py",
 }
 """What goes between our own processes through our own pipes, or a cluster's, and what a process has written itself."""
 RUNS_CODE = {"eval", "exec", "compile", "__import__"}
@@ -45,6 +46,8 @@ MAY_OPEN = {
     "tui/style/theme.py",
     "console/logging.py",
     "loader.py",
+    "code/sources.py",
+    "code/version.py",
     "tui/controlling_tty.py",  # a file of /proc
 }
 """Modules that open files, none of them a database: closing one drops every lock that SQLite holds on it."""

@@ -7,22 +7,21 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from importlib.abc import InspectLoader
-from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import CodeType, ModuleType
-from typing import cast
+from types import ModuleType
+from typing import Final
 
+from pipeloom.code.sources import PREFIX, Source, importing, make_module
+from pipeloom.code.version import Version, load_again, note_version, strangers_within
 from pipeloom.errors import UsageError
 from pipeloom.pipeline import Pipeline
 from pipeloom.users_code import blamed, users_error
 
 _LONGEST = 4096
-_PREFIX = "pipeloom_file_"
 _imported: ContextVar[str | None] = ContextVar("pipeloom_imported", default=None)
 
 
@@ -35,7 +34,35 @@ def load_pipeline(spec: str) -> Pipeline:
     if len(spec) > _LONGEST:
         raise UsageError(f"{spec[:60]}… is too long to name a pipeline.")
     place, _, name = spec.rpartition(":") if _has_name(spec) else (spec, "", "")
-    module = import_file(place) if _is_path(place) else _import_module(place)
+    folder = _folder_of(place)
+    strangers = strangers_within(folder)
+    module = import_file(place) if _is_path(place) else _import_module(place, folder)
+    pipeline = _chosen(module, place, name)
+    named = f"{Path(place).resolve()}{f':{name}' * bool(name)}" if _is_path(place) else spec
+    note_version(pipeline, named, folder, module, strangers)
+    return pipeline
+
+
+def reload_pipeline(version: Version, accept: Callable[[Pipeline, Version], None]) -> None:
+    """Load the pipeline of a version from its files as they are now, and have it accepted.
+
+    Raises `UsageError` as `load_pipeline`, and what `accept` raises: nothing has changed then.
+    """
+    if version.spec is None:
+        raise UsageError("This pipeline was not loaded from a file of its own: its code cannot be loaded again.")
+    if not _reloading.acquire(blocking=False):
+        raise UsageError("The code is being loaded again already: wait for the end of that.")
+    try:
+        importlib.invalidate_caches()
+        load_again(version, load_pipeline, accept)
+    finally:
+        _reloading.release()
+
+
+_reloading: Final = threading.Lock()
+
+
+def _chosen(module: ModuleType, place: str, name: str) -> Pipeline:
     found = {key: value for key, value in vars(module).items() if isinstance(value, Pipeline)}
     if name:
         return _named(found, vars(module), name, place)
@@ -59,85 +86,6 @@ def _importing(place: str) -> Iterator[None]:
         yield
     finally:
         _imported.reset(token)
-
-
-def loaded_files() -> list[str]:
-    """Return the paths of the modules that `import_file` has made in this process."""
-    return list(loaded_modules().values())
-
-
-def loaded_modules() -> dict[str, str]:
-    """Return the names and the paths of the modules that `import_file` has made in this process."""
-    return {
-        name: str(module.__file__)
-        for name, module in list(sys.modules.items())
-        if name.rpartition(".")[2].startswith(_PREFIX)
-    }
-
-
-def loaded_sources() -> tuple[Source, ...]:
-    """Return these modules with their text, for a machine that may not have the files."""
-    return tuple(Source(name, path, Path(path).read_bytes()) for name, path in loaded_modules().items())
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A module that was loaded from a path, with its text, for another process or machine."""
-
-    name: str
-    path: str
-    text: bytes
-
-    def load(self) -> None:
-        """Load the module in this process, unless it is loaded; from the file where this machine has the same one.
-
-        Raises what the module's code raises.
-        """
-        if self.name in sys.modules and _texts.get(self.name, self.text) == self.text:
-            return
-        sys.modules.pop(self.name, None)  # a process that outlives a run may have an older text
-        if self._is_here():
-            import_file(self.path)
-        else:
-            self._make()
-        _texts[self.name] = self.text
-
-    def _is_here(self) -> bool:
-        try:
-            return Path(self.path).read_bytes() == self.text
-        except OSError:
-            return False
-
-    def _make(self) -> None:
-        spec = importlib.util.spec_from_loader(self.name, _TextLoader(self), origin=self.path)
-        module = importlib.util.module_from_spec(cast("ModuleSpec", spec))
-        module.__file__ = self.path
-        sys.modules[self.name] = module
-        try:
-            with _importing(self.path):
-                cast("ModuleSpec", spec).loader.exec_module(module)  # type: ignore[union-attr]
-        except BaseException:
-            del sys.modules[self.name]
-            raise
-
-
-class _TextLoader(InspectLoader):
-    """Makes a module of a text; `get_source` gives tracebacks their lines."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-
-    def get_source(self, fullname: str) -> str:  # noqa: ARG002 - there is one
-        """Return the text."""
-        return importlib.util.decode_source(self._source.text)
-
-    def get_code(self, fullname: str) -> CodeType:
-        """Return the code, compiled with the path of the original file."""
-        return self.source_to_code(self.get_source(fullname), self._source.path)
-
-
-_texts: dict[str, bytes] = {}
-"""Module to the text that it was made of, for those that came from another process."""
 
 
 def _has_name(spec: str) -> bool:
@@ -179,30 +127,24 @@ def import_file(place: str) -> ModuleType:
     real = path.resolve()
     package, root = _package_of(real)
     stem = os.fsencode(real.stem).decode("utf-8", "replace")  # a name that is no UTF-8 has no place in a pickle
-    name = f"{package}{_PREFIX}{stem}_{hashlib.sha256(os.fsencode(real)).hexdigest()[:8]}"
+    name = f"{package}{PREFIX}{stem}_{hashlib.sha256(os.fsencode(real)).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
     # As `python file.py` does, so that the file may import its neighbours; never the current directory as such.
     for folder in (root, real.parent):
         if str(folder) not in sys.path:
             sys.path.insert(0, str(folder))
-    module_spec = importlib.util.spec_from_file_location(name, real)
-    if module_spec is None or module_spec.loader is None:
+    if real.suffix != ".py":
         raise UsageError(f"{path} is not a Python file: its name must end in .py.")
-    module = importlib.util.module_from_spec(module_spec)
-    # Dataclasses and pickling look a class's module up by name; a neighbour that imports the file gets the same module.
-    names = {name, *({f"{package}{real.stem}"} - sys.modules.keys())}
-    sys.modules.update(dict.fromkeys(names, module))
+    alias = f"{package}{real.stem}"
     try:
-        with _importing(str(path)):
-            module_spec.loader.exec_module(module)
+        with _importing(str(path)), importing(_folder_of(str(real))):
+            source = Source(name, str(real), real.read_bytes(), "" if alias in sys.modules else alias)
+            return make_module(source)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        for each in names:
-            del sys.modules[each]
         raise UsageError(_import_failure(str(path), error)) from error
-    return module
 
 
 def _package_of(path: Path) -> tuple[str, Path]:
@@ -213,9 +155,25 @@ def _package_of(path: Path) -> tuple[str, Path]:
     return package, root
 
 
-def _import_module(name: str) -> ModuleType:
+def _folder_of(place: str) -> Path | None:
+    """Return the folder whose modules belong to a pipeline: of its package, else of its file; None: there is none."""
+    if _is_path(place):
+        real = Path(place).resolve()
+        package, root = _package_of(real)
+        return root / package.partition(".")[0]
     try:
-        with _importing(name):
+        spec = importlib.util.find_spec(place.partition(".")[0])
+    except (ImportError, ValueError):  # said by the import
+        return None
+    if spec is None or not spec.has_location or spec.origin is None:
+        return None
+    origin = Path(spec.origin)
+    return origin if origin.parent.name in ("site-packages", "dist-packages") else origin.parent
+
+
+def _import_module(name: str, folder: Path | None) -> ModuleType:
+    try:
+        with _importing(name), importing(folder):
             return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(error.name + ".")):

@@ -52,7 +52,10 @@ def test_retry_asks_the_owner_and_imports_nothing(run: Run, folder: Path, own: O
     wait_for(lambda: rows(folder, "SELECT 1 FROM task_runs WHERE status = 'error'"))
     (folder / "fail-1").unlink()
     (folder / "trap.py").write_text("raise SystemExit('imported')")
-    done = run("pipeloom", "retry", "etl.db", "status:error", "trap.py", "--json")
+    refused = run("pipeloom", "retry", "etl.db", "status:error", "trap.py")
+    assert refused.returncode == 2
+    assert "Run 1 is one of a pipeline that a script has made, and not of" in refused.stderr
+    done = run("pipeloom", "retry", "etl.db", "status:error", "--json")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert (told["command"], told["run_id"], told["accepted"], told["refused"]) == ("retry", 1, [4], [])

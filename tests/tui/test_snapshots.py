@@ -11,6 +11,7 @@ import pytest
 from tests.tui.conftest import Cockpit, SnapCompare, Synthetic, at_rest, text_of
 from textual.pilot import Pilot
 
+from pipeloom.code.version import Change
 from pipeloom.engine.commands import LimitUse
 from pipeloom.engine.executors.base import WorkerInfo
 from pipeloom.status import RunStatus, Status
@@ -178,6 +179,16 @@ def test_live_with_parameters(
 ) -> None:
     synthetic = replace(synthetic, run=replace(synthetic.run, params=GIVEN))
     assert snap_compare(cockpit.app, terminal_size=size, run_before=live(cockpit, synthetic, 12))
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("keys", [(), ("R",)], ids=["header", "question"])
+def test_live_with_changed_code(
+    snap_compare: SnapCompare, cockpit: Cockpit, synthetic: Synthetic, size: tuple[int, int], keys: tuple[str, ...]
+) -> None:
+    watch, change = cockpit.app.session.code, Change("/jobs/pipeline.py", synthetic.clock - 90, others=1)
+    watch._engine, watch._found = cockpit.engine, (cockpit.engine.version, change)
+    assert snap_compare(cockpit.app, terminal_size=size, run_before=live(cockpit, synthetic, 12, *keys))
 
 
 @pytest.fixture

@@ -91,7 +91,8 @@ def retry_command(
 
     A new run needs PIPELINE, because code is never taken from the file, and runs tasks of its last run and of those
     which that run continued, or of the run that FILTER names, listed with the parameters of that run. While another
-    process owns DB, PIPELINE and the options of a run are not looked at.
+    process owns DB, the options of a run are not looked at, and PIPELINE has to be the one that it runs: it loads the
+    code again if that has changed.
 
     Exit codes: as `pipeloom run`; where another process was asked: 0 all were queued again; 1 some were refused; 2 the
     command line or the file.
@@ -103,7 +104,7 @@ def retry_command(
         if dry_run:
             _show(chosen, json=json)
         else:
-            _ask(db, chosen, json=json)
+            _ask(db, chosen, json=json, source=pipeline and source_of(pipeline))
         return
     _check_writable(db)
     if pipeline is None and not dry_run:
@@ -177,14 +178,17 @@ def _choose(command: str, db: Path, where: Filter, statuses: Collection[Status],
         return Chosen(command, run.id, run.pipeline, tasks)
 
 
-def _ask(db: Path, chosen: Chosen, *, json: bool) -> None:
-    """Send the command to the owner of the file and write its answer."""
+def _ask(db: Path, chosen: Chosen, *, json: bool, source: str | None = None) -> None:
+    """Send the command to the owner of the file and write its answer; `source` is the pipeline that a retry names."""
     if not chosen.tasks:
         _say_nothing(chosen, json=json)
         return
     client = ControlClient(db, chosen.run_id)
     ids = [task.id for task in chosen.tasks]
-    result = client.cancel(ids) if chosen.command == "cancel" else client.retry(ids)
+    if chosen.command == "cancel":
+        result = client.cancel(ids)
+    else:
+        result = client.retry(ids) if source is None else client.retry_code(ids, source)
     if json:
         refused = [{"id": one, "reason": refusal_text(refusal)} for one, refusal in result.refused.items()]
         _write([chosen.as_json(accepted=result.accepted, refused=refused)])

@@ -186,6 +186,7 @@ def _overview(row: AttemptRow) -> Iterator[str]:
         "time": duration(row.duration_s),
         "rows": "" if row.rows is None else beside_usual(f"{row.rows:,}", row.rows_low, row.rows_high),
         "worker": clean(row.worker or ""),
+        "code": clean(row.code or ""),
         "failure": clean(" ".join(filter(None, (row.error_type, row.fingerprint and f"(fail:{row.fingerprint})")))),
     }
     yield from (f"  {name:<9} {value}\n" for name, value in facts.items() if value)

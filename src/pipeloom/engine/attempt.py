@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from pipeloom.code.version import Version
 from pipeloom.messages import TaskId, TaskLike
 from pipeloom.pipeline import WorkerFn
 
@@ -29,6 +30,8 @@ class Attempt(NamedTuple):
     """Limits that tasks which it puts may name."""
     known_key: str | None = None
     """The input key with which the task was last done, as JSON: files that are as in it are not read."""
+    version: Version | None = None
+    """The code that the worker function is of; None where that is not known."""
 
 
 class AttemptIds:

@@ -9,16 +9,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from pipeloom.code.version import Version, Watch, version_of
 from pipeloom.engine.capture import capture
 from pipeloom.engine.changes.changes import Changes
 from pipeloom.engine.changes.plan import Plan, plan_run
 from pipeloom.engine.clock import SYSTEM_CLOCK, Clock
+from pipeloom.engine.code.renewal import check_named, check_renewed, renew
 from pipeloom.engine.commands import CommandResult, EngineLoad
 from pipeloom.engine.executors import make_executor
 from pipeloom.engine.executors.base import WorkerInfo
 from pipeloom.engine.interpreter import restore_hooks
 from pipeloom.engine.options import EngineOptions
-from pipeloom.engine.parts import CLOSE_S, EngineParts, run_row
+from pipeloom.engine.parts import CLOSE_S, EngineParts, release_after, run_row
 from pipeloom.engine.run.commit_events import CommitEvents
 from pipeloom.engine.run.executor_events import ExecutorEvents
 from pipeloom.engine.run.few import Few
@@ -30,6 +32,7 @@ from pipeloom.engine.writer.sink import Sink
 from pipeloom.engine.writer.writer import Writer
 from pipeloom.errors import UsageError
 from pipeloom.limits.limit import Limit
+from pipeloom.loader import reload_pipeline
 from pipeloom.messages import TaskLike
 from pipeloom.pipeline import Pipeline, TaskList
 from pipeloom.status import ACTIVE, Status
@@ -59,7 +62,9 @@ class Engine:
         self.pipeline = pipeline
         options = options or EngineOptions()
         options.changed_for(pipeline)
+        self.version = version_of(pipeline)
         self.today = today or list_today(self.db_path, pipeline, options.resume, options.params)
+        self._listed_by = self.version
         self._choice = options.checked_choice(pipeline, self.today.tasks)
         self.options = replace(options, executor=self._choice)
         self._clock = clock
@@ -85,9 +90,33 @@ class Engine:
     def again(self, run_id: int) -> Engine:
         """Return an engine for a new run, not started, whose tasks are listed with the parameters of run `run_id`."""
         params = params_of(self.db_path, self.pipeline, run_id)
-        same = all(self.today.params.get(name) == text for name, text in params.items())
+        same = self._listed_by is self.version and all(
+            self.today.params.get(name) == text for name, text in params.items()
+        )
         again = replace(self.options, resume=None, few=Few(), changed=False, params=params)
         return Engine(self.db_path, self.pipeline, again, today=self.today if same else None)
+
+    def reload(self) -> None:
+        """Give new attempts the pipeline's code as it is on disk now; those that run go on with theirs.
+
+        Raises `UsageError` when it cannot be loaded, or the run cannot go on with it: nothing has changed then.
+        """
+        reload_pipeline(self.version, self._take)
+
+    def _take(self, pipeline: Pipeline, version: Version) -> None:
+        check_renewed(self.pipeline, pipeline, self.options)
+        if self._started is not None:
+            renew(self._started.run, self._started.writer, pipeline, version)
+        else:
+            self.today = list_today(self.db_path, pipeline, self.options.resume, self.options.params)
+            self._listed_by = version
+        self.pipeline, self.version = pipeline, version
+
+    def _reload_for(self, source: str) -> None:
+        """Reload what has changed if `source` names this pipeline; raises `UsageError` for another, and as `reload`."""
+        check_named(self.version, source, self.run_id)
+        if Watch(self.version).look() is not None:
+            self.reload()
 
     # -- before the start ----------------------------------------------------------------------------------------------
 
@@ -122,25 +151,13 @@ class Engine:
             plan = plan_run(self.db_path, self.pipeline, self.today, self.options, resume, self._clock.now())
             parts, opened = self._start_parts(plan)
         except BaseException:
-            self._release_after(self._writer)
+            release_after(self._writer, self._owner)
             raise
         self._started = parts
         capture.start()  # after the executor: Dask sets its loggers up by what it finds
         parts.run.begin(opened, [task.start for task in plan.tasks], plan.others)
         parts.serve()
         return parts.row
-
-    def _release_after(self, writer: Writer | None) -> None:
-        """Give up the ownership when the writer has let the file go: a schema helper may still be at it."""
-        if writer is None or writer.join(CLOSE_S):
-            self._owner.release()
-            return
-
-        def release() -> None:
-            writer.join()
-            self._owner.release()
-
-        threading.Thread(target=release, name="pipeloom-release", daemon=True).start()
 
     def _start_parts(self, plan: Plan) -> tuple[EngineParts, Opened]:
         """Start the executor, then the writer: a cluster may be out of reach, and then the file stays as it was."""
@@ -167,7 +184,9 @@ class Engine:
             executor.shutdown(0.0)
             raise
         run.id = opened.run.id
-        return EngineParts(self.db_path, opened.run, plan.gone, run, executor, writer, self._owner, clock), opened
+        return EngineParts(
+            self.db_path, opened.run, plan.gone, run, executor, writer, self._owner, clock, self._reload_for
+        ), opened
 
     def _take_writer(self, writer: Writer) -> Writer:
         """Note the writer of the start, unless the start has been given up."""
@@ -184,6 +203,7 @@ class Engine:
             lambda: open_writer(self.db_path, wal=wal, durability=durability, store=store),
             run.inbox,
             self._clock,
+            code=self.version.hash,
             handlers=self.pipeline.handlers,
             handler_timeouts=self.pipeline.handler_timeouts,
             schemas=self.pipeline.schemas,

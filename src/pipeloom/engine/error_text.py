@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from typing import Final, NamedTuple
 
+from pipeloom.code.sources import frames_of, quoting
 from pipeloom.text import first_line, storable
 
 MAX_TRACEBACK: Final = 16_000
@@ -36,7 +37,8 @@ def error_text(error: BaseException) -> ErrorText:
 def _traceback(error: BaseException) -> str:
     trace = error.__traceback__.tb_next if error.__traceback__ is not None else None
     chain = _causes(error) <= _MAX_CAUSES
-    return "".join(traceback.format_exception(type(error), error, trace, limit=-_MAX_FRAMES, chain=chain))
+    with quoting(frames_of(error)):
+        return "".join(traceback.format_exception(type(error), error, trace, limit=-_MAX_FRAMES, chain=chain))
 
 
 def _causes(error: BaseException) -> int:

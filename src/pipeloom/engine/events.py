@@ -37,6 +37,16 @@ class Started(NamedTuple):
 
     at: str
     worker: str
+    code: str | None = None
+    """Hash of the code that it runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodeChanged:
+    """Other code is about to be used, or a code has been left: no attempt runs it any more, and none will."""
+
+    left: str | None = ""
+    """Hash of the code whose handlers are let go; "" for none."""
 
 
 @dataclass(frozen=True, slots=True)

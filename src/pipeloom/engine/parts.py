@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -47,6 +47,7 @@ class EngineParts:
         writer: Writer,
         owner: OwnerLock,
         clock: Clock,
+        renew: Callable[[str], None],
     ) -> None:
         self.row = row
         """The run as it was opened."""
@@ -61,13 +62,14 @@ class EngineParts:
         self._db_path = db_path
         self._owner = owner
         self._clock = clock
+        self._renew = renew
         self._file_use = threading.RLock()
         """Held while the file is taken or let go."""
         self._control: ControlServer
 
     def serve(self) -> None:
         """Start to take the commands of other programs."""
-        self._control = ControlServer(self._db_path, self.commands, self._clock, partial(self.run.tell, 0))
+        self._control = ControlServer(self._db_path, self.commands, self._clock, partial(self.run.tell, 0), self._renew)
         self._control.start()
 
     def let_go(self) -> bool:
@@ -133,7 +135,7 @@ def run_row(run: Run, plan: Plan, options: EngineOptions, params: Texts) -> RunR
     """Return the row, with the id 0, of a run of this process."""
     return RunRow(
         id=0,
-        pipeline=run.pipeline.name,
+        pipeline=run.code.pipeline.name,
         status=RunStatus.RUNNING,
         started_at=run.time.started_at,
         source=None if options.source is None else storable(options.source, KEPT_TEXT),
@@ -147,3 +149,16 @@ def run_row(run: Run, plan: Plan, options: EngineOptions, params: Texts) -> RunR
         params=kept({**options.few.texts, **params}),
         unchanged=run.changes.unchanged,
     )
+
+
+def release_after(writer: Writer | None, owner: OwnerLock) -> None:
+    """Give up the ownership when the writer has let the file go: a schema helper may still be at it."""
+    if writer is None or writer.join(CLOSE_S):
+        owner.release()
+        return
+
+    def release() -> None:
+        writer.join()
+        owner.release()
+
+    threading.Thread(target=release, name="pipeloom-release", daemon=True).start()

@@ -11,7 +11,7 @@ A filter is a list of terms, all of which must hold; `-` before a term negates i
                                 user's zone where none is written
     err:KeyError                in the error's type or text            worker:worker-2
     fail:1a2b3c4d5e6f           one group of the failures       name:"whole name"  ("" in it for a quote)
-    pipeline:extract,load       of the runs of these pipelines
+    pipeline:extract,load       of the runs of these pipelines         code:3ef44d5d      ran this code
 
 `grammar` parses a text into conditions; `sql` makes SQL of them for the history, `predicate` a test of live rows. Both
 give the same answer for the same row. What a row does not have (no duration yet) fulfils no condition, so a negated

@@ -201,6 +201,10 @@ def _worker(_column: int, value: str, _now: datetime) -> Condition:
     return Contains(("worker",), value)
 
 
+def _code(_column: int, value: str, _now: datetime) -> Condition:
+    return OneOf("code", tuple(value.lower().split(",")))
+
+
 _FIELDS: Final[dict[str, Callable[[int, str, datetime], Condition]]] = {
     "status": _status,
     "run": _run,
@@ -208,6 +212,7 @@ _FIELDS: Final[dict[str, Callable[[int, str, datetime], Condition]]] = {
     "task": _task,
     "attempt": _attempt,
     "rows": _rows,
+    "code": _code,
     "dur": _duration,
     "age": _age,
     "started": _started,

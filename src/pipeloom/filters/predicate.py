@@ -45,6 +45,8 @@ class Row(Protocol):
     @property
     def rows(self) -> int | None: ...  # noqa: D102
     @property
+    def code(self) -> str | None: ...  # noqa: D102
+    @property
     def odd(self) -> int: ...  # noqa: D102
 
 
@@ -60,6 +62,7 @@ _VALUES: Final[dict[str, Callable[[Row], Any]]] = {
     "task text": lambda row: row.task_id if isinstance(row.task_id, str) else None,
     "attempt": operator.attrgetter("attempt"),
     "rows": operator.attrgetter("rows"),
+    "code": operator.attrgetter("code"),
     "dur": operator.attrgetter("duration_s"),
     "age": lambda row: row.queued_at if row.started_at is None else row.started_at,
     "started": operator.attrgetter("started_at"),

@@ -15,6 +15,7 @@ _COLUMNS: Final = {
     "task text": "CASE typeof(task_id) WHEN 'text' THEN task_id END",
     "attempt": "attempt",
     "rows": "rows",
+    "code": "code",
     "dur": "duration_s",
     "age": "coalesce(started_at, queued_at)",
     "started": "started_at",

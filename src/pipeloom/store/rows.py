@@ -57,6 +57,8 @@ class AttemptRow(NamedTuple):
     """The most rows that are usual."""
     input_key: str | None = None
     """JSON: the task's version, and its input files as they were before it started; None for a task without either."""
+    code: str | None = None
+    """Hash of the code that it ran (see `pipeloom.code.version`); None before it starts, or where that is not known."""
 
     @property
     def odd(self) -> int:

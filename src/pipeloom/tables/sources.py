@@ -126,6 +126,10 @@ def _frame_reader(kind: Any) -> Reader | None:
     return None
 
 
+CACHES: Final = (_field_names, _frame_reader)
+"""What is remembered of classes."""
+
+
 def _of_pandas(frame: Any) -> Iterator[tuple[Any, Sequence[Any]]]:
     return ((name, list(series)) for name, series in frame.items())
 

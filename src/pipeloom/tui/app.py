@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Final, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from textual import on
 from textual.binding import BindingType
@@ -15,13 +15,13 @@ from textual.events import Event, Key
 from textual.filter import LineFilter
 from textual.signal import Signal
 
+from pipeloom.code.version import Change
 from pipeloom.engine.commands import EngineLoad, Refusal
 from pipeloom.engine.control.client import ControlClient
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.run.resume import Resume
 from pipeloom.engine.run.summary import RunSummary
 from pipeloom.errors import PipeloomError
-from pipeloom.status import RunStatus
 from pipeloom.times import monotonic, unix_time
 from pipeloom.tui.bindings import key
 from pipeloom.tui.history.screen import HistoryScreen
@@ -32,6 +32,7 @@ from pipeloom.tui.session.bridge import Committed, Delivery, UiSink, WriterFaile
 from pipeloom.tui.session.engine_session import EngineSession, StartFailed, Stopped
 from pipeloom.tui.session.file_monitor import FileChanged, MonitorFailed, RunFollowed
 from pipeloom.tui.session.live_feed import LiveFeed
+from pipeloom.tui.session.notice import notice_of
 from pipeloom.tui.session.remote_run import RemoteRun
 from pipeloom.tui.settings import Settings, read_settings
 from pipeloom.tui.settings_check import in_short, mistakes
@@ -50,8 +51,6 @@ from pipeloom.tui.widgets.toasts import ROOMY, Toasts
 from pipeloom.user_state import UserState
 
 T = TypeVar("T")
-
-_LARGE_WAL_BYTES: Final = 64 << 20
 
 
 class PipeloomApp(QuietCrashApp):
@@ -164,6 +163,7 @@ class PipeloomApp(QuietCrashApp):
         if self.memory is not None:
             self.memory.save()
         self.remote.stop()
+        self.session.code.stop()
 
     @property
     def is_leaving(self) -> bool:
@@ -188,16 +188,7 @@ class PipeloomApp(QuietCrashApp):
     @property
     def notice(self) -> str:
         """What the user should know about the file, for the header."""
-        run = self.board.run
-        if self.remote.doubt:
-            return "cannot tell who owns the file"
-        if self.is_viewer and run is not None and run.status is RunStatus.INTERRUPTED and run.finished_at is None:
-            return "the program that ran this is gone"
-        if self.engine is not None and self.engine.executor_lost is not None:
-            return self.engine.executor_lost
-        if self.feed.trouble or self.feed.wal_bytes < _LARGE_WAL_BYTES:
-            return self.feed.trouble
-        return f"write-ahead log of {self.feed.wal_bytes >> 20:,} MiB: another program keeps the file open for reading"
+        return notice_of(self.feed, self.session, self.remote)
 
     # -- the run that is shown ---------------------------------------------------------------------------------------
 
@@ -259,6 +250,15 @@ class PipeloomApp(QuietCrashApp):
     async def load(self, spec: str) -> Engine | None:
         """Import a pipeline and return an engine for it; None, and a toast, when that fails."""
         return await self.session.load(spec)
+
+    @property
+    def code_change(self) -> Change | None:
+        """What has changed on disk of the code that the engine gives to new attempts."""
+        return self.session.code.change
+
+    async def renew_code(self) -> bool:
+        """Load the engine's code as it is on disk; False, and a toast, when that fails: nothing has changed then."""
+        return await self.session.renew_code()
 
     def run_again(self, engine: Engine, resume: Resume) -> None:
         """Run tasks of an earlier run as a new run of `engine`, and show it live."""

@@ -10,6 +10,7 @@ from textual.dom import DOMNode
 from textual.screen import Screen
 from textual.signal import Signal
 
+from pipeloom.code.version import Change
 from pipeloom.engine.commands import EngineLoad, Refusal
 from pipeloom.engine.control.client import ControlClient
 from pipeloom.engine.engine import Engine
@@ -78,6 +79,13 @@ class EngineAccess(Protocol):
 
     async def load(self, spec: str) -> Engine | None:
         """Import a pipeline and return an engine for it; None, and a toast, when that fails."""
+
+    @property
+    def code_change(self) -> Change | None:
+        """What has changed on disk of the code that the engine gives to new attempts."""
+
+    async def renew_code(self) -> bool:
+        """Load the engine's code as it is on disk; False, and a toast, when that fails: nothing has changed then."""
 
     def run_again(self, engine: Engine, resume: Resume) -> object:
         """Run tasks of an earlier run as a new run of `engine`, not started yet, and show it live."""

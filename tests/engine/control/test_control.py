@@ -473,7 +473,7 @@ def test_what_is_still_asked_when_the_run_is_closed_is_refused(bench: Bench, gat
     engine.start()
     gate.await_arrival()
     told: list[Any] = []
-    desk = ControlServer(tmp_path / "other.db", engine, bench.clock, told.append)
+    desk = ControlServer(tmp_path / "other.db", engine, bench.clock, told.append, lambda _: None)
     spool.make_spool(tmp_path / "other.db.control")
     put(tmp_path / "other.db.control")
     desk._stopped.set()

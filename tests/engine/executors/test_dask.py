@@ -23,6 +23,7 @@ from tests.conftest import WaitFor
 from tests.engine.conftest import Bench, Gate
 
 from pipeloom import run_pipeline
+from pipeloom.code.sources import Source, load_sources
 from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.executors.dask import control
@@ -33,7 +34,7 @@ from pipeloom.engine.executors.dask.serialization import packed, unpacked
 from pipeloom.engine.executors.dask.worker.outbox import BATCH_BYTES, Outbox
 from pipeloom.engine.options import EngineOptions
 from pipeloom.errors import UsageError
-from pipeloom.loader import Source, import_file
+from pipeloom.loader import import_file
 from pipeloom.messages import TaskDef
 from pipeloom.pipeline import Pipeline, RetryPolicy, WorkerFn
 from pipeloom.protocols import Channel
@@ -478,30 +479,30 @@ def test_what_waits_at_a_cluster_follows_from_how_long_tasks_take() -> None:
 
 def test_a_file_that_the_worker_does_not_have_travels_as_its_text(tmp_path: Path) -> None:
     source = Source("pipeloom_file_elsewhere_00000000", str(tmp_path / "elsewhere.py"), b"def f():\n    return 1\n")
-    source.load()
+    load_sources([source])
     assert sys.modules[source.name].f() == 1
     newer = Source(source.name, source.path, b"def f():\n    return 1 / 0\n")
-    newer.load()
+    load_sources([newer])
     source_again = sys.modules[source.name]
-    newer.load()
+    load_sources([newer])
     assert sys.modules[source.name] is source_again
     with pytest.raises(ZeroDivisionError) as caught:
         source_again.f()
     assert "return 1 / 0" in str(caught.getrepr(style="native"))
     broken = Source(source.name, source.path, b"raise KeyError('on import')\n")
     with pytest.raises(KeyError):
-        broken.load()
+        load_sources([broken])
     assert source.name not in sys.modules
 
 
-def test_a_file_that_the_worker_has_too_is_imported_from_there(tmp_path: Path) -> None:
+def test_what_was_not_sent_along_is_imported_from_there(tmp_path: Path) -> None:
     path = tmp_path / "here.py"
     path.write_text("import neighbour\nvalue = neighbour.value\n")
     (tmp_path / "neighbour.py").write_text("value = 7\n")
     module = import_file(str(path))
     source = Source(module.__name__, str(path), path.read_bytes())
     del sys.modules[module.__name__]
-    source.load()
+    load_sources([source])
     assert sys.modules[module.__name__].value == 7
 
 

@@ -178,3 +178,10 @@ def test_every_task_of_either_run_is_told_once_and_by_the_rules(was: Side, now: 
                 assert (now[task.key][1] > was[task.key][1]) is (task.change is Change.SLOWER)
             case Change.SAME:
                 assert was[task.key][0] is now[task.key][0]
+
+
+def test_each_run_has_the_code_that_its_tasks_ran_the_commonest_first(tmp_path: Path) -> None:
+    was = [row(1, task, code="old") for task in range(3)]
+    now = [row(2, 1, code="old"), row(2, 2, code="new"), row(2, 3, code="new"), row(2, 4)]
+    found = compared(write(tmp_path / "etl.db", ["etl"] * 2, [*was, *now]), 1, 2)
+    assert (found.was.codes, found.now.codes) == (("old",), ("new", "old"))

@@ -54,6 +54,10 @@ class ControlClient:
         """Follow ended attempts by new ones; one that waits for its due time starts now."""
         return self.ask("retry_from_start" if from_start else "retry", attempt_ids).result
 
+    def retry_code(self, attempt_ids: Iterable[int], pipeline: str) -> CommandResult:
+        """Retry with the code of `pipeline` as it is on disk; raises `ControlError` when the run is of another one."""
+        return self.ask("retry_code", attempt_ids, pipeline=pipeline).result
+
     def abandon(self, attempt_ids: Iterable[int]) -> CommandResult:
         """Give up on attempts whose workers do not stop."""
         return self.ask("abandon", attempt_ids).result
@@ -94,6 +98,7 @@ class ControlClient:
         *,
         workers: int | None = None,
         limit: NamedLimit | None = None,
+        pipeline: str | None = None,
         request_id: str | None = None,
     ) -> Reply:
         """Return the reply to a request. A `request_id` that was used before is answered, not carried out again."""
@@ -105,6 +110,7 @@ class ControlClient:
             attempts=tuple(attempt_ids),
             workers=workers,
             limit=limit,
+            pipeline=pipeline,
             pid=os.getpid(),
             host=socket.gethostname(),
             asked_at=stamp(now),

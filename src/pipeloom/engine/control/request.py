@@ -20,8 +20,10 @@ EXPIRES_S: Final = 30.0
 """Seconds after which a request is no longer carried out."""
 _CLOCK_S: Final = 5.0
 MAX_ATTEMPTS: Final = 1_000_000
+_LONGEST_NAME: Final = 5_000
+"""Characters of the name of a pipeline: a path, and what stands behind it."""
 
-WITH_ATTEMPTS: Final = frozenset({"cancel", "retry", "retry_from_start", "abandon"})
+WITH_ATTEMPTS: Final = frozenset({"cancel", "retry", "retry_from_start", "retry_code", "abandon"})
 COMMANDS: Final = WITH_ATTEMPTS | {"pause", "resume", "set_workers", "set_limit", "load"}
 _OTHER_FORM: Final = "The answer has not the form that this version understands."
 _EXTRA: Final = {"set_workers": frozenset({"workers"}), "set_limit": frozenset({"limit"})}
@@ -47,6 +49,8 @@ class Request:
     attempts: tuple[int, ...] = ()
     workers: int | None = None
     limit: NamedLimit | None = None
+    pipeline: str | None = None
+    """For "retry_code": the pipeline as the user named it, with an absolute path."""
     pid: int
     host: str
     asked_at: str
@@ -56,7 +60,8 @@ class Request:
     def arguments(self) -> dict[str, Any]:
         """The command's arguments, as JSON values."""
         if self.command in WITH_ATTEMPTS:
-            return {"attempts": as_ranges(self.attempts)}
+            named = {} if self.pipeline is None else {"pipeline": self.pipeline}
+            return {"attempts": as_ranges(self.attempts), **named}
         if self.limit is not None:
             return {"limit": [self.limit[0], *astuple(self.limit[1])]}
         return {} if self.workers is None else {"workers": self.workers}
@@ -74,11 +79,15 @@ def read_request(request_id: str, raw: bytes, now: datetime) -> Request:
     if not isinstance(command, str) or command not in COMMANDS:
         raise RequestError("There is no such command.")
     extra = {"attempts"} if command in WITH_ATTEMPTS else _EXTRA.get(command, frozenset())
+    if command == "retry_code":
+        extra = {"attempts", "pipeline"}
     if given.keys() != _KEYS | extra or given["id"] != request_id:
         raise RequestError("The request has not the form that this version understands.")
     numbers = [given[name] for name in ("run_id", "pid", *(extra & {"workers"}))]
     texts = [given[name] for name in ("host", "asked_at", "expires_at")]
-    if not all(map(_is_number, numbers)) or not all(isinstance(text, str) and len(text) < 300 for text in texts):
+    texts_fit = all(isinstance(text, str) and len(text) < 300 for text in texts)
+    names_fit = isinstance(given.get("pipeline", ""), str) and len(given.get("pipeline", "")) <= _LONGEST_NAME
+    if not all(map(_is_number, numbers)) or not texts_fit or not names_fit:
         raise RequestError("The request has values of the wrong kind.")
     attempts = from_ranges(given["attempts"]) if "attempts" in extra else ()
     asked, expires = valid_stamp(given["asked_at"]), valid_stamp(given["expires_at"])

@@ -32,11 +32,20 @@ _log = logging.getLogger(__name__)
 class ControlServer:
     """Carries out each request once, answers it, and records it. An idle look at the spool costs one `stat`."""
 
-    def __init__(self, db_path: Path, commands: Commands, clock: Clock, record: Callable[[Commanded], None]) -> None:
+    def __init__(
+        self,
+        db_path: Path,
+        commands: Commands,
+        clock: Clock,
+        record: Callable[[Commanded], None],
+        renew: Callable[[str], None],
+    ) -> None:
+        """`renew` has the code of a pipeline loaded again; raises `UsageError` for any but the run's own."""
         self._path = spool.spool_path(db_path)
         self._commands = commands
         self._clock = clock
         self._record = record
+        self._renew = renew
         self._seen = 0
         self._again = False
         self._answers: OrderedDict[str, bytes] = OrderedDict()
@@ -132,26 +141,33 @@ class ControlServer:
             return Reply("The request has expired.")
         if request.run_id != commands.run_id:
             return Reply(f"Run {request.run_id} is over; run {commands.run_id} is under way.")
-        result = CommandResult()
         try:
-            match request.command:
-                case "cancel":
-                    result = commands.cancel(request.attempts)
-                case "retry" | "retry_from_start":
-                    result = commands.retry(request.attempts, from_start=request.command != "retry")
-                case "abandon":
-                    result = commands.abandon(request.attempts)
-                case "pause":
-                    commands.pause()
-                case "resume":
-                    commands.resume()
-                case "set_workers" if request.workers is not None:
-                    commands.set_workers(request.workers)
-                case "set_limit" if request.limit is not None:
-                    commands.set_limit(*request.limit)
+            result = self._call(request)
         except PipeloomError as error:
             return Reply(str(error))
         return Reply(None, result, commands.load())
+
+    def _call(self, request: Request) -> CommandResult:
+        commands, result = self._commands, CommandResult()
+        match request.command:
+            case "cancel":
+                result = commands.cancel(request.attempts)
+            case "retry" | "retry_from_start":
+                result = commands.retry(request.attempts, from_start=request.command != "retry")
+            case "retry_code" if request.pipeline is not None:
+                self._renew(request.pipeline)
+                result = commands.retry(request.attempts)
+            case "abandon":
+                result = commands.abandon(request.attempts)
+            case "pause":
+                commands.pause()
+            case "resume":
+                commands.resume()
+            case "set_workers" if request.workers is not None:
+                commands.set_workers(request.workers)
+            case "set_limit" if request.limit is not None:
+                commands.set_limit(*request.limit)
+        return result
 
     def _entry(self, request: Request, reply: Reply) -> Commanded:
         who = f"{_user()} pid {request.pid} on {request.host}"

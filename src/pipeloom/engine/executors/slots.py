@@ -124,7 +124,9 @@ class SlotPool:
                 self._here.finishing, self._here.next = True, None
                 self._reports.ended(attempt.id, outcome)
                 self._here.finishing = False
-                attempt = self._here.next or self._wait()
+                attempt = self._here.next  # first: what waits keeps neither an attempt nor its code
+                self._here.next = None
+                attempt = attempt or self._wait()
             self._release(worker)
         except BaseException as error:  # noqa: BLE001 - the run would wait for ever for a thread that died unreported
             self._reports.broken(error)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Final
 
+from pipeloom.code.sources import quoting
 from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
 from pipeloom.engine.executors.base import Capabilities, Executor, Reports, WorkerInfo
 from pipeloom.engine.executors.children import of_thread
@@ -71,7 +72,8 @@ class ThreadExecutor(Executor):
         frame = None if thread is None else sys._current_frames().get(thread.ident or 0)
         if frame is None:
             return None
-        frames = traceback.extract_stack(frame)
+        with quoting(frame for frame, _ in traceback.walk_stack(frame)):
+            frames = traceback.extract_stack(frame)
         ours = [place for place, entry in enumerate(frames) if entry.filename == _RUNNER]
         return "".join(traceback.format_list(frames[ours[0] + 1 :])) if ours else None
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from pipeloom.code.version import Version
 from pipeloom.engine.attempt import AttemptIds
 from pipeloom.engine.commands import Refusal, RefusalReason
 from pipeloom.engine.events import Finish
@@ -71,6 +72,7 @@ class AttemptState:
         "stop",
         "task",
         "turn",
+        "version",
         "waits",
     )
 
@@ -107,6 +109,8 @@ class AttemptState:
         """Its end is on disk."""
         self.waits = False
         """Its task waits for others; see `Dependencies`, which says so."""
+        self.version: Version | None = None
+        """The code that it runs, while that may matter."""
         self.followed = False
         """A later attempt of the same task exists."""
 

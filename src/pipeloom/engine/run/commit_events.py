@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from operator import attrgetter
 
+from pipeloom.engine.code.renewal import leave
 from pipeloom.engine.events import Ended
 from pipeloom.engine.run.attempts import AttemptState, Stop, TaskStart
 from pipeloom.engine.run.held_back import HeldBack
@@ -39,6 +40,8 @@ class CommitEvents:
                 attempt = run.attempts.get(row.id) if row.status in FINAL else None
                 if attempt is not None and run.attempts.settle(attempt, row.status):
                     over += run.attempts.release(attempt)
+                    if (version := run.code.end(attempt)) is not None:
+                        leave(run, version)
                     free += self._settled(attempt, row)
             if free:
                 self._free(free)

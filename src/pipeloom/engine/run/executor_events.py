@@ -39,7 +39,8 @@ class ExecutorEvents:
                 return
             attempt.started = now
             run.at_work += 1
-            run.tell(attempt_id, Started(run.now(attempt.started), worker))
+            code = None if attempt.version is None else attempt.version.hash
+            run.tell(attempt_id, Started(run.now(attempt.started), worker, code))
             run.limit_time(attempt)
 
     def message(self, attempt_id: int, msg: Any) -> None:

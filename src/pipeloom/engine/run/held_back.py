@@ -14,6 +14,7 @@ import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -81,6 +82,8 @@ class HeldBack:
         self._remove: weakref.finalize[[str, int], HeldBack] | None = None
         """Removes the file, once: at the latest when nothing refers to this any more, or the program ends."""
         self._is_closed = False
+        self._kinds: set[type] = set()
+        """Classes that the pickles name by number: kept as long as these are."""
         self.size = 0
         """Bytes in memory and in the file."""
         self.trouble: Exception | None = None
@@ -89,7 +92,7 @@ class HeldBack:
     def put(self, entry: Any) -> None:
         """Keep what one `put` has taken; raises `MessageError` when it cannot be pickled, `StoreError` for the file."""
         try:
-            self._keep(_packed(entry))
+            self._keep(_packed(entry, self._kinds))
         except Exception as error:
             self.trouble = error
             raise
@@ -114,6 +117,7 @@ class HeldBack:
         with self._lock:
             self._is_closed = True
             self._clear_memory()
+            self._kinds.clear()
             if self._remove is not None:
                 self._remove()
 
@@ -173,19 +177,25 @@ def _removed(path: str, pid: int) -> None:
 class _Pickler(pickle.Pickler):
     """Names classes by their number: those of a function, or of a module that was loaded again, have no other name."""
 
+    def __init__(self, file: io.BytesIO, named: set[type]) -> None:
+        super().__init__(file, pickle.HIGHEST_PROTOCOL)
+        self._named = named
+
     def reducer_override(self, obj: Any) -> Any:
         if not isinstance(obj, type):
             return NotImplemented
-        if obj not in _numbers:
+        number = _numbers.get(obj)
+        if number is None:
             with _numbering:
-                if obj not in _numbers:
-                    _kinds.append(obj)
-                    _numbers[obj] = len(_kinds) - 1
-        return _kind, (_numbers[obj],)
+                number = _numbers.setdefault(obj, next(_unused))
+                _kinds[number] = obj
+        self._named.add(obj)
+        return _kind, (number,)
 
 
-_kinds: Final[list[type]] = []
-_numbers: Final[dict[type, int]] = {}
+_kinds: Final[weakref.WeakValueDictionary[int, type]] = weakref.WeakValueDictionary()
+_numbers: Final[weakref.WeakKeyDictionary[type, int]] = weakref.WeakKeyDictionary()
+_unused: Final = count()
 _numbering: Final = threading.Lock()
 
 
@@ -193,11 +203,11 @@ def _kind(number: int) -> type:
     return _kinds[number]
 
 
-def _packed(entry: Any) -> bytes:
+def _packed(entry: Any, named: set[type]) -> bytes:
     """Return the pickle of what one `put` has taken; raises `MessageError` when there can be none."""
     buffer = io.BytesIO()
     try:
-        _Pickler(buffer, pickle.HIGHEST_PROTOCOL).dump(entry)
+        _Pickler(buffer, named).dump(entry)
     except Exception as error:
         kind = type(next(iter(entry.messages), entry) if type(entry) is Together else entry).__name__
         what = f"{kind} cannot be held back until the task is done: {first_line(error)}"

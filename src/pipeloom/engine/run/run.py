@@ -15,9 +15,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from pipeloom.engine.attempt import Attempt, AttemptIds, Outcome
+from pipeloom.code.version import version_of
+from pipeloom.engine.attempt import AttemptIds, Outcome
 from pipeloom.engine.changes.changes import Changes
 from pipeloom.engine.clock import Clock, RunClock
+from pipeloom.engine.code.current import CurrentCode
 from pipeloom.engine.events import (
     NO_STATE,
     CancelAsked,
@@ -33,7 +35,7 @@ from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.run.attempts import Attempts, AttemptState, Stop, TaskStart
 from pipeloom.engine.run.held_back import Holds
 from pipeloom.engine.run.outcomes import next_try, resolve_outcome
-from pipeloom.engine.run.tasks import handed_out, new_row
+from pipeloom.engine.run.tasks import new_row
 from pipeloom.engine.run.timers import Timers
 from pipeloom.engine.schedule.dependencies import Dependencies
 from pipeloom.engine.schedule.left_out import LeftOut
@@ -71,7 +73,8 @@ class Run:
         sinks: Sequence[Sink],
         changes: Changes | None = None,
     ) -> None:
-        self.pipeline, self.executor, self.clock = pipeline, executor, clock
+        self.code = CurrentCode(pipeline, version_of(pipeline), options)
+        self.executor, self.clock = executor, clock
         self.time = RunClock(clock)
         self.now = self.time.now
         self.lock = threading.Lock()
@@ -114,10 +117,6 @@ class Run:
         """Why nothing can run any more, if that is so."""
         self.failure: BaseException | None = None
         """Why nothing can be saved any more, if that is so."""
-        self._policy = options.retry or pipeline.retry
-        self.retry_on = self._policy.retry_on
-        self._time_limit = options.timeout or pipeline.timeout
-        self._message_types, self._limit_names = frozenset(pipeline.handlers), frozenset(pipeline.limits)
         self._random, self._sinks = random, sinks
 
     def begin(self, opened: Opened, starts: Sequence[TaskStart], left_out: LeftOut | None = None) -> None:
@@ -142,6 +141,11 @@ class Run:
         _log.critical("The engine has failed: %s", clean(error), exc_info=error)
         for sink in self._sinks:
             sink.writer_failed(error)
+
+    @property
+    def retry_on(self) -> tuple[type[BaseException] | str, ...]:
+        """Errors that are worth another attempt."""
+        return self.code.policy.retry_on
 
     def tell(self, attempt_id: int, entry: object) -> None:
         """Put an entry of the dispatcher's own into the writer's queue; a failed writer has told every sink already."""
@@ -212,23 +216,13 @@ class Run:
             attempt.status = Status.RUNNING
             attempt.progress = ProgressSlot(attempt.id)
             own = attempt.task.atomic
-            if self.pipeline.atomic if own is None else own:
+            if self.code.pipeline.atomic if own is None else own:
                 attempt.held = self._holds.make(attempt.id)
             self.busy += 1
-            self.executor.submit(
-                Attempt(
-                    attempt.id,
-                    attempt.number,
-                    handed_out(attempt.given),
-                    attempt.task.worker_fn or self.pipeline.worker_fn,
-                    self._message_types,
-                    self.retry_on,
-                    self.states.get(attempt.task.task_id, NO_STATE) if self._keeps_state else None,
-                    self.dependencies.results(attempt.task),
-                    self._limit_names,
-                    self.changes.known_key(attempt.task.task_id),
-                )
-            )
+            task = attempt.task
+            earlier = self.states.get(task.task_id, NO_STATE) if self._keeps_state else None
+            results, known_key = self.dependencies.results(task), self.changes.known_key(task.task_id)
+            self.executor.submit(self.code.begin(attempt, earlier, results, known_key))
 
     def _can_dispatch(self) -> bool:
         return not self.paused and self.failure is None and self.closing is None and self.executor_lost is None
@@ -243,7 +237,7 @@ class Run:
 
     def limit_time(self, attempt: AttemptState) -> None:
         """Stop a started attempt when its time limit is reached, if it has one."""
-        given = attempt.task.timeout or self._time_limit
+        given = attempt.task.timeout or self.code.time_limit
         limit = given and positive_number(given)
         if limit is not None and attempt.started is not None:
             self.timers.add(attempt.started + limit, partial(self._limit_reached, attempt, limit))
@@ -298,7 +292,7 @@ class Run:
             at=finish.at if finish is not None and finish.at else self.now(seconds),
             duration_s=self._duration_s(attempt, seconds),
             interrupted_by=self.executor_lost or self.closing,
-            waits=self._policy.waits,
+            waits=self.code.policy.waits,
         )
         self.end(attempt, end)
 
@@ -309,7 +303,7 @@ class Run:
         """Follow an error by the next attempt where its worker has asked for one, or one is granted."""
         if attempt.followed or self.closing is not None or self.executor_lost is not None:
             return
-        start = next_try(attempt, self._policy, self.clock.now(), self._random)
+        start = next_try(attempt, self.code.policy, self.clock.now(), self._random)
         if start is not None:
             self.enter([start])
 

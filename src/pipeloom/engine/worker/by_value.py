@@ -250,6 +250,10 @@ def _copier(kind: type) -> Copier:
     return _copied_object if _holds_attributes(kind) else _same
 
 
+CACHES: Final = (_attributes, frozen_values, _is_frozen, _copier)
+"""What is remembered of classes."""
+
+
 def _holds_attributes(kind: type) -> bool:
     return "__dict__" in dir(kind) or bool(_attributes(kind))
 

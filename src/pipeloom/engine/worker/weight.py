@@ -146,6 +146,10 @@ def _slots(kind: Any) -> tuple[str, ...]:
     return tuple(name for names in slots for name in ((names,) if isinstance(names, str) else tuple(names)))
 
 
+CACHES: Final = (_ways, _slots)
+"""What is remembered of classes."""
+
+
 class _FullError(Exception):
     """The probe has seen enough."""
 

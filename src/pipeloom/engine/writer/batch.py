@@ -45,13 +45,13 @@ class TransactionLostError(Exception):
 
 (
     _STATUS, _PROGRESS, _STEP, _TOTAL, _MESSAGE, _DUE_AT, _STARTED_AT, _FINISHED_AT, _DURATION_S, _RESULT, _ERROR_TYPE,
-    _ERROR, _WORKER, _FINGERPRINT, _ROWS, _TASK_ID, _ROWS_LOW, _ROWS_HIGH, _INPUT_KEY,
+    _ERROR, _WORKER, _FINGERPRINT, _ROWS, _TASK_ID, _ROWS_LOW, _ROWS_HIGH, _INPUT_KEY, _CODE,
 ) = map(
     AttemptRow._fields.index,
     (
         "status", "progress", "step", "total", "message", "due_at", "started_at", "finished_at", "duration_s", "result",
         "error_type", "error", "worker", "fingerprint", "rows", "task_id", "rows_low", "rows_high",
-        "input_key",
+        "input_key", "code",
     ),
 )  # fmt: skip
 """Places of the columns in a draft."""
@@ -131,6 +131,11 @@ class Fold:
         """Return an attempt as it was entered or last committed; None when it is not open."""
         return self._new.get(attempt_id) or self._committed.get(attempt_id)
 
+    def code(self, attempt_id: int) -> str | None:
+        """Return the hash of the code that an attempt runs."""
+        draft = self._draft(attempt_id)
+        return None if draft is None else draft[_CODE]
+
     def find(self, tasks: Iterable[FoundTask]) -> None:
         """Add tasks that are new to the run."""
         for found in tasks:
@@ -156,6 +161,7 @@ class Fold:
         if draft is not None and draft[_STATUS] not in FINAL:
             self._move(draft, Status.RUNNING)
             draft[_WORKER], draft[_STARTED_AT], draft[_DUE_AT] = entry.worker, entry.at, None
+            draft[_CODE] = entry.code
             if (usual := self._usual_rows(draft[_TASK_ID])) is not None:
                 draft[_ROWS_LOW], draft[_ROWS_HIGH] = usual
 

@@ -29,29 +29,46 @@ class AbandonedError(Exception):
 class HandlerCalls:
     """Calls handlers on the writer's thread; another thread may see which one runs, and take the file from it."""
 
-    def __init__(self, handlers: Mapping[type, Handler], timeouts: Mapping[type, float]) -> None:
-        self._handlers = {kind: (handler, timeouts.get(kind)) for kind, handler in handlers.items()}
+    def __init__(self, code: str | None, handlers: Mapping[type, Handler], timeouts: Mapping[type, float]) -> None:
+        """Begin with the handlers of the code with this hash."""
+        self._by_code: dict[str | None, _Handlers] = {}
+        self.take_code(code, handlers, timeouts)
         self._lock = threading.Lock()
         self._running: type | None = None
         self._abandoned = False
 
+    def take_code(self, code: str | None, handlers: Mapping[type, Handler], timeouts: Mapping[type, float]) -> None:
+        """Call these handlers for what attempts of the code with this hash put; those of other codes stay."""
+        taken = {kind: (handler, timeouts.get(kind)) for kind, handler in handlers.items()}
+        self._by_code[code] = {
+            **self._by_code.get(code, {}),
+            **taken,
+        }  # it may come back while attempts have its classes
+        self._current = code
+
+    def leave_code(self, code: str | None) -> None:
+        """Let go of the handlers of a code that no attempt runs any more."""
+        if code != self._current:
+            self._by_code.pop(code, None)
+
     @property
     def has_any(self) -> bool:
         """Whether a message can be handled at all: else no rows are written."""
-        return bool(self._handlers)
+        return any(self._by_code.values())
 
     @property
     def running(self) -> type | None:
         """The type of the message whose handler runs now."""
         return self._running
 
-    def call(self, authorizer: HandlerAuthorizer, msg: Any, row: AttemptRow | None) -> int:
-        """Call the handler of `msg`, which is of the attempt `row`; return how many rows it changed.
+    def call(self, authorizer: HandlerAuthorizer, msg: Any, row: AttemptRow | None, code: str | None = None) -> int:
+        """Call the handler of `msg`, which is of the attempt `row` that runs `code`; return how many rows it changed.
 
         Raises what the handler raises, and `AbandonedError` when it has returned too late.
         """
         kind = self._running = type(msg)
-        handler, timeout_s = self._handlers.get(kind) or self._handler_of(kind)
+        there = self._by_code.get(code) or self._by_code[self._current]
+        handler, timeout_s = there.get(kind) or _handler_of(kind, there)
         before = authorizer.changes
         try:
             with authorizer.handler(timeout_s, row) as connection:
@@ -101,11 +118,16 @@ class HandlerCalls:
             return False
         return closed.wait(_PATIENCE_S)
 
-    def _handler_of(self, kind: type) -> tuple[Handler, float | None]:
-        for base in kind.__mro__:
-            if base in self._handlers:
-                return self._handlers.setdefault(kind, self._handlers[base])
-        raise UsageError(f"No handler is registered for {kind.__name__}.")
+
+_Handlers = dict[type, tuple[Handler, float | None]]
+"""Handlers with the seconds that a statement of each may take, by type of message."""
+
+
+def _handler_of(kind: type, there: _Handlers) -> tuple[Handler, float | None]:
+    for base in kind.__mro__:
+        if base in there:
+            return there.setdefault(kind, there[base])
+    raise UsageError(f"No handler is registered for {kind.__name__}.")
 
 
 def call_schema_helper(helper: SchemaHelper, authorizer: HandlerAuthorizer, ledger: Ledger) -> None:

@@ -70,14 +70,14 @@ class Savepoints:
         return None
 
     def _store(self, ledger: Ledger, authorizer: HandlerAuthorizer, attempt_id: int, entry: Any, fold: Fold) -> _Stored:
-        row, written, state = fold.row(attempt_id), 0, None
+        row, code, written, state = fold.row(attempt_id), fold.code(attempt_id), 0, None
         found: list[FoundTask] = []
         for put in _puts_of(entry):
             if self._giving_up.is_set():
                 raise _ClosedError
             for msg in put.messages:
                 self._handled = type(msg)
-                written += self._handlers.call(authorizer, msg, row)
+                written += self._handlers.call(authorizer, msg, row, code)
             self._handled = None
             if row is None:
                 continue

@@ -15,11 +15,11 @@ from typing import Any, Final
 from pipeloom.engine.attempt import AttemptIds
 from pipeloom.engine.capture import AttemptLog
 from pipeloom.engine.clock import Clock
-from pipeloom.engine.events import KEPT_TEXT, Commanded, Logged, RunChanged, Whole
+from pipeloom.engine.events import KEPT_TEXT, CodeChanged, Commanded, Logged, RunChanged, Whole
 from pipeloom.engine.interpreter import start_thread
 from pipeloom.engine.writer.batch import Fold, Rejection, TransactionLostError, restored
 from pipeloom.engine.writer.found_tasks import FoundTasks
-from pipeloom.engine.writer.handler_calls import AbandonedError, HandlerCalls, call_schema_helper
+from pipeloom.engine.writer.handler_calls import AbandonedError, HandlerCalls
 from pipeloom.engine.writer.inbox import Entry, Inbox
 from pipeloom.engine.writer.log_retention import log_changes
 from pipeloom.engine.writer.open_attempts import OpenAttempts
@@ -28,9 +28,10 @@ from pipeloom.engine.writer.opening import Opened, Opening
 from pipeloom.engine.writer.savepoints import Savepoints, kind_of
 from pipeloom.engine.writer.sink import CommitBatch, Sink, Sinks
 from pipeloom.engine.writer.tries import Tries
+from pipeloom.engine.writer.writer_code import WriterCode
 from pipeloom.errors import DamagedFileError, StoreError
 from pipeloom.messages import MsgTaskProgress, TaskId
-from pipeloom.pipeline import Handler, SchemaHelper
+from pipeloom.pipeline import Handler, Pipeline, SchemaHelper
 from pipeloom.status import FINAL, RunStatus
 from pipeloom.store.file.damage import damaged, is_damage
 from pipeloom.store.rows import AttemptRow, RunRow
@@ -60,6 +61,7 @@ class Writer:
         inbox: Inbox,
         clock: Clock,
         *,
+        code: str | None = None,
         handlers: dict[type, Handler],
         handler_timeouts: Mapping[type, float] = MappingProxyType({}),
         schemas: Iterable[SchemaHelper],
@@ -74,11 +76,10 @@ class Writer:
         self._open_connection = open_connection
         self._inbox = inbox
         self._clock = clock
-        self._handlers = HandlerCalls(handlers, handler_timeouts)
-        self._schemas = tuple(schemas)
+        self._handlers = HandlerCalls(code, handlers, handler_timeouts)
+        self._code = WriterCode(self._handlers, schemas, inbox)
         self._sinks = Sinks(sinks)
-        self._on_rejected = on_rejected
-        self._keep_lock = keep_lock
+        self._on_rejected, self._keep_lock = on_rejected, keep_lock
         self._known_tasks, self._done_tasks = known_tasks, done_tasks
         self.keeps_attempts = keeps_attempts
         """Whether runs and attempts are in the file, not in memory alone."""
@@ -114,6 +115,10 @@ class Writer:
         self.opening = Opening()
         self._thread = self._new_thread()
         return self._start()
+
+    def take_code(self, code: str | None, pipeline: Pipeline) -> None:
+        """Know other code, with this hash, as `WriterCode.take`; raises as that."""
+        self._code.take(code, pipeline, self._thread)
 
     def _new_thread(self) -> threading.Thread:
         return threading.Thread(target=self._main, name="pipeloom-writer", daemon=True)
@@ -182,9 +187,7 @@ class Writer:
         file = self._file = OpenFile(self._path, self._open_connection)
         try:
             self.opening.connection = file.connection
-            for helper in self._schemas:
-                call_schema_helper(helper, file.authorizer, file.ledger)
-            file.note_foreign_keys()
+            self._code.set_up(file)
             with self.opening.entering():
                 self._enter(file.ledger)
         except sqlite3.Error as error:
@@ -218,6 +221,7 @@ class Writer:
         finished = False
         while not finished:
             entries, finished = self._inbox.drain(MAX_BATCH, WINDOW_S, HEARTBEAT_S)
+            self._code.look(self._file)
             self._commit_surely(entries)
 
     def _commit_surely(self, entries: list[Entry], later: int = 0) -> None:
@@ -341,6 +345,8 @@ class Writer:
                     run = replace(self._run, **asdict(entry))
                 elif type(entry) is Commanded:
                     commands.append(entry)
+                elif type(entry) is CodeChanged:
+                    self._handlers.leave_code(entry.left)
                 else:
                     handled = attempt_id
                     rejection = skipped.get(index) or self._store(index, attempt_id, entry, fold)

@@ -54,6 +54,8 @@ class TaskOutcome(NamedTuple):
     attempt: int
     status: Status
     duration_s: float | None
+    code: str | None = None
+    """Hash of the code that the attempt ran."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,8 @@ class RunSide:
 
     run: RunRow
     statuses: Mapping[Status, int]
+    codes: tuple[str, ...] = ()
+    """Hashes of the code that its tasks' latest attempts ran, the commonest first."""
 
     @property
     def tasks(self) -> int:
@@ -124,11 +128,17 @@ def compare_runs(history: History, left: int, right: int) -> RunComparison | Non
 def _side(history: History, run: RunRow) -> tuple[RunSide, list[TaskOutcome]]:
     died = has_died(history.path, run)
     rows = _outcomes(history, run.id, died=died)
-    return RunSide(as_left(run) if died else run, Counter(row.status for row in rows)), rows
+    codes = Counter(row.code for row in rows if row.code is not None)
+    side = RunSide(
+        as_left(run) if died else run,
+        Counter(row.status for row in rows),
+        tuple(code for code, _ in codes.most_common()),
+    )
+    return side, rows
 
 
 _OUTCOMES: Final = f"""
-SELECT id, task_id, substr(name, 1, {_NAME_LIMIT}), attempt, status, duration_s FROM task_runs
+SELECT id, task_id, substr(name, 1, {_NAME_LIMIT}), attempt, status, duration_s, {{code}} FROM task_runs
 WHERE run_id = ? AND {LATEST_OF_RUN} ORDER BY task_id
 """
 _EARLIER_RUNS: Final = "SELECT id FROM pipeline_runs WHERE pipeline = ? AND id < ? ORDER BY id DESC LIMIT ?"
@@ -138,12 +148,14 @@ SELECT task_id, duration_s FROM task_runs WHERE run_id = ? AND status = 'done' A
 
 
 def _outcomes(history: History, run_id: int, *, died: bool) -> list[TaskOutcome]:
+    sql = _OUTCOMES.format(code="substr(code, 1, 40)" if "code" in history.attempt_columns else "NULL")
     return [
         TaskOutcome(
             row, values.task_id(task_id), values.text(name), values.attempt_number(attempt),
             Status.INTERRUPTED if died and status not in FINAL else values.status(status), values.number(duration_s),
+            values.optional_text(code),
         )
-        for row, task_id, name, attempt, status, duration_s in history.rows(_OUTCOMES, [run_id, run_id])
+        for row, task_id, name, attempt, status, duration_s, code in history.rows(sql, [run_id, run_id])
     ]  # fmt: skip
 
 

@@ -15,7 +15,7 @@ RUN_COLUMNS: Final = tuple(field.name for field in fields(RunRow))
 
 OPTIONAL_TEXTS: Final = (
     "queued_at", "due_at", "started_at", "finished_at", "result", "error_type", "error", "params", "worker",
-    "fingerprint", "input_key",
+    "fingerprint", "input_key", "code",
 )  # fmt: skip
 """Columns of an attempt that hold text or NULL."""
 _INTEGERS: Final = ("rows", "rows_low", "rows_high")

@@ -275,6 +275,7 @@ class DetailPane(Vertical):
             ("finished", content(fmt.local_stamp(row.finished_at))),
             ("took", content(fmt.duration(row.duration_s))),
             ("rows", content(rows)),
+            ("code", content(row.code or "", limit=40)),
             ("error", content(row.error_type or "", "$status-error")),
         ]
         told = [Content.assemble((name.ljust(10), "$muted"), value) for name, value in facts if value.plain]

@@ -54,12 +54,15 @@ def again_dialog(
     )
 
 
+def retry_title(rows: Sequence[AttemptRow]) -> str:
+    """Return the question whether to run these attempts' tasks again."""
+    failed = "failed " if all(row.status in (Status.ERROR, Status.INTERRUPTED) for row in rows) else ""
+    return f"Run the {failed}task again?" if len(rows) == 1 else f"Run {len(rows):,} {failed}tasks again?"
+
+
 def retry_dialog(read: ReadRows, *, action: str, with_state: int = 0) -> ChoiceDialog[Again]:
     """Ask whether to run these attempts' tasks again; `action` is the action that asks."""
-    count = len(read())
-    failed = "failed " if all(row.status in (Status.ERROR, Status.INTERRUPTED) for row in read()) else ""
-    title = f"Run the {failed}task again?" if count == 1 else f"Run {count:,} {failed}tasks again?"
-    return again_dialog(title, lambda: named_tasks(read()), action=action, with_state=with_state)
+    return again_dialog(retry_title(read()), lambda: named_tasks(read()), action=action, with_state=with_state)
 
 
 def named_tasks(rows: Sequence[AttemptRow]) -> Content:

@@ -24,7 +24,8 @@ from pipeloom.store.read.selected_tasks import SelectedTask, selected_tasks, tas
 from pipeloom.store.read.tasks import TaskStats, tasks_with_state, with_state
 from pipeloom.store.rows import AttemptRow
 from pipeloom.text import counted
-from pipeloom.tui.attempts.questions import Again, again_dialog, needs_question, retry_dialog
+from pipeloom.tui.attempts.code_question import Code, change_time, code_dialog
+from pipeloom.tui.attempts.questions import Again, again_dialog, needs_question, retry_dialog, retry_title
 from pipeloom.tui.history.queries import RunItem
 from pipeloom.tui.history.selection import Selection
 from pipeloom.tui.reader import read
@@ -83,18 +84,22 @@ async def _retry_in_open_run(services: AppServices, engine: Engine, attempt_ids:
         services.tell(str(error), problem=True)
         return False
     there, again = [row for row in rows if row is not None], Again.GO_ON
+    if not await _code_is_chosen(services, "retry", retry_title(there)):
+        return False
     if kept or needs_question(there):
         again = await services.push_screen_wait(retry_dialog(lambda: there, action="retry", with_state=kept))
     if again is Again.NO:
         return False
-    result = engine.retry(attempt_ids, from_start=again is Again.FROM_START)
+    result = await services.ask(lambda: engine.retry(attempt_ids, from_start=again is Again.FROM_START))
+    if result is None:
+        return False
     services.report({"queued again": len(result.accepted)}, result.refused)
     return True
 
 
 async def _retry_tasks(services: AppServices, find: Find, *, leave_done: bool, action: str = "retry") -> bool:
     engine = await _loaded_engine(services)
-    if engine is None:
+    if engine is None or not await _code_is_chosen(services, action):
         return False
     try:
         chosen = await read(services.db_path, find)
@@ -107,7 +112,7 @@ async def _retry_tasks(services: AppServices, find: Find, *, leave_done: bool, a
 
 async def _retry_rest(services: AppServices, run_id: int) -> bool:
     engine = await _loaded_engine(services)
-    if engine is None:
+    if engine is None or not await _code_is_chosen(services, "retry"):
         return False
     try:
         return await _confirm(
@@ -127,6 +132,15 @@ async def _confirm(services: AppServices, plan: RetryPlan, action: str) -> bool:
         return False
     services.run_again(plan.engine, replace(plan.resume, from_start=again is Again.FROM_START))
     return True
+
+
+async def _code_is_chosen(services: AppServices, action: str, title: str = "") -> bool:
+    """Ask which code to run if the files have changed, and load it; False: nothing is run."""
+    if (change := services.code_change) is None:
+        return True
+    title = title or f"With the code of {change_time(change)}, or as it was loaded?"
+    code = await services.push_screen_wait(code_dialog(title, change, action=action))
+    return code is Code.LOADED or (code is Code.NEW and await services.renew_code())
 
 
 async def _loaded_engine(services: AppServices) -> Engine | None:

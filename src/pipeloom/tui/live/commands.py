@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pipeloom.code.version import Change
 from pipeloom.engine.commands import Commands
 from pipeloom.errors import StoreError
 from pipeloom.status import WAITING, RunStatus, Status
 from pipeloom.store.read.tasks import with_state
 from pipeloom.store.rows import AttemptRow
-from pipeloom.tui.attempts.questions import Again, needs_question, retry_dialog
+from pipeloom.tui.attempts.code_question import Code, code_dialog
+from pipeloom.tui.attempts.questions import Again, named_tasks, needs_question, retry_dialog, retry_title
 from pipeloom.tui.live.dialogs import abandon_dialog, cancel_dialog
 from pipeloom.tui.reader import read
 from pipeloom.tui.services import AppServices
@@ -53,7 +55,7 @@ class LiveCommands:
     async def retry(self, rows: Sequence[AttemptRow]) -> bool:
         """Run the attempts' tasks again, asking where `needs_question` says so; returns whether the engine answered."""
         with_state = await self._with_state(rows)
-        if with_state or needs_question(rows):
+        if with_state or needs_question(rows) or self._change() is not None:
             return await self._retry_after_question(rows, "retry", with_state)
         return await self._retry(rows)
 
@@ -73,9 +75,24 @@ class LiveCommands:
             return 0  # with store_task_status=False the file has none
 
     async def _retry_after_question(self, rows: Sequence[AttemptRow], action: str, with_state: int) -> bool:
-        dialog = retry_dialog(lambda: self._now(rows), action=action, with_state=with_state)
-        again = await self._services.push_screen_wait(dialog)
-        return again is not Again.NO and await self._retry(rows, from_start=again is Again.FROM_START)
+        services, again = self._services, Again.GO_ON
+        code = Code.LOADED
+        if (change := self._change()) is not None:
+            dialog = code_dialog(retry_title(rows), change, action=action, body=lambda: named_tasks(self._now(rows)))
+            code = await services.push_screen_wait(dialog)
+            if code is Code.NONE:
+                return False
+        if change is None or with_state:
+            question = retry_dialog(lambda: self._now(rows), action=action, with_state=with_state)
+            again = await services.push_screen_wait(question)
+        if again is Again.NO or (code is Code.NEW and not await services.renew_code()):
+            return False
+        return await self._retry(rows, from_start=again is Again.FROM_START)
+
+    def _change(self) -> Change | None:
+        """Return what has changed of the code on disk, where the engine that is asked is one of this process."""
+        services = self._services
+        return services.code_change if services.controls is services.engine else None
 
     async def _retry(self, rows: Sequence[AttemptRow], *, from_start: bool = False) -> bool:
         services, controls = self._services, self._services.controls

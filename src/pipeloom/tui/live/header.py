@@ -10,6 +10,7 @@ from typing import Final
 from pipeloom.engine.commands import EngineLoad
 from pipeloom.parameters import few_of, read_back, without_few, words_of
 from pipeloom.status import ACTIVE, RunStatus, Status
+from pipeloom.tui.attempts.code_question import change_text
 from pipeloom.tui.services import AppServices
 from pipeloom.tui.session.bridge import Delivery
 from pipeloom.tui.widgets.header import SPARK_WIDTH, HeaderState, Spent
@@ -75,6 +76,7 @@ class HeaderSource:
             elapsed_s=run.took_s(clock) if run else None,
             owner_pid=run.pid if run and services.is_viewer and services.owner is not None else None,
             controls=services.controls is not None,
+            code="" if services.is_viewer else change_text(services.code_change),
             notice=services.notice,
         )
         if not going or state.paused:

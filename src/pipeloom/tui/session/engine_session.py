@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from pipeloom.status import OPEN, RunStatus
 from pipeloom.store.file.owner import is_owned
 from pipeloom.text import clean, counted
 from pipeloom.tui.session.bridge import Delivery, UiSink
+from pipeloom.tui.session.code_watch import CodeWatch
 from pipeloom.tui.session.live_feed import LiveFeed
 from pipeloom.tui.session.resume_dialog import Start, resume_dialog
 from pipeloom.tui.threads import in_daemon_thread
@@ -87,6 +88,8 @@ class EngineSession:
         self._db_path = db_path
         self._feed = feed
         self.engine = engine
+        self.code = CodeWatch()
+        """What has changed of the engine's code on disk."""
         self.start_error: PipeloomError | None = None
         self.is_leaving = False
         """Whether the user has said to stop and leave."""
@@ -140,6 +143,7 @@ class EngineSession:
         try:
             await in_daemon_thread(partial(engine.start, resume), "pipeloom-start")
             self.is_starting = False
+            self.code.follow(engine)
         except PipeloomError as error:
             if not self._host.is_leaving:
                 self._host.post_message(StartFailed(error))
@@ -172,6 +176,7 @@ class EngineSession:
         """Import a pipeline and return an engine for it; None, and a toast, when that fails."""
         try:
             self.engine = await self._made(spec)
+            self.code.follow(self.engine)
         except PipeloomError as error:
             self._host.tell(str(error), problem=True)
         return self.engine
@@ -184,10 +189,27 @@ class EngineSession:
             params = params_of(self._db_path, pipeline)
             return Engine(self._db_path, pipeline, EngineOptions(source=spec, ask_to_resume=False, params=params))
 
-        importing = asyncio.ensure_future(in_daemon_thread(make, "pipeloom-import"))
+        return await self._imported(make, spec)
+
+    async def _imported(self, load: Callable[[], T], spec: str) -> T:
+        """Return what the import returns; a toast names it when it takes long."""
+        importing = asyncio.ensure_future(in_daemon_thread(load, "pipeloom-import"))
         if not (await asyncio.wait([importing], timeout=_IMPORT_S))[0]:
             self._host.tell(f"Importing {clean(spec, 200)} …")
         return await importing
+
+    async def renew_code(self) -> bool:
+        """Load the engine's code as it is on disk; False, and a toast, when that fails: nothing has changed then."""
+        engine = self.engine
+        if engine is None:
+            return False
+        try:
+            await self._imported(engine.reload, engine.version.spec or engine.pipeline.name)
+        except PipeloomError as error:
+            self._host.tell(str(error), problem=True)
+            return False
+        self._feed.fetch()
+        return True
 
     def run_again(self, engine: Engine, resume: Resume) -> None:
         """Run tasks of an earlier run as a new run of `engine`, not started yet, and show it live."""

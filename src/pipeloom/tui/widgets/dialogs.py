@@ -78,11 +78,12 @@ class ChoiceDialog(ModalScreen[T], OneAnswerScreen[T]):
         choices: Sequence[Choice[T]],
         *,
         action: str = "",
+        default: int = 0,
     ) -> None:
         """Ask `title`; `body` says what it is about. A string is shown as it is, never as markup.
 
         Functions are called again while the dialog is open. `action` is the action of the screen below that asks:
-        its keys give the last answer.
+        its keys give the last answer. Choice number `default` has the focus.
         """
         super().__init__()
         self._title_now = title if callable(title) else lambda: title
@@ -90,6 +91,7 @@ class ChoiceDialog(ModalScreen[T], OneAnswerScreen[T]):
         self._follows = callable(title) or callable(body)
         self._choices = tuple(choices)
         self._action = action
+        self._default = default
 
     def compose(self) -> ComposeResult:
         """Yield the safe button first, so that it has the focus."""
@@ -105,7 +107,9 @@ class ChoiceDialog(ModalScreen[T], OneAnswerScreen[T]):
                     yield _AnswerButton(content(label), id=f"choice-{number}", classes=choice.kind, compact=True)
 
     def on_mount(self) -> None:
-        """Keep up with what the question is about."""
+        """Focus the default, and keep up with what the question is about."""
+        if self._default:
+            self.query_one(f"#choice-{self._default}", Button).focus()
         if self._follows:
             self.set_interval(_FOLLOW_S, self._update)
 

@@ -88,6 +88,8 @@ class HeaderState:
     """The process of the run, when that is another one."""
     controls: bool = False
     """Whether the keys act on the run of that process."""
+    code: str = ""
+    """What has changed of the pipeline's files since they were loaded."""
     notice: str = ""
     """A problem, such as a locked file; shown before all else."""
 
@@ -156,6 +158,7 @@ def _title(state: HeaderState, width: int, ascii_only: bool) -> Content:
     remaining = fmt.eta(state.eta_s)
     right = [
         Part(content(state.notice, "bold $warning", limit=min(80, max(1, width - 4))), 12),
+        Part(content(state.code, "bold $accent", limit=60), 11, dot),
         Part(Content(f"{word} {clock}".rstrip()), 7, dot),
         Part(
             Content.styled(f"eta {'at least ' if state.grows else ''}{remaining}" if remaining else "", "$muted"),

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from pipeloom.code.sources import quoting
 from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
 from pipeloom.engine.executors.base import Capabilities, Executor, Reports, WorkerInfo
 from pipeloom.engine.executors.coroutine.channel import CoroutineChannel
@@ -111,7 +112,9 @@ class CoroutineExecutor(Executor):
             return None
         if stack := self._watch.stack_of(running.channel.channel):
             return stack
-        frames = traceback.StackSummary.extract((frame, frame.f_lineno) for frame in _frames(running.task.get_coro()))
+        there = list(_frames(running.task.get_coro()))
+        with quoting(there):
+            frames = traceback.StackSummary.extract((frame, frame.f_lineno) for frame in there)
         return "".join(traceback.format_list(frames)) or None
 
     def shutdown(self, timeout_s: float) -> int:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from pipeloom.code.sources import quoting
 from pipeloom.engine.interpreter import start_thread
 from pipeloom.engine.worker.channel import WorkerChannel
 from pipeloom.engine.worker.runner import run_coroutine
@@ -70,7 +71,8 @@ class LoopWatch:
         users: list[types.FrameType] = []
         while frame is not None:
             if frame.f_code is run_coroutine.__code__:
-                frames = traceback.StackSummary.extract((entry, entry.f_lineno) for entry in reversed(users))
+                with quoting(users):
+                    frames = traceback.StackSummary.extract((entry, entry.f_lineno) for entry in reversed(users))
                 own = next((entry for entry in users if entry.f_code.co_filename == users[-1].f_code.co_filename), None)
                 place = "" if own is None else f"{Path(own.f_code.co_filename).name}, line {own.f_lineno}"
                 return frame.f_locals["channel"], "".join(traceback.format_list(frames)), place

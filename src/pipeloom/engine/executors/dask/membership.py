@@ -8,16 +8,19 @@ from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import Any, Final
 
+from pipeloom.code.sources import loaded_sources
+from pipeloom.code.version import Version
 from pipeloom.engine.executors.dask.cluster import Cluster
 from pipeloom.engine.executors.dask.receiver import Receiver
 from pipeloom.engine.executors.dask.scheduler_plugin import ReleasePlugin
 from pipeloom.engine.executors.dask.stream import WorkerStream
 from pipeloom.engine.executors.dask.wire import ReadyWorker, ready_topic
-from pipeloom.engine.executors.dask.worker.plugin import RuntimePlugin
-from pipeloom.loader import loaded_sources
+from pipeloom.engine.executors.dask.worker.plugin import CodePlugin, RuntimePlugin
 
 _READY_TIMEOUT_S: Final = 10.0
 _JOIN_S: Final = 1.0
+_CODES: Final = 2
+"""Versions that the cluster keeps: the last, and the one of attempts that are there still."""
 _ALL: Final = "all"
 """Dask's topic for events of all workers."""
 
@@ -37,6 +40,10 @@ class ClusterMembership:
         self._leaving: dict[str, WorkerStream] = {}
         """By address: workers that are gone, and whose last records are being read."""
         self._closed = False
+        self._sent = 0
+        """Versions of the code that the workers were sent."""
+        self._codes: list[str] = []
+        """Names of the plugins with the last of them."""
 
     @property
     def slots(self) -> int:
@@ -50,7 +57,7 @@ class ClusterMembership:
         client.subscribe_topic(ready_topic(self._run), self._on_ready)
         with suppress(ValueError):  # it allows no plugins: a finished attempt may run again if its worker dies at once
             client.register_plugin(ReleasePlugin(self._run, client.id))
-        client.register_plugin(RuntimePlugin(self._run, client.id, loaded_sources(), ours=self._cluster.is_ours))
+        client.register_plugin(RuntimePlugin(self._run, client.id, ours=self._cluster.is_ours))
         for event in client.get_events(ready_topic(self._run)):
             self._on_ready(event)  # published before the scheduler had our subscription
         count = len(self._cluster.info())
@@ -59,6 +66,23 @@ class ClusterMembership:
                 raise TimeoutError(
                     f"only {len(self._present)} of {count} workers got ready within {_READY_TIMEOUT_S:g} s"
                 )
+
+    def send_code(self, version: Version | None) -> str:
+        """Have all workers, later ones included, know the sources of a version; return the key that names them.
+
+        Those of the version before the last are taken back.
+        """
+        self._sent += 1
+        plugin = CodePlugin(self._run, str(self._sent), loaded_sources() if version is None else version.sources)
+        self._cluster.client.register_plugin(plugin)
+        self._codes.append(plugin.name)
+        if len(self._codes) > _CODES:
+            self._take_code_back()
+        return plugin.key
+
+    def _take_code_back(self) -> None:
+        with suppress(ValueError):  # it is not there any more
+            self._cluster.client.unregister_worker_plugin(self._codes.pop(0))
 
     def when_ended(self, address: str, call: Callable[[], object]) -> bool:
         """Have `call` called after the last record of a leaving worker; False when it is not leaving."""
@@ -83,6 +107,8 @@ class ClusterMembership:
                 stream.join(_JOIN_S)
             if not self._cluster.is_ours:
                 client.unregister_worker_plugin(self._run)
+                while self._codes:
+                    self._take_code_back()
 
     def _on_event(self, event: tuple[float, Any]) -> None:
         """Handle the death of a worker."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from pipeloom.code.pickles import loads
 from pipeloom.engine.attempt import Outcome, OutcomeKind
 from pipeloom.engine.executors.base import Reports
 from pipeloom.engine.executors.dask.attempts import SubmittedAttempt, SubmittedAttempts, failed_outcome
@@ -71,7 +72,7 @@ class Receiver:
         if submitted.failure is not None or submitted.ended:
             return
         try:
-            entry = unpacked(value) if kind == PICKLED else value
+            entry = loads(value, submitted.attempt.version) if kind == PICKLED else value
         except Exception as error:  # noqa: BLE001 - unpickling runs the user's code
             what = "a message cannot be taken from its Dask worker"
             submitted.failure = failed_outcome(OutcomeKind.ERROR, what, error)

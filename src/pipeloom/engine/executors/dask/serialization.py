@@ -1,7 +1,8 @@
 """Pickles code and values for Dask's workers, with cloudpickle: a script's own classes must get there too.
 
 cloudpickle sends what is defined in `__main__` by value, and recognizes such a class when an instance comes back.
-Modules that were loaded from a path have no name that another process could import: their source is sent.
+What is defined in the modules of a version is named, and found in that version at the other end: their sources are sent
+to each worker once.
 
 Both ends are this program: nothing from a file is unpickled.
 """
@@ -11,12 +12,14 @@ from __future__ import annotations
 import io
 import pickle
 import uuid
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any, Final, cast
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import cloudpickle
 
+from pipeloom.code.pickles import loads, named_in
+from pipeloom.code.version import Version
 from pipeloom.engine.events import Finish, InputsTaken, Logged
 from pipeloom.errors import UsageError
 from pipeloom.messages import MsgTaskProgress, MsgTaskStarted
@@ -39,33 +42,47 @@ _types: WeakValueDictionary[str, type] = WeakValueDictionary()
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    def __init__(self, file: io.BytesIO, modules: Container[str]) -> None:
+        super().__init__(file, pickle.HIGHEST_PROTOCOL)
+        self._modules = modules
+
     def reducer_override(self, obj: Any) -> Any:
+        if (named := named_in(self._modules, obj)) is not NotImplemented:
+            return named
         token = _tokens.get(obj) if isinstance(obj, type) else None
         return super().reducer_override(obj) if token is None else (_type_of, (token,))
+
+
+class _CodePickler(_Pickler):
+    """Sends the message types that the other end does not know yet."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        named = named_in(self._modules, obj)
+        return cloudpickle.Pickler.reducer_override(self, obj) if named is NotImplemented else named
 
 
 def _type_of(token: str) -> type:
     return _types[token]
 
 
-def packed(value: Any) -> bytes:
-    """Return the pickle; raises any error of pickling `value`."""
+def packed(value: Any, version: Version | None = None) -> bytes:
+    """Return the pickle of a value of the version; raises any error of pickling it."""
     buffer = io.BytesIO()
-    _Pickler(buffer, pickle.HIGHEST_PROTOCOL).dump(value)
+    _Pickler(buffer, () if version is None else version.modules).dump(value)
     return buffer.getvalue()
 
 
-def packed_code(code: Code) -> bytes:
+def packed_code(code: Code, version: Version | None = None) -> bytes:
     """Return the pickle, and register its message types; raises any error of pickling."""
-    tokens = {_tokens.get(kind) or uuid.uuid4().hex: kind for kind in code[1]}
-    data: bytes = cloudpickle.dumps((code, tokens), pickle.HIGHEST_PROTOCOL)
+    buffer, tokens = io.BytesIO(), {_tokens.get(kind) or uuid.uuid4().hex: kind for kind in code[1]}
+    _CodePickler(buffer, () if version is None else version.modules).dump((code, tokens))
     _register(tokens)
-    return data
+    return buffer.getvalue()
 
 
-def unpacked_code(data: bytes) -> Code:
+def unpacked_code(data: bytes, version: Version | None = None) -> Code:
     """Return the code, and register its message types; raises any error of unpickling."""
-    code, tokens = unpacked(data)
+    code, tokens = loads(data, version)
     _register(tokens)
     return cast("Code", code)
 

@@ -11,12 +11,13 @@ from typing import Final
 from distributed import Future
 from distributed.scheduler import KilledWorker
 
+from pipeloom.code.version import Version
 from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
 from pipeloom.engine.executors.base import Reports
 from pipeloom.engine.executors.dask.attempts import SubmittedAttempt, SubmittedAttempts, failed_outcome
 from pipeloom.engine.executors.dask.cluster import Cluster
 from pipeloom.engine.executors.dask.membership import ClusterMembership
-from pipeloom.engine.executors.dask.serialization import MAX_CODES, Code, packed, packed_code
+from pipeloom.engine.executors.dask.serialization import MAX_CODES, Code, packed, packed_code, plainly_packed
 from pipeloom.engine.executors.dask.worker.plugin import run_attempt
 from pipeloom.times import monotonic
 
@@ -51,8 +52,10 @@ class Submitter:
         self._inbox = inbox
         self._reports = reports
         self._checked_s = 0.0
-        self._codes: dict[int, tuple[Code, bytes]] = {}
-        """By the id of the worker function, which the value keeps."""
+        self._codes: dict[tuple[int, Version | None], tuple[Code, bytes]] = {}
+        """By the id of the worker function, which the value keeps, and its version."""
+        self._sent: tuple[Version | None, str] | None = None
+        """The version that the workers have last been sent, and its key."""
 
     def start(self) -> None:
         """Start the thread, which ends after `SubmittedAttempts.close`."""
@@ -127,17 +130,22 @@ class Submitter:
             submitted.key,
             attempt[:2],
             self._packed_code(attempt),
-            packed((attempt.task, attempt.state, attempt.results, attempt.known_key)),
+            packed((attempt.task, attempt.state, attempt.results, attempt.known_key), attempt.version),
         )
 
     def _packed_code(self, attempt: Attempt) -> bytes:
         """Return the pickle of what all attempts with one worker function have in common, made once."""
         code: Code = (attempt.worker_fn, attempt.message_types, attempt.retry_on, attempt.limits)
-        known = self._codes.get(id(attempt.worker_fn))
+        place = id(attempt.worker_fn), attempt.version
+        known = self._codes.get(place)
         if known is None or any(one is not other for one, other in zip(known[0], code, strict=True)):
-            if len(self._codes) >= MAX_CODES:
+            data = packed_code(code, attempt.version)
+            if self._sent is None or self._sent[0] is not attempt.version:
+                self._sent = attempt.version, self._membership.send_code(attempt.version)
                 self._codes.clear()
-            known = self._codes[id(attempt.worker_fn)] = code, packed_code(code)
+            elif len(self._codes) >= MAX_CODES:
+                self._codes.clear()
+            known = self._codes[place] = code, plainly_packed((self._sent[1], data))
         return known[1]
 
     def _withdraw(self, submitted: SubmittedAttempt) -> None:

@@ -17,6 +17,9 @@ from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from typing import Any, Final
 
+from pipeloom.code.pickles import dumps, loads
+from pipeloom.code.sources import loaded_sources
+from pipeloom.code.version import Version
 from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
 from pipeloom.engine.executors.base import Capabilities, Executor, Reports, WorkerInfo
 from pipeloom.engine.executors.process.surroundings import prepare_processes
@@ -24,7 +27,6 @@ from pipeloom.engine.executors.process.wire import CANCEL, ENDED, RUN, STARTED, 
 from pipeloom.engine.executors.process.worker import serve
 from pipeloom.engine.executors.slots import SlotPool
 from pipeloom.errors import TaskCancelled, UsageError, WriterFailedError
-from pipeloom.loader import loaded_files
 from pipeloom.pipeline import Pipeline, WorkerFn
 from pipeloom.text import clean, first_line
 
@@ -49,13 +51,15 @@ def check_sendable(pipeline: Pipeline, functions: Sequence[WorkerFn]) -> None:
 
 
 class _WorkerProcess:
-    """A worker process and the program's end of its pipe."""
+    """A worker process and the program's end of its pipe. It has one version of the user's code, to its end."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, version: Version | None) -> None:
+        self.version = version
+        sources = loaded_sources() if version is None else version.sources
         self.connection: Connection
         self.connection, theirs = _CONTEXT.Pipe()
         self.process: BaseProcess = _CONTEXT.Process(
-            target=serve, args=(theirs, loaded_files()), name=f"pipeloom-{name}", daemon=True
+            target=serve, args=(theirs, sources), name=f"pipeloom-{name}", daemon=True
         )
         try:
             self.process.start()
@@ -188,7 +192,7 @@ class ProcessExecutor(Executor):
     def _run(self, attempt: Attempt, name: str) -> Outcome:
         submitted = self._submitted[attempt.id]
         try:
-            frame = packed(RUN, attempt)
+            frame = RUN + dumps(attempt._replace(version=None), attempt.version or Version())
         except Exception as error:  # noqa: BLE001 - pickling runs the user's code
             return _failed(OutcomeKind.REJECTED, "the task cannot be sent to a worker process", error)
         else:
@@ -213,9 +217,12 @@ class ProcessExecutor(Executor):
         Returns None when the process ended before it called the user's code. Raises `OSError` when there is no process
         and none can be started.
         """
-        worker = self._workers.get(name)
+        worker, version = self._workers.get(name), submitted.attempt.version
+        if worker is not None and worker.version is not version:
+            self._stop_worker(name)
+            worker = None
         if worker is None:
-            worker = self._workers[name] = _WorkerProcess(name)
+            worker = self._workers[name] = _WorkerProcess(name, version)
         started = False
         try:
             worker.connection.send_bytes(frame)
@@ -247,7 +254,7 @@ class ProcessExecutor(Executor):
         if submitted.failure is not None:
             return
         try:
-            entry: Any = unpacked(frame)
+            entry: Any = loads(memoryview(frame)[1:], submitted.attempt.version)
         except Exception as error:  # noqa: BLE001 - unpickling runs the user's code
             submitted.failure = _failed(OutcomeKind.ERROR, "a message cannot be taken from its worker process", error)
             self._cancel(submitted)

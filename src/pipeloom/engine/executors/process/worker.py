@@ -12,6 +12,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
+from pipeloom.code.sources import Source, load_sources
 from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
 from pipeloom.engine.capture import capture
 from pipeloom.engine.executors.process.wire import CANCEL, ENDED, MESSAGE, RUN, STARTED, packed, unpacked
@@ -19,7 +20,6 @@ from pipeloom.engine.signals import give_children
 from pipeloom.engine.worker.channel import WorkerChannel
 from pipeloom.engine.worker.runner import describe, run_worker
 from pipeloom.errors import MessageError
-from pipeloom.loader import import_file
 from pipeloom.text import first_line
 
 ORPHAN_GRACE_S: Final = 2.0
@@ -30,8 +30,8 @@ _NICENESS: Final = 10
 """The program has priority: all workers wait for it to write their messages, and its user for its screen."""
 
 
-def serve(connection: Connection, files: Sequence[str]) -> None:
-    """Run attempts until told to stop; `files` are the paths of modules that were loaded by path."""
+def serve(connection: Connection, sources: Sequence[Source]) -> None:
+    """Run attempts until told to stop; `sources` are the modules of the user's code."""
     with suppress(OSError):
         os.setsid()  # its children end with it, and none of them reads from the terminal of the screen
     multiprocessing.current_process().daemon = False  # Python lets a daemon have no children: no pool in a task
@@ -41,7 +41,7 @@ def serve(connection: Connection, files: Sequence[str]) -> None:
     give_children({number: signal.signal(number, lambda *_: None) for number in _SIGNALS})
     os.nice(_NICENESS)
     capture.start(to_terminal=False)  # it would break the lines of the program's progress display
-    worker = _Worker(connection, files)
+    worker = _Worker(connection, sources)
     try:
         worker.run()
     except OSError:  # the pipe has no other end
@@ -59,10 +59,10 @@ def _end_children() -> None:
 class _Worker:
     """Runs attempts on the main thread, and takes frames from the program on a second one."""
 
-    def __init__(self, connection: Connection, files: Sequence[str]) -> None:
+    def __init__(self, connection: Connection, sources: Sequence[Source]) -> None:
         self._connection = connection
-        self._files = files
-        """Still to be imported, at the first attempt: an error then ends that attempt."""
+        self._sources = sources
+        """Still to be loaded, at the first attempt: an error then ends that attempt."""
         self._sending = threading.Lock()
         self._attempts: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
@@ -89,9 +89,8 @@ class _Worker:
 
     def _run(self, frame: bytes) -> Outcome:
         try:
-            for path in self._files:
-                import_file(path)
-            self._files = ()
+            load_sources(self._sources)
+            self._sources = ()
             attempt: Attempt = unpacked(frame)
         except BaseException as error:  # noqa: BLE001 - importing and unpickling run the user's code
             outcome = describe(error)

@@ -51,7 +51,9 @@ class RunSides(Widget):
             Part(Content.styled(shown.label.ljust(13) if wide else shown.glyph, shown.variable), 7),
             *(self._count(side, status, wide) for status in Status if side.statuses.get(status)),
         ]
+        code = f"{side.codes[0]}{f' +{len(side.codes) - 1}' * (len(side.codes) > 1)}" if side.codes else ""
         right = [
+            Part(content(f"code {code}" if code else "", "$muted", limit=30), 2),
             Part(content(took.rjust(7)), 6),
             Part(content(difference.rjust(7), "bold" if difference else ""), 5),
         ]

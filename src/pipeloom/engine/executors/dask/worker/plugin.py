@@ -11,10 +11,11 @@ from typing import Final
 
 from distributed import Worker, WorkerPlugin, get_worker
 
+from pipeloom.code.sources import Source
 from pipeloom.engine.capture import capture
 from pipeloom.engine.executors.dask.log_routing import LOGGERS, quiet_loop_errors
+from pipeloom.engine.executors.dask.serialization import unpacked
 from pipeloom.engine.executors.dask.worker.runtime import WorkerRuntime
-from pipeloom.loader import Source
 
 _NICENESS: Final = 10
 """The program has priority, as over worker processes."""
@@ -26,7 +27,32 @@ _runtimes: dict[tuple[str, str], WorkerRuntime] = {}
 def run_attempt(run: str, key: str, number: tuple[int, int], code: bytes, task: bytes) -> None:
     """Run an attempt. Dask calls this; the results go through the runtime, not through Dask."""
     worker = get_worker()
-    _runtimes[run, worker.address].run(key, number, code, task)
+    code_key, packed = unpacked(code)
+    _runtimes[run, worker.address].run(key, number, (_sources[run, code_key], packed), task)
+
+
+_sources: dict[tuple[str, str], tuple[Source, ...]] = {}
+"""By run and key of the version."""
+
+
+class CodePlugin(WorkerPlugin):  # type: ignore[misc]
+    """Lets a worker know the sources of a version of the user's code."""
+
+    idempotent = True
+
+    def __init__(self, run: str, key: str, sources: tuple[Source, ...]) -> None:
+        self.name = f"{run}-code-{key}"
+        self.key = key
+        self._run = run
+        self._sources = sources
+
+    def setup(self, worker: Worker) -> None:  # noqa: ARG002 - all workers of a process share them
+        """Keep the sources: they are loaded by the first attempt of the version."""
+        _sources[self._run, self.key] = self._sources
+
+    def teardown(self, worker: Worker) -> None:  # noqa: ARG002
+        """Forget the sources."""
+        _sources.pop((self._run, self.key), None)
 
 
 class RuntimePlugin(WorkerPlugin):  # type: ignore[misc]
@@ -34,11 +60,10 @@ class RuntimePlugin(WorkerPlugin):  # type: ignore[misc]
 
     idempotent = True
 
-    def __init__(self, run: str, client_id: str, sources: tuple[Source, ...], *, ours: bool) -> None:
+    def __init__(self, run: str, client_id: str, *, ours: bool) -> None:
         self.name = run
         self._run = run
         self._client_id = client_id
-        self._sources = sources
         self._ours = ours
         """Whether the cluster belongs to the run: the worker then is a process on the program's machine."""
 
@@ -46,7 +71,7 @@ class RuntimePlugin(WorkerPlugin):  # type: ignore[misc]
         """Start the runtime, which publishes that the worker is ready."""
         if self._ours:
             _configure_own_process()
-        runtime = WorkerRuntime(self._run, worker, self._sources, None if self._ours else self._client_id)
+        runtime = WorkerRuntime(self._run, worker, None if self._ours else self._client_id)
         _runtimes[self._run, worker.address] = runtime
         capture.start(echo=not self._ours)
         await runtime.start()

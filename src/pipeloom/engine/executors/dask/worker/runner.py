@@ -6,33 +6,40 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final
 
+from pipeloom.code.pickles import loads
+from pipeloom.code.sources import Source, load_sources
+from pipeloom.code.version import Version
 from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
 from pipeloom.engine.events import Finish, Logged
-from pipeloom.engine.executors.dask.serialization import MAX_CODES, PLAIN, Code, packed, unpacked, unpacked_code
+from pipeloom.engine.executors.dask.serialization import MAX_CODES, PLAIN, Code, packed, unpacked_code
 from pipeloom.engine.executors.dask.wire import ENDED, MESSAGE, PICKLED, STARTED
 from pipeloom.engine.executors.dask.worker.outbox import Outbox
 from pipeloom.engine.worker.channel import WorkerChannel
 from pipeloom.engine.worker.runner import describe, run_worker
 from pipeloom.engine.worker.weight import weight
 from pipeloom.errors import MessageError, TaskCancelled
-from pipeloom.loader import Source
 from pipeloom.text import first_line
 
+_MAX_VERSIONS: Final = 2
+"""Versions of the code that are kept; older ones stay as long as attempts run them."""
 _MAX_CANCELLED: Final = 10_000
 _RECORD_BYTES: Final = 64
 """Bytes counted for a record besides its value."""
 
 
+SentCode = tuple[tuple[Source, ...], bytes]
+"""The sources of a version, and the pickle of its `Code`."""
+
+
 class AttemptRunner:
     """Runs attempts, each known by its Dask key, and puts their records into the outbox. Thread-safe."""
 
-    def __init__(self, outbox: Outbox, sources: tuple[Source, ...]) -> None:
+    def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
-        self._sources = sources
-        """Still to be loaded, at the first attempt: an error then ends that attempt."""
         self._lock = threading.Lock()
         self._loading = threading.Lock()
-        self._codes: dict[bytes, Code] = {}
+        self._codes: dict[SentCode, tuple[Version, Code]] = {}
+        self._versions: dict[tuple[Source, ...], Version] = {}
         self._channels: dict[str, WorkerChannel] = {}
         self._cancelled: dict[str, None] = {}
         """The last keys that were cancelled before they began."""
@@ -41,7 +48,7 @@ class AttemptRunner:
         """Return the keys of running attempts."""
         return list(self._channels)
 
-    def run(self, key: str, number: tuple[int, int], code: bytes, task: bytes) -> None:
+    def run(self, key: str, number: tuple[int, int], code: SentCode, task: bytes) -> None:
         """Run an attempt to its end, on the calling thread. `number` is its id and its number."""
         outcome = self._outcome(key, number, code, task)
         ended = self._outbox.add((ENDED, number[0], packed(outcome)), _RECORD_BYTES)
@@ -61,7 +68,7 @@ class AttemptRunner:
             channel.cancel()
             self._outbox.wake()
 
-    def _outcome(self, key: str, number: tuple[int, int], code: bytes, task: bytes) -> Outcome:
+    def _outcome(self, key: str, number: tuple[int, int], code: SentCode, task: bytes) -> Outcome:
         try:
             attempt = self._load(number, code, task)
         except BaseException as error:  # noqa: BLE001 - loading and unpickling run the user's code
@@ -73,7 +80,7 @@ class AttemptRunner:
                 traceback=outcome.traceback,
                 started=False,
             )
-        publisher = _Publisher(self._outbox, attempt.id, lambda: channel.cancelled)
+        publisher = _Publisher(self._outbox, attempt, lambda: channel.cancelled)
         channel = WorkerChannel(attempt, publisher)
         with self._lock:
             self._channels[key] = channel
@@ -90,27 +97,39 @@ class AttemptRunner:
             with self._lock:
                 del self._channels[key]
 
-    def _load(self, number: tuple[int, int], code: bytes, task: bytes) -> Attempt:
+    def _load(self, number: tuple[int, int], code: SentCode, task: bytes) -> Attempt:
         with self._loading:
-            for source in self._sources:
-                source.load()
-            self._sources = ()
             known = self._codes.get(code)
             if known is None:
+                sources, data = code
+                version = self._version(sources)
+                known = version, unpacked_code(data, version)
                 if len(self._codes) >= MAX_CODES:
-                    self._codes.clear()
-                known = self._codes[code] = unpacked_code(code)
-        worker_fn, message_types, retry_on, limits = known
-        given, state, results, known_key = unpacked(task)
-        return Attempt(*number, given, worker_fn, message_types, retry_on, state, results, limits, known_key)
+                    del self._codes[next(iter(self._codes))]
+                self._codes[code] = known
+        version, (worker_fn, message_types, retry_on, limits) = known
+        given, state, results, known_key = loads(task, version)
+        return Attempt(*number, given, worker_fn, message_types, retry_on, state, results, limits, known_key, version)
+
+    def _version(self, sources: tuple[Source, ...]) -> Version:
+        """Return the version with these sources, loaded once: its functions share their modules."""
+        version = self._versions.get(sources)
+        if version is None:
+            version = Version(sources, modules=load_sources(sources))
+            if len(self._versions) >= _MAX_VERSIONS:
+                oldest = self._versions.pop(next(iter(self._versions)))
+                self._codes = {code: known for code, known in self._codes.items() if known[0] is not oldest}
+            self._versions[sources] = version
+        return version
 
 
 class _Publisher:
     """Puts what one attempt publishes into the outbox; blocks while the writer is behind."""
 
-    def __init__(self, outbox: Outbox, attempt_id: int, is_stopping: Callable[[], bool]) -> None:
+    def __init__(self, outbox: Outbox, attempt: Attempt, is_stopping: Callable[[], bool]) -> None:
         self._outbox = outbox
-        self._attempt_id = attempt_id
+        self._attempt_id = attempt.id
+        self._version = attempt.version
         self._is_stopping = is_stopping
         self._dropped = False
         """Whether a message was dropped while the task was being stopped: later ones would leave a gap."""
@@ -128,10 +147,9 @@ class _Publisher:
             self._dropped = True
             raise TaskCancelled
 
-    @staticmethod
-    def _packed(entry: Any) -> bytes:
+    def _packed(self, entry: Any) -> bytes:
         try:
-            return packed(entry)
+            return packed(entry, self._version)
         except Exception as error:
             raise MessageError(
                 f"{type(entry).__name__} cannot leave its Dask worker: {type(error).__name__}: {first_line(error)}"

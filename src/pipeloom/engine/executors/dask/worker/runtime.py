@@ -12,8 +12,7 @@ from distributed import Client, Queue, Worker
 
 from pipeloom.engine.executors.dask.wire import QUEUED_BATCHES, ReadyWorker, control_topic, delete_queue, ready_topic
 from pipeloom.engine.executors.dask.worker.outbox import Outbox
-from pipeloom.engine.executors.dask.worker.runner import AttemptRunner
-from pipeloom.loader import Source
+from pipeloom.engine.executors.dask.worker.runner import AttemptRunner, SentCode
 
 _CHECK_EVERY_S: Final = 0.5
 _ECHO_EVERY_S: Final = 0.01
@@ -22,14 +21,14 @@ _ECHO_EVERY_S: Final = 0.01
 class WorkerRuntime:
     """Connects the attempts of one run on one worker with the program. All but `run` is called on the worker's loop."""
 
-    def __init__(self, run: str, worker: Worker, sources: tuple[Source, ...], program: str | None) -> None:
+    def __init__(self, run: str, worker: Worker, program: str | None) -> None:
         self._run = run
         self._program = program
         """Id of the program's client; None on a cluster of the run, which ends with the program."""
         self._worker = worker
         self._queue = f"{run}-{uuid.uuid4().hex}"
         self._outbox = Outbox(asyncio.get_running_loop(), self._put)
-        self._runner = AttemptRunner(self._outbox, sources)
+        self._runner = AttemptRunner(self._outbox)
         self._subscribed = False
         """Whether the program's commands arrive here."""
 
@@ -65,7 +64,7 @@ class WorkerRuntime:
                 delete_queue(await Queue(self._queue, client=self._client))
             await self._client.close()
 
-    def run(self, key: str, number: tuple[int, int], code: bytes, task: bytes) -> None:
+    def run(self, key: str, number: tuple[int, int], code: SentCode, task: bytes) -> None:
         """Run an attempt, on the calling thread."""
         self._runner.run(key, number, code, task)
 

@@ -1,0 +1,70 @@
+"""Renewal: the code of a pipeline is loaded again, and taken by the writer and the run, or nothing has changed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import cast
+
+from pipeloom.code.version import Version
+from pipeloom.engine.code.caches import forget_classes
+from pipeloom.engine.events import CodeChanged
+from pipeloom.engine.executors import check_executor
+from pipeloom.engine.options import EngineOptions
+from pipeloom.engine.run.run import Run
+from pipeloom.engine.writer.writer import Writer
+from pipeloom.errors import UsageError
+from pipeloom.pipeline import Pipeline, WorkerFn, check_worker
+from pipeloom.text import clean
+
+
+def check_renewed(before: Pipeline, after: Pipeline, options: EngineOptions) -> None:
+    """Raise `UsageError` unless a run of the pipeline before can go on with the one after."""
+    if after.name != before.name:
+        was, now = clean(before.name, 60), clean(after.name, 60)
+        raise UsageError(f"The pipeline is {now} now, and the run is one of {was}: nothing has changed.")
+    function = cast("WorkerFn | None", after.worker_fn)  # none where each task has its own
+    functions = [] if function is None else [function]
+    if function is not None:
+        check_worker(function)
+    chosen, there = replace(options, executor=None).executor_for(after, functions), options.executor_for(before)
+    if after.executor != before.executor and chosen != there:
+        raise UsageError(f"The pipeline runs with {chosen!r} now, and the run goes on with {there!r}: run it again.")
+    check_executor(there, after, functions)
+
+
+def check_named(version: Version, source: str, run_id: int) -> None:
+    """Raise `UsageError` unless `source`, with an absolute path, names the pipeline that the version is of."""
+    mine = version.spec
+    if mine is not None:
+        (place, name), (asked, asked_name) = _parts(mine), _parts(source)
+        if place == asked and (not name or not asked_name or name == asked_name):
+            return
+    it = "a pipeline that a script has made" if mine is None else mine
+    how = "run the tasks again there" if mine is None else "save the fix there and ask again"
+    raise UsageError(f"Run {run_id} is one of {it}, and not of {clean(source, 300)}: {how}, or end the run first.")
+
+
+def _parts(spec: str) -> tuple[str, str]:
+    """Return the file or module of a pipeline, and its name in there, "" where none is given."""
+    place, colon, name = spec.rpartition(":")
+    return (place, name) if colon and name.isidentifier() else (spec, "")
+
+
+def renew(run: Run, writer: Writer, pipeline: Pipeline, version: Version) -> None:
+    """Have the writer call the schema helpers and know the handlers, then new attempts run the code.
+
+    Raises `UsageError` when a helper fails, and `WriterFailedError` when nothing can be saved any more.
+    """
+    writer.take_code(version.hash, pipeline)
+    with run.lock:
+        before = run.code.version
+        run.code.use(pipeline, version)
+        if not run.code.is_open(before):
+            leave(run, before)
+
+
+def leave(run: Run, version: Version) -> None:
+    """Let go of what is known of a version that no attempt runs; the run's lock is held."""
+    if version.hash != run.code.version.hash:
+        run.tell(0, CodeChanged(version.hash))
+    forget_classes()
