@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +17,7 @@ from pipeloom.cli.options import HangupChoice, OptionalPipeline, RunOptions, Ver
 from pipeloom.cli.run import engine_for, engine_options, imported, leave, run_engine, source_of
 from pipeloom.console import has_terminal
 from pipeloom.engine.engine import Engine
+from pipeloom.engine.interpreter import no_garbage_collection
 from pipeloom.errors import UsageError
 from pipeloom.pipeline import Pipeline
 from pipeloom.status import Exit
@@ -64,7 +63,7 @@ def cockpit(
     if read_only and (pipeline is not None or demo):
         raise UsageError("With --read-only nothing is run: leave the pipeline out.")
     db = None if db is None else db.absolute()  # a pipeline's file may go to another folder, as many scripts do first
-    with _no_garbage_collection():
+    with no_garbage_collection():
         chosen, source = _chosen(pipeline, demo=demo, ascii_only=ascii_only)
     if chosen is None:
         _browse(db, options.on_hangup, read_only=read_only, control=control, ascii_only=ascii_only)
@@ -78,18 +77,6 @@ def cockpit(
         _show(engine.db_path, engine, options.on_hangup, control=control, ascii_only=ascii_only)
     else:
         run_engine(engine, options.on_hangup)
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Stop the garbage collector while tasks are made: it would look through all of them again and again."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _chosen(spec: str | None, *, demo: bool, ascii_only: bool) -> tuple[Pipeline | None, str | None]:

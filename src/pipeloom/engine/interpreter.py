@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from pipeloom.errors import UsageError
@@ -45,6 +47,18 @@ def restore_hooks() -> None:
     for module, name in _HOOKS:
         if not callable(getattr(module, name, None)):
             setattr(module, name, getattr(module, f"__{name}__"))
+
+
+@contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    """Stop the garbage collector while tasks are made or compared: it would look through all of them repeatedly."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def start_thread(thread: threading.Thread) -> None:
