@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
 from pipeloom.engine.changes.past import ENDS, Past
+from pipeloom.engine.interpreter import no_garbage_collection
 from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.run.attempts import TaskStart
 from pipeloom.engine.run.few import Few
@@ -72,6 +73,7 @@ class _Candidate(NamedTuple):
     """How it starts, where that is not at once."""
 
 
+@no_garbage_collection()
 def plan_run(
     path: Path, pipeline: Pipeline, today: TaskList, options: EngineOptions, resume: Resume | None, now: datetime
 ) -> Plan:
