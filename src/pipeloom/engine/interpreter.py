@@ -49,18 +49,6 @@ def restore_hooks() -> None:
             setattr(module, name, getattr(module, f"__{name}__"))
 
 
-@contextmanager
-def no_garbage_collection() -> Iterator[None]:
-    """Stop the garbage collector while tasks are made or compared: it would look through all of them repeatedly."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
 def start_thread(thread: threading.Thread) -> None:
     """Start a thread; raises `UsageError` when the system allows no more of them."""
     try:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -116,3 +118,23 @@ def test_a_file_that_is_no_database_is_refused_and_stays(tmp_path: Path, content
             ask(path)
     assert path.read_bytes() == content
     assert [found.name for found in tmp_path.iterdir()] == ["notes"]
+
+
+def test_a_process_never_takes_itself_for_another_owner(tmp_path: Path) -> None:
+    path, seen, over = tmp_path / "etl.db", set[str | None](), threading.Event()
+    lock_path(path).write_text(json.dumps({"pid": 1, "host": "elsewhere"}))  # of an earlier owner
+
+    def look() -> None:
+        while not over.is_set():
+            seen.add(other_owner(path))
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    lock = OwnerLock(path)
+    for _ in range(300):
+        lock.acquire(NOW)
+        lock.release()
+        lock_path(path).write_text(json.dumps({"pid": 1, "host": "elsewhere"}))
+    over.set()
+    looking.join()
+    assert seen == {None}

@@ -26,8 +26,9 @@ def check_renewed(before: Pipeline, after: Pipeline, options: EngineOptions) -> 
     functions = [] if function is None else [function]
     if function is not None:
         check_worker(function)
-    chosen, there = replace(options, executor=None).executor_for(after, functions), options.executor_for(before)
-    if after.executor != before.executor and chosen != there:
+    there, unasked = options.executor_for(before), replace(options, executor=None)
+    chosen = unasked.executor_for(after, functions)
+    if chosen not in (there, unasked.executor_for(before)):
         raise UsageError(f"The pipeline runs with {chosen!r} now, and the run goes on with {there!r}: run it again.")
     check_executor(there, after, functions)
 

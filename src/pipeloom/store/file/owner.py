@@ -12,6 +12,7 @@ import json
 import os
 import socket
 import stat
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -32,6 +33,12 @@ _HELD: Final = frozenset({errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK})
 """Error numbers of a lock that another process has."""
 _NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS})
 """Error numbers of a file system without locks: there, no process owns a file."""
+
+
+_own: Final[set[Path]] = set()
+"""Lock files that this process has locked; what is written in one comes later."""
+_taking: Final = threading.Lock()
+"""Held from the lock to the entry in `_own`, and back: a look in between would take this process for another."""
 
 
 def lock_path(db_path: Path) -> Path:
@@ -64,8 +71,9 @@ class OwnerLock:
     def release(self) -> None:
         """Give the lock up; the lock file stays: a lock on a deleted file would exclude no other process."""
         if self._descriptor is not None:
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
-            self._close()
+            with _taking:
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+                self._close()
 
     def _take(self, wait_s: float = 0.0) -> None:
         deadline = monotonic() + max(_TRY_S, wait_s)
@@ -92,7 +100,9 @@ class OwnerLock:
         """Return the descriptor of the locked file; None when another process has it, or has just removed the file."""
         self._descriptor = descriptor = _opened(self._path, os.O_RDWR | os.O_CREAT)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with _taking:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _own.add(self._path)
         except OSError as error:
             if error.errno not in _HELD:
                 raise
@@ -114,6 +124,7 @@ class OwnerLock:
         """Close the descriptor. A forked child's is its own: the parent keeps the lock."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
+            _own.discard(self._path)
             os.close(descriptor)
 
 
@@ -162,7 +173,10 @@ def other_owner(db_path: Path) -> str | None:
     None when there is none, when it is this one, and when it cannot be told.
     """
     try:
-        if not is_owned(db_path) or owner(db_path).get("pid") == os.getpid():
+        with _taking:
+            if not is_owned(db_path) or lock_path(db_path) in _own:
+                return None
+        if owner(db_path).get("pid") == os.getpid():
             return None
     except StoreError:
         return None

@@ -11,8 +11,8 @@ from pipeloom.store.read.timeline import BAD, Block, Lane
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.glyphs import badge
 
-_FILLS: Final = dict(zip(Status, " ╌╍┅━▓░▒", strict=True))
-_ASCII_FILLS: Final = dict(zip(Status, " ,>~-#:%", strict=True))
+_FILLS: Final = dict(zip(Status, " ╌╍┅━▓░▒ ", strict=True))
+_ASCII_FILLS: Final = dict(zip(Status, " ,>~-#:% ", strict=True))
 _SEVERAL: Final = "═"
 _ASCII_SEVERAL: Final = "="
 _CHOSEN: Final = "█"
