@@ -180,8 +180,8 @@ async def test_the_end_of_a_long_run_is_announced_once(
     async with cockpit.app.run_test(size=(120, 40)) as pilot:
         monkeypatch.setattr(cockpit.app._driver, "write", said.append)
         monkeypatch.setattr(cockpit.app, "bell", lambda: said.append("bell"))
-        cockpit.app.clock = lambda: synthetic.clock - 41 + 20 + 60 * minutes
-        cockpit.commit(synthetic.rows(), replace(synthetic.run, status=RunStatus.DONE, finished_at=synthetic.at(60)))
+        ended = synthetic.at(20 + 60 * minutes)
+        cockpit.commit(synthetic.rows(), replace(synthetic.run, status=RunStatus.DONE, finished_at=ended))
         await cockpit.settle(pilot)
         await cockpit.settle(pilot)
         notices = [text for text in said if text.startswith("\x1b]9;")]
