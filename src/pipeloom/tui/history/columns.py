@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from rich.style import Style
 from rich.text import Text
 
 from pipeloom.parameters import read_back, words_of
@@ -22,8 +21,6 @@ _SHOWN_COUNTS = (Status.ERROR, Status.INTERRUPTED, Status.CANCELLED, Status.SKIP
 _ROOMY = 36
 """Minimum width for words before a failure's message."""
 _NEW = "new in this run  "
-_PLAIN = RenderContext(0, 0.0, ascii_only=True, style=lambda _name: Style())
-"""For texts whose width alone counts."""
 _BAD_SHARE = 0.9
 """Share of success below which a task's line has the colour of a failure."""
 
@@ -34,17 +31,9 @@ def run_columns() -> list[Column[RunItem]]:
         Column("run", "Run", _run, 5, max_width=8, content=lambda item: f"● {item.run.id}" if item.run else ""),
         Column("started", "Started", _run_started, 11),
         Column("took", "Time", _run_took, 6, justify="right", hide_below=40),
-        Column(
-            "counts",
-            "Tasks",
-            _run_counts,
-            7,
-            share=1,
-            max_width=24,
-            content=lambda item: _run_counts(item, _PLAIN).plain,
-        ),
-        Column("pipeline", "Pipeline", _pipeline, 10, share=1, max_width=24, hide_below=60, content=_pipeline_name),
-        Column("params", "Params", _params, 10, share=2, hide_below=70),
+        Column("counts", "Tasks", _run_counts, 7, share=1, max_width=24),
+        Column("pipeline", "Pipeline", _pipeline, 10, share=1, max_width=24, hide_below=60),
+        Column("params", "Params", _params, 10, share=2, hide_below=70, content=_params_text, hide_empty=True),
         Column("executor", "By", _executor, 8, hide_below=100),
     ]
 
@@ -118,17 +107,16 @@ def _run_counts(item: RunItem, ctx: RenderContext) -> Text:
     return text
 
 
-def _pipeline_name(item: RunItem) -> str:
-    return "" if item.run is None else clean(item.run.pipeline, MEASURED)
-
-
 def _pipeline(item: RunItem, ctx: RenderContext) -> Text:
-    return cell(_pipeline_name(item), ctx.style("table--muted"))
+    return cell("" if item.run is None else clean(item.run.pipeline, MEASURED), ctx.style("table--muted"))
+
+
+def _params_text(item: RunItem) -> str:
+    return "" if item.run is None else clean(words_of(read_back(item.run.params)))
 
 
 def _params(item: RunItem, ctx: RenderContext) -> Text:
-    words = "" if item.run is None else words_of(read_back(item.run.params))
-    return cell(clean(words), ctx.style("table--muted"))
+    return cell(_params_text(item), ctx.style("table--muted"))
 
 
 def _executor(item: RunItem, ctx: RenderContext) -> Text:
