@@ -64,7 +64,7 @@ class RetryAfter(Exception):  # noqa: N818 - it is a request, and no error
 
 def wait_asked(error: BaseException) -> float | None:
     """Return the seconds that an error of a worker asks to wait; None for an error that does not."""
-    return _wait_s(getattr(error, "seconds", None)) if isinstance(error, RetryAfter) else None
+    return _wait_s(getattr(error, "seconds", None)) if issubclass(type(error), RetryAfter) else None
 
 
 def _seconds_until(at: datetime) -> float:

@@ -77,7 +77,7 @@ def _raised(error: BaseException, attempt: Attempt, channel: WorkerChannel) -> O
     if issubclass(type(error), TaskCancelled) or (channel.cancelled and type(error) in _cancellations()):
         return Outcome(OutcomeKind.CANCELLED)
     outcome = describe(error, attempt.retry_on)
-    return replace(outcome, traceback="") if isinstance(error, InputError) else outcome
+    return replace(outcome, traceback="") if issubclass(type(error), InputError) else outcome
 
 
 def _cancellations() -> tuple[type[BaseException], ...]:

@@ -35,10 +35,10 @@ _NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, err
 """Error numbers of a file system without locks: there, no process owns a file."""
 
 
-_own: Final[set[Path]] = set()
-"""Lock files that this process has locked; what is written in one comes later."""
+_unsigned: Final[set[Path]] = set()
+"""Lock files that this process has locked, and where it has not written yet that it is the owner."""
 _taking: Final = threading.Lock()
-"""Held from the lock to the entry in `_own`, and back: a look in between would take this process for another."""
+"""Held from the lock to the entry in `_unsigned`: a look in between would take this process for another."""
 
 
 def lock_path(db_path: Path) -> Path:
@@ -71,9 +71,8 @@ class OwnerLock:
     def release(self) -> None:
         """Give the lock up; the lock file stays: a lock on a deleted file would exclude no other process."""
         if self._descriptor is not None:
-            with _taking:
-                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
-                self._close()
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            self._close()
 
     def _take(self, wait_s: float = 0.0) -> None:
         deadline = monotonic() + max(_TRY_S, wait_s)
@@ -83,8 +82,10 @@ class OwnerLock:
                     raise FileBusyError(f"{self._db_path} is in use by {owner_name(self._db_path)}.")
                 time.sleep(_RETRY_S)
             owner = {"pid": os.getpid(), "host": socket.gethostname(), "started_at": self._started_at}
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, json.dumps(owner).encode() + b"\n", 0)
+            note = json.dumps(owner).encode() + b"\n"
+            os.pwrite(descriptor, note, 0)  # before the rest is cut off: there is a note at any time, in the first line
+            os.ftruncate(descriptor, len(note))
+            _unsigned.discard(self._path)
         except OSError as error:
             self._close()
             if error.errno in _NO_LOCKS:
@@ -102,7 +103,7 @@ class OwnerLock:
         try:
             with _taking:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                _own.add(self._path)
+                _unsigned.add(self._path)
         except OSError as error:
             if error.errno not in _HELD:
                 raise
@@ -124,7 +125,7 @@ class OwnerLock:
         """Close the descriptor. A forked child's is its own: the parent keeps the lock."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            _own.discard(self._path)
+            _unsigned.discard(self._path)
             os.close(descriptor)
 
 
@@ -174,7 +175,7 @@ def other_owner(db_path: Path) -> str | None:
     """
     try:
         with _taking:
-            if not is_owned(db_path) or lock_path(db_path) in _own:
+            if not is_owned(db_path) or lock_path(db_path) in _unsigned:
                 return None
         if owner(db_path).get("pid") == os.getpid():
             return None
@@ -197,7 +198,7 @@ def owner(db_path: Path) -> dict[str, Any]:
     try:
         descriptor = _opened(lock_path(db_path), os.O_RDONLY)
         try:
-            noted = json.loads(os.read(descriptor, _LONGEST_NOTE))
+            noted = json.loads(os.read(descriptor, _LONGEST_NOTE).partition(b"\n")[0])
         finally:
             os.close(descriptor)
     except (StoreError, OSError, ValueError, RecursionError):
