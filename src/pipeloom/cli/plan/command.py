@@ -16,7 +16,6 @@ from pipeloom.console.streams import prints_to_stderr
 from pipeloom.engine.changes.plan import plan_run
 from pipeloom.engine.run.resume import list_today
 from pipeloom.errors import UsageError
-from pipeloom.pipeline import check_worker
 from pipeloom.store.file.kind import READABLE, FileKind, file_kind, why_unreadable
 from pipeloom.times import utc_now
 
@@ -43,8 +42,8 @@ def plan_command(
     asked = engine_options(options, None)
     with prints_to_stderr():
         made = imported(pipeline)
-        check_worker(made)
         today = list_today(db, made, asked.resume, asked.params)
+        asked.checked_choice(made, today.tasks)
         plan = plan_run(db, made, today, asked, asked.resume, utc_now())
     with output():
         if json:
