@@ -118,8 +118,6 @@ class Engine:
         if Watch(self.version).look() is not None:
             self.reload()
 
-    # -- before the start ----------------------------------------------------------------------------------------------
-
     def add_sink(self, sink: Sink) -> None:
         """Tell `sink` of every commit; before `start`."""
         self._sinks.append(sink)
@@ -246,8 +244,15 @@ class Engine:
         if not first:
             self._closed.wait()
             return
-        run.stop_running(running)
-        grace = self.options.grace_s if grace_s is None else grace_s
+        try:
+            self._close(parts, running, self.options.grace_s if grace_s is None else grace_s, begin)
+        finally:
+            self._closed.set()
+        with run.lock:
+            run.ended.notify_all()
+
+    def _close(self, parts: EngineParts, running: Sequence[int], grace: float, begin: float) -> None:
+        (run := parts.run).stop_running(running)
         with run.lock:
             run.await_workers(grace)
             for attempt in run.attempts.in_status(*ACTIVE):
@@ -258,9 +263,6 @@ class Engine:
         parts.executor.shutdown(0.5 if not run.lost_workers else 0.0)
         parts.close_file(max(grace + CLOSE_S - (monotonic() - begin), CLOSE_S))
         capture.stop()
-        self._closed.set()
-        with run.lock:
-            run.ended.notify_all()
 
     def let_go(self) -> bool:
         """Let other programs have the file once the run has ended; `retry` takes it again. Returns whether they may."""
@@ -268,7 +270,7 @@ class Engine:
 
     @property
     def has_let_go(self) -> bool:
-        """Whether `retry` would take the file again, which may block."""
+        """Whether `retry` takes the file again, which may block."""
         return self._started is not None and self._started.has_let_go
 
     def _stop_start(self) -> EngineParts | None:

@@ -65,11 +65,13 @@ class EngineParts:
         self._renew = renew
         self._file_use = threading.RLock()
         """Held while the file is taken or let go."""
-        self._control: ControlServer
+        self._control = self._new_control()
+
+    def _new_control(self) -> ControlServer:
+        return ControlServer(self._db_path, self.commands, self._clock, partial(self.run.tell, 0), self._renew)
 
     def serve(self) -> None:
         """Start to take the commands of other programs."""
-        self._control = ControlServer(self._db_path, self.commands, self._clock, partial(self.run.tell, 0), self._renew)
         self._control.start()
 
     def let_go(self) -> bool:
@@ -81,6 +83,7 @@ class EngineParts:
             if self.has_let_go or not self._may_let_go():
                 return self.has_let_go
             self._control.stop()
+            self._control = self._new_control()
             if not self._may_let_go():  # its last request was a retry
                 self.serve()
                 return False

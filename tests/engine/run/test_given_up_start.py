@@ -105,3 +105,19 @@ def test_a_ctrl_c_that_comes_too_late_ends_the_run_that_was_entered(
     connection = sqlite3.connect(db_path)
     assert connection.execute("SELECT status FROM pipeline_runs").fetchall() == [("interrupted",)]
     connection.close()
+
+
+@pytest.mark.parametrize("where", ["pipeloom.engine.run.run.Run.begin", "pipeloom.engine.parts.EngineParts.serve"])
+def test_a_ctrl_c_at_the_end_of_a_start_closes_the_run(
+    db_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(where, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_pipeline(db_path, [TaskDef(1, "one")], worker_fn=lambda task, q: None, ui="none")
+    assert not is_owned(db_path)
+    connection = sqlite3.connect(db_path)
+    assert connection.execute("SELECT status FROM pipeline_runs").fetchall() != [("running",)]
+    connection.close()
