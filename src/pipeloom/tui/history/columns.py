@@ -33,7 +33,7 @@ def run_columns() -> list[Column[RunItem]]:
         Column("took", "Time", _run_took, 6, justify="right", hide_below=40),
         Column("counts", "Tasks", _run_counts, 7, share=1, max_width=24),
         Column("pipeline", "Pipeline", _pipeline, 10, share=1, max_width=24, hide_below=60),
-        Column("params", "Params", _params, 10, share=2, hide_below=70, content=_params_text, hide_empty=True),
+        Column("params", "Params", _params, 10, share=3, hide_below=70),
         Column("executor", "By", _executor, 8, hide_below=100),
     ]
 
@@ -111,12 +111,9 @@ def _pipeline(item: RunItem, ctx: RenderContext) -> Text:
     return cell("" if item.run is None else clean(item.run.pipeline, MEASURED), ctx.style("table--muted"))
 
 
-def _params_text(item: RunItem) -> str:
-    return "" if item.run is None else clean(words_of(read_back(item.run.params)))
-
-
 def _params(item: RunItem, ctx: RenderContext) -> Text:
-    return cell(_params_text(item), ctx.style("table--muted"))
+    words = "" if item.run is None else words_of(read_back(item.run.params))
+    return cell(clean(words), ctx.style("table--muted"))
 
 
 def _executor(item: RunItem, ctx: RenderContext) -> Text:
