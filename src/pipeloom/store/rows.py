@@ -147,6 +147,8 @@ class TaskPast(NamedTuple):
     """JSON."""
     done_id: int = 0
     """Of `task_runs`."""
+    started_at: str | None = None
+    finished_at: str | None = None
 
 
 class TaskStanding(NamedTuple):

@@ -22,6 +22,7 @@ from pipeloom.engine.engine import Engine
 from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.run.few import Few
 from pipeloom.engine.run.resume import Resume, list_today
+from pipeloom.engine.schedule.order import late_of, reached
 from pipeloom.errors import TaskCancelled, UsageError
 from pipeloom.filters import parse
 from pipeloom.messages import TaskDef, TaskLike
@@ -506,3 +507,48 @@ def test_rows_of_an_older_file_are_compared_by_what_they_have(shop: Shop, monkey
     assert file_kind(shop.bench.path) is FileKind.OLDER
     tasks[1] = TaskDef("b", version="1")
     assert shop.why(tasks) == {"b": "version (none) -> 1"}
+
+
+def test_what_comes_after_a_task_that_runs_runs_too(shop: Shop) -> None:
+    def tasks(version: str) -> list[TaskLike]:
+        return [
+            TaskDef("report", after="*"),
+            TaskDef("mail", after=["report"]),
+            TaskDef("sum", after=["load"]),
+            TaskDef("load", after=["extract"]),
+            TaskDef("extract", version=version),
+            TaskDef("other"),
+        ]
+
+    shop.run(fine, tasks("1"))
+    assert shop.why(tasks("1")) == {}
+    assert shop.why(tasks("2")) == {
+        "report": "extract runs",
+        "mail": "report runs",
+        "sum": "load runs",
+        "load": "extract runs",
+        "extract": "version 1 -> 2",
+    }
+    shop.run(fine, tasks("2"))
+    assert len(shop.ran(2)) == 5
+    assert shop.why(tasks("2")) == {}
+
+
+def test_what_comes_after_a_task_that_has_run_since_runs(shop: Shop) -> None:
+    tasks: list[TaskLike] = [TaskDef("report", after="*"), TaskDef("load", after=["extract"]), TaskDef("extract")]
+    shop.run(fine, tasks)
+    shop.bench.clock.advance(60)
+    shop.run(fine, tasks, changed=False, few=Few(parse("task:extract")))
+    shop.bench.clock.advance(60)
+    assert shop.why(tasks) == {"report": "extract has run since", "load": "extract has run since"}
+    shop.run(fine, tasks)
+    assert shop.why(tasks) == {}
+
+
+def test_a_long_chain_is_planned_in_one_pass() -> None:
+    count = 20_000
+    chain = {number: (number - 1,) for number in reversed(range(1, count))}
+    assert reached(chain, [0]) == {number: number - 1 for number in range(1, count)}
+    assert late_of([TaskDef(0, after="*"), *(TaskDef(n, after=names) for n, names in chain.items())]) == set(
+        range(count)
+    )

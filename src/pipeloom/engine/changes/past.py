@@ -60,6 +60,16 @@ class Past:
         past = self.tasks.get(task_id)
         return None if past is None else past.input_key
 
+    def begun_at(self, task_id: TaskId) -> str:
+        """Return when the attempt started that was done last; "" without one."""
+        past = self.tasks.get(task_id)
+        return "" if past is None else past.started_at or ""
+
+    def done_at(self, task_id: TaskId) -> str:
+        """Return when the task was last done; "" where it never was."""
+        past = self.tasks.get(task_id)
+        return "" if past is None else past.finished_at or ""
+
     def reasons(self, task: TaskDef) -> tuple[str, ...]:
         """Return why the task has to run, old before new; nothing when it was done and is unchanged."""
         past = self.tasks.get(task.task_id)

@@ -19,7 +19,7 @@ from pipeloom.engine.run.resume import Earlier, Resume, earlier_run, start_of, w
 from pipeloom.engine.run.tasks import entered
 from pipeloom.engine.schedule.dependencies import ids_named
 from pipeloom.engine.schedule.left_out import LeftOut
-from pipeloom.engine.schedule.order import ALL, late_of
+from pipeloom.engine.schedule.order import ALL, late_of, reached
 from pipeloom.errors import UsageError
 from pipeloom.messages import TaskDef, TaskId, TaskLike
 from pipeloom.pipeline import Pipeline, TaskList, task_inputs
@@ -157,27 +157,29 @@ def _changed(listed: Sequence[TaskLike], past: Past) -> list[_Candidate]:
             known.add(task.task_id)
             if not why:
                 stays.add(task.task_id)
-    return _with_followers(candidates)
+    return _with_followers(candidates, past)
 
 
-def _with_followers(candidates: list[_Candidate]) -> list[_Candidate]:
-    """Return the candidates, those with reasons that come after one that runs."""
+def _with_followers(candidates: list[_Candidate], past: Past) -> list[_Candidate]:
+    """Return the candidates, those with reasons that come after one that runs, or that has run since they were done."""
     waiting = {one.task.task_id: one.task.after for one in candidates if one.task.after and not one.why}
     if not waiting:
         return candidates
     late = late_of(one.task for one in candidates)
-    runs = {one.task.task_id for one in candidates if one.why}
-    why: dict[TaskId, tuple[str, ...]] = {}
-    found = True
-    while found:
-        found = False
-        for task_id, after in list(waiting.items()):
-            first = next(iter(runs - late), None) if after == ALL else next((one for one in after if one in runs), None)
-            if first is not None:
-                why[task_id] = (f"{clean(str(first), 80)} runs",)
-                runs.add(task_id)
-                del waiting[task_id]
-                found = True
+    newest = max((one.task.task_id for one in candidates if one.task.task_id not in late), key=past.done_at, default="")
+    since = {
+        task_id: name
+        for task_id, after in waiting.items()
+        if past.done_at(name := newest if after == ALL else max(after, key=past.done_at)) > past.begun_at(task_id)
+    }
+    runs = [*(one.task.task_id for one in candidates if one.why), *since]
+    causes = reached(waiting, runs)
+    first = next((task_id for task_id in (*runs, *causes) if task_id not in late), None)
+    if first is not None:
+        last = dict.fromkeys((task_id for task_id, after in waiting.items() if after == ALL), first)
+        causes = {**reached(waiting, last), **last, **causes}
+    why = {task_id: (f"{clean(str(cause), 80)} runs",) for task_id, cause in causes.items()}
+    why |= {task_id: (f"{clean(str(name), 80)} has run since",) for task_id, name in since.items()}
     return [one._replace(why=why[one.task.task_id]) if one.task.task_id in why else one for one in candidates]
 
 

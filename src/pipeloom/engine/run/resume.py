@@ -12,7 +12,7 @@ from pipeloom.engine.changes.past import Past
 from pipeloom.engine.run.attempts import TaskStart
 from pipeloom.engine.run.same_task import changed_error, same_tasks
 from pipeloom.engine.run.tasks import entered
-from pipeloom.engine.schedule.order import ALL, after_of, check_order
+from pipeloom.engine.schedule.order import ALL, after_of, check_order, reached
 from pipeloom.errors import UsageError
 from pipeloom.limits.limit import check_named
 from pipeloom.messages import TaskDef, TaskId, TaskLike
@@ -106,10 +106,9 @@ class Earlier:
 def _with_skipped(stand: Sequence[_Stands], chosen: set[TaskId]) -> list[_Stands]:
     """Return the chosen tasks, and those that were skipped and come after one that is run again."""
     skipped = {task.task_id: after_of(task) for task, one in stand if one is not None and one.status is Status.SKIPPED}
-    before = -1
-    while chosen and before < len(chosen):
-        before = len(chosen)
-        chosen |= {one for one, after in skipped.items() if after == ALL or not chosen.isdisjoint(after)}
+    if chosen and skipped:
+        chosen |= {task_id for task_id, after in skipped.items() if after == ALL}
+        chosen |= reached(skipped, chosen).keys()
     return [(task, standing) for task, standing in stand if task.task_id in chosen]
 
 

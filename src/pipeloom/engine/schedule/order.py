@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -66,11 +67,29 @@ def check_order(tasks: Sequence[TaskLike]) -> None:
 def late_of(tasks: Iterable[TaskLike]) -> set[TaskId]:
     """Return the ids of the tasks that come after all others, and of those that come after one of them."""
     after = {task.task_id: names for task in tasks if (names := after_of(task))}
-    found = {task_id for task_id, names in after.items() if names == ALL}
-    before = 0
-    while before < len(found):
-        before = len(found)
-        found |= {task_id for task_id, names in after.items() if names != ALL and not found.isdisjoint(names)}
+    last = [task_id for task_id, names in after.items() if names == ALL]
+    return {*last, *reached(after, last)}
+
+
+def reached(after: Mapping[TaskId, After], start: Iterable[TaskId]) -> dict[TaskId, TaskId]:
+    """Return the tasks that come after those of `start`, directly or not, each with the one that it names on the way.
+
+    Those that come after all others are not reached: whether they are is for the caller to say, by putting them into
+    `start`. Each edge is looked at once.
+    """
+    followers: defaultdict[TaskId, list[TaskId]] = defaultdict(list)
+    for task_id, names in after.items():
+        for name in () if names == ALL else names:
+            followers[name].append(task_id)
+    found: dict[TaskId, TaskId] = {}
+    going = list(start)
+    seen = set(going)
+    for name in going:
+        for task_id in followers.get(name, ()):
+            if task_id not in seen:
+                seen.add(task_id)
+                found[task_id] = name
+                going.append(task_id)
     return found
 
 

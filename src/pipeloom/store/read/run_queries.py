@@ -336,7 +336,8 @@ WITH ends AS (
     SELECT max(id) AS latest, max(id) FILTER (WHERE status = 'done') AS done
     FROM task_runs WHERE run_id IN {_OF_PIPELINE} GROUP BY task_id
 )
-SELECT latest.task_id, latest.name, latest.status, latest.run_id, done.id, done.name, done.params, {{input_key}}
+SELECT latest.task_id, latest.name, latest.status, latest.run_id, done.id, done.name, done.params, {{input_key}},
+    done.started_at, done.finished_at
 FROM ends JOIN task_runs AS latest ON latest.id = ends.latest LEFT JOIN task_runs AS done ON done.id = ends.done
 """
 
@@ -355,8 +356,10 @@ def tasks_past(history: History, pipeline: str) -> dict[TaskId, TaskPast]:
             values.optional_text(params),
             values.optional_text(input_key),
             done or 0,
+            values.optional_text(started_at),
+            values.optional_text(finished_at),
         )
-        for task_id, name, word, run_id, done, done_name, params, input_key in rows
+        for task_id, name, word, run_id, done, done_name, params, input_key, started_at, finished_at in rows
     }
 
 
