@@ -22,10 +22,10 @@ from pipeloom.engine.engine import Engine
 from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.run.few import Few
 from pipeloom.engine.run.resume import Resume, list_today
-from pipeloom.engine.schedule.order import late_of, reached
+from pipeloom.engine.schedule.order import After, late_of, reached
 from pipeloom.errors import TaskCancelled, UsageError
 from pipeloom.filters import parse
-from pipeloom.messages import TaskDef, TaskLike
+from pipeloom.messages import TaskDef, TaskId, TaskLike
 from pipeloom.pipeline import Pipeline, checked_tasks
 from pipeloom.protocols import Channel
 from pipeloom.status import Exit, RunStatus, Status
@@ -547,7 +547,7 @@ def test_what_comes_after_a_task_that_has_run_since_runs(shop: Shop) -> None:
 
 def test_a_long_chain_is_planned_in_one_pass() -> None:
     count = 20_000
-    chain = {number: (number - 1,) for number in reversed(range(1, count))}
+    chain: dict[TaskId, After] = {number: (number - 1,) for number in reversed(range(1, count))}
     assert reached(chain, [0]) == {number: number - 1 for number in range(1, count)}
     assert late_of([TaskDef(0, after="*"), *(TaskDef(n, after=names) for n, names in chain.items())]) == set(
         range(count)
