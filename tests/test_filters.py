@@ -265,6 +265,8 @@ def test_dates_as_task_ids_have_ranges() -> None:
         ("x" * 201, 200, "at most 200"),
         ("a\udcff", 1, "cannot hold this character"),
         ("age:>999999999999w", 5, "longer than the calendar"),
+        ("a waits:api", 2, "is for a run that goes on"),
+        ("-waits:api", 0, "is for a run that goes on"),
     ],
 )
 def test_a_mistake_is_named_with_its_column(text: str, column: int, words: str) -> None:
@@ -291,6 +293,25 @@ def test_completions_offer_fields_then_values() -> None:
     assert completions("status:error,c", 14) == ["status:error,cancelling", "status:error,cancelled"]
     assert completions("started:y", 9) == ["started:yesterday"]
     assert completions("rows:", 5) == ["rows:odd"]
+    assert completions("waits:pa", 8) == ["waits:paused"]
+
+
+def test_what_is_waited_for_is_decided_by_who_knows(connection: sqlite3.Connection) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def waiting_for(what: tuple[str, ...]) -> list[int]:
+        asked.append(what)
+        return [1, 3]
+
+    where = parse('waits:api,"host:a,b" -waits:7', live=True)
+    assert (where.waited_for, str(where)) == ([("api", "host:a,b"), ("7",)], 'waits:api,"host:a,b" -waits:7')
+    assert not any(map(parse("waits:api", live=True).matches, ROWS))
+    assert parse("waits:api", live=True).sql() == ("0", [])
+    assert not any(map(where.with_waiting(waiting_for).matches, ROWS))
+    assert asked == [("api", "host:a,b"), ("7",)]
+    decided = parse("waits:api", live=True).with_waiting(waiting_for)
+    assert ids_by_sql(connection, decided) == [row.id for row in ROWS if decided.matches(row)] == [1, 3]
+    assert (decided.waited_for, str(decided)) == ([], "waits:api")
 
 
 def test_an_empty_filter_is_false() -> None:

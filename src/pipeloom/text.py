@@ -110,6 +110,12 @@ def counted(count: int, one: str, many: str = "") -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
+def ordinal(place: int) -> str:
+    """Return a place in a line, from 1, as "1st", "12th" or "1,022nd"."""
+    ending = "th" if place % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(place % 10, "th")
+    return f"{place:,}{ending}"
+
+
 def beside_usual(told: str, low: int | None, high: int | None) -> str:
     """Return what is told of a number, with the range that is usual for it where that is known."""
     if low is None or high is None:

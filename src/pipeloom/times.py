@@ -105,6 +105,19 @@ def duration(seconds: object) -> str:
     return f"{whole // 86_400}d{whole % 86_400 // 3600:02}h"
 
 
+def stopwatch(seconds: float) -> str:
+    """Return "00:41", "12:03" or "2:05:09"; for a running clock, whose width stays the same."""
+    whole = int(seconds)
+    hours = f"{whole // 3600}:" if whole >= 3600 else ""
+    return f"{hours}{whole % 3600 // 60:02}:{whole % 60:02}"
+
+
+def until(iso: object, now: float) -> str:
+    """Return the time from `now`, in Unix seconds, to a time stamp as `stopwatch` does; "" without one."""
+    due = moment(iso)
+    return "" if due is None else stopwatch(max(0.0, due.timestamp() - now))
+
+
 def valid_stamp(text: object) -> str | None:
     """Return a time in the file's form; None when it is no time or has no offset."""
     if not isinstance(text, str):

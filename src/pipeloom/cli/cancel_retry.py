@@ -17,7 +17,7 @@ from pipeloom.cli.options import Json, OptionalPipeline, RunOptions, WritableDat
 from pipeloom.cli.run import engine_options, imported, run_engine, source_of
 from pipeloom.console.streams import point_nowhere, take_stdout
 from pipeloom.engine.commands import CommandResult
-from pipeloom.engine.control.client import ControlClient
+from pipeloom.engine.control.client import ControlClient, with_waiting
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.refusal_text import refusal_text
 from pipeloom.engine.run.resume import Resume, found_in, list_today, with_found
@@ -157,7 +157,7 @@ def _check_writable(db: Path) -> None:
 
 
 def _meant(text: str) -> Filter:
-    where = parsed(text)
+    where = parsed(text, live=True)
     if not where:
         raise UsageError("The filter is empty, which means every task: say so, for example with 'attempt:>0'.")
     return where
@@ -174,6 +174,7 @@ def _choose(command: str, db: Path, where: Filter, statuses: Collection[Status],
         if run is None:
             of = "" if pipeline is None else f" of {clean(pipeline, 60)}"
             raise UsageError(f"There is no such run{of} in {db.name}.")
+        where = with_waiting(where, db, run.id)
         tasks = latest_attempts(history, run.id, where, statuses, with_earlier=statuses == FINAL)
         return Chosen(command, run.id, run.pipeline, tasks)
 

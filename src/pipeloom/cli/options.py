@@ -55,10 +55,13 @@ FilterText = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Write JSON instead of text.")]
 
 
-def parsed(text: str | None) -> Filter:
-    """Return the filter; raises `UsageError`, which names the column, when it is wrong."""
+def parsed(text: str | None, *, live: bool = False) -> Filter:
+    """Return the filter; raises `UsageError`, which names the column, when it is wrong.
+
+    With `live` it may ask what tasks wait for: see `pipeloom.filters.parse`.
+    """
     try:
-        return parse(text or "")
+        return parse(text or "", live=live)
     except FilterError as error:
         raise UsageError(f"{error} (column {error.column + 1} of the filter)") from error
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Final
 
 import typer
@@ -23,6 +24,9 @@ from pipeloom.cli.output import (
     write,
     write_json,
 )
+from pipeloom.engine.commands import EngineLoad, LimitUse
+from pipeloom.engine.control.client import ControlClient, with_waiting
+from pipeloom.errors import ControlError
 from pipeloom.filters import Filter
 from pipeloom.parameters import read_back, words_of
 from pipeloom.status import FINAL, Exit, RunStatus, Status
@@ -42,7 +46,7 @@ from pipeloom.store.read.run_queries import (
 )
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.text import clean
-from pipeloom.times import duration, local_stamp
+from pipeloom.times import duration, local_stamp, unix_time, until
 
 _SHOWN: Final = (
     "id",
@@ -60,9 +64,43 @@ _LISTED: Final = 20
 """Tasks of a kind that the text names; the JSON has a hundred."""
 _BESIDE: Final = 16
 """Columns of a task's line beside its name and what is told of it."""
+_PATIENCE_S: Final = 3.0
+"""Seconds for which the process is asked that has the run under way."""
 _AT_ONCE: Final = 50
 _SIGNS: Final = {Status.ERROR: "×", Status.INTERRUPTED: "!", Status.QUEUED: "○", Status.RETRYING: "»"}
 _STOPPED: Final = frozenset({Status.CANCELLED, Status.INTERRUPTED})
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What the process says that has the run under way; nothing when it does not answer."""
+
+    waits: dict[int, str] = field(default_factory=dict)
+    """Why attempts wait."""
+    load: EngineLoad | None = None
+
+    @classmethod
+    def of(cls, db: Path, run_id: int, rows: list[AttemptRow]) -> _Answer:
+        """Ask why attempts wait."""
+        client = ControlClient(db, run_id, patience_s=_PATIENCE_S)
+        try:
+            waits = client.why_waiting(row.id for row in rows if row.status is Status.QUEUED)
+        except ControlError:
+            return cls()
+        retries = {row.id: f"retry in {left}" for row in rows if (left := until(row.due_at, unix_time()))}
+        return cls(waits | retries, client.known_load)
+
+    @property
+    def limits(self) -> tuple[LimitUse, ...]:
+        """The limits of the pipeline, and how much of them is used."""
+        return () if self.load is None else self.load.limits
+
+    def lines(self) -> Iterator[str]:
+        """Yield what all tasks have to do with."""
+        if self.load is not None and self.load.paused:
+            yield "  paused\n"
+        if self.limits:
+            yield f"  limits: {'; '.join(map(_used, self.limits))}\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,21 +163,23 @@ def status_command(db: Database, where: FilterText = None, json: Json = False) -
     Exit codes: 0 no task has failed; 1 tasks of these runs have failed; 2 the command line or the file; 3 none has
     failed, but tasks were cancelled or interrupted; 4 the output could not be written.
     """
-    wanted = parsed(where)
+    wanted = parsed(where, live=True)
     with output(), History(db) as history:
         meant = [run for run in last_runs(history) if wanted.allows_pipeline(run.pipeline)]
         if not meant:
             _say_nothing_ran(db, wanted, json=json)
             return
+        wanted = with_waiting(wanted, db, meant[0].id)
         newest, *others = (_Standing.of(history, run, wanted) for run in meant)
         failed = tasks_of_run(history, newest.run.id, [Status.ERROR], wanted)
         under_way = open_tasks(history, newest.run.id, wanted)
+        answer = _Answer.of(db, newest.run.id, under_way) if newest.alive and under_way else _Answer()
         if json:
-            write_json(_status_json(history, newest, others, failed, under_way))
+            write_json(_status_json(history, newest, others, failed, under_way, answer))
             if newest.doubt:
                 tell(newest.doubt)
         else:
-            write(_status_lines(db, newest, others, failed, under_way))
+            write(_status_lines(db, newest, others, failed, under_way, answer))
     codes = {standing.code for standing in (newest, *others)}
     raise typer.Exit(next((code for code in (Exit.FAILED, Exit.CANCELLED) if code in codes), Exit.DONE))
 
@@ -190,14 +230,22 @@ def _page(history: History, where: Filter, below: int, limit: int) -> list[RunRo
 
 def _say_nothing_ran(db: Path, where: Filter, *, json: bool) -> None:
     if json:
-        write_json({"db": str(db), "run": None, "owner": None, "counts": {}, "failed": [], "open": [], "others": []})
+        write_json(
+            {"db": str(db), "run": None, "owner": None, "counts": {}, "failed": [], "open": [], "others": []}
+            | {"paused": False, "limits": []}
+        )
     else:
         what = "Nothing that passes the filter" if where else "Nothing"
         write([f"{what} has run in {clean(db)} yet.\n"])
 
 
 def _status_json(
-    history: History, newest: _Standing, others: list[_Standing], failed: list[AttemptRow], under_way: list[AttemptRow]
+    history: History,
+    newest: _Standing,
+    others: list[_Standing],
+    failed: list[AttemptRow],
+    under_way: list[AttemptRow],
+    answer: _Answer,
 ) -> dict[str, Any]:
     return {
         "db": str(history.path),
@@ -205,7 +253,9 @@ def _status_json(
         "owner": owner(history.path) if newest.alive else None,
         "counts": newest.counts,
         "failed": [_shown(row) | {"error_type": row.error_type, "error": reason(row)} for row in failed],
-        "open": [_shown(row) for row in under_way],
+        "open": [_shown(row) | {"waits": answer.waits.get(row.id)} for row in under_way],
+        "paused": answer.load is not None and answer.load.paused,
+        "limits": [asdict(limit) for limit in answer.limits],
         "others": [{"run": _run_json(history, one.run, alive=one.alive), "counts": one.counts} for one in others],
     }
 
@@ -221,7 +271,12 @@ def _shown(row: AttemptRow) -> dict[str, Any]:
 
 
 def _status_lines(
-    db: Path, newest: _Standing, others: list[_Standing], failed: list[AttemptRow], under_way: list[AttemptRow]
+    db: Path,
+    newest: _Standing,
+    others: list[_Standing],
+    failed: list[AttemptRow],
+    under_way: list[AttemptRow],
+    answer: _Answer,
 ) -> Iterator[str]:
     run, counts, alive = newest.run, newest.counts, newest.alive
     yield f"{newest.headline()}\n"
@@ -230,6 +285,7 @@ def _status_lines(
     yield f"  {newest.tasks}\n"
     if alive:
         yield f"  in use by {owner_name(db)}\n"
+        yield from answer.lines()
     elif newest.doubt:
         yield f"  {clean(newest.doubt)}\n"
     elif run.status is RunStatus.RUNNING:
@@ -238,18 +294,31 @@ def _status_lines(
     if not alive:
         under_way = [row._replace(status=Status.INTERRUPTED) for row in under_way]
     title = "open" if alive else "not ended"
-    yield from _tasks(title, under_way, sum(counts.get(status, 0) for status in set(Status) - FINAL))
+    yield from _tasks(title, under_way, sum(counts.get(status, 0) for status in set(Status) - FINAL), answer.waits)
     for other in others:
         yield f"{other.headline()}: {other.tasks}\n"
 
 
-def _tasks(title: str, rows: list[AttemptRow], total: int) -> Iterator[str]:
+def _used(limit: LimitUse) -> str:
+    """Return how much of a limit is used, as "api 2 of 2, 5/s, 7 wait"."""
+    held = (
+        f"{limit.held:,} held" if limit.at_once is None or "*" in limit.name else f"{limit.held:,} of {limit.at_once:,}"
+    )
+    rate = "" if limit.per_second is None else f"{limit.per_second:,g}/s"
+    waiting = f"{limit.waiting:,} wait" if limit.waiting else ""
+    return f"{clean(limit.name, 60)} {', '.join(filter(None, (held, rate, waiting)))}"
+
+
+def _tasks(
+    title: str, rows: list[AttemptRow], total: int, waits: Mapping[int, str] = MappingProxyType({})
+) -> Iterator[str]:
     if rows:
         yield f"{title}:\n"
     longest = max((cell_len(clean(_label(row))) for row in rows[:_LISTED]), default=0)
     width = min(longest, max(20, room(_BESIDE, 40, 200) * 2 // 5))
     for row in rows[:_LISTED]:
-        told = reason(row) if row.status is Status.ERROR else f"{row.status:<10} {clean(row.message, 200)}".rstrip()
+        said = clean(waits.get(row.id) or row.message, 200)
+        told = reason(row) if row.status is Status.ERROR else f"{row.status:<10} {said}".rstrip()
         sign = _SIGNS.get(row.status, "●")
         yield f"  {sign} {row.id:>8}  {named(_label(row), width)}  {cut(told, room(_BESIDE + width, 20, 250))}\n"
     if total > min(len(rows), _LISTED):

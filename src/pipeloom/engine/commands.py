@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -129,3 +129,9 @@ class Commands(Protocol):
 
     def load(self) -> EngineLoad:
         """Return how busy the engine is."""
+
+    def why_waiting(self, attempt_ids: Iterable[int]) -> dict[int, str]:
+        """Return why attempts have not begun, in words; those are left out that have, or wait for their due time."""
+
+    def waiting_for(self, what: Collection[str]) -> tuple[int, ...]:
+        """Return the attempts that wait for one of `what`: see `pipeloom.filters.conditions.WaitsFor`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random as _random
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -17,10 +17,10 @@ from pipeloom.engine.clock import SYSTEM_CLOCK, Clock
 from pipeloom.engine.code.renewal import check_named, check_renewed, renew
 from pipeloom.engine.commands import CommandResult, EngineLoad
 from pipeloom.engine.executors import make_executor
-from pipeloom.engine.executors.base import WorkerInfo
 from pipeloom.engine.interpreter import restore_hooks
 from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.parts import CLOSE_S, EngineParts, release_after, run_row
+from pipeloom.engine.run.commands import RunCommands
 from pipeloom.engine.run.commit_events import CommitEvents
 from pipeloom.engine.run.executor_events import ExecutorEvents
 from pipeloom.engine.run.few import Few
@@ -351,6 +351,11 @@ class Engine:
 
     # -- commands: see `RunCommands` -----------------------------------------------------------------------------------
 
+    @property
+    def commands(self) -> RunCommands:
+        """All that can be asked of the run; raises `UsageError` before `start`."""
+        return self._parts.commands
+
     def cancel(self, attempt_ids: Iterable[int] | None = None) -> CommandResult:
         """Cancel attempts (None: all open ones): those that wait end at once, those that run are asked to stop."""
         return self._parts.commands.cancel(attempt_ids)
@@ -386,14 +391,10 @@ class Engine:
         """Return how busy the engine is."""
         return self._parts.commands.load()
 
-    def stack(self, attempt_id: int) -> str | None:
-        """Return the stack of a running attempt's code; None when it does not run, or runs in another process."""
-        return self._parts.commands.stack(attempt_id)
+    def why_waiting(self, attempt_ids: Iterable[int]) -> dict[int, str]:
+        """Return why attempts have not begun, in words; those are left out that have, or wait for their due time."""
+        return self._parts.commands.why_waiting(attempt_ids)
 
-    def workers(self) -> list[WorkerInfo]:
-        """Return what is known of each worker; may block for a moment."""
-        return self._parts.commands.workers()
-
-    def task_name(self, attempt_id: int) -> str:
-        """Return the name of the attempt's task; empty when the run has no such attempt."""
-        return self._parts.commands.task_name(attempt_id)
+    def waiting_for(self, what: Collection[str]) -> tuple[int, ...]:
+        """Return the attempts that wait for one of `what`: see `pipeloom.filters.conditions.WaitsFor`."""
+        return self._parts.commands.waiting_for(what)

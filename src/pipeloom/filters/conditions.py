@@ -47,4 +47,15 @@ class HasOddRows:
     """The attempt has written more rows than are usual for its task, or is done with fewer."""
 
 
-Condition = Contains | OneOf | Within | HasId | HasFingerprint | HasOddRows
+@dataclass(frozen=True, slots=True)
+class WaitsFor:
+    """The attempt waits for one of these: a limit or a task by its name, or any of a kind.
+
+    The kinds are `after` (another task), `limit`, `retry` (the time of its retry), `paused` and `workers`. No row has
+    it: the engine of a run knows. See `Filter.with_waiting`; until then no row passes.
+    """
+
+    what: tuple[str, ...]
+
+
+Condition = Contains | OneOf | Within | HasId | HasFingerprint | HasOddRows | WaitsFor

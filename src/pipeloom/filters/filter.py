@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pipeloom.filters.conditions import Condition
+from pipeloom.filters.conditions import Condition, HasId, WaitsFor
 from pipeloom.filters.predicate import Row, Test, test_of
 from pipeloom.filters.sql import negation, sql_of
 from pipeloom.status import Status
@@ -20,6 +21,7 @@ class Term:
     params: tuple[Any, ...]
     """The values for the question marks of `sql`."""
     test: Test
+    condition: Condition | None = None
     negated: bool = False
     field: str = ""
     """The field that it is about; "" for words, and `rows:odd` for that one."""
@@ -32,7 +34,7 @@ class Term:
 def term(text: str, condition: Condition, *, negated: bool = False, field: str = "") -> Term:
     """Return the term that asks for `condition`."""
     sql, params = sql_of(condition)
-    return Term(text, sql, params, test_of(condition), negated, field)
+    return Term(text, sql, params, test_of(condition), condition, negated, field)
 
 
 NOTHING: Final = Term("nothing", "0", (), lambda _row: False)
@@ -70,6 +72,22 @@ class Filter:
         if not self.allows_pipeline(name):
             return Filter((NOTHING,))
         return Filter(tuple(term for term in self.terms if term.field != "pipeline"))
+
+    @property
+    def waited_for(self) -> list[tuple[str, ...]]:
+        """What its terms of `waits:` name; only the engine of a run can decide those: see `with_waiting`."""
+        return [one.condition.what for one in self.terms if isinstance(one.condition, WaitsFor)]
+
+    def with_waiting(self, waiting_for: Callable[[tuple[str, ...]], Iterable[int]]) -> Filter:
+        """Return the filter with each `waits:` decided, by the ids that `waiting_for` returns for what it names."""
+        return Filter(
+            tuple(
+                term(one.text, HasId(frozenset(waiting_for(one.condition.what))), negated=one.negated, field=one.field)
+                if isinstance(one.condition, WaitsFor)
+                else one
+                for one in self.terms
+            )
+        )
 
     def statuses(self) -> list[Status] | None:
         """Return the statuses that pass; None unless there is a filter, and by status alone."""

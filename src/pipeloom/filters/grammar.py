@@ -8,11 +8,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from pipeloom.errors import UsageError
-from pipeloom.filters.conditions import Condition, Contains, HasOddRows, OneOf, Within
+from pipeloom.filters.conditions import Condition, Contains, HasOddRows, OneOf, WaitsFor, Within
 from pipeloom.filters.filter import Filter, Term, term
 from pipeloom.status import Status
 from pipeloom.times import from_local, read_duration, stamp, utc_now
 
+_VALUES: Final[dict[str, Sequence[str]]] = {
+    "status": tuple(Status),
+    "started": ("today", "yesterday"),
+    "rows": ("odd",),
+    "waits": ("after", "limit", "retry", "paused", "workers"),
+}
+"""Values that are offered for a field."""
 ODD: Final = "rows:odd"
 """The field of the one term of `rows` that has an index."""
 MAX_LENGTH: Final = 200
@@ -27,14 +34,20 @@ class FilterError(UsageError):
         self.column = column
 
 
-def parse(text: str, *, now: datetime | None = None) -> Filter:
-    """Return the filter that `text` describes; ages and days are counted from `now` (default: the clock)."""
+def parse(text: str, *, now: datetime | None = None, live: bool = False) -> Filter:
+    """Return the filter that `text` describes; ages and days are counted from `now` (default: the clock).
+
+    Raises `FilterError`; also for `waits:`, unless the filter is `live`: of a run that may go on.
+    """
     if len(text) > MAX_LENGTH:
         raise FilterError(MAX_LENGTH, TOO_LONG)
     if (bad := re.search("[\ud800-\udfff\0]", text)) is not None:
         raise FilterError(bad.start(), "A filter cannot hold this character.")
     moment = (now or utc_now()).astimezone(UTC)
-    return Filter(tuple(_term(column, word, moment) for column, word in words(text)))
+    found = [(column, _term(column, word, moment)) for column, word in words(text)]
+    if not live and (waits := next((column for column, one in found if one.field == "waits"), None)) is not None:
+        raise FilterError(waits, "waits: is for a run that goes on: the live screen, status, cancel and retry take it.")
+    return Filter(tuple(one for _, one in found))
 
 
 def quoted(text: str) -> str:
@@ -49,9 +62,7 @@ def completions(text: str, cursor: int) -> list[str]:
     if not colon:
         return [f"{name}:" for name in _FIELDS if name.startswith(field.lower())]
     *given, last = value.split(",")
-    values: Sequence[str] = {"status": [*Status], "started": ["today", "yesterday"], "rows": ["odd"]}.get(
-        field.lower(), []
-    )
+    values = _VALUES.get(field.lower(), ())
     return [f"{field}:{','.join([*given, known])}" for known in values if known.startswith(last) and known not in given]
 
 
@@ -81,7 +92,7 @@ def _term(column: int, word: str, now: datetime) -> Term:
         start = column + len(field) + 1
         if not value:
             raise FilterError(start, f"{field}: needs a value.")
-        condition = build(start, value if build in (_task, _pipeline) else _unquoted(value), now)
+        condition = build(start, value if build in (_task, _pipeline, _waits) else _unquoted(value), now)
         field = field.lower()
         body = f"{field}:{value}"
     about = ODD if isinstance(condition, HasOddRows) else field
@@ -205,6 +216,10 @@ def _code(_column: int, value: str, _now: datetime) -> Condition:
     return OneOf("code", tuple(value.lower().split(",")))
 
 
+def _waits(_column: int, value: str, _now: datetime) -> Condition:
+    return WaitsFor(tuple(_unquoted(part) for part in _split(",", value)))
+
+
 _FIELDS: Final[dict[str, Callable[[int, str, datetime], Condition]]] = {
     "status": _status,
     "run": _run,
@@ -220,6 +235,7 @@ _FIELDS: Final[dict[str, Callable[[int, str, datetime], Condition]]] = {
     "worker": _worker,
     "fail": _failure,
     "name": _name,
+    "waits": _waits,
 }
 
 _SIGNS: Final = (">=", "<=", ">", "<", "=")

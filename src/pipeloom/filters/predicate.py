@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from pipeloom.filters.conditions import Condition, Contains, HasFingerprint, HasId, HasOddRows, OneOf, Within
+from pipeloom.filters.conditions import Condition, Contains, HasFingerprint, HasId, HasOddRows, OneOf, WaitsFor, Within
 from pipeloom.messages import TaskId
 from pipeloom.status import Status
 
@@ -96,6 +96,8 @@ def test_of(condition: Condition) -> Test:
             return lambda row: row.fingerprint is not None
         case HasOddRows():
             return lambda row: row.odd != 0
+        case WaitsFor():
+            return lambda _row: False
 
 
 def _contains(columns: tuple[str, ...], text: str) -> Test:

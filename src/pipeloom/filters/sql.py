@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from pipeloom.filters.conditions import Condition, Contains, HasFingerprint, HasId, HasOddRows, OneOf, Within
+from pipeloom.filters.conditions import Condition, Contains, HasFingerprint, HasId, HasOddRows, OneOf, WaitsFor, Within
 
 _COLUMNS: Final = {
     "status": "status",
@@ -48,6 +48,8 @@ def sql_of(condition: Condition) -> Sql:
             return "fingerprint IS NOT NULL", ()
         case HasOddRows():  # as in the index, or it would not be used
             return "(rows > rows_high OR (status = 'done' AND rows < rows_low))", ()
+        case WaitsFor():
+            return "0", ()
 
 
 def _marks(values: Sequence[object]) -> str:

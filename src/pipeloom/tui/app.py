@@ -93,8 +93,7 @@ class PipeloomApp(QuietCrashApp):
         """
         super().__init__()
         self.db_path = db_path
-        self.clock = clock
-        self.monotonic = monotonic
+        self.clock, self.monotonic = clock, monotonic
         self.commits: Signal[Delivery] = Signal(self, "commits")
         self.file_changes: Signal[FileChanged] = Signal(self, "file-changes")
         self.feed = LiveFeed(self, self.commits)
@@ -102,6 +101,7 @@ class PipeloomApp(QuietCrashApp):
         self.remote = RemoteRun(
             self, db_path, self.feed, self.session, self.file_changes, read_only=read_only, may_control=control
         )
+        self.questions = self.remote.questions
         self.summary: RunSummary | None = None
         """How the run ended, once the engine is closed."""
         self.signalled: int | None = None

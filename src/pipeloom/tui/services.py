@@ -18,6 +18,7 @@ from pipeloom.engine.run.resume import Resume
 from pipeloom.tui.live.board import Board
 from pipeloom.tui.session.bridge import Delivery
 from pipeloom.tui.session.file_monitor import FileChanged
+from pipeloom.tui.session.questions import Questions
 from pipeloom.tui.settings import Settings
 
 T = TypeVar("T")
@@ -54,6 +55,9 @@ class ShownRun(Protocol):
 
 class EngineAccess(Protocol):
     """The commands to the engine of this process, or to that of another one."""
+
+    questions: Questions
+    """What may be asked of the engine without changing anything."""
 
     @property
     def read_only(self) -> bool:

@@ -328,10 +328,10 @@ def test_a_cluster_of_our_own_grows_keeps_to_this_machine_and_leaves_nothing(ben
     engine.set_workers(2)
     bench.recorder.wait_until(lambda: len(bench.rows("SELECT value FROM notes")) == 2)
     assert engine.load().workers == engine.load().wanted == 2
-    (first, _) = engine.workers()
+    (first, _) = engine.commands.workers()
     assert first.name.startswith("tcp://127.0.0.1:")
     assert first.slots == 1
-    assert sorted(number for one in engine.workers() for number in one.attempts) == [1, 2]
+    assert sorted(number for one in engine.commands.workers() for number in one.attempts) == [1, 2]
     assert first.memory
     (pid, other) = (value for (value,) in bench.rows("SELECT value FROM notes"))
     os.kill(pid, signal.SIGKILL)

@@ -77,7 +77,7 @@ def test_a_task_starts_when_all_that_it_comes_after_are_done_and_on_disk(bench: 
     held = bench.recorder.wait_for_status("queued", "c")
     state = engine._parts.run.attempts.get(held.id)
     assert state is not None
-    assert engine._parts.run.dependencies.waits_for(state) == ["b"]
+    assert list(engine._parts.run.dependencies.waits_for(state)) == ["b"]
     assert (jobs.began.count("c"), engine.load().waiting, statuses(bench)["c"]) == (0, 0, "queued")
     gate.open()
     assert engine.wait(60)

@@ -330,7 +330,7 @@ async def test_a_narrow_table_scrolls_sideways_header_and_all(themed_app: MakeTh
 
 async def test_a_tick_redraws_only_rows_that_read_the_clock(themed_app: MakeThemedApp) -> None:
     source, drawn = Items([Item(number) for number in range(10)]), Drawn()
-    table = VirtualTable(source, drawn.columns, is_live=lambda row: row.id in (2, 4))
+    table = VirtualTable(source, drawn.columns, beside=lambda row, second: second if row.id in (2, 4) else 0)
     async with themed_app(table).run_test(size=(60, 20)) as pilot:
         await pilot.pause()
         drawn.ids.clear()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -16,12 +16,21 @@ from pipeloom.engine.commands import CommandResult, EngineLoad
 from pipeloom.engine.control import spool
 from pipeloom.engine.control.request import EXPIRES_S, NamedLimit, Reply, Request, RequestError, read_reply
 from pipeloom.errors import ControlError
+from pipeloom.filters import Filter
 from pipeloom.limits.limit import Limit
 from pipeloom.store.file.owner import is_owned, owner_name
 from pipeloom.times import monotonic, stamp
 
 PATIENCE_S: Final = 10.0
 _POLL_S: Final = 0.02
+
+
+def with_waiting(where: Filter, db_path: Path, run_id: int) -> Filter:
+    """Return a filter with each `waits:` decided by the process that has the run under way; raises `ControlError`."""
+    if not where.waited_for or not is_owned(db_path):
+        return where
+    client = ControlClient(db_path, run_id)
+    return where.with_waiting(client.waiting_for)
 
 
 class ControlClient:
@@ -87,6 +96,14 @@ class ControlClient:
             raise ControlError("The answer has not the form that this version understands.")
         return load
 
+    def why_waiting(self, attempt_ids: Iterable[int]) -> dict[int, str]:
+        """Return why attempts have not begun, in words; of up to a thousand."""
+        return self.ask("why_waiting", attempt_ids).waits
+
+    def waiting_for(self, what: Collection[str]) -> tuple[int, ...]:
+        """Return the attempts that wait for one of `what`: see `pipeloom.filters.conditions.WaitsFor`."""
+        return self.ask("waiting_for", what=tuple(what)).waiting
+
     def give_up(self) -> None:
         """Stop waiting for an answer; from any thread."""
         self._given_up.set()
@@ -99,6 +116,7 @@ class ControlClient:
         workers: int | None = None,
         limit: NamedLimit | None = None,
         pipeline: str | None = None,
+        what: tuple[str, ...] = (),
         request_id: str | None = None,
     ) -> Reply:
         """Return the reply to a request. A `request_id` that was used before is answered, not carried out again."""
@@ -111,6 +129,7 @@ class ControlClient:
             workers=workers,
             limit=limit,
             pipeline=pipeline,
+            what=what,
             pid=os.getpid(),
             host=socket.gethostname(),
             asked_at=stamp(now),

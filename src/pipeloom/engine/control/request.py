@@ -20,13 +20,21 @@ EXPIRES_S: Final = 30.0
 """Seconds after which a request is no longer carried out."""
 _CLOCK_S: Final = 5.0
 MAX_ATTEMPTS: Final = 1_000_000
+MOST_EXPLAINED: Final = 1_000
+"""Attempts of which one request may ask why they wait."""
 _LONGEST_NAME: Final = 5_000
 """Characters of the name of a pipeline: a path, and what stands behind it."""
 
-WITH_ATTEMPTS: Final = frozenset({"cancel", "retry", "retry_from_start", "retry_code", "abandon"})
-COMMANDS: Final = WITH_ATTEMPTS | {"pause", "resume", "set_workers", "set_limit", "load"}
+WITH_ATTEMPTS: Final = frozenset({"cancel", "retry", "retry_from_start", "retry_code", "abandon", "why_waiting"})
+QUESTIONS: Final = frozenset({"load", "why_waiting", "waiting_for"})
+"""Commands that change nothing: no record is kept of them."""
+COMMANDS: Final = WITH_ATTEMPTS | QUESTIONS | {"pause", "resume", "set_workers", "set_limit"}
 _OTHER_FORM: Final = "The answer has not the form that this version understands."
-_EXTRA: Final = {"set_workers": frozenset({"workers"}), "set_limit": frozenset({"limit"})}
+_EXTRA: Final = {
+    "set_workers": frozenset({"workers"}),
+    "set_limit": frozenset({"limit"}),
+    "waiting_for": frozenset({"what"}),
+}
 """What a command has besides `_KEYS`."""
 _KEYS: Final = frozenset({"id", "run_id", "command", "pid", "host", "asked_at", "expires_at"})
 
@@ -51,6 +59,8 @@ class Request:
     limit: NamedLimit | None = None
     pipeline: str | None = None
     """For "retry_code": the pipeline as the user named it, with an absolute path."""
+    what: tuple[str, ...] = ()
+    """For "waiting_for": what attempts wait for."""
     pid: int
     host: str
     asked_at: str
@@ -62,6 +72,8 @@ class Request:
         if self.command in WITH_ATTEMPTS:
             named = {} if self.pipeline is None else {"pipeline": self.pipeline}
             return {"attempts": as_ranges(self.attempts), **named}
+        if self.command == "waiting_for":
+            return {"what": list(self.what)}
         if self.limit is not None:
             return {"limit": [self.limit[0], *astuple(self.limit[1])]}
         return {} if self.workers is None else {"workers": self.workers}
@@ -90,6 +102,8 @@ def read_request(request_id: str, raw: bytes, now: datetime) -> Request:
     if not all(map(_is_number, numbers)) or not texts_fit or not names_fit:
         raise RequestError("The request has values of the wrong kind.")
     attempts = from_ranges(given["attempts"]) if "attempts" in extra else ()
+    if command == "why_waiting" and len(attempts) > MOST_EXPLAINED:
+        raise RequestError(f"Why they wait can be asked of {MOST_EXPLAINED:,} attempts at once.")
     asked, expires = valid_stamp(given["asked_at"]), valid_stamp(given["expires_at"])
     if asked is None or expires is None:
         raise RequestError("The request has times that are none.")
@@ -99,6 +113,8 @@ def read_request(request_id: str, raw: bytes, now: datetime) -> Request:
     made = {"attempts": attempts, "asked_at": asked, "expires_at": expires}
     if "limit" in extra:
         made["limit"] = _limit(given["limit"])
+    if "what" in extra:
+        made["what"] = _names(given["what"])
     return Request(**{**given, **made})
 
 
@@ -110,6 +126,13 @@ def _limit(given: object) -> NamedLimit:
                 return name, Limit(at_once, per_second)
             except UsageError as error:
                 raise RequestError(str(error)) from error
+    raise RequestError("The request has values of the wrong kind.")
+
+
+def _names(given: object) -> tuple[str, ...]:
+    """Return names that were sent; raises `RequestError` when they are none."""
+    if isinstance(given, list) and len(given) <= 200 and all(isinstance(one, str) and len(one) < 300 for one in given):
+        return tuple(given)
     raise RequestError("The request has values of the wrong kind.")
 
 
@@ -127,6 +150,10 @@ class Reply:
     result: CommandResult = field(default_factory=CommandResult)
     load: EngineLoad | None = None
     """How busy the engine was afterwards."""
+    waits: dict[int, str] = field(default_factory=dict)
+    """For "why_waiting": the reason of each attempt that waits."""
+    waiting: tuple[int, ...] = ()
+    """For "waiting_for": the attempts that wait for it."""
 
     @property
     def sentence(self) -> str:
@@ -150,6 +177,8 @@ class Reply:
                 "accepted": as_ranges(self.result.accepted),
                 "refused": [asdict(refusal) | {"attempts": as_ranges(ids)} for refusal, ids in refused.items()],
                 "load": None if self.load is None else asdict(self.load),
+                "waits": list(self.waits.items()),
+                "waiting": as_ranges(self.waiting),
             }
         ).encode()
 
@@ -161,7 +190,20 @@ def read_reply(request_id: str, raw: bytes) -> Reply:
     if given.get("id") != request_id or not isinstance(refused, list) or not isinstance(refusal, str | None):
         raise RequestError(_OTHER_FORM)
     refusals = {attempt_id: why for entry in refused for why, ids in [_refusal(entry)] for attempt_id in ids}
-    return Reply(refusal, CommandResult(from_ranges(given.get("accepted")), refusals), _load(load))
+    result = CommandResult(from_ranges(given.get("accepted")), refusals)
+    return Reply(refusal, result, _load(load), _waits(given.get("waits")), from_ranges(given.get("waiting")))
+
+
+def _waits(given: object) -> dict[int, str]:
+    """Return why attempts wait; raises `RequestError` when it is something else."""
+    found: dict[int, str] = {}
+    for one in given if isinstance(given, list) else [given]:
+        match one:
+            case [int(attempt_id), str(why)]:
+                found[attempt_id] = why
+            case _:
+                raise RequestError(_OTHER_FORM)
+    return found
 
 
 def _refusal(given: object) -> tuple[Refusal, tuple[int, ...]]:

@@ -15,7 +15,7 @@ from typing import Final
 from pipeloom.engine.clock import Clock
 from pipeloom.engine.commands import CommandResult, Commands
 from pipeloom.engine.control import spool
-from pipeloom.engine.control.request import Reply, Request, RequestError, has_expired, read_request
+from pipeloom.engine.control.request import QUESTIONS, Reply, Request, RequestError, has_expired, read_request
 from pipeloom.engine.events import Commanded
 from pipeloom.errors import ControlError, PipeloomError
 from pipeloom.text import clean, storable
@@ -128,7 +128,7 @@ class ControlServer:
             _log.warning("A request was refused: %s", clean(error))
             return Reply(str(error))
         reply = self._carry_out(request)
-        if request.command != "load":
+        if request.command not in QUESTIONS:
             self._record(self._entry(request, reply))
         return reply
 
@@ -142,6 +142,10 @@ class ControlServer:
         if request.run_id != commands.run_id:
             return Reply(f"Run {request.run_id} is over; run {commands.run_id} is under way.")
         try:
+            if request.command == "why_waiting":
+                return Reply(load=commands.load(), waits=commands.why_waiting(request.attempts))
+            if request.command == "waiting_for":
+                return Reply(load=commands.load(), waiting=commands.waiting_for(request.what))
             result = self._call(request)
         except PipeloomError as error:
             return Reply(str(error))

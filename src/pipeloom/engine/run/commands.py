@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from pipeloom.engine.commands import CommandResult, EngineLoad, Refusal, RefusalReason
 from pipeloom.engine.events import Ended
@@ -10,6 +10,7 @@ from pipeloom.engine.executors.base import WorkerInfo
 from pipeloom.engine.options import checked_workers
 from pipeloom.engine.run.attempts import AttemptState, Stop, TaskStart, retry_refusal
 from pipeloom.engine.run.run import Run
+from pipeloom.engine.schedule.waiting import Waiting
 from pipeloom.limits.limit import Limit
 from pipeloom.status import ACTIVE, OPEN, WAITING, Status
 
@@ -152,6 +153,27 @@ class RunCommands:
                 wanted=run.workers,
                 limits=tuple(run.limits.uses()),
             )
+
+    def why_waiting(self, attempt_ids: Iterable[int]) -> dict[int, str]:
+        """Return why attempts have not begun, in words; those are left out that have, or wait for their due time."""
+        run, found = self._run, {}
+        with run.lock:
+            waiting = self._waiting()
+            for attempt_id in attempt_ids:
+                attempt = run.attempts.get(attempt_id)
+                if attempt is not None and (why := waiting.why(attempt)):
+                    found[attempt_id] = why
+        return found
+
+    def waiting_for(self, what: Collection[str]) -> tuple[int, ...]:
+        """Return the attempts that wait for a limit, a task, or another of the things that `waits:` takes."""
+        with self._run.lock:
+            return tuple(self._waiting().waiting_for(what))
+
+    def _waiting(self) -> Waiting:
+        run = self._run
+        slots = run.executor.slots
+        return Waiting(run.attempts, run.ready, run.dependencies, slots, min(run.busy, slots), run.paused)
 
     def stack(self, attempt_id: int) -> str | None:
         """Return the stack of a running attempt's code; None when it does not run, or runs in another process."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain
 from typing import Final
 
 from pipeloom.engine.run.attempts import AttemptState
@@ -192,13 +192,17 @@ class Dependencies:
             return self._causes.get(task_id)
         return ended_badly(task_id, latest.status) if latest.settled else None
 
-    def waits_for(self, attempt: AttemptState, most: int = 3) -> list[TaskId]:
-        """Return up to `most` of the ids that the attempt's task still waits for; none when it waits for no other."""
+    def waits_for(self, attempt: AttemptState) -> Iterator[TaskId]:
+        """Return the ids that the attempt's task still waits for; none when it waits for no other."""
         if not attempt.waits:
-            return []
+            return iter(_NONE)
         after = attempt.task.after
-        unmet = self._early_unmet() if after == ALL else (name for name in after if not self._is_met(name))
-        return list(islice(unmet, most))
+        return self._early_unmet() if after == ALL else (name for name in after if not self._is_met(name))
+
+    def unmet(self, attempt: AttemptState) -> int:
+        """Return how many tasks the attempt's task still waits for."""
+        of_all = attempt.task.after == ALL and self._open is not None
+        return (self._open if of_all else self._unmet.get(attempt.task.task_id)) or 0
 
     def results(self, task: TaskDef) -> Results:
         """Return the results of what the task comes after."""

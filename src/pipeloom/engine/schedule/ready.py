@@ -189,8 +189,8 @@ class Ready(Generic[W]):
 
         Costs as much as there are open lanes, which is one where tasks have neither limits nor priorities.
         """
-        own = self._lane(attempt.task)
-        lanes = {own, *(lane for _, _, lane in self._open)}
+        own, now = self._lane(attempt.task), self._monotonic()
+        lanes = {own, *(lane for _, _, lane in self._open if lane.blocked_by(now) is None)}
         return 1 + sum(lane.before(own.rank, attempt.turn) for lane in lanes)
 
     def _lane(self, task: TaskDef) -> Lane[W]:

@@ -10,6 +10,7 @@ from rich.text import Text
 from pipeloom.status import ACTIVE, FINAL, WAITING, Status
 from pipeloom.store.rows import AttemptRow, DurationBaseline
 from pipeloom.text import clean, counted, first_line
+from pipeloom.times import until
 from pipeloom.tui.attempts.estimate import Estimate, estimate
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.glyphs import ODD, badge, status_text
@@ -20,6 +21,9 @@ from pipeloom.tui.widgets.bar import bar
 _PERCENT = 5
 MEASURED: Final = 200
 """Characters of a message for which a column of the history makes room."""
+_GAP: Final = "  "
+"""Between two things in a message."""
+_RETRY: Final = "retry in "
 _SHORT: Final = 10_000
 """Number of rows from which it is shortened."""
 _NOT_RUN: Final = WAITING | {Status.SKIPPED}
@@ -46,11 +50,13 @@ def live_columns(
     grace_s: float = 10.0,
     past: Callable[[AttemptRow], DurationBaseline | None] = lambda _row: None,
     last_error: Callable[[AttemptRow], str] = lambda _row: "",
+    waits: Callable[[AttemptRow], str] = lambda _row: "",
 ) -> list[Column[AttemptRow]]:
     """Return the columns of the live table; `tries` is the number of attempts that a task is granted, 0: not known.
 
     `silent_s` tells for how long a row has not changed: one that was asked to stop more than `grace_s` ago does not
-    respond. `past` tells what the task took in earlier runs, `last_error` why the attempt before failed.
+    respond. `past` tells what the task took in earlier runs, `last_error` why the attempt before failed,
+    `waits` why a queued one waits.
     """
 
     def estimated(row: AttemptRow, ctx: RenderContext) -> Estimate | None:
@@ -77,7 +83,7 @@ def live_columns(
         if row.status is Status.RUNNING and row.step is not None and silent >= _LONG_S:
             return cell(f"no progress {fmt.stopwatch(silent)}", ctx.style("status--retrying"))
         if row.status in WAITING and not row.message:
-            return cell_first_line(last_error(row), ctx.style("table--faint"))
+            return _waiting(why_waiting(row, waits(row), ctx.now), last_error(row), ctx)
         told = estimated(row, ctx)
         if told is not None and told.slow is not None:
             slow = cell(f"{told.slow:.1f}× slow", ctx.style("status--retrying"))
@@ -95,6 +101,12 @@ def live_columns(
         _rows_column(),
         Column("message", "Message", message, 12, share=4),
     ]
+
+
+def why_waiting(row: AttemptRow, why: str, now: float) -> str:
+    """Return why an attempt waits: `why` as the engine says it, for a retry the time that is left."""
+    left = until(row.due_at, now) if row.status is Status.RETRYING else ""
+    return f"{_RETRY}{left}" if left else why
 
 
 def _id_column(hide_below: int = 0) -> Column[AttemptRow]:
@@ -138,9 +150,9 @@ def history_columns() -> list[Column[AttemptRow]]:
     ]
 
 
-def is_moving(row: AttemptRow) -> bool:
-    """Tell whether the row's cells change with time alone."""
-    return row.status in ACTIVE or row.status is Status.RETRYING
+def second_of(row: AttemptRow, second: int) -> int:
+    """Return the second for a row whose cells change with time alone, else 0."""
+    return second if row.status in ACTIVE or row.status is Status.RETRYING else 0
 
 
 def _run(row: AttemptRow, ctx: RenderContext) -> Text:
@@ -211,8 +223,19 @@ def _message(row: AttemptRow, ctx: RenderContext) -> Text:
     return _before(cell(f"{ODD[row.odd]}{counted(row.rows or 0, 'row')}", ctx.style("status--retrying")), told)
 
 
-def _before(said: Text, message: Text) -> Text:
-    return said.append("  ").append(message.plain, message.style) if message.plain else said
+def _waiting(why: str, error: str, ctx: RenderContext) -> Text:
+    """Return why an attempt waits, and why the one before it failed."""
+    told, failed = cell(why, ctx.style("table--muted")), cell_first_line(error, ctx.style("table--faint"))
+    if not told.plain:
+        return failed
+    if failed.plain and len(told) + len(_GAP) + len(failed) > ctx.width:
+        told.plain = told.plain.removeprefix(_RETRY)  # the status says so
+        return _before(told, failed, gap=" ")
+    return _before(told, failed)
+
+
+def _before(said: Text, message: Text, gap: str = _GAP) -> Text:
+    return said.append(gap).append(message.plain, message.style) if message.plain else said
 
 
 def _first_line(row: AttemptRow) -> str:

@@ -78,6 +78,7 @@ class DetailPane(Vertical):
         self._attempts: Sequence[AttemptRow] = ()
         self._logs: Sequence[LogRow] = ()
         self._state: TaskState | None = None
+        self._waits = ""
         self._follows = True
         self._level = LEVELS[0]
         self._needle = ""
@@ -99,15 +100,18 @@ class DetailPane(Vertical):
         attempts: Sequence[AttemptRow] = (),
         logs: Sequence[LogRow] = (),
         state: TaskState | None = None,
+        *,
+        waits: str = "",
     ) -> None:
-        """Show an attempt, the attempts of its task, its log, and the state that the task has left."""
-        if (row, attempts, logs, state) == (self._row, self._attempts, self._logs, self._state):
+        """Show an attempt, the attempts of its task, its log, the state that the task has left, and why it waits."""
+        shown = self._row, self._attempts, self._logs, self._state, self._waits
+        if (row, attempts, logs, state, waits) == shown:
             return
         if (state is None) is not (self._state is None):
             (self._tabs.hide if state is None else self._tabs.show)(_STATE)
         if row is None or self._row is None or row.id != self._row.id:
             self._scroll.scroll_home(animate=False)
-        self._row, self._attempts, self._logs, self._state = row, attempts, logs, state
+        self._row, self._attempts, self._logs, self._state, self._waits = row, attempts, logs, state, waits
         self._tabs.active = self._tab
         self._draw()
         self._keep_end()
@@ -267,6 +271,7 @@ class DetailPane(Vertical):
         head = Content.assemble(content(row.name or "(empty)", "bold"), content(where, "$muted"))
         facts = [
             ("status", Content.styled(status.label, status.variable)),
+            ("waits", content(self._waits)),
             ("progress", content(_progress(row))),
             ("message", lines(row.message, limit=2000)),
             ("queued", content(fmt.local_stamp(row.queued_at))),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import ClassVar, Final
 
 from textual import getters, on
@@ -13,7 +14,7 @@ from textual.screen import Screen
 from textual.widgets import Input, Static
 
 from pipeloom.store.rows import AttemptRow
-from pipeloom.tui.attempts.columns import chosen, is_moving
+from pipeloom.tui.attempts.columns import chosen, second_of
 from pipeloom.tui.attempts.detail import DetailPane
 from pipeloom.tui.bindings import key
 from pipeloom.tui.services import ServicesGetter
@@ -83,9 +84,9 @@ class TableScreen(Screen[None]):
         """Yield filter, table, detail and footer."""
         ascii_only = self.services.ascii_only
         columns = chosen(columns, self.services.settings.columns.get(self.screen_name, ()))
-        yield FilterBar(self.services.remembered(f"{self.screen_name}.filter"))
+        yield FilterBar(self.services.remembered(f"{self.screen_name}.filter"), live=self.screen_name == "live")
         with Container(classes="panes"):
-            table: VirtualTable[AttemptRow] = VirtualTable(source, columns, is_live=is_moving, ascii_only=ascii_only)
+            table: VirtualTable[AttemptRow] = VirtualTable(source, columns, beside=self.beside, ascii_only=ascii_only)
             table.empty_text = empty
             yield table
             detail = DetailPane(ascii_only=ascii_only)
@@ -101,6 +102,10 @@ class TableScreen(Screen[None]):
         self.add_class(max(point for point in points if point[0] <= self.app.size.width)[1])
         if self.filter_bar.is_filtering:
             self.services.tell(f"Only {self.filter_bar.text} is shown, as last time: esc shows all.")
+
+    def beside(self, row: AttemptRow, second: int) -> Hashable:
+        """Return what the cells of a row show besides it."""
+        return second_of(row, second)
 
     def follow(self) -> None:
         """Show the row under the cursor in the detail, if that is open; each screen reads it in its own way."""

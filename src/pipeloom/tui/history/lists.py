@@ -21,7 +21,7 @@ from pipeloom.status import FINAL
 from pipeloom.store.read.paging import NEWEST, Sort
 from pipeloom.store.rows import AttemptRow
 from pipeloom.text import counted
-from pipeloom.tui.attempts.columns import is_moving
+from pipeloom.tui.attempts.columns import second_of
 from pipeloom.tui.history.bar import VIEWS
 from pipeloom.tui.history.columns import failure_columns, run_columns, task_columns
 from pipeloom.tui.history.queries import AttemptsQuery, FailuresQuery, RunItem, RunsQuery, TasksQuery
@@ -80,10 +80,10 @@ class HistoryLists(Horizontal):
         """The number of attempts without the filter line, as counted last."""
         self._failure = ""
         """The failure that was told last; "" after a list was read."""
-        self.runs = FileTable(path, RunsQuery(), run_columns(), is_live=_goes_on, ascii_only=ascii_only, id="runs")
+        self.runs = FileTable(path, RunsQuery(), run_columns(), beside=_second_of, ascii_only=ascii_only, id="runs")
         self._path = path
         self.attempts = FileTable(
-            path, AttemptsQuery(), columns, is_live=is_moving, ascii_only=ascii_only, id="attempts"
+            path, AttemptsQuery(), columns, beside=second_of, ascii_only=ascii_only, id="attempts"
         )
         self.tasks = FileTable(path, TasksQuery(), task_columns(), ascii_only=ascii_only, id="tasks")
         self.failures = FileTable(path, FailuresQuery(), failure_columns(), ascii_only=ascii_only, id="failures")
@@ -200,6 +200,6 @@ class HistoryLists(Horizontal):
         return content(counted(total, one, many) if exact else f"{fmt.count(total)}+ {many}", "$muted")
 
 
-def _goes_on(item: RunItem) -> bool:
-    """Tell whether the run's line changes with time alone."""
-    return item.counts is not None and any(status not in FINAL for status in item.counts)
+def _second_of(item: RunItem, second: int) -> int:
+    """Return the second where the run's line changes with time alone, else 0."""
+    return second if item.counts is not None and any(status not in FINAL for status in item.counts) else 0

@@ -25,7 +25,7 @@ class LiveLimits:
         """Return the workers and limits now; None when there is no answer, which a toast says."""
         engine, controls = self._services.engine, self._services.controls
         if engine is not None and engine.is_started:
-            return WorkersSeen(await asyncio.to_thread(engine.workers), engine.load().limits)
+            return WorkersSeen(await asyncio.to_thread(engine.commands.workers), engine.load().limits)
         load = None if controls is None else await self._services.ask(controls.load)
         return None if load is None else WorkersSeen(None, load.limits)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from contextlib import suppress
 from typing import ClassVar, Final
 
@@ -15,7 +15,7 @@ from textual.events import Key
 from pipeloom.status import ACTIVE, FINAL, OPEN, Status
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.text import counted
-from pipeloom.tui.attempts.columns import live_columns
+from pipeloom.tui.attempts.columns import live_columns, second_of, why_waiting
 from pipeloom.tui.attempts.table_screen import SHARED_KEYS, TableScreen
 from pipeloom.tui.bindings import key
 from pipeloom.tui.live.baselines import DurationBaselines
@@ -25,8 +25,9 @@ from pipeloom.tui.live.header import HeaderSource
 from pipeloom.tui.live.limits import LiveLimits
 from pipeloom.tui.live.shown_task import ShownTask
 from pipeloom.tui.live.sorting import COLUMNS, Sorting
+from pipeloom.tui.live.told import WHY_NOT, counts, why_no_commands, why_nothing
+from pipeloom.tui.live.waits import Waits, WaitsFilter
 from pipeloom.tui.session.bridge import Delivery
-from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.text import content
 from pipeloom.tui.table.virtual_table import VirtualTable
 from pipeloom.tui.widgets.dialogs import StackDialog
@@ -41,11 +42,6 @@ _LONGEST_TICK_S: Final = 3.0
 """Seconds after which they wait for keys no longer."""
 _GRACE_S: Final = 10.0
 """Assumed seconds that a task has to stop, when another process runs it."""
-_WHY_NOT: Final = {
-    "cancel": "Nothing to cancel here: it has ended already.",
-    "retry": "Nothing to run again here: it has not ended yet.",
-}
-"""Action to what is told where the row under the cursor does not take it."""
 _CHANGING: Final = frozenset({"cancel", "retry", "retry_failed", "pause", "workers"})
 """Actions that are commands to the engine."""
 
@@ -89,6 +85,8 @@ class LiveScreen(TableScreen):
         self._shown_task = ShownTask(services)
         self._baselines = DurationBaselines(services.db_path)
         self._header_source = HeaderSource(services, lambda: self._baselines.task_s)
+        self._waits = Waits(services.questions)
+        self._filter = WaitsFilter(services.questions)
         self._sorting = Sorting.from_text(services.remembered("live.sort"))
         self._offered: Status | None = None
         """Status of the row that the footer's keys are for."""
@@ -107,6 +105,7 @@ class LiveScreen(TableScreen):
             grace,
             self._baselines.of,
             services.board.last_error,
+            self._waits.of,
         )
         yield RunHeader()
         yield from self.compose_panes(services.board, columns, "No tasks yet.")
@@ -137,21 +136,40 @@ class LiveScreen(TableScreen):
         self._show_rows()
         self._show_header()
 
-    def _nothing(self) -> str:
-        """Return why no task is shown, where that is so."""
-        run = self.services.board.run
-        if self.services.board.total():
-            return "No task matches the filter."
-        return "Nothing has changed since it was done." if run is not None and run.unchanged else "No tasks yet."
-
     def _show_rows(self) -> None:
-        self.table.empty_text = self._nothing()
+        self.table.empty_text = why_nothing(self.services.board)
         self.table.tick(self.services.clock())
         self.table.refresh_rows()
         if self.detail.display:
             self.share_lines()
             self.follow()
         self._offer_keys()
+        self._ask()
+
+    def _ask(self) -> None:
+        """Ask the engine again why tasks wait, where that is due."""
+        now_s = self.services.monotonic()
+        if self._filter.is_due(now_s) or self._waits.is_due(self._in_view(), now_s):
+            self._ask_now(now_s)
+
+    @work(group="why")
+    async def _ask_now(self, now_s: float) -> None:
+        where = await self._filter.decide(self.services.monotonic) if self._filter.is_due(now_s) else None
+        if where is not None and self.is_attached:
+            self.services.board.set_filter(where)
+            self._show()
+        if await self._waits.load(self._in_view() if self.is_attached else (), now_s) and self.is_attached:
+            self.table.refresh_rows()
+            self.follow()
+
+    def beside(self, row: AttemptRow, second: int) -> Hashable:
+        """Return the second for what moves, and the reason for what waits."""
+        return second_of(row, second) or self._waits.of(row)
+
+    def _in_view(self) -> Sequence[AttemptRow]:
+        """Return the rows on the screen, and that under the cursor, of which the detail tells."""
+        under = self._row()
+        return [*self.services.board.window(*self.table.visible_range), *([] if under is None else [under])]
 
     def _show_header(self) -> None:
         self._header_s = self.services.monotonic()
@@ -172,12 +190,14 @@ class LiveScreen(TableScreen):
         if self._sorting.is_due(self.services.monotonic(), self.services.key_pressed_s):
             self._sort()
         self._show_header()
+        self._ask()
         run = self.services.board.run
         if self._baselines.are_missing and run is not None:
             self._load_baselines(run)
-        row = self._row()
-        if self.detail.display and row is not None and row.status in ACTIVE:
+        if self.detail.display and (row := self._row()) is not None and row.status in ACTIVE:
             self._load_task(row)
+        elif self.detail.display:
+            self.follow()  # the time that is left until a retry
 
     @work(group="baselines")
     async def _load_baselines(self, run: RunRow) -> None:
@@ -187,13 +207,9 @@ class LiveScreen(TableScreen):
                 self._show_header()
 
     def _show_count(self) -> None:
-        board, marked = self.services.board, len(self._marks_in_view())
-        told = [f"{fmt.count(board.count())} of {fmt.count(board.total())}"]
-        if hidden := len(self.table.marked) - marked:
-            told.append(f"{fmt.count(marked)} marked in view, {fmt.count(hidden)} hidden")
-        elif marked:
-            told.append(f"{fmt.count(marked)} marked")
-        self.filter_bar.show_count(content(" · ".join(told), "$muted"))
+        in_view = len(self._marks_in_view())
+        told = counts(self.services.board, in_view, len(self.table.marked) - in_view)
+        self.filter_bar.show_count(content(told, "$muted"))
 
     def _offer_keys(self) -> None:
         """Update the footer when the row under the cursor has another status: other keys work on it."""
@@ -207,6 +223,7 @@ class LiveScreen(TableScreen):
     def _follow(self) -> None:
         self.follow()
         self._offer_keys()
+        self._ask()
 
     @on(VirtualTable.MarksChanged)
     def _count_marks(self) -> None:
@@ -217,7 +234,8 @@ class LiveScreen(TableScreen):
         if not self.detail.display:
             return
         row = self._row()
-        self._shown_task.show(self.detail, row)
+        waits = "" if row is None else why_waiting(row, self._waits.of(row), self.services.clock())
+        self._shown_task.show(self.detail, row, waits)
         if row is not None and self._shown_task.should_load(row):
             self._load_task(row)
 
@@ -230,6 +248,7 @@ class LiveScreen(TableScreen):
 
     @on(FilterBar.Changed)
     def _apply_filter(self, event: FilterBar.Changed) -> None:
+        self._filter.choose(event.where)
         self.services.board.set_filter(event.where)
         self._show()
 
@@ -289,17 +308,10 @@ class LiveScreen(TableScreen):
         """Say why a key that commands the engine does nothing here."""
         commands = {one.key: one.action.partition("(")[0] for one in self.BINDINGS if isinstance(one, Binding)}
         action = commands.get(event.key)
-        if action in _WHY_NOT and self.services.controls is not None and not self.check_action(action, ()):
-            self.services.tell(_WHY_NOT[action] if self._row() is not None else "There is no task here.", problem=True)
+        if action in WHY_NOT and self.services.controls is not None and not self.check_action(action, ()):
+            self.services.tell(WHY_NOT[action] if self._row() is not None else "There is no task here.", problem=True)
         elif self.services.controls is None and action in _CHANGING:
-            self.services.tell(self._why_no_commands(), problem=True)
-
-    def _why_no_commands(self) -> str:
-        if self.services.read_only:
-            return "Nothing is changed here: the file is only read."
-        if self.services.owner is None:
-            return "The run of the other program is over: press 2, and r in the history runs its tasks again."
-        return "Another program runs this: open it with --control to act on it."
+            self.services.tell(why_no_commands(self.services), problem=True)
 
     def action_cancel(self) -> None:
         """Cancel the chosen tasks, after a question."""
@@ -341,12 +353,12 @@ class LiveScreen(TableScreen):
     def action_stack(self) -> None:
         """Show the stack of the task under the cursor."""
         engine, row = self.services.engine, self._row()
-        if engine is None or row is None or row.status not in ACTIVE or engine.stack(row.id) is None:
+        if engine is None or row is None or row.status not in ACTIVE or engine.commands.stack(row.id) is None:
             self.services.tell(
                 "There is a stack to see only while a task runs in a thread of this program.", problem=True
             )
             return
-        self.app.push_screen(StackDialog(row.name, lambda: engine.stack(row.id)))
+        self.app.push_screen(StackDialog(row.name, lambda: engine.commands.stack(row.id)))
 
     def action_show_workers(self) -> None:
         """Show the workers and the limits; those of another program where the keys act on it."""
@@ -355,7 +367,7 @@ class LiveScreen(TableScreen):
             self.services.tell("There are no workers: nothing runs.", problem=True)
             return
         limits = LiveLimits(self.services)
-        name_of = str if engine is None else engine.task_name
+        name_of = str if engine is None else engine.commands.task_name
         self.app.push_screen(WorkersDialog(limits.seen, name_of, None if controls is None else limits.change))
 
     def action_next_running(self) -> None:

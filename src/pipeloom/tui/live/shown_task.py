@@ -22,8 +22,8 @@ class ShownTask:
         self._whole: dict[int, AttemptRow] = {}
         """The task's attempts in the file, by id. Only for a run of another process, whose commits bring no errors."""
 
-    def show(self, detail: DetailPane, row: AttemptRow | None) -> None:
-        """Show the latest attempt of a task and those before it; None: no task."""
+    def show(self, detail: DetailPane, row: AttemptRow | None, waits: str = "") -> None:
+        """Show the latest attempt of a task, why it waits, and those before it; None: no task."""
         if row is None:
             detail.show_attempt(None)
             return
@@ -33,9 +33,9 @@ class ShownTask:
             attempts = [_completed(attempt, self._whole.get(attempt.id)) for attempt in attempts]
             row = attempts[-1]
         if is_loaded:
-            detail.show_attempt(row, attempts, self._log, self._state)
+            detail.show_attempt(row, attempts, self._log, self._state, waits=waits)
         else:
-            detail.show_attempt(row, attempts)
+            detail.show_attempt(row, attempts, waits=waits)
 
     def should_load(self, row: AttemptRow) -> bool:
         """Return whether the attempt has started and is another, or in another status, than at the last load."""

@@ -23,6 +23,7 @@ from pipeloom.tui.session.bridge import UiSink
 from pipeloom.tui.session.engine_session import EngineSession
 from pipeloom.tui.session.file_monitor import FileChanged, FileMonitor, RunFollowed
 from pipeloom.tui.session.live_feed import LiveFeed
+from pipeloom.tui.session.questions import Questions
 from pipeloom.tui.threads import in_daemon_thread
 
 T = TypeVar("T")
@@ -75,6 +76,7 @@ class RemoteRun:
         """The other process that owns the file, by name."""
         self.doubt = ""
         """Why it cannot be told whether a process owns the file; "" when it can."""
+        self.questions = Questions(db_path, feed, session)
         self._monitor = FileMonitor(db_path, host.post_message, feed.sink, recovers=not read_only)
         self._is_watching = False
         self._may_control = may_control
@@ -112,12 +114,14 @@ class RemoteRun:
     def stop(self) -> None:
         """Stop following, and wait for no answer."""
         self._monitor.stop()
+        self.questions.stop()
         if self._client is not None:
             self._client.give_up()
 
     def follow(self, event: RunFollowed) -> None:
         """Show the run that is followed."""
         self._feed.is_viewer = True
+        self.questions.follow(event.run_id)
         if self._may_control:
             self._client = ControlClient(self._db_path, event.run_id)
             self._host.run_worker(self._learn_load(self._client))

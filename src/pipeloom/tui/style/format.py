@@ -25,13 +25,9 @@ def number(value: object) -> float | None:
 
 
 def stopwatch(seconds: object) -> str:
-    """Return "00:41", "12:03" or "2:05:09"; for a running clock, whose width stays the same."""
+    """Return "00:41", "12:03" or "2:05:09"; "" for what is no time."""
     value = number(seconds)
-    if value is None or value < 0:
-        return ""
-    whole = int(value)
-    hours = f"{whole // 3600}:" if whole >= 3600 else ""
-    return f"{hours}{whole % 3600 // 60:02}:{whole % 60:02}"
+    return "" if value is None or value < 0 else times.stopwatch(value)
 
 
 def eta(seconds: object) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Generic
@@ -56,12 +56,12 @@ class FileTable(VirtualTable[Row], Generic[Row]):
         query: Query[Row],
         columns: Sequence[Column[Row]],
         *,
-        is_live: Callable[[Row], bool] | None = None,
+        beside: Callable[[Row, int], Hashable] | None = None,
         ascii_only: bool = False,
         id: str | None = None,  # noqa: A002 - Textual's own name for it
     ) -> None:
         self.pages: PagedSource[Row] = PagedSource(query, self._load_missing)
-        super().__init__(self.pages, columns, is_live=is_live, ascii_only=ascii_only, id=id)
+        super().__init__(self.pages, columns, beside=beside, ascii_only=ascii_only, id=id)
         self.empty_text = "Reading…"
         self.nothing_text = "Nothing here yet."
         """Text of an empty table."""

@@ -46,8 +46,8 @@ class LineState:
 
     cursor: bool = False
     marked: bool = False
-    second: int = 0
-    """Unix seconds for a row that reads the clock; 0 for others, so that their strips are kept."""
+    beside: Hashable = None
+    """What its cells show besides their row; strips are kept while that stays the same."""
 
 
 class LinePainter(Generic[Row]):

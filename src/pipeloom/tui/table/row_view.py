@@ -19,10 +19,10 @@ _SAMPLES: Final = 5
 class RowView(Generic[Row]):
     """The lines of the screen below the header, by their number on the screen."""
 
-    def __init__(self, selection: Selection[Row], is_live: Callable[[Row], bool]) -> None:
-        """Show the rows of `selection`; the cells of a row for which `is_live` holds change with the clock."""
+    def __init__(self, selection: Selection[Row], beside: Callable[[Row, int], Hashable]) -> None:
+        """Show the rows of `selection`; for `beside` see `VirtualTable`."""
         self._selection = selection
-        self._is_live = is_live
+        self._beside = beside
         self.now = 0.0
         """Unix seconds."""
         self._fetched: tuple[int, Sequence[Row | None]] = 0, ()
@@ -83,4 +83,4 @@ class RowView(Generic[Row]):
         is_cursor = index == selection.cursor
         if row is None:
             return LineState(is_cursor)
-        return LineState(is_cursor, key in selection.marked, int(self.now) if self._is_live(row) else 0)
+        return LineState(is_cursor, key in selection.marked, self._beside(row, int(self.now)))

@@ -95,16 +95,16 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True):
         source: RowSource[Row],
         columns: Sequence[Column[Row]],
         *,
-        is_live: Callable[[Row], bool] | None = None,
+        beside: Callable[[Row, int], Hashable] | None = None,
         ascii_only: bool = False,
         name: str | None = None,
         id: str | None = None,  # noqa: A002 - Textual's own name for it
         classes: str | None = None,
     ) -> None:
-        """Show `source`; rows for which `is_live` holds are drawn again at each `tick`: their cells read the clock."""
+        """Show `source`. `beside(row, second)` is what a row's cells show besides it; another one is drawn."""
         super().__init__(name=name, id=id, classes=classes)
         self._selection: Selection[Row] = Selection(source)
-        self._view: RowView[Row] = RowView(self._selection, is_live or _never)
+        self._view: RowView[Row] = RowView(self._selection, beside or _nothing)
         self._columns = tuple(columns)
         self._widths: SeenWidths[Row] = SeenWidths()
         self._moved_s = 0.0
@@ -396,5 +396,5 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True):
                 self.action_choose()
 
 
-def _never(_row: object) -> bool:
-    return False
+def _nothing(_row: object, _second: int) -> None:
+    return None

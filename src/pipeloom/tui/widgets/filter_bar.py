@@ -99,8 +99,8 @@ class _Parsed:
         return stop == len(self.text) and self.error.column >= first
 
     @classmethod
-    def of(cls, text: str) -> _Parsed:
-        """Parse `text`."""
+    def of(cls, text: str, *, live: bool) -> _Parsed:
+        """Parse `text`; `live` as in `pipeloom.filters.parse`."""
         terms: list[Term] = []
         styles: list[tuple[str, int, int]] = []
         first: FilterError | None = None
@@ -108,7 +108,7 @@ class _Parsed:
             for column, word in words(text):
                 style = "reverse"
                 try:
-                    terms += parse(" " * column + word).terms
+                    terms += parse(" " * column + word, live=live).terms
                 except FilterError as error:
                     first = first or error
                     style = "underline"
@@ -122,13 +122,13 @@ class _Parsed:
 class _Reader:
     """Keeps the parsed form of the newest text, for the bar and for each paint of the field."""
 
-    def __init__(self) -> None:
-        self._newest = _Parsed()
+    def __init__(self, *, live: bool) -> None:
+        self._newest, self._live = _Parsed(), live
 
     def parsed(self, text: str) -> _Parsed:
         """Return the parsed form of `text`."""
         if text != self._newest.text:
-            self._newest = _Parsed.of(text)
+            self._newest = _Parsed.of(text, live=self._live)
         return self._newest
 
 
@@ -192,11 +192,11 @@ class FilterBar(Horizontal):
     _input = getters.query_one(Input)
     _note = getters.query_one(".filter-note", Static)
 
-    def __init__(self, text: str = "", **kwargs: Any) -> None:
-        """Start with `text`."""
+    def __init__(self, text: str = "", *, live: bool = False, **kwargs: Any) -> None:
+        """Start with `text`; `live`: the filter is of a run that may go on."""
         super().__init__(classes="filter-line", **kwargs)
         self._text = text
-        self._reader = _Reader()
+        self._reader = _Reader(live=live)
         self._counts = Content("")
         self._walk = _Walk("", ())
 

@@ -1,0 +1,52 @@
+"""What is asked of the engine behind the run that is shown, of this process or of another: nothing is changed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Final, TypeVar
+
+from pipeloom.engine.commands import Commands
+from pipeloom.engine.control.client import ControlClient
+from pipeloom.engine.control.request import MOST_EXPLAINED
+from pipeloom.errors import PipeloomError
+from pipeloom.tui.session.engine_session import EngineSession
+from pipeloom.tui.session.live_feed import LiveFeed
+
+T = TypeVar("T")
+_PATIENCE_S: Final = 3.0
+
+
+class Questions:
+    """Asks why attempts wait, off the UI thread. Who is not answered knows nothing, which is no trouble to tell of."""
+
+    def __init__(self, db_path: Path, feed: LiveFeed, session: EngineSession) -> None:
+        """Ask the engine of `session`, while `feed` does not show the run of another process."""
+        self._db_path, self._feed, self._session = db_path, feed, session
+        self._other: ControlClient | None = None
+
+    def follow(self, run_id: int) -> None:
+        """Ask the process from now on that has this run under way."""
+        self._other = ControlClient(self._db_path, run_id, patience_s=_PATIENCE_S)
+
+    def stop(self) -> None:
+        """Wait for no answer."""
+        if self._other is not None:
+            self._other.give_up()
+
+    async def why_waiting(self, attempt_ids: Sequence[int]) -> dict[int, str] | None:
+        """Return why attempts have not begun, in words; None without an answer."""
+        return await self._ask(lambda run: run.why_waiting(attempt_ids[:MOST_EXPLAINED]))
+
+    async def waiting_for(self, what: Collection[str]) -> Sequence[int]:
+        """Return the attempts that wait for one of `what`; none without an answer."""
+        return await self._ask(lambda run: run.waiting_for(what)) or ()
+
+    async def _ask(self, question: Callable[[Commands], T]) -> T | None:
+        engine = self._session.engine
+        asked: Commands | None = self._other if self._feed.is_viewer or engine is None else engine
+        try:
+            return None if asked is None else await asyncio.to_thread(question, asked)
+        except PipeloomError:
+            return None
