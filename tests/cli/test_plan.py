@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,11 @@ def test_the_plan_tells_what_a_run_then_does(run: Run, shop: Path) -> None:
     assert not list(shop.glob("etl.db*"))
 
     assert run("pipeloom", "run", "etl.db", "p.py", "--changed").returncode == 1
+    shown = run("pipeloom", "show", "etl.db", "status:done name:a.csv", "--json").stdout
+    _, _, inputs = run("pipeloom", "show", "etl.db", str(json.loads(shown)["id"])).stdout.partition("\ninputs:\n")
+    version, file = inputs.splitlines()[:2]
+    assert version == "  version 1"
+    assert re.fullmatch(r"  \S*in/a.csv  5 bytes, changed 2023-11-1[45] \d\d:13:20 \S+", file)
     (shop / "mended").touch()
     (shop / "in" / "a.csv").touch()
     (shop / "in" / "b.csv").unlink()

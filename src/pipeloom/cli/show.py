@@ -12,6 +12,7 @@ import typer
 
 from pipeloom.cli.options import Database, Json, parsed
 from pipeloom.cli.output import STARTED, cut, is_terminal, named, output, room, write, write_json
+from pipeloom.engine.changes.input_key import key_of
 from pipeloom.errors import UsageError
 from pipeloom.export.attempts import whole_rows
 from pipeloom.export.formats import embedded, record
@@ -155,7 +156,13 @@ def _sections(history: History, row: AttemptRow) -> Iterator[str]:
     if len(attempts) > 1:
         yield "\nattempts of the task in this run:\n"
         yield from (f"  {'»' if attempt.id == row.id else ' '} {_line(attempt, 28)}" for attempt in attempts)
-    for title, text in (("params", _pretty(row.params)), ("result", _pretty(row.result)), ("error", row.error)):
+    inputs = "\n".join(key_of(row.input_key).lines())
+    for title, text in (
+        ("params", _pretty(row.params)),
+        ("inputs", inputs),
+        ("result", _pretty(row.result)),
+        ("error", row.error),
+    ):
         if text:
             yield f"\n{title}:\n{_indented(text)}"
     log = history.logs(row.id)

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ import pytest
 from tests.engine.conftest import Bench, Gate
 
 from pipeloom.engine.changes import past
+from pipeloom.engine.changes.input_key import key_of
 from pipeloom.engine.changes.plan import Plan, plan_run
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.options import EngineOptions
@@ -552,3 +554,22 @@ def test_a_long_chain_is_planned_in_one_pass() -> None:
     assert late_of([TaskDef(0, after="*"), *(TaskDef(n, after=names) for n, names in chain.items())]) == set(
         range(count)
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        (None, []),
+        ('{"version":"2"}', ["version 2"]),
+        ('{"version":"2","inputs":{"a.csv":[5,null,"x"],"b.csv":[2000,0,"x"]}}',
+         ["version 2", "a.csv  5 bytes", "b.csv  2.0 kB, changed 1970-01-01 00:00:00 UTC"]),
+        ('{"inputs":{"a.csv":["big",0,"x"]}}', []),
+        ('{"inputs":{"a.csv":[5,100000000000000000000000000,"x"]}}', []),
+        ('{"inputs":[1]}', []),
+        ("no JSON", []),
+    ],
+)  # fmt: skip
+def test_the_key_of_an_attempt_in_words(text: str | None, lines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    assert key_of(text).lines() == lines

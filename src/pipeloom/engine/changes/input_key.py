@@ -12,16 +12,20 @@ import stat
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from pipeloom.errors import PipeloomError
 from pipeloom.pipeline import task_inputs, task_version
-from pipeloom.text import clean
+from pipeloom.text import clean, size
+from pipeloom.times import local_stamp, stamp
 
 _SECOND_NS: Final = 1_000_000_000
 _STEP_NS: Final = 20_000_000
 """Longest step in which the times of a filesystem advance, where it keeps fractions of a second; else two seconds."""
+_LATEST_NS: Final = 10**20
+"""Times from here on are no dates."""
 _CHUNK: Final = 1 << 20
 
 
@@ -62,16 +66,34 @@ class InputKey:
             kept["inputs"] = self.files
         return json.dumps(kept, separators=(",", ":")) if kept else None
 
+    def lines(self) -> list[str]:
+        """Return version and files in words, a line for each."""
+        told = [] if self.version is None else [f"version {self.version}"]
+        return told + [f"{name}  {size(key.size)}{_changed(key.changed_ns)}" for name, key in self.files.items()]
+
+
+def _changed(changed_ns: int | None) -> str:
+    if changed_ns is None:
+        return ""
+    return f", changed {local_stamp(stamp(datetime.fromtimestamp(changed_ns // _SECOND_NS, UTC)))}"
+
 
 def key_of(text: str | None) -> InputKey:
     """Return the key that the file keeps; what another program has written there counts for nothing."""
     try:
         found = json.loads(text or "{}")
-        files = {name: FileKey(*values) for name, values in found.get("inputs", {}).items()}
+        files = {name: _read(values) for name, values in found.get("inputs", {}).items()}
         version = found.get("version")
     except (ValueError, TypeError, AttributeError, RecursionError):
         return InputKey()
     return InputKey(version if isinstance(version, str) else None, files)
+
+
+def _read(values: object) -> FileKey:
+    match values:
+        case [int(count), int() | None as changed_ns, str(digest)] if count >= 0 and abs(changed_ns or 0) < _LATEST_NS:
+            return FileKey(count, changed_ns, digest)
+    raise TypeError(values)
 
 
 def is_same(text: str | None, version: str | None, names: Sequence[str]) -> bool:

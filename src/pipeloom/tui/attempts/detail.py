@@ -15,6 +15,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input, Static, Tab, Tabs
 
+from pipeloom.engine.changes.input_key import key_of
 from pipeloom.status import ACTIVE, Status
 from pipeloom.store.read.tasks import TaskState
 from pipeloom.store.rows import AttemptRow, LogRow
@@ -253,7 +254,7 @@ class DetailPane(Vertical):
             case "error":
                 return _error(row, self._attempts)
             case "params":
-                return _pretty(row.params) if row.params else _nothing("No params.")
+                return _given(row)
             case "result":
                 return _pretty(row.result) if row.result else _nothing("No result.")
             case "state" if self._state is not None:
@@ -316,6 +317,13 @@ def _progress(row: AttemptRow) -> str:
         total = "" if row.total is None else f" of {figure(row.total)}"
         parts.append(f"step {figure(row.step)}{total}")
     return "  ".join(filter(None, parts))
+
+
+def _given(row: AttemptRow) -> Content:
+    """Return what the task was given: its params, and its version and input files as they were."""
+    inputs = [content(line, "$muted", limit=2000) for line in key_of(row.input_key).lines()]
+    params = _pretty(row.params) if row.params else _nothing("No params.")
+    return Content("\n").join([params, *([Content(""), *inputs] if inputs else [])])
 
 
 def _pretty(text: str) -> Content:

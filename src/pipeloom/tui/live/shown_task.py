@@ -54,4 +54,6 @@ class ShownTask:
 
 def _completed(row: AttemptRow, whole: AttemptRow | None) -> AttemptRow:
     """Return the row with the long texts of `whole`."""
-    return row if whole is None else row._replace(result=whole.result, error=whole.error, params=whole.params)
+    if whole is None:
+        return row
+    return row._replace(result=whole.result, error=whole.error, params=whole.params, input_key=whole.input_key)

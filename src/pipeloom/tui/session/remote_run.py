@@ -121,7 +121,8 @@ class RemoteRun:
     def follow(self, event: RunFollowed) -> None:
         """Show the run that is followed."""
         self._feed.is_viewer = True
-        self.questions.follow(event.run_id)
+        if not self.read_only:  # a question is a file beside the database
+            self.questions.follow(event.run_id)
         if self._may_control:
             self._client = ControlClient(self._db_path, event.run_id)
             self._host.run_worker(self._learn_load(self._client))
