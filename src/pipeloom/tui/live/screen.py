@@ -147,9 +147,9 @@ class LiveScreen(TableScreen):
         self._ask()
 
     def _ask(self) -> None:
-        """Ask the engine again why tasks wait, where that is due."""
-        now_s = self.services.monotonic()
-        if self._filter.is_due(now_s) or self._waits.is_due(self._in_view(), now_s):
+        """Ask the engine again why tasks wait, where that is due and this is the screen that is seen."""
+        now_s, is_seen = self.services.monotonic(), self.app.current_mode == self.screen_name
+        if is_seen and (self._filter.is_due(now_s) or self._waits.is_due(self._in_view(), now_s)):
             self._ask_now(now_s)
 
     @work(group="why")

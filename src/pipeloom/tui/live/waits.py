@@ -12,6 +12,8 @@ from pipeloom.tui.session.questions import Questions
 
 _EVERY_S: Final = 0.5
 """Seconds between two questions about tasks of which the reason is known."""
+_SOON_S: Final = 0.1
+"""Seconds between two questions."""
 _SHARE: Final = 20
 """Parts of the time that may go by of which a question takes one."""
 _KEPT: Final = 5_000
@@ -33,10 +35,11 @@ class Waits:
 
     def is_due(self, rows: Sequence[AttemptRow], now_s: float) -> bool:
         """Tell whether to `load` the rows in view: one has no reason yet, or the last question is some time ago."""
-        queued = [row.id for row in rows if row.status is Status.QUEUED]
-        if self._is_asking or not queued:
+        queued = {row.id for row in rows if row.status is Status.QUEUED}
+        passed_s = now_s - self._asked_s
+        if self._is_asking or not queued or passed_s < _SOON_S:
             return False
-        return now_s - self._asked_s >= _EVERY_S or not self._reasons.keys() >= set(queued)
+        return passed_s >= _EVERY_S or not self._reasons.keys() >= queued
 
     async def load(self, rows: Sequence[AttemptRow], now_s: float) -> bool:
         """Ask why the queued ones of `rows` wait, if that is due; returns whether anything is new."""
