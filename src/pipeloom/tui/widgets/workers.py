@@ -20,7 +20,7 @@ from pipeloom.engine.executors.base import WorkerInfo
 from pipeloom.tui.style.text import clip, clip_middle, content
 from pipeloom.tui.textual_compat.one_answer import OneAnswerScreen
 
-_UPDATE_S: Final = 1.0
+_UPDATE_S: Final = 0.25
 _NAME: Final = 30
 _TASKS: Final = 26
 _NAMED: Final = 3
