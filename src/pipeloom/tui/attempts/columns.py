@@ -19,7 +19,7 @@ from pipeloom.tui.widgets.bar import bar
 
 _PERCENT = 5
 MEASURED: Final = 200
-"""Characters of a message for which a column of the history makes room."""
+"""Characters of a message for which a column makes room."""
 _SHORT: Final = 10_000
 """Number of rows from which it is shortened."""
 _NOT_RUN: Final = WAITING | {Status.SKIPPED}
@@ -66,9 +66,10 @@ def live_columns(
         told = estimated(row, ctx)
         return Text("") if told is None else cell(told.label, ctx.style("table--muted"))
 
-    def attempt(row: AttemptRow, ctx: RenderContext) -> Text:
-        text = f"{row.attempt}/{max(tries, row.attempt)}" if tries > 1 else str(row.attempt)
-        return cell(text, ctx.style("table--muted"))
+    def attempt(row: AttemptRow) -> str:
+        if tries > 1:
+            return f"{row.attempt}/{max(tries, row.attempt)}"
+        return str(row.attempt) if row.attempt > 1 else ""
 
     def message(row: AttemptRow, ctx: RenderContext) -> Text:
         silent = silent_s(row)
@@ -89,11 +90,20 @@ def live_columns(
         _task_column(),
         _status_column(),
         Column("progress", "Progress", progress, 12, share=1, max_width=25),
-        Column("try", "Try", attempt, 3, justify="right", hide_below=90 if tries == 1 else 64),
+        Column(
+            "try",
+            "Try",
+            lambda row, ctx: cell(attempt(row), ctx.style("table--muted")),
+            3,
+            justify="right",
+            hide_below=64,
+            content=attempt,
+            hide_empty=True,
+        ),
         Column("elapsed", "Time", _elapsed, 6, justify="right"),
         Column("eta", "ETA", eta, 6, justify="right", hide_below=96),
         _rows_column(),
-        Column("message", "Message", message, 12, share=4),
+        Column("message", "Message", message, 12, share=4, content=_first_line),
     ]
 
 
