@@ -19,7 +19,7 @@ from pipeloom.tui.widgets.bar import bar
 
 _PERCENT = 5
 MEASURED: Final = 200
-"""Characters of a message for which a column makes room."""
+"""Characters of a message for which a column of the history makes room."""
 _SHORT: Final = 10_000
 """Number of rows from which it is shortened."""
 _NOT_RUN: Final = WAITING | {Status.SKIPPED}
@@ -103,7 +103,7 @@ def live_columns(
         Column("elapsed", "Time", _elapsed, 6, justify="right"),
         Column("eta", "ETA", eta, 6, justify="right", hide_below=96),
         _rows_column(),
-        Column("message", "Message", message, 12, share=4, content=_first_line),
+        Column("message", "Message", message, 12, share=4),
     ]
 
 
@@ -122,7 +122,7 @@ def _id_column(hide_below: int = 0) -> Column[AttemptRow]:
 
 
 def _task_column() -> Column[AttemptRow]:
-    return Column("task", "Task", _name, 12, share=3, max_width=60, content=lambda row: row.name)
+    return Column("task", "Task", _name, 12, share=6, max_width=60, content=lambda row: row.name)
 
 
 def _status_column() -> Column[AttemptRow]:
