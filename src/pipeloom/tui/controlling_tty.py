@@ -59,8 +59,9 @@ def _give_up_for_session(descriptor: int) -> None:
         os.tcsetpgrp(descriptor, stand_in)
         fcntl.ioctl(descriptor, termios.TIOCNOTTY)
     finally:
-        os.kill(stand_in, signal.SIGKILL)
-        os.waitpid(stand_in, 0)
+        with suppress(ProcessLookupError, ChildProcessError):  # SIGCHLD is ignored, or handled by the user's code
+            os.kill(stand_in, signal.SIGKILL)
+            os.waitpid(stand_in, 0)
 
 
 def is_in_background() -> bool:
