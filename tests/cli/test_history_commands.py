@@ -413,6 +413,10 @@ def test_names_that_differ_at_the_end_differ_on_a_terminal(days: Path, columns: 
     assert ", 2025 " in line.replace("north, 2025", ", 2025"), line
 
 
+def test_runs_of_pipelines_with_short_names_fit_a_terminal(db: Path) -> None:
+    assert max(map(len, on_terminal(db, 80, "runs"))) <= 80
+
+
 def test_a_reader_that_is_no_terminal_gets_whole_names(run: Run, days: Path) -> None:
     for command in ("status", "show"):
         told = run("pipeloom", command, "etl.db").stdout

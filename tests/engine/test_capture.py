@@ -50,6 +50,34 @@ def test_what_a_worker_says_is_in_the_log_of_its_attempt(bench: Bench, executor:
         assert texts[3:] == [f"printed {task_id}", "half a line"]
 
 
+def test_a_question_is_seen_before_its_answer_is_read(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = io.StringIO()
+
+    class Terminal(io.StringIO):
+        def readline(self, *_: object) -> str:  # type: ignore[override]
+            seen.append(shown.getvalue())
+            return super().readline()
+
+    seen: list[str] = []
+    monkeypatch.setattr(sys, "stdin", Terminal("Ada\nred\nblue\n"))
+    monkeypatch.setattr(sys, "stdout", shown)
+    before = sys.stdin
+
+    def worker(task: TaskDef, q: Channel) -> None:
+        print("hello,", input("name? "))
+        print("colours?", end=" ")
+        print(*sys.stdin, end="")
+
+    bench.run(worker)
+    assert seen[:2] == ["name? \n", "name? \nhello, Ada\ncolours? \n"]
+    assert bench.rows("SELECT text FROM task_logs ORDER BY seq") == [
+        ("name? hello, Ada",),
+        ("colours? red",),
+        (" blue",),
+    ]
+    assert sys.stdin is before
+
+
 def test_a_handler_that_prints_does_not_double_the_record(bench: Bench) -> None:
     def worker(task: TaskDef, q: Channel) -> None:
         handler = logging.StreamHandler(sys.stderr)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import subprocess
+import sys
+
 import pytest
 from tests.terminal.conftest import Rows, Start, Write
 
@@ -43,10 +48,64 @@ def test_tasks_and_their_children_have_no_terminal_to_ask_at(start: Start, write
     assert rows("SELECT error_type FROM task_runs ORDER BY task_id")[0] == ("EOFError",)
 
 
-@pytest.mark.parametrize("reader", ["asks", "starts"])
-def test_a_reader_of_the_keys_is_told_of_where_the_terminal_cannot_be_given_up(
-    start: Start, write: Write, reader: str
-) -> None:
-    asking = ASKING.replace('("asks", "starts", "waits")', f'("{reader}", "waits")')
-    terminal = start("etl.db", write("asking.py", asking))  # as the leader of its session
-    terminal.wait_for("2 running", "half way", "Keys are lost", f"kill {terminal.process.pid}")
+def test_the_leader_of_a_session_keeps_its_keys_too(start: Start, write: Write, rows: Rows) -> None:
+    """As `docker run -it` and `tmux new-session` start it."""
+    terminal = start("etl.db", write("asking.py", ASKING))
+    terminal.wait_for("2 error", "half way", "EOFError")
+    assert "Secret" not in terminal.text
+    terminal.process.setwinsize(30, 90)
+    terminal.screen.resize(30, 90)
+    terminal.wait_for("q Quit")
+    terminal.press("\x1a")
+    terminal.wait_for("no shell to go to")
+    terminal.press("q")
+    terminal.wait_for("Stop and quit")
+    terminal.press("y")
+    terminal.wait_for("2 error, 1 interrupted")
+    assert terminal.end() == 1
+    assert rows("SELECT error_type FROM task_runs ORDER BY task_id")[0] == ("EOFError",)
+
+
+READING = """
+def work(task, q):
+    with open(os.environ["HERE"], "rb", buffering=0, opener=lambda path, flags: os.open(path, flags | os.O_NOCTTY)) as tty:
+        while True: tty.read(1)
+os.environ["HERE"] = os.ttyname(2)
+pipeline = Pipeline("reading", [TaskDef(n, "reads") for n in range(4)], work, workers=4)
+"""
+
+
+def test_a_task_that_reads_the_terminal_by_its_name_is_told_of(start: Start, write: Write) -> None:
+    terminal = start("etl.db", write("reading.py", READING))
+    terminal.wait_for("4 running")
+    terminal.press_until("jk", "Keys are lost")
+    assert f"kill {terminal.process.pid}" in terminal.text
+
+
+LEADER = """
+import fcntl, os, signal, sys, termios
+from pipeloom.tui.controlling_tty import give_up, take_back
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+pid = os.fork()  # in the same process group
+if pid == 0:
+    signal.pause()
+def has_terminal():
+    try: os.close(os.open("/dev/tty", os.O_RDWR))
+    except OSError: return False
+    return True
+had = has_terminal()
+print(had, give_up(0), has_terminal(), give_up(0))
+ended, _ = os.waitpid(pid, os.WNOHANG)
+take_back(0)
+print(ended, has_terminal(), os.tcgetpgrp(0) == os.getpgrp(), flush=True)
+os.kill(pid, signal.SIGKILL)
+"""
+
+
+def test_a_leader_gives_the_terminal_up_alone_and_takes_it_back() -> None:
+    master, terminal = pty.openpty()
+    ended = subprocess.run([sys.executable, "-c", LEADER], stdin=terminal, capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == ["True", "True", "False", "False", "0", "True", "True"], ended.stderr
+    os.close(master)
+    os.close(terminal)

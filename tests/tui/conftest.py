@@ -341,9 +341,10 @@ class Cockpit:
         self.app.feed.sink.committed(CommitBatch(self.seq, tuple(rows), run, len(rows)))
 
     async def settle(self, pilot: Pilot[None]) -> None:
-        """Let the app take over what was committed."""
-        self.monotonic += 1
+        """Let the app take over what was committed, and then a second pass: rates are the same whenever it ticks."""
+        self.app.feed.fetch()
         await pilot.pause()
+        self.monotonic += 1
         self.app.feed.fetch()
         await pilot.pause()
 

@@ -16,7 +16,6 @@ from pipeloom.cli.options import Database, FilterText, Json, parsed
 from pipeloom.cli.output import (
     STARTED,
     cut,
-    is_terminal,
     named,
     output,
     reason,
@@ -200,14 +199,17 @@ def runs_command(
     """
     wanted = parsed(where)
     with output(), History(db) as history:
-        if not json:
-            write([_runs_head()])
-        for run, counts in _runs(history, wanted, limit):
-            if json:
+        found = _runs(history, wanted, limit)
+        if json:
+            for run, counts in found:
                 write_json(_run_json(history, run, alive=is_alive(db, run)) | {"counts": counts})
-            else:
-                unchanged = 0 if wanted else run.unchanged or 0
-                write([_run_line(run, counts, unchanged, alive=is_alive(db, run))])
+            return
+        runs = [*found]
+        width = _wide([run.pipeline for run, _ in runs])
+        write([f"{'run':>4}  {'pipeline':<{width}}  {'started':<{STARTED}}  {'time':>7}  {'status':<11}  tasks\n"])
+        for run, counts in runs:
+            unchanged = 0 if wanted else run.unchanged or 0
+            write([_run_line(run, width, counts, unchanged, alive=is_alive(db, run))])
 
 
 def _runs(history: History, where: Filter, limit: int) -> Iterator[tuple[RunRow, Counts]]:
@@ -336,19 +338,16 @@ def _counted(counts: Counts, unchanged: int) -> str:
     return ", ".join([*told, f"{unchanged:,} unchanged"] if unchanged else told)
 
 
-def _runs_head() -> str:
-    return f"{'run':>6}  {'pipeline':<{_wide()}}  {'started':<{STARTED}}  {'time':>7}  {'status':<11}  tasks\n"
+def _wide(names: list[str]) -> int:
+    """Return the width of the names of pipelines: no more than they need, nor than a terminal has."""
+    longest = max((cell_len(clean(name)) for name in names), default=0)
+    return max(len("pipeline"), min(longest, room(54 + STARTED, 20, 40)))
 
 
-def _wide() -> int:
-    """Return the width of the names of pipelines."""
-    return room(56 + STARTED, 20, 40) if is_terminal() else 20
-
-
-def _run_line(run: RunRow, counts: Counts, unchanged: int, *, alive: bool) -> str:
+def _run_line(run: RunRow, width: int, counts: Counts, unchanged: int, *, alive: bool) -> str:
     if not alive:
         run, counts = as_left(run), counts_as_left(counts)
     began, took = local_stamp(run.started_at), duration(run.took_s())
-    name, given = named(run.pipeline, _wide()), clean(words_of(read_back(run.params)), 200)
+    name, given = named(run.pipeline, width), clean(words_of(read_back(run.params)), 200)
     told = "  ".join(filter(None, (_counted(counts, unchanged), given)))
-    return f"{run.id:>6}  {name}  {began:<{STARTED}}  {took:>7}  {run.status:<11}  {told}\n"
+    return f"{run.id:>4}  {name}  {began:<{STARTED}}  {took:>7}  {run.status:<11}  {told}\n"

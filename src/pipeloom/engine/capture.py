@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 from contextvars import ContextVar
 from operator import attrgetter, is_
-from typing import Any, Final, Self, TextIO
+from typing import Any, Final, Self, TextIO, cast
 
 from pipeloom.engine.interpreter import LONGEST_TURN_S, Interpreter
 from pipeloom.engine.log_budget import LogBudget, Write
@@ -89,15 +89,21 @@ class AttemptLog:
                 self._held[route] = text[end:]
             return text[:end]
 
+    def show_begun(self) -> None:
+        """Pass on the lines that are begun, with an end: they may be a question."""
+        while self._held:
+            route, rest = self._held.popitem()
+            route.pass_on(rest + "\n")
+            with suppress(Exception):
+                route.stream.flush()
+
     def close(self) -> None:
         """Keep the printed text that has no line end, and pass it on."""
         while self._partial:
             level, rest = self._partial.popitem()
             if rest:
                 self.line(level, rest)
-        while self._held:
-            route, rest = self._held.popitem()
-            route.pass_on(rest + "\n")
+        self.show_begun()
         if self._kept is not None:
             self._kept.flush()
 
@@ -155,6 +161,21 @@ class _Printed:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
+
+
+class _Asked:
+    """Replaces stdin: what a worker has printed of a line is seen before it reads, as by `input`."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.readline, "")
+
+    def __getattr__(self, name: str) -> Any:
+        if (log := _current.get()) is not None:
+            log.show_begun()
+        return getattr(self._stream, name)
 
 
 def _is_logging() -> bool:
@@ -219,6 +240,7 @@ class Capture:
                 self._route_warnings()
                 for name in ("stdout", "stderr"):
                     self._route_stream(name, echo=echo, to_terminal=to_terminal)
+                self._route_stdin()
 
     def stop(self) -> None:
         """Remove the routes when the last run has stopped."""
@@ -334,6 +356,16 @@ class Capture:
         setattr(sys, name, route)
         self._routes[name] = route
         self._undo.append(restore)
+
+    def _route_stdin(self) -> None:
+        if (before := sys.stdin) is not None:
+            sys.stdin = route = cast("TextIO", _Asked(before))
+
+            def restore() -> None:
+                if sys.stdin is route:
+                    sys.stdin = before
+
+            self._undo.append(restore)
 
 
 class _RunningAttempt:

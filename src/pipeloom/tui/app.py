@@ -44,7 +44,7 @@ from pipeloom.tui.style.theme import THEMES, css_paths, variable_defaults
 from pipeloom.tui.table.virtual_table import VirtualTable
 from pipeloom.tui.textual_compat.crash import QuietCrashApp
 from pipeloom.tui.textual_compat.key_dispatch import run_binding
-from pipeloom.tui.textual_compat.loop_driver import KeysTaken
+from pipeloom.tui.textual_compat.loop_driver import TerminalNote
 from pipeloom.tui.textual_compat.notice import write_terminal
 from pipeloom.tui.widgets.help import HelpDialog, help_sections
 from pipeloom.tui.widgets.toasts import ROOMY, Toasts
@@ -312,9 +312,9 @@ class PipeloomApp(QuietCrashApp):
     def _tell_failure(self, event: MonitorFailed) -> None:
         self.tell(f"The file is not watched any more: {event.error}", problem=True)
 
-    @on(KeysTaken)
-    def _tell_keys_taken(self, taken: KeysTaken) -> None:
-        self.tell(f"Keys are lost: a task reads this terminal. `kill {taken.pid}` stops the run.", problem=True)
+    @on(TerminalNote)
+    def _tell_note(self, note: TerminalNote) -> None:
+        self.tell(note.sentence, problem=True)
 
     # -- settings and saved state ------------------------------------------------------------------------------------
 

@@ -1,20 +1,21 @@
 """The controlling terminal, given up so that tasks and their children cannot open it as /dev/tty.
 
 A task that asks for a password there would take the cockpit's keys and draw on its screen. The cockpit has the terminal
-on descriptors of its own; the kernel goes on sending its signals (SIGWINCH, SIGHUP, ctrl+c) to the process group.
+on descriptors of its own; the kernel goes on sending its signals (SIGWINCH, SIGHUP, ctrl+c) to the process group. Where
+the cockpit leads its session (`docker run -it`) the kernel sends none: it looks at the terminal itself.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import sys
 import termios
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-_TTY: Final = "/dev/tty"
 _FOREGROUND: Final = 5
 """Place of the foreground process group among the fields of /proc/PID/stat that follow the name."""
 
@@ -22,34 +23,45 @@ _FOREGROUND: Final = 5
 def give_up(descriptor: int) -> bool:
     """Give up the controlling terminal `descriptor`; False where that is not possible.
 
-    The leader of a session cannot: the terminal would belong to nothing, and would tell of no change of its size.
-    Neither can a program in the background, which the kernel has to keep from the terminal.
+    A program in the background cannot: the kernel has to keep it from the terminal.
     """
-    if sys.platform != "linux" or os.getsid(0) == os.getpid():
+    if sys.platform != "linux":
         return False
     with suppress(OSError):
         if os.tcgetpgrp(descriptor) == os.getpgrp():
-            fcntl.ioctl(descriptor, termios.TIOCNOTTY)
+            if is_leader():
+                _give_up_for_session(descriptor)
+            else:
+                fcntl.ioctl(descriptor, termios.TIOCNOTTY)
             return True
     return False
 
 
-def has_reader() -> bool:
-    """Tell whether this process, or a child of it, has opened the controlling terminal, which it could not give up."""
-    children = [child for listed in Path("/proc/self/task").glob("*/children") for child in _words(listed)]
-    return any(_has_open_tty(Path(f"/proc/{process}/fd")) for process in ("self", *children))
+def take_back(descriptor: int) -> None:
+    """Take a terminal that the leader of a session has given up; others cannot, and the shell has theirs."""
+    if is_leader():
+        with suppress(OSError):  # the terminal is gone, or belongs to another session meanwhile
+            fcntl.ioctl(descriptor, termios.TIOCSCTTY, 0)
 
 
-def _words(path: Path) -> list[str]:
-    with suppress(OSError):  # the thread has ended
-        return path.read_text(encoding="ascii").split()
-    return []
+def is_leader() -> bool:
+    """Tell whether this process leads its session. Without its terminal the kernel tells it of no change of size."""
+    return os.getsid(0) == os.getpid()
 
 
-def _has_open_tty(folder: Path) -> bool:
-    with suppress(OSError):  # the process has ended, or a descriptor was closed meanwhile
-        return any(str(entry.readlink()) == _TTY for entry in folder.iterdir())
-    return False
+def _give_up_for_session(descriptor: int) -> None:
+    """Give up the terminal for the whole session, as its leader: the kernel sends SIGHUP to the foreground group.
+
+    For the moment that is a group of one process, which is made for it: our own group may have others.
+    """
+    stand_in = os.posix_spawn(sys.executable, [sys.executable, "-ISc", ""], {}, setpgroup=0)
+    try:
+        os.tcsetpgrp(descriptor, stand_in)
+        fcntl.ioctl(descriptor, termios.TIOCNOTTY)
+    finally:
+        with suppress(ProcessLookupError, ChildProcessError):  # SIGCHLD is ignored, or handled by the user's code
+            os.kill(stand_in, signal.SIGKILL)
+            os.waitpid(stand_in, 0)
 
 
 def is_in_background() -> bool:

@@ -22,7 +22,7 @@ from platformdirs import user_log_path
 from pipeloom.engine.signals import ASKING, take_next, taken_by
 from pipeloom.status import Exit
 from pipeloom.text import first_line
-from pipeloom.tui.controlling_tty import give_up
+from pipeloom.tui.controlling_tty import give_up, take_back
 from pipeloom.tui.textual_compat.crash import error_of
 from pipeloom.tui.textual_compat.driver import use_loop_driver
 from pipeloom.tui.textual_compat.event_loop import priority_runner
@@ -145,7 +145,7 @@ class PrivateTerminal:
         self._saved = [os.dup(number) for number in range(3)]
         self._streams = (sys.__stdin__, sys.__stdout__, sys.__stderr__)
         self._handlers = {number: signal.getsignal(number) for number in _SUSPENDING}  # Textual does not give them back
-        give_up(0)
+        self._gave_up = give_up(0)
         self._private: list[TextIO] = [
             os.fdopen(os.dup(0), "r", encoding="utf-8", errors="replace"),
             *(_Screen(os.fdopen(os.dup(2), "wb"), encoding="utf-8", errors="replace") for _ in range(2)),
@@ -169,6 +169,8 @@ class PrivateTerminal:
             if not self.is_gone:
                 os.dup2(descriptor, number)
             os.close(descriptor)
+        if self._gave_up and not self.is_gone:
+            take_back(0)
         for stream in self._private:
             with suppress(OSError):
                 stream.close()

@@ -7,9 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 from tests.engine.conftest import Bench, Gate
 
+from pipeloom.engine.executors.children import of_program
 from pipeloom.messages import TaskDef
 from pipeloom.protocols import Channel
 
@@ -69,3 +71,15 @@ def test_a_program_that_is_left_by_a_task_that_was_stopped_is_in_its_log(bench: 
     finally:
         started[0].kill()
         started[0].wait()
+
+
+def test_a_program_that_is_about_to_end_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between its last instruction and its end the kernel takes its memory: it has no command line, and still runs."""
+    monkeypatch.setattr(psutil.Process, "status", lambda _: psutil.STATUS_RUNNING)
+    monkeypatch.setattr(psutil.Process, "cmdline", lambda _: [])
+    child = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    try:
+        assert not any(str(child.pid) in phrase for phrase in of_program())
+    finally:
+        child.wait()

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from pipeloom.engine.worker.by_value import by_value
+from pipeloom.engine.worker.weight import weight
 from pipeloom.errors import MessageError
 
 
@@ -126,3 +127,13 @@ def test_what_python_cannot_copy_stays_the_same_object() -> None:
     kept = by_value(Msg([plain, plain.lock])).rows
     plain.rows.clear()
     assert (kept[0].rows, kept[0].lock, kept[1]) == ([1], plain.lock, plain.lock)
+
+
+@dataclass(frozen=True)
+class Signal:
+    """Says all by its class."""
+
+
+@pytest.mark.parametrize("taken", [by_value, weight])
+def test_a_message_without_a_field_is_one(taken: Callable[[Any], object]) -> None:
+    assert taken(Signal())

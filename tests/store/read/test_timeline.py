@@ -34,11 +34,14 @@ def row(number: int, worker: str | None, start: float | None, end: float | None,
     )
 
 
-def read(path: Path, rows: list[AttemptRow], status: RunStatus = RunStatus.DONE, now: float = 100) -> Timeline:
+def read(
+    path: Path, rows: list[AttemptRow], status: RunStatus = RunStatus.DONE, now: float = 100, idle_s: float = 0
+) -> Timeline:
     connection = open_writer(path, durability="normal")
     ledger = Ledger(connection)
     ledger.insert_run(RunRow(0, "etl", status, at(0)))
     ledger.insert_attempts(rows)
+    connection.execute("UPDATE pipeline_runs SET idle_s = ?", (idle_s,))
     close_writer(connection)
     with History(path) as history:
         found = read_timeline(history, 1, SECONDS + now)
@@ -66,6 +69,15 @@ def test_each_worker_has_a_lane_and_the_last_straggler_is_known(tmp_path: Path) 
     assert found.alone_s == pytest.approx(16)
     assert found.idle(found.lanes[0]) == pytest.approx(0.05)
     assert found.idle(found.lanes[1]) == pytest.approx(0.8)
+
+
+def test_the_time_before_a_retry_counts_for_nothing(tmp_path: Path) -> None:
+    rows = [row(1, "worker-1", 0, 10), row(2, "worker-2", 0, 5), row(3, "worker-1", 3_610, 3_620)]
+    found = read(tmp_path / "etl.db", rows, idle_s=3_600)
+    assert found.length_s == pytest.approx(3_620)
+    assert found.took_s == pytest.approx(20)
+    assert found.alone_s == pytest.approx(15)
+    assert [found.idle(lane) for lane in found.lanes] == pytest.approx([0, 0.75])
 
 
 def test_an_open_attempt_reaches_up_to_now_and_one_that_nobody_ended_has_no_length(tmp_path: Path) -> None:

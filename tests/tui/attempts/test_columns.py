@@ -10,7 +10,7 @@ from pipeloom.store.rows import AttemptRow
 from pipeloom.tui.attempts.columns import COLUMN_IDS, history_columns, live_columns
 from pipeloom.tui.live.sorting import COLUMNS
 from pipeloom.tui.style.ascii import in_ascii
-from pipeloom.tui.table.columns import RenderContext
+from pipeloom.tui.table.columns import RenderContext, SeenWidths, fit
 
 SCREENS = {"live": live_columns(1, lambda _row: 0.0), "history": history_columns()}
 
@@ -18,6 +18,25 @@ SCREENS = {"live": live_columns(1, lambda _row: 0.0), "history": history_columns
 @pytest.mark.parametrize("screen", SCREENS)
 def test_the_settings_name_the_columns_of_each_screen(screen: str) -> None:
     assert tuple(column.id for column in SCREENS[screen]) == COLUMN_IDS[screen]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize(
+    ("granted", "attempt", "shown"),
+    [(1, 1, None), (1, 2, "2"), (0, 1, None), (0, 3, "3"), (3, 1, "1/3"), (2, 4, "4/4")],
+)
+def test_the_number_of_a_try_is_shown_where_there_is_more_than_one(
+    granted: int, attempt: int, shown: str | None, width: int
+) -> None:
+    columns, row = live_columns(granted, lambda _row: 0.0), AttemptRow(1, 1, 1, attempt, "one", Status.QUEUED)
+    seen: SeenWidths[AttemptRow] = SeenWidths()
+    seen.note(columns, [row])
+    cells = [
+        slot.column.cell(row, RenderContext(slot.width, 0.0, ascii_only=True, style=lambda _name: Style())).plain
+        for slot in fit(columns, width, seen.cells).slots
+        if slot.column.id == "try"
+    ]
+    assert cells == ([] if shown is None else [shown])
 
 
 @pytest.mark.parametrize("screen", SCREENS)

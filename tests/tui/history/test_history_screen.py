@@ -151,8 +151,10 @@ async def test_the_zone_of_the_times_is_named(tmp_path: Path, zone: Zone, size: 
 
 async def test_an_empty_file_says_so(tmp_path: Path) -> None:
     app = PipeloomApp(make(tmp_path / "etl.db", 0))
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await until(app, pilot, "Nothing has run in this file yet.")
+        await pilot.press("1")
+        await until(app, pilot, "No run goes on in this file")
 
 
 async def test_without_a_file_the_start_page_says_what_to_do(tmp_path: Path) -> None:

@@ -464,6 +464,8 @@ def test_a_column_that_no_row_has_content_for_is_not_there() -> None:
     ]
     seen: SeenWidths[Item] = SeenWidths()
     assert [slot.column.id for slot in fit(columns, 60, seen.cells).slots] == ["id", "note"]
+    assert not seen.note(columns, [None])
+    assert [slot.column.id for slot in fit(columns, 60, seen.cells).slots] == ["id", "note"], "it is not loaded yet"
     seen.note(columns, [Item(1, "")])
     assert [slot.column.id for slot in fit(columns, 60, seen.cells).slots] == ["note"]
     assert seen.note(columns, [Item(2, "x")])
@@ -514,6 +516,18 @@ async def test_the_columns_widen_when_longer_texts_come_into_view(themed_app: Ma
         await pilot.press("end")
         await pilot.pause()
         assert "xxxxxxxxxxxx | " in text_of(app).split("\n")[5]
+
+
+async def test_rows_that_a_taller_table_shows_widen_the_columns_with_its_first_paint(themed_app: MakeThemedApp) -> None:
+    column = Column[Item]("name", "Name", lambda row, _: Text(row.name), 4, max_width=20, content=lambda row: row.name)
+    source = Items([Item(number, "x" * (5 if number < 8 else 12)) for number in range(20)])
+    app = themed_app(VirtualTable(source, [column, Column("end", "End", lambda *_: Text("|"), 3)]))
+    async with app.run_test(size=(40, 8)) as pilot:
+        await pilot.pause()
+        assert "xxxxx | " in text_of(app).split("\n")[1]
+        await pilot.resize_terminal(40, 20)
+        await pilot.pause()
+        assert "xxxxxxxxxxxx | " in text_of(app).split("\n")[10]
 
 
 @pytest.mark.parametrize("waited_s", [1.0, 60.0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,10 @@ _SHOWN: Final = 60
 """Characters of a command line that are shown."""
 _OURS: Final = "from multiprocessing."
 """In the command lines of Python's helpers, which end by themselves."""
+
+_FLAGS: Final = 6
+"""Place of the kernel's flags among the fields of /proc/PID/stat that follow the name."""
+_EXITING: Final = 0x4
 
 
 def of_thread(native_id: int | None) -> list[str]:
@@ -33,6 +38,14 @@ def of_program() -> list[str]:
         return []
 
 
+def _is_ending(pid: int) -> bool:
+    """Tell whether a process is about to end: the kernel has taken its memory, and its command with it."""
+    with suppress(OSError, ValueError, IndexError):  # there is no such file on other systems
+        flags = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[_FLAGS]
+        return bool(int(flags) & _EXITING)
+    return False
+
+
 def _phrases(pids: Iterable[int]) -> list[str]:
     import psutil
 
@@ -40,7 +53,7 @@ def _phrases(pids: Iterable[int]) -> list[str]:
     for pid in pids:
         try:
             process = psutil.Process(pid)
-            if process.status() == psutil.STATUS_ZOMBIE:
+            if process.status() == psutil.STATUS_ZOMBIE or _is_ending(pid):
                 continue
             command = " ".join(process.cmdline())  # empty for a moment after its start
         except psutil.Error:

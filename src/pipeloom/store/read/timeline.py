@@ -151,9 +151,14 @@ class Timeline:
         """The number of all blocks."""
         return sum(len(lane.blocks) for lane in self.lanes)
 
+    @property
+    def took_s(self) -> float:
+        """What the run took: without the time in which it had ended, before a retry took it up again."""
+        return max(0.0, self.length_s - (self.run.idle_s or 0.0))
+
     def idle(self, lane: Lane) -> float:
         """Return the share of the time in which the worker was idle, 0..1."""
-        return 0.0 if self.length_s <= 0 else min(1.0, max(0.0, 1 - lane.busy_s(self.length_s) / self.length_s))
+        return 0.0 if self.took_s <= 0 else min(1.0, max(0.0, 1 - lane.busy_s(self.length_s) / self.took_s))
 
 
 _BLOCKS: Final = f"""
@@ -206,7 +211,7 @@ def _straggler(lanes: Sequence[Lane]) -> tuple[tuple[int, int] | None, float]:
     blocks = lanes[last].blocks
     number = max(range(len(blocks)), key=lambda place: blocks[place].end_s)
     others = max((end for place, end in enumerate(ends) if place != last), default=ends[last])
-    return (last, number), ends[last] - others
+    return (last, number), lanes[last].busy_s(ends[last]) - lanes[last].busy_s(others)
 
 
 def _seconds(iso: Any) -> float | None:

@@ -72,9 +72,10 @@ def live_columns(
         told = estimated(row, ctx)
         return Text("") if told is None else cell(told.label, ctx.style("table--muted"))
 
-    def attempt(row: AttemptRow, ctx: RenderContext) -> Text:
-        text = f"{row.attempt}/{max(tries, row.attempt)}" if tries > 1 else str(row.attempt)
-        return cell(text, ctx.style("table--muted"))
+    def attempt(row: AttemptRow) -> str:
+        if tries > 1:
+            return f"{row.attempt}/{max(tries, row.attempt)}"
+        return str(row.attempt) if row.attempt > 1 else ""
 
     def message(row: AttemptRow, ctx: RenderContext) -> Text:
         silent = silent_s(row)
@@ -95,7 +96,16 @@ def live_columns(
         _task_column(),
         _status_column(),
         Column("progress", "Progress", progress, 12, share=1, max_width=25),
-        Column("try", "Try", attempt, 3, justify="right", hide_below=90 if tries == 1 else 64),
+        Column(
+            "try",
+            "Try",
+            lambda row, ctx: cell(attempt(row), ctx.style("table--muted")),
+            3,
+            justify="right",
+            hide_below=64,
+            content=attempt,
+            hide_empty=True,
+        ),
         Column("elapsed", "Time", _elapsed, 6, justify="right"),
         Column("eta", "ETA", eta, 6, justify="right", hide_below=96),
         _rows_column(),
@@ -124,7 +134,7 @@ def _id_column(hide_below: int = 0) -> Column[AttemptRow]:
 
 
 def _task_column() -> Column[AttemptRow]:
-    return Column("task", "Task", _name, 12, share=3, max_width=60, content=lambda row: row.name)
+    return Column("task", "Task", _name, 12, share=6, max_width=60, content=lambda row: row.name)
 
 
 def _status_column() -> Column[AttemptRow]:

@@ -9,6 +9,7 @@ from textual import getters, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
+from textual.events import Key
 from textual.layouts.vertical import VerticalLayout
 from textual.screen import Screen
 from textual.widgets import Input, Static
@@ -123,6 +124,11 @@ class TableScreen(Screen[None]):
     def on_resize(self) -> None:
         """Share the lines again: a wide screen has table and detail beside each other."""
         self.call_after_refresh(self.share_lines)
+
+    def on_key(self, event: Key) -> None:
+        """Say why the key of the live screen does nothing here."""
+        if event.key == "1" and self.services.engine is None and not self.services.is_viewer:
+            self.services.tell("No run goes on in this file: pipeloom-tui DB PIPELINE starts one.", problem=True)
 
     @on(FilterBar.Changed)
     def _remember_filter(self, event: FilterBar.Changed) -> None:

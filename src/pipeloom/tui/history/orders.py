@@ -33,8 +33,10 @@ _SORTED_COLUMNS: Final = {
 
 def label(sort: Sort) -> str:
     """Return the label of an order; "" for the default."""
-    known = next((label for label, known in ORDERS.values() if known == sort), f"by {sort.column}, turned")
-    return "" if sort == NEWEST else known.lower()
+    if sort == NEWEST:
+        return ""
+    names = {known: name for name, (_, known) in ORDERS.items()}
+    return f"by {names[sort]}" if sort in names else f"by {names.get(reversed_sort(sort), sort.column)}, turned"
 
 
 def reversed_sort(sort: Sort) -> Sort:

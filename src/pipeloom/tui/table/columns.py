@@ -98,6 +98,8 @@ class SeenWidths(Generic[Row]):
     def note(self, columns: Iterable[Column[Row]], rows: Sequence[Row | None]) -> bool:
         """Measure rows (None: not loaded); returns whether a column needs more than before."""
         before = dict(self.cells)
+        if not any(row is not None for row in rows):
+            return False
         for column in columns:
             if column.content is not None:
                 texts = (column.content(row)[: column.max_width] for row in rows if row is not None)

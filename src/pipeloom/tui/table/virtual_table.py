@@ -250,10 +250,9 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True):
 
     def _reveal_cursor(self) -> None:
         first, cursor = self.scroll_offset.y, self._selection.cursor
-        if cursor < first:
-            self.scroll_to(y=cursor, animate=False, force=True)
-        elif cursor >= first + self._page:
-            self.scroll_to(y=cursor - self._page + 1, animate=False, force=True)
+        top = min(max(first, cursor - self._page + 1), cursor)
+        if top != first:
+            self.scroll_to(y=top, animate=False, force=True)
 
     def _set_marks(self, marked: set[Hashable]) -> None:
         if marked != self.marked:
@@ -375,6 +374,7 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True):
     def on_resize(self) -> None:
         """Lay the columns out for the new width, and keep the cursor visible if it was."""
         line = self.cursor_index - self.scroll_offset.y
+        self._widths.note(self._columns, self._selection.source.window(*self.visible_range))
         self._restyle()
         self._resize_virtual()
         if line >= 0:

@@ -21,7 +21,7 @@ from textual.drivers.linux_driver import LinuxDriver
 from textual.events import Key
 from textual.message import Message
 
-from pipeloom.tui.controlling_tty import has_reader, is_in_background
+from pipeloom.tui.controlling_tty import is_in_background, is_leader
 from pipeloom.tui.textual_compat.reopen import reopen_terminal
 from pipeloom.tui.textual_compat.terminal_input import ESCAPE, TerminalInput
 
@@ -32,18 +32,16 @@ _ESCAPE_S: Final = constants.ESCAPE_DELAY + 0.01
 """Seconds after which an escape that nothing follows is a key."""
 
 
-_LOOK_S: Final = 1.0
-"""Seconds between looks for other readers of the terminal."""
-_TOLD_S: Final = 6.0
-"""Seconds between looks while there is one: what is told is shown for five."""
+_LOOK_S: Final = 0.2
+"""Seconds between looks at the size of a terminal of which the kernel tells nothing."""
 
 
-class KeysTaken(Message):
-    """Another reader of the terminal takes what is typed."""
+class TerminalNote(Message):
+    """Something that the user of the terminal has to know."""
 
-    def __init__(self) -> None:
+    def __init__(self, sentence: str) -> None:
         super().__init__()
-        self.pid = os.getpid()
+        self.sentence = sentence
 
 
 class LoopDriver(LinuxDriver):
@@ -72,16 +70,15 @@ class LoopDriver(LinuxDriver):
         if self._tty is not None and has_started:
             decode = getincrementaldecoder("utf-8")(errors="replace").decode
             self._loop.add_reader(self._tty, self._read, self._tty, decode, TerminalInput(), XTermParser(self._debug))
-            self._look_for_readers()
+            if is_leader():
+                self._look_at_size(self._get_terminal_size())
 
-    def _look_for_readers(self) -> None:
-        """Say that keys are lost as long as a task reads the terminal: those that it takes cannot be seen from here."""
-        if self._look_due is not None:
-            self._look_due.cancel()
-        is_read = has_reader()
-        self._look_due = self._loop.call_later(_TOLD_S if is_read else _LOOK_S, self._look_for_readers)
-        if is_read:
-            self._app.post_message(KeysTaken())
+    def _look_at_size(self, seen: tuple[int, int]) -> None:
+        """Tell of a new size."""
+        size = self._get_terminal_size()
+        if size != seen:
+            signal.raise_signal(signal.SIGWINCH)
+        self._look_due = self._loop.call_later(_LOOK_S, self._look_at_size, size)
 
     def _get_terminal_size(self) -> tuple[int, int]:
         """Return the size of the terminal, where it tells one, and not what a shell has exported as `COLUMNS`."""
@@ -152,7 +149,7 @@ class LoopDriver(LinuxDriver):
         try:
             data = os.read(tty, _READ_BYTES)
         except BlockingIOError:
-            self._app.post_message(KeysTaken())
+            self._tell(f"Keys are lost: a task reads this terminal. `kill {os.getpid()}` stops the run.")
             return
         except OSError:
             data = b""
@@ -199,10 +196,16 @@ class LoopDriver(LinuxDriver):
             select.select([], [self._tty], [])
 
     def _sigtstp_application(self, *_: object) -> None:
-        self._on_loop(super()._sigtstp_application)
+        if is_leader():
+            self._on_loop(lambda: self._tell("There is no shell to go to: this program has the terminal alone."))
+        else:
+            self._on_loop(super()._sigtstp_application)
 
     def _sigcont_application(self, *_: object) -> None:
         self._on_loop(self._go_on)
+
+    def _tell(self, sentence: str) -> None:
+        self._app.post_message(TerminalNote(sentence))
 
     def _on_loop(self, step: Callable[[], object]) -> None:
         with suppress(RuntimeError):  # the loop is closed, and so is the screen

@@ -20,10 +20,14 @@ from pipeloom.engine.executors.base import WorkerInfo
 from pipeloom.tui.style.text import clip, clip_middle, content
 from pipeloom.tui.textual_compat.one_answer import OneAnswerScreen
 
-_UPDATE_S: Final = 1.0
+_UPDATE_S: Final = 0.25
 _NAME: Final = 30
 _TASKS: Final = 26
+_FEWEST: Final = 12
+"""Cells that are left for tasks where the lines do not fit otherwise."""
 _NAMED: Final = 3
+_CPU: Final = "  CPU"
+_GAP: Final = "  "
 
 
 class WorkersSeen(NamedTuple):
@@ -107,7 +111,8 @@ class WorkersDialog(ModalScreen[None], OneAnswerScreen[None]):
             self._timer.stop()
             return
         with suppress(NoMatches):  # it is being closed
-            self.query_one("#workers", Static).update(workers_content(seen.workers, self._name_of))
+            shown = self.query_one("#workers", Static)
+            shown.update(workers_content(seen.workers, self._name_of, shown.size.width))
             self._show_limits(seen.limits)
 
     def _show_limits(self, limits: Sequence[LimitUse]) -> None:
@@ -161,35 +166,37 @@ def _limit_line(name: str, use: LimitUse) -> Content:
     return Content.assemble((name, "bold"), "  ", " · ".join(parts))
 
 
-def workers_content(workers: Sequence[WorkerInfo] | None, name_of: Callable[[int], str]) -> Content:
-    """Return a line per worker: its name, tasks, CPU and memory."""
+def workers_content(workers: Sequence[WorkerInfo] | None, name_of: Callable[[int], str], cells: int = 0) -> Content:
+    """Return a line per worker: its name, tasks, CPU and memory. Tasks have the less room in `cells` (0: any)."""
     if workers is None:
         return Content.styled("They are in another program, and not seen from here.", "$muted")
     if not workers:
         return Content.styled("No workers.", "$muted")
-    width = max(6, *(len(_name(one)) for one in workers))
-    head = f"{'Worker'.ljust(width)}  {'Tasks'.ljust(_TASKS)}  {'CPU':>5}  Memory"
-    return Content("\n").join([Content.styled(head, "$muted"), *(_line(one, width, name_of) for one in workers)])
+    names = ["Worker", *(clip_middle(content(one.name).plain, _NAME) for one in workers)]
+    held = ["Memory", *(_memory(one) for one in workers)]
+    width, room = max(map(len, names)), _TASKS
+    if cells:
+        room = min(_TASKS, max(_FEWEST, cells - width - max(map(len, held)) - len(_GAP + _CPU + _GAP + _GAP)))
+    told = ["Tasks", *(_tasks(one, name_of) for one in workers)]
+    used = [_CPU, *("" if one.cpu is None else f"{one.cpu:.0f}%" for one in workers)]
+    return Content("\n").join(
+        Content.assemble(
+            (name.ljust(width), "bold" if place else "$muted"),
+            _GAP,
+            (clip(tasks, room).ljust(room), "" if place and workers[place - 1].attempts else "$muted"),
+            _GAP,
+            (cpu.rjust(len(_CPU)), "" if place else "$muted"),
+            _GAP,
+            (memory, "$muted"),
+        )
+        for place, (name, tasks, cpu, memory) in enumerate(zip(names, told, used, held, strict=True))
+    )
 
 
-def _name(worker: WorkerInfo) -> str:
-    return clip_middle(content(worker.name).plain, _NAME)
-
-
-def _line(worker: WorkerInfo, width: int, name_of: Callable[[int], str]) -> Content:
+def _tasks(worker: WorkerInfo, name_of: Callable[[int], str]) -> str:
     names = [name_of(attempt_id) or "(empty)" for attempt_id in worker.attempts[:_NAMED]]
     more = len(worker.attempts) - len(names)
-    told = ", ".join(names) + (f" and {more} more" if more else "")
-    tasks = clip(content(told).plain, _TASKS).ljust(_TASKS) if names else "idle".ljust(_TASKS)
-    return Content.assemble(
-        (_name(worker).ljust(width), "bold"),
-        "  ",
-        (tasks, "" if names else "$muted"),
-        "  ",
-        ("" if worker.cpu is None else f"{worker.cpu:.0f}%").rjust(5),
-        "  ",
-        (_memory(worker), "$muted"),
-    )
+    return content(", ".join(names) + (f" and {more} more" if more else "")).plain if names else "idle"
 
 
 def _memory(worker: WorkerInfo) -> str:

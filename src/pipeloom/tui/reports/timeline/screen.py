@@ -82,7 +82,7 @@ class TimelineScreen(ReportScreen[int, Timeline]):
             Part(content(f"run {run.id}", "bold"), 8),
             Part(content(run.pipeline, "$muted", limit=30), 3),
             Part(Content.styled(shown.label, shown.variable), 7),
-            Part(content(fmt.duration(found.length_s)), 7),
+            Part(content(fmt.duration(found.took_s)), 7),
             Part(content(counted(found.blocks, "attempt"), "$muted"), 4),
             Part(content(f"{fmt.count(found.unstarted)} not begun" if found.unstarted else "", "$muted"), 2),
             Part(content("cut" if found.blocks + found.unstarted >= LIMIT else "", "$warning"), 9),
@@ -161,7 +161,7 @@ class TimelineScreen(ReportScreen[int, Timeline]):
 
     def plain(self, found: Timeline) -> str:
         """Return a line per worker, and one for each of the first attempts."""
-        lines = [f"run {found.run.id}\t{clean(found.run.pipeline)}\t{found.run.status}\t{fmt.duration(found.length_s)}"]
+        lines = [f"run {found.run.id}\t{clean(found.run.pipeline)}\t{found.run.status}\t{fmt.duration(found.took_s)}"]
         lines += [f"{clean(lane.worker)}\tidle {fmt.percent(found.idle(lane))}" for lane in found.lanes]
         return "\n".join([*lines, *_plain_blocks(found)])
 
