@@ -137,22 +137,23 @@ def _reworded(message: str) -> str:
 
 
 def _name(param: Any) -> str:
-    return str(param.metavar or param.name.upper()) if _is_argument(param) else max(param.opts, key=len)
+    return str(param.metavar or param.name.upper()) if is_argument(param) else max(param.opts, key=len)
 
 
-def _is_argument(param: Any) -> bool:
+def is_argument(param: Any) -> bool:
+    """Tell whether a parameter of a command is an argument, not an option."""
     return bool(param.param_type_name == "argument")
 
 
 def _usage(params: list[Any]) -> list[str]:
-    arguments = [_name(param) if param.required else f"[{_name(param)}]" for param in params if _is_argument(param)]
+    arguments = [_name(param) if param.required else f"[{_name(param)}]" for param in params if is_argument(param)]
     return [*arguments, "[OPTIONS]"]
 
 
 def _write_parameters(params: list[Any], ctx: Any, formatter: Any) -> None:
     """Write what there is to type, without the names of types and ranges."""
-    arguments = [(_name(param), param.help or "") for param in params if _is_argument(param)]
-    records = (param.get_help_record(ctx) for param in params if not _is_argument(param))
+    arguments = [(_name(param), param.help or "") for param in params if is_argument(param)]
+    records = (param.get_help_record(ctx) for param in params if not is_argument(param))
     options = [(names.translate(_NO_ANGLES), _RANGE.sub("", told)) for names, told in filter(None, records)]
     for title, rows in (("Arguments", arguments), ("Options", options)):
         if rows:
