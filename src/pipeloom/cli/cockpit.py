@@ -12,8 +12,15 @@ from typing import Annotated, Final
 import typer
 
 from pipeloom.cli.command import Plain, new_program
-from pipeloom.cli.common import LEFT_EARLY, tell
-from pipeloom.cli.options import HangupChoice, OptionalPipeline, RunOptions, Version, takes_run_options
+from pipeloom.cli.common import LEFT_EARLY, is_quiet, tell
+from pipeloom.cli.options import (
+    HangupChoice,
+    OptionalPipeline,
+    RunOptions,
+    Version,
+    takes_run_options,
+    with_common_options,
+)
 from pipeloom.cli.run import engine_for, engine_options, imported, leave, run_engine, source_of
 from pipeloom.console import has_terminal
 from pipeloom.engine.engine import Engine
@@ -38,6 +45,7 @@ program = new_program("pipeloom-tui")
 
 
 @program.command(cls=Plain)
+@with_common_options
 @takes_run_options()
 def cockpit(
     db: Annotated[
@@ -141,7 +149,7 @@ def _show(path: Path, engine: Engine | None, on_hangup: HangupChoice, **look: bo
     code = run_app(app, on_hangup.value)
     if app.start_error is not None:
         raise app.start_error
-    if app.summary is not None:
+    if app.summary is not None and not (is_quiet() and app.summary.exit_code == Exit.DONE):
         with suppress(OSError):  # the terminal may be gone
             for line in summary_lines(app.summary):
                 shared_console().print(in_ascii(line) if app.ascii_only else line, soft_wrap=True)

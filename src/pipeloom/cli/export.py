@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipeloom.cli.common import tell
+from pipeloom.cli.common import note
 from pipeloom.cli.options import Database, FilterText, parsed
 from pipeloom.cli.output import is_terminal, output, write
 from pipeloom.cli.show import SortBy, sort_of
@@ -56,7 +56,7 @@ def export_command(
     wanted = parsed(where)
     if target is not None:
         plan = ExportPlan(format_, target, overwrite=force, guard=not no_guard)
-        tell(f"{counted(export(db, wanted, plan, sort=sort_of(sort)), 'attempt')} written to {target}")
+        note(f"{counted(export(db, wanted, plan, sort=sort_of(sort)), 'attempt')} written to {target}")
         return
     with output(), History(db) as history:
         rows = whole_rows(history, wanted, sort_of(sort))
@@ -70,4 +70,4 @@ def _write_case(db: Path, attempt_id: int, target: Path | None, *, force: bool) 
             return
         with new_file(target, db, overwrite=force) as stream:
             stream.writelines(case_file(history, attempt_id))
-    tell(f"The case file was written to {target}")
+    note(f"The case file was written to {target}")

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn
 
-from pipeloom.cli.common import tell
+from pipeloom.cli.common import is_quiet, note, tell
 from pipeloom.cli.options import Database, FilterText, Json, WritableDatabase, parsed
 from pipeloom.cli.output import output, write, write_json
 from pipeloom.console import shared_console
@@ -88,7 +88,11 @@ def _flag_on_signals() -> Iterator[list[int]]:
 
 def _bar() -> Progress:
     columns = (TextColumn("removing"), BarColumn(), MofNCompleteColumn())
-    return Progress(*columns, console=shared_console(), transient=True, disable=not shared_console().is_terminal)
+    return Progress(*columns, console=shared_console(), transient=True, disable=_hides_bars())
+
+
+def _hides_bars() -> bool:
+    return is_quiet() or not shared_console().is_terminal
 
 
 def _tell_plan(db: Path, doomed: PrunePreview, policy: Policy, *, json: bool) -> None:
@@ -126,7 +130,7 @@ def backup_command(
     Exit codes: 0 fine; 2 a file that cannot be read or written.
     """
     columns = (TextColumn("copying"), BarColumn(), TaskProgressColumn())
-    with Progress(*columns, console=shared_console(), transient=True, disable=not shared_console().is_terminal) as bar:
+    with Progress(*columns, console=shared_console(), transient=True, disable=_hides_bars()) as bar:
         task = bar.add_task("", total=None)
         copied = back_up(db, target, lambda done, total: bar.update(task, completed=done, total=total))
-    tell(f"{clean(target, 300)} is a copy of {clean(db, 300)}: {size(copied)}, checked.")
+    note(f"{clean(target, 300)} is a copy of {clean(db, 300)}: {size(copied)}, checked.")

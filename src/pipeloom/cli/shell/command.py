@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 import typer
 
-from pipeloom.cli.common import tell
+from pipeloom.cli.common import note
 from pipeloom.cli.output import output, write
 from pipeloom.cli.shell.scripts import PROGRAMS, SCRIPTS, Shell
 from pipeloom.errors import UsageError
@@ -44,13 +44,13 @@ def completion_command(
         return
     try:
         for path in _install(chosen):
-            tell(f"{path} was written.")
+            note(f"{path} was written.")
     except (OSError, RuntimeError) as error:  # there may be no home
         reason = getattr(error, "strerror", None) or error
         raise UsageError(
             f"The completion cannot be installed: {reason}. Without: pipeloom completion {chosen}"
         ) from None
-    tell(f"Start {chosen} again, and press tab after pipeloom.")
+    note(f"Start {chosen} again, and press tab after pipeloom.")
 
 
 def _shell_around() -> Shell | None:
