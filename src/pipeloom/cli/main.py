@@ -21,8 +21,11 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "prune": ("maintenance.prune_command", "Remove old attempts, or say what would go."),
     "backup": ("maintenance.backup_command", "Copy the file, also during a run."),
     "cancel": ("cancel_retry.cancel_command", "Cancel tasks of the run of another process."),
-    "completion": ("shell.command.completion_command", "Print the completion for bash, zsh or fish, or install it."),
     "retry": ("cancel_retry.retry_command", "Run tasks again that have ended."),
+    "info": ("about.info.info_command", "Tell versions, paths and settings, for a report of a mistake."),
+    "config": ("about.config.config_command", "Show the settings and where each comes from, or their schema."),
+    "spec": ("spec.command.spec_command", "Describe the commands and their JSON, for programs."),
+    "completion": ("shell.command.completion_command", "Print the completion for bash, zsh or fish, or install it."),
 }
 """Name on the command line to its function in this folder and its line in the help, in the order of the help."""
 

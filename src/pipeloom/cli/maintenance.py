@@ -121,16 +121,20 @@ def _tell_result(db: Path, pruned: Pruned, *, json: bool) -> None:
 def backup_command(
     db: Database,
     target: Annotated[Path, typer.Argument(metavar="FILE", help="The copy: a new file, for you alone.")],
+    json: Json = False,
 ) -> None:
     """Copy DB, with all that is committed, to the new file FILE; a run may go on meanwhile.
 
     The copy is of one moment, complete in one file, and checked. It overwrites nothing. To restore one, end what uses
     DB, remove DB-wal and DB-shm, and then copy it over DB.
 
-    Exit codes: 0 fine; 2 a file that cannot be read or written.
+    Exit codes: 0 fine; 2 a file that cannot be read or written; 4 the output could not be written.
     """
     columns = (TextColumn("copying"), BarColumn(), TaskProgressColumn())
     with Progress(*columns, console=shared_console(), transient=True, disable=_hides_bars()) as bar:
         task = bar.add_task("", total=None)
         copied = back_up(db, target, lambda done, total: bar.update(task, completed=done, total=total))
+    if json:
+        with output():
+            write_json({"db": str(db), "copy": str(target), "bytes": copied})
     note(f"{clean(target, 300)} is a copy of {clean(db, 300)}: {size(copied)}, checked.")
