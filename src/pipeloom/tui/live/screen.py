@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from contextlib import suppress
+from dataclasses import replace
 from typing import ClassVar, Final
 
 from textual import getters, on, work
@@ -26,6 +27,7 @@ from pipeloom.tui.live.limits import LiveLimits
 from pipeloom.tui.live.shown_task import ShownTask
 from pipeloom.tui.live.sorting import COLUMNS, Sorting
 from pipeloom.tui.session.bridge import Delivery
+from pipeloom.tui.sharing.place import Place
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.text import content
 from pipeloom.tui.table.virtual_table import VirtualTable
@@ -185,6 +187,11 @@ class LiveScreen(TableScreen):
         if not self._keys_come_first(self._header_s):  # else the next tick does it
             with suppress(NoMatches):  # the screen is being closed
                 self._show_header()
+
+    def place(self) -> Place:
+        """Return what the screen shows; once the run has ended, the command leads to it in the history."""
+        run = self.services.board.run
+        return replace(super().place(), run=None if run is None else run.id, order=self._sorting.text, tab="")
 
     def _show_count(self) -> None:
         board, marked = self.services.board, len(self._marks_in_view())
