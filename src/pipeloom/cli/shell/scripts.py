@@ -20,24 +20,26 @@ class Shell(StrEnum):
 # `files` as the first line leaves the word to the shell; `on` tells that more may follow what is completed.
 _BASH: Final = r"""
 _pipeloom_complete() {
-    local IFS=$'\n' found
-    found=( $(_PIPELOOM_COMPLETE=bash "$1" "${COMP_LINE:0:COMP_POINT}" "$COMP_WORDBREAKS" 2>/dev/null </dev/null) )
+    local line kind= program=${1/#\~\//$HOME/}
     COMPREPLY=()
-    case "${found[0]}" in
-        files) compopt -o default; return ;;
-        on) compopt -o nospace ;;
+    while IFS= read -r line; do
+        if [[ -z $kind ]]; then kind=$line; else COMPREPLY+=("$line"); fi
+    done < <(_PIPELOOM_COMPLETE=bash "$program" "${COMP_LINE:0:COMP_POINT}" "$COMP_WORDBREAKS" 2>/dev/null </dev/null)
+    case $kind in
+        files) compopt -o default 2>/dev/null ;;
+        on) compopt -o nospace 2>/dev/null ;;
     esac
-    COMPREPLY=( "${found[@]:1}" )
 }
-complete -o nosort -F _pipeloom_complete pipeloom pipeloom-tui
+complete -o nosort -F _pipeloom_complete pipeloom pipeloom-tui 2>/dev/null ||
+    complete -o default -F _pipeloom_complete pipeloom pipeloom-tui
 """
 _ZSH: Final = r"""
 #compdef pipeloom pipeloom-tui
 _pipeloom_complete() {
-    local word=$PREFIX line kind
+    local word=$PREFIX line kind program=${${(Q)words[1]}/#\~\//$HOME/}
     local -a values shown on on_shown parts
     [[ -z $compstate[quote] ]] && word=${(Q)PREFIX}
-    line=$(_PIPELOOM_COMPLETE=zsh ${(Q)words[1]} "${(@Q)words[2,CURRENT-1]}" "$word" 2>/dev/null </dev/null)
+    line=$(_PIPELOOM_COMPLETE=zsh $program "${(@Q)words[2,CURRENT-1]}" "$word" 2>/dev/null </dev/null)
     for line in "${(@f)line}"; do
         parts=( "${(@ps:\t:)line}" )
         kind=$parts[1]
@@ -60,7 +62,7 @@ fi
 """
 _FISH: Final = r"""
 function __pipeloom_complete
-    set -l program (commandline -opc)[1]
+    set -l program (string replace -r '^~/' "$HOME/" -- (commandline -opc)[1])
     set -l found (_PIPELOOM_COMPLETE=fish $program (commandline -cp | string collect) 2>/dev/null </dev/null)
     if test "$found[1]" = files
         __fish_complete_path (commandline -ct)
