@@ -205,6 +205,7 @@ def _place(*, history: bool, where: str | None, **given: Any) -> Place | None:
 def _show(path: Path, engine: Engine | None, on_hangup: HangupChoice, place: Place | None = None, **look: bool) -> None:
     with no_garbage_collection():
         from pipeloom.console import shared_console
+        from pipeloom.console.logging import show_log_behind_screen
         from pipeloom.console.summary import summary_lines
         from pipeloom.tui.app import PipeloomApp
         from pipeloom.tui.style.ascii import in_ascii
@@ -213,6 +214,7 @@ def _show(path: Path, engine: Engine | None, on_hangup: HangupChoice, place: Pla
     app = PipeloomApp.of_user(path, engine, **look)
     if place is not None and app.memory is not None:
         place.lend_to(app.memory)
+    show_log_behind_screen()
     code = run_app(app, on_hangup.value)
     if app.start_error is not None:
         raise app.start_error

@@ -163,9 +163,7 @@ def _is_of_variable(param: Any, ctx: Any) -> bool:
 def _is_about(sentence: str, option: Any) -> bool:
     """Tell whether a sentence seems to be about an option: it has its name, its value, or the word for that."""
     words = (max(option.opts, key=len).lstrip("-"), option.metavar or "", os.environ.get(variable_of(option) or "", ""))
-    return any(
-        len(word) > 1 and re.search(rf"(?<!\w){re.escape(word)}(?!\w)", sentence, re.IGNORECASE) for word in words
-    )
+    return any(len(word) > 1 and re.search(rf"(?<!\w){re.escape(word)}", sentence, re.IGNORECASE) for word in words)
 
 
 def is_argument(param: Any) -> bool:

@@ -18,6 +18,7 @@ _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 _MAX_BYTES = 5_000_000
 _KEPT_FILES = 3
 _MARK = "_pipeloom"
+_LINE = "%(asctime)s %(levelname)-8s %(threadName)s %(name)s: %(message)s"
 
 
 class SafeFormatter(logging.Formatter):
@@ -60,6 +61,17 @@ def show_log(level: str) -> None:
     logging.getLogger().setLevel(min(handler.level, logging.INFO))
 
 
+def show_log_behind_screen() -> None:
+    """Write what `show_log` shows to descriptor 2 itself, which a screen leads to its log: it takes `sys.stderr` away."""
+    shown = [handler for handler in logging.getLogger().handlers if isinstance(handler, _PlainRichHandler)]
+    for before in shown:
+        stream = os.fdopen(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
+        handler = logging.StreamHandler(stream)
+        handler.setFormatter(SafeFormatter(_LINE))
+        handler.setLevel(before.level)
+        _replace([handler])
+
+
 def _replace(handlers: Sequence[logging.Handler]) -> None:
     """Put handlers in place of those of ours that the root logger has."""
     root = logging.getLogger()
@@ -87,5 +99,5 @@ def _file_handler(path: Path) -> logging.Handler:
     handler = _PrivateRotatingFile(
         path, maxBytes=_MAX_BYTES, backupCount=_KEPT_FILES, encoding="utf-8", errors="backslashreplace"
     )
-    handler.setFormatter(SafeFormatter("%(asctime)s %(levelname)-8s %(threadName)s %(name)s: %(message)s"))
+    handler.setFormatter(SafeFormatter(_LINE))
     return handler

@@ -129,7 +129,7 @@ def _option(param: Any) -> dict[str, Any]:
         "help": param.help,
         "metavar": None if param.is_flag or _values(param) else param.metavar or param.name.upper(),
         "values": _values(param),
-        "default": None if callable(default) else default,
+        "default": default if isinstance(default, str | int | float | list) else None,
         "several": param.multiple,
         "variable": variable_of(param),
     }

@@ -211,7 +211,7 @@ class TableScreen(Screen[None]):
     def action_copy_command(self) -> None:
         """Put the command on the clipboard that returns to what is on the screen."""
         services = self.services
-        flags = {"--read-only": services.read_only and services.owner is None, "--ascii": services.ascii_only}
+        flags = {"--read-only": services.read_only, "--ascii": services.ascii_only}
         try:
             command = self.place().command(services.db_path, *(flag for flag, given in flags.items() if given))
         except ValueError as error:
