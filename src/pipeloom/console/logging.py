@@ -62,7 +62,7 @@ def show_log(level: str) -> None:
 
 
 def show_log_behind_screen() -> None:
-    """Write what `show_log` shows to descriptor 2 itself, which a screen leads to its log: it takes `sys.stderr` away."""
+    """Write what `show_log` shows to descriptor 2, which a screen leads to its log: it takes `sys.stderr` away."""
     shown = [handler for handler in logging.getLogger().handlers if isinstance(handler, _PlainRichHandler)]
     for before in shown:
         stream = os.fdopen(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
