@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 import subprocess
@@ -195,3 +196,27 @@ def test_the_picture_in_the_readme_is_what_the_program_draws(tmp_path: Path) -> 
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "s.svg").read_text(encoding="utf-8") == kept, "run `python docs/screenshot.py`"
+
+
+def test_the_commands_of_the_page_about_the_shell_run(tmp_path: Path) -> None:
+    """Each block is run as it is, by a bash in whose folder there is a pipeline."""
+    text = (ROOT / "docs" / "shell.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    (tmp_path / "pipeline.py").write_text(
+        "from pipeloom import *\n\n\ndef load(task, q):\n    return task.task_id\n\n\n"
+        "pipeline = Pipeline('shop', [TaskDef(n, f'page-{n}') for n in range(9)], load)\n",
+        encoding="utf-8",
+    )
+    program = f'pipeloom() {{ "{sys.executable}" -m pipeloom "$@"; }}'
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", "\n".join([program, *lines])],
+        cwd=tmp_path, env={**os.environ, "HOME": str(tmp_path)}, capture_output=True, text=True, timeout=110, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / ".bashrc").is_file()
+    assert "settings.toml" in (tmp_path / "settings.schema.json").read_text(encoding="utf-8")
+    with closing(sqlite3.connect(tmp_path / "etl.db")) as connection:
+        runs = connection.execute(
+            "SELECT workers, (SELECT count(*) FROM task_runs WHERE run_id = r.id) FROM pipeline_runs r"
+        )
+        assert runs.fetchall() == [(4, 9), (8, 3), (8, 9)]

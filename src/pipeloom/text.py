@@ -164,3 +164,9 @@ def decoded(raw: bytes) -> str:
 def kind_of_entry(mode: int) -> str | None:
     """Return what an entry of a folder is, by its mode, when it is no ordinary file."""
     return _NOT_FILES.get(stat.S_IFMT(mode))
+
+
+def is_on(value: str) -> bool | None:
+    """Tell what the text of a switch means: True for 1, yes, true, on; False for 0, no, false, off; None otherwise."""
+    text = value.strip().lower()
+    return True if text in {"1", "yes", "true", "on"} else False if text in {"0", "no", "false", "off"} else None

@@ -86,14 +86,21 @@ class UserState:
         self._path = path or (folder and folder / f"{name}.json")
         self._key = os.path.realpath(db_path)
         self._state: dict[str, Any] = {}
+        self._lent: dict[str, str] = {}
         mine = self._read().get(self._key)
         if isinstance(mine, dict):
             self._state = mine
 
     def get(self, name: str) -> str:
         """Return the text under `name`; "" for none."""
+        if name in self._lent:
+            return self._lent.pop(name)
         value = self._state.get(name)
         return value if isinstance(value, str) else ""
+
+    def lend(self, name: str, value: str) -> None:
+        """Let the next `get` of `name` return `value`; what is kept under it stays."""
+        self._lent[name] = value
 
     def put(self, name: str, value: str) -> None:
         """Keep `value` under `name`; "" removes it."""

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, TextIO
 
 import typer
 
-from pipeloom.cli.common import tell
+from pipeloom.cli.common import note, tell
 from pipeloom.cli.options import Json, OptionalPipeline, RunOptions, WritableDatabase, parsed, takes_run_options
 from pipeloom.cli.run import engine_options, imported, run_engine, source_of
 from pipeloom.console.streams import point_nowhere, take_stdout
@@ -219,7 +219,7 @@ def _show(chosen: Chosen, *, json: bool, to: TextIO | None = None) -> None:
 def _say_nothing(chosen: Chosen, *, json: bool, to: TextIO | None = None) -> None:
     if json:
         _write([chosen.as_json(accepted=[], refused=[])], to)
-    tell(f"No task of run {chosen.run_id} to {chosen.command} passes the filter: nothing was done.")
+    note(f"No task of run {chosen.run_id} to {chosen.command} passes the filter: nothing was done.")
 
 
 def _write(lines: Iterable[str], to: TextIO | None = None) -> None:

@@ -6,14 +6,23 @@ import os
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from pipeloom.cli.command import Plain, new_program
-from pipeloom.cli.common import LEFT_EARLY, tell
-from pipeloom.cli.options import HangupChoice, OptionalPipeline, RunOptions, Version, takes_run_options
+from pipeloom.cli.common import LEFT_EARLY, is_quiet, tell
+from pipeloom.cli.options import (
+    HangupChoice,
+    OptionalPipeline,
+    RunOptions,
+    Version,
+    parsed,
+    takes_run_options,
+    with_common_options,
+)
 from pipeloom.cli.run import engine_for, engine_options, imported, leave, run_engine, source_of
 from pipeloom.console import has_terminal
 from pipeloom.engine.engine import Engine
@@ -23,6 +32,30 @@ from pipeloom.pipeline import Pipeline
 from pipeloom.status import Exit
 from pipeloom.text import as_typed
 from pipeloom.user_state import private_folder, user_folder
+
+if TYPE_CHECKING:
+    from pipeloom.tui.sharing.place import Place
+
+
+class ViewChoice(StrEnum):
+    """What the history lists."""
+
+    ATTEMPTS = "attempts"
+    TASKS = "tasks"
+    FAILURES = "failures"
+
+
+class TabChoice(StrEnum):
+    """A tab of the detail."""
+
+    OVERVIEW = "overview"
+    ATTEMPTS = "attempts"
+    LOG = "log"
+    ERROR = "error"
+    PARAMS = "params"
+    RESULT = "result"
+    STATE = "state"
+
 
 ReadOnly = Annotated[bool, typer.Option("--read-only", help="Only look: change nothing in DB, and never own it.")]
 
@@ -38,6 +71,7 @@ program = new_program("pipeloom-tui")
 
 
 @program.command(cls=Plain)
+@with_common_options
 @takes_run_options()
 def cockpit(
     db: Annotated[
@@ -50,6 +84,24 @@ def cockpit(
     read_only: ReadOnly = False,
     control: Control = False,
     ascii_only: Ascii = False,
+    history: Annotated[bool, typer.Option("--history", help="Open the history, also while a run goes on.")] = False,
+    view: Annotated[ViewChoice | None, typer.Option(help="What the history lists.", show_default=False)] = None,
+    where: Annotated[
+        str | None, typer.Option("--filter", metavar="FILTER", help="Show only what passes.", show_default=False)
+    ] = None,
+    order: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ORDER", help="Sort by a column of task_runs, as --order=-duration_s.", show_default=False
+        ),
+    ] = None,
+    run: Annotated[
+        int | None, typer.Option("--run", metavar="N", min=1, help="Show this run in the history.", show_default=False)
+    ] = None,
+    attempt: Annotated[
+        int | None, typer.Option(metavar="ID", min=1, help="Show the detail of this attempt.", show_default=False)
+    ] = None,
+    tab: Annotated[TabChoice | None, typer.Option(help="The tab of the detail.", show_default=False)] = None,
     demo: Annotated[bool, typer.Option("--demo", help="Run a packaged demonstration of forty tasks.")] = False,
     version: Version = False,  # noqa: ARG001 - the option acts by itself
 ) -> None:
@@ -57,16 +109,22 @@ def cockpit(
 
     Without PIPELINE, open the history of everything that ever ran in DB. Without a terminal, run PIPELINE as
     `pipeloom run` does.
+
+    --history, --view, --filter, --order, --run, --attempt and --tab open a file at a place, in place of what was
+    remembered for it: the key Y copies the command that returns to what is on the screen.
     """
     if read_only and control:
         raise UsageError("Give either --read-only or --control, not both.")
+    place = _place(history=history, view=view, where=where, order=order, run=run, attempt=attempt, tab=tab)
+    if place is not None and (pipeline is not None or demo):
+        raise UsageError("A place is one of a file's history: leave the pipeline out, or --history and the like.")
     if read_only and (pipeline is not None or demo):
         raise UsageError("With --read-only nothing is run: leave the pipeline out.")
     db = None if db is None else db.absolute()  # a pipeline's file may go to another folder, as many scripts do first
     with no_garbage_collection():
         chosen, source = _chosen(pipeline, demo=demo, ascii_only=ascii_only)
     if chosen is None:
-        _browse(db, options.on_hangup, read_only=read_only, control=control, ascii_only=ascii_only)
+        _browse(db, options.on_hangup, place, read_only=read_only, control=control, ascii_only=ascii_only)
         return
     if options.workers is None and chosen.workers is None and options.address is None and has_terminal():
         from pipeloom.tui.settings import read_settings
@@ -111,7 +169,9 @@ def _file(db: Path | None, *, demo: bool) -> Path:
     return folder / f"demo-{datetime.now().astimezone():%Y%m%d-%H%M%S}.db"
 
 
-def _browse(db: Path | None, on_hangup: HangupChoice, *, read_only: bool, **look: bool) -> None:
+def _browse(
+    db: Path | None, on_hangup: HangupChoice, place: Place | None = None, *, read_only: bool, **look: bool
+) -> None:
     """Open the history of a file, or the start page when there is none yet."""
     path = _file(db, demo=False)
     if not has_terminal():
@@ -126,22 +186,39 @@ def _browse(db: Path | None, on_hangup: HangupChoice, *, read_only: bool, **look
         if (kind := file_kind(path)) not in READABLE:
             raise UsageError(why_unreadable(path, kind, "pipeloom-tui"))
         History(path).close()
-    _show(path, None, on_hangup, read_only=read_only, **look)
+    _show(path, None, on_hangup, place, read_only=read_only, **look)
 
 
-def _show(path: Path, engine: Engine | None, on_hangup: HangupChoice, **look: bool) -> None:
+def _place(*, history: bool, where: str | None, **given: Any) -> Place | None:
+    """Return the place that the options name; None for none."""
+    if not (history or where or any(value is not None for value in given.values())):
+        return None
+    parsed(where)
+    from pipeloom.tui.sharing.place import Place
+
+    if given["attempt"] is not None:
+        history, given["tab"] = True, given["tab"] or TabChoice.OVERVIEW
+    texts = {name: value for name, value in given.items() if value is not None}
+    return Place(history=history, where=where or "", **texts)
+
+
+def _show(path: Path, engine: Engine | None, on_hangup: HangupChoice, place: Place | None = None, **look: bool) -> None:
     with no_garbage_collection():
         from pipeloom.console import shared_console
+        from pipeloom.console.logging import show_log_behind_screen
         from pipeloom.console.summary import summary_lines
         from pipeloom.tui.app import PipeloomApp
         from pipeloom.tui.style.ascii import in_ascii
         from pipeloom.tui.terminal import run_app
 
     app = PipeloomApp.of_user(path, engine, **look)
+    if place is not None and app.memory is not None:
+        place.lend_to(app.memory)
+    show_log_behind_screen()
     code = run_app(app, on_hangup.value)
     if app.start_error is not None:
         raise app.start_error
-    if app.summary is not None:
+    if app.summary is not None and not (is_quiet() and app.summary.exit_code == Exit.DONE):
         with suppress(OSError):  # the terminal may be gone
             for line in summary_lines(app.summary):
                 shared_console().print(in_ascii(line) if app.ascii_only else line, soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from pipeloom.cli.options import with_common_options
+from pipeloom.cli.shell.variables import given_by, variable_of
 from pipeloom.errors import UsageError
 from pipeloom.text import clean
 
@@ -45,9 +48,20 @@ class Plain(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the arguments; raises our `UsageError` when they are wrong."""
         with _plain_mistakes(ctx):
+            ctx.default_map = given_by(os.environ, self.get_params(ctx))
             if any(option in args for option in ctx.help_option_names):
                 ctx.meta[_GIVEN] = self.make_parser(ctx).parse_args(list(args))[0]
             return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Call the function; a `UsageError` also names the variables that have given options."""
+        try:
+            return super().invoke(ctx)
+        except UsageError as error:
+            set_by = [param for param in self.get_params(ctx) if _is_of_variable(param, ctx)]
+            if told := [str(variable_of(param)) for param in set_by if _is_about(str(error), param)]:
+                error.args = (f"{error} ({', '.join(told)} {'is' if len(told) == 1 else 'are'} set.)",)
+            raise
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return the words of the usage line after the name."""
@@ -103,7 +117,7 @@ def new_program(name: str, cls: type[PlainGroup] = PlainGroup, **more: Any) -> t
 def as_command(name: str, function: Callable[..., None]) -> Plain:
     """Return the command that calls a function."""
     program = new_program(name)
-    program.command(name, cls=Plain)(function)
+    program.command(name, cls=Plain)(with_common_options(function))
     return cast("Plain", typer.main.get_command(program))
 
 
@@ -124,7 +138,7 @@ def _mistake(error: Any, ctx: Any) -> str:
         return f"{_name(param)} is missing: type {ctx.command_path} {' '.join(_usage(ctx.command.get_params(ctx)))}"
     message = _reworded(" ".join(error.message.split()))
     if param is not None:
-        return f"{_name(param)} {message}"
+        return f"{variable_of(param) if _is_of_variable(param, ctx) else _name(param)} {message}"
     similar = ", ".join(sorted(getattr(error, "possibilities", None) or ()))
     return f"{message}; there is {similar}" if similar else message
 
@@ -137,24 +151,39 @@ def _reworded(message: str) -> str:
 
 
 def _name(param: Any) -> str:
-    return str(param.metavar or param.name.upper()) if _is_argument(param) else max(param.opts, key=len)
+    return str(param.metavar or param.name.upper()) if is_argument(param) else max(param.opts, key=len)
 
 
-def _is_argument(param: Any) -> bool:
+def _is_of_variable(param: Any, ctx: Any) -> bool:
+    """Tell whether a variable of the environment has given the value of an option."""
+    source = ctx.get_parameter_source(param.name)
+    return source is not None and source.name == "DEFAULT_MAP"
+
+
+def _is_about(sentence: str, option: Any) -> bool:
+    """Tell whether a sentence seems to be about an option: it has its name, its value, or the word for that."""
+    words = (max(option.opts, key=len).lstrip("-"), option.metavar or "", os.environ.get(variable_of(option) or "", ""))
+    return any(len(word) > 1 and re.search(rf"(?<!\w){re.escape(word)}", sentence, re.IGNORECASE) for word in words)
+
+
+def is_argument(param: Any) -> bool:
+    """Tell whether a parameter of a command is an argument, not an option."""
     return bool(param.param_type_name == "argument")
 
 
 def _usage(params: list[Any]) -> list[str]:
-    arguments = [_name(param) if param.required else f"[{_name(param)}]" for param in params if _is_argument(param)]
+    arguments = [_name(param) if param.required else f"[{_name(param)}]" for param in params if is_argument(param)]
     return [*arguments, "[OPTIONS]"]
 
 
 def _write_parameters(params: list[Any], ctx: Any, formatter: Any) -> None:
     """Write what there is to type, without the names of types and ranges."""
-    arguments = [(_name(param), param.help or "") for param in params if _is_argument(param)]
-    records = (param.get_help_record(ctx) for param in params if not _is_argument(param))
+    arguments = [(_name(param), param.help or "") for param in params if is_argument(param)]
+    records = (param.get_help_record(ctx) for param in params if not is_argument(param))
     options = [(names.translate(_NO_ANGLES), _RANGE.sub("", told)) for names, told in filter(None, records)]
     for title, rows in (("Arguments", arguments), ("Options", options)):
         if rows:
             with formatter.section(title):
                 formatter.write_dl(rows)
+    if any(variable_of(param) for param in params):
+        formatter.write("\n  Options are variables of the environment, too: --no-wal is PIPELOOM_NO_WAL=1.\n")

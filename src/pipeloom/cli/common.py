@@ -26,6 +26,9 @@ STOPPED_GRACE_S: Final = 2.0
 _limited: Final = threading.Event()
 """Set once the end of the process is limited."""
 
+_quiet: Final = threading.Event()
+"""Set while only what goes wrong is told."""
+
 LEFT_EARLY: Final = "The run was left before it began: nothing was run."
 
 
@@ -68,6 +71,22 @@ def exit_code_of(program: Callable[[], Any]) -> int:
 def tell(sentence: str) -> None:
     """Write a sentence to stderr."""
     sys.stderr.write(f"pipeloom: {clean(sentence, 1000)}\n")
+
+
+def note(sentence: str) -> None:
+    """Write a sentence about what goes well to stderr, unless the program is to be quiet."""
+    if not is_quiet():
+        tell(sentence)
+
+
+def be_quiet(*, wanted: bool) -> None:
+    """Tell only what goes wrong from now on, or all again."""
+    (_quiet.set if wanted else _quiet.clear)()
+
+
+def is_quiet() -> bool:
+    """Tell whether only what goes wrong is told."""
+    return _quiet.is_set()
 
 
 def let_signals_end() -> None:

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from pipeloom.cli.common import tell
+from pipeloom.cli.common import note
 from pipeloom.cli.options import Database, FilterText, parsed
-from pipeloom.cli.output import is_terminal, output, write
+from pipeloom.cli.output import is_terminal, output, write, write_json
 from pipeloom.cli.show import SortBy, sort_of
 from pipeloom.errors import UsageError
 from pipeloom.export.attempts import ExportPlan, export, whole_rows
@@ -17,7 +17,7 @@ from pipeloom.export.case_file import case_file
 from pipeloom.export.formats import Format, text_of
 from pipeloom.export.target_file import new_file
 from pipeloom.store.read.history import History
-from pipeloom.text import counted
+from pipeloom.text import as_typed, counted
 
 
 def export_command(
@@ -39,6 +39,9 @@ def export_command(
         int | None,
         typer.Option("--case", metavar="ID", min=0, help="Write all there is about attempt ID, as Markdown."),
     ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="As --format jsonl; with --output, tell as JSON what was written.")
+    ] = False,
 ) -> None:
     """Write the attempts that pass FILTER, with result, params and error, as CSV, JSON lines or Markdown.
 
@@ -51,16 +54,22 @@ def export_command(
     if case is not None:
         if where is not None:
             raise UsageError("Give either a filter or --case, not both.")
+        if json:
+            raise UsageError(f"A case file is Markdown. As JSON: pipeloom show {as_typed(db)} {case} --json")
         _write_case(db, case, target, force=force)
         return
     wanted = parsed(where)
     if target is not None:
         plan = ExportPlan(format_, target, overwrite=force, guard=not no_guard)
-        tell(f"{counted(export(db, wanted, plan, sort=sort_of(sort)), 'attempt')} written to {target}")
+        written = export(db, wanted, plan, sort=sort_of(sort))
+        if json:
+            with output():
+                write_json({"db": str(db), "written": str(target), "format": format_, "attempts": written})
+        note(f"{counted(written, 'attempt')} written to {target}")
         return
     with output(), History(db) as history:
         rows = whole_rows(history, wanted, sort_of(sort))
-        write(text_of(rows, format_, guard=not no_guard, cleaned=is_terminal()))
+        write(text_of(rows, Format.JSONL if json else format_, guard=not no_guard, cleaned=is_terminal()))
 
 
 def _write_case(db: Path, attempt_id: int, target: Path | None, *, force: bool) -> None:
@@ -70,4 +79,4 @@ def _write_case(db: Path, attempt_id: int, target: Path | None, *, force: bool) 
             return
         with new_file(target, db, overwrite=force) as stream:
             stream.writelines(case_file(history, attempt_id))
-    tell(f"The case file was written to {target}")
+    note(f"The case file was written to {target}")

@@ -22,17 +22,26 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "backup": ("maintenance.backup_command", "Copy the file, also during a run."),
     "cancel": ("cancel_retry.cancel_command", "Cancel tasks of the run of another process."),
     "retry": ("cancel_retry.retry_command", "Run tasks again that have ended."),
+    "info": ("about.info.info_command", "Tell versions, paths and settings, for a report of a mistake."),
+    "config": ("about.config.config_command", "Show the settings and where each comes from, or their schema."),
+    "spec": ("spec.command.spec_command", "Describe the commands and their JSON, for programs."),
+    "completion": ("shell.command.completion_command", "Print the completion for bash, zsh or fish, or install it."),
 }
 """Name on the command line to its function in this folder and its line in the help, in the order of the help."""
+
+
+def command_named(name: str) -> Plain:
+    """Return a command; raises `KeyError` for a name that is none's."""
+    module, function = COMMANDS[name][0].rsplit(".", 1)
+    with no_garbage_collection():
+        return as_command(name, getattr(import_module(f"pipeloom.cli.{module}"), function))
 
 
 class _Commands(Mapping[str, Plain]):
     """The commands by name; the module of one is imported when it is given."""
 
     def __getitem__(self, name: str) -> Plain:
-        module, function = COMMANDS[name][0].rsplit(".", 1)
-        with no_garbage_collection():
-            return as_command(name, getattr(import_module(f"pipeloom.cli.{module}"), function))
+        return command_named(name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(COMMANDS)

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn
 
-from pipeloom.cli.common import tell
+from pipeloom.cli.common import is_quiet, note, tell
 from pipeloom.cli.options import Database, FilterText, Json, WritableDatabase, parsed
 from pipeloom.cli.output import output, write, write_json
 from pipeloom.console import shared_console
@@ -88,7 +88,11 @@ def _flag_on_signals() -> Iterator[list[int]]:
 
 def _bar() -> Progress:
     columns = (TextColumn("removing"), BarColumn(), MofNCompleteColumn())
-    return Progress(*columns, console=shared_console(), transient=True, disable=not shared_console().is_terminal)
+    return Progress(*columns, console=shared_console(), transient=True, disable=_hides_bars())
+
+
+def _hides_bars() -> bool:
+    return is_quiet() or not shared_console().is_terminal
 
 
 def _tell_plan(db: Path, doomed: PrunePreview, policy: Policy, *, json: bool) -> None:
@@ -117,16 +121,20 @@ def _tell_result(db: Path, pruned: Pruned, *, json: bool) -> None:
 def backup_command(
     db: Database,
     target: Annotated[Path, typer.Argument(metavar="FILE", help="The copy: a new file, for you alone.")],
+    json: Json = False,
 ) -> None:
     """Copy DB, with all that is committed, to the new file FILE; a run may go on meanwhile.
 
     The copy is of one moment, complete in one file, and checked. It overwrites nothing. To restore one, end what uses
     DB, remove DB-wal and DB-shm, and then copy it over DB.
 
-    Exit codes: 0 fine; 2 a file that cannot be read or written.
+    Exit codes: 0 fine; 2 a file that cannot be read or written; 4 the output could not be written.
     """
     columns = (TextColumn("copying"), BarColumn(), TaskProgressColumn())
-    with Progress(*columns, console=shared_console(), transient=True, disable=not shared_console().is_terminal) as bar:
+    with Progress(*columns, console=shared_console(), transient=True, disable=_hides_bars()) as bar:
         task = bar.add_task("", total=None)
         copied = back_up(db, target, lambda done, total: bar.update(task, completed=done, total=total))
-    tell(f"{clean(target, 300)} is a copy of {clean(db, 300)}: {size(copied)}, checked.")
+    if json:
+        with output():
+            write_json({"db": str(db), "copy": str(target), "bytes": copied})
+    note(f"{clean(target, 300)} is a copy of {clean(db, 300)}: {size(copied)}, checked.")

@@ -40,6 +40,23 @@ class ExecutorChoice(StrEnum):
     ASYNC = "async"
 
 
+class LogLevel(StrEnum):
+    """The least level of the log records that are shown."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+    CRITICAL = "critical"
+
+
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Tell only what goes wrong: no progress, no lines about what went well.")
+]
+ShownLevel = Annotated[
+    LogLevel | None,
+    typer.Option(help="Show the log of Python's logging from this level on, on stderr.", show_default=False),
+]
 PIPELINE_HELP: Final = "Where the pipeline is: path/to/file.py[:NAME] or package.module[:NAME]."
 OptionalPipeline = Annotated[str | None, typer.Argument(metavar="PIPELINE", help=PIPELINE_HELP, show_default=False)]
 Database = Annotated[Path, typer.Argument(metavar="DB", help="The SQLite file; it is only read.")]
@@ -176,6 +193,32 @@ def takes_run_options(*, without: Collection[str] = ()) -> Callable[[Callable[..
         return call
 
     return decorate
+
+
+def with_common_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that all have: what it tells on stderr. They act before it is called."""
+
+    @wraps(command)
+    def call(*, quiet: bool, log_level: LogLevel | None, **given: Any) -> None:
+        from pipeloom.cli.common import be_quiet
+
+        be_quiet(wanted=quiet)
+        if log_level is not None:
+            from pipeloom.console.logging import show_log
+
+            show_log(log_level.upper())
+        command(**given)
+
+    parameters = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for parameter in inspect.signature(command, eval_str=True).parameters.values()
+    ]
+    for name, default, annotation in (("quiet", False, Quiet), ("log_level", None, ShownLevel)):
+        parameters.append(
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        )
+    cast("Any", call).__signature__ = inspect.Signature(parameters)
+    return call
 
 
 def show_version(wanted: bool) -> None:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, NoReturn, TextIO, TypeVar
 import typer
 
 from pipeloom.api import Reporter, reporter_for, run_headless
-from pipeloom.cli.common import LEFT_EARLY, STOPPED_GRACE_S, let_signals_end, limit_the_end, tell
+from pipeloom.cli.common import LEFT_EARLY, STOPPED_GRACE_S, is_quiet, let_signals_end, limit_the_end, note, tell
 from pipeloom.cli.options import PIPELINE_HELP, HangupChoice, RunOptions, parsed, takes_run_options
 from pipeloom.console.lines import LineReporter, json_lines, json_summary
 from pipeloom.console.passing_line import PassingLine
@@ -99,7 +99,7 @@ def _await_file(db: Path, wait_s: float) -> float:
     """Wait while another process uses the file, which a line tells; return the seconds that are left of `wait_s`."""
     deadline = monotonic() + wait_s
     if wait_s and is_owned(db):
-        tell(f"Waiting for {db}, in use by {owner_name(db)}.")
+        note(f"Waiting for {db}, in use by {owner_name(db)}.")
         while monotonic() < deadline and is_owned(db):
             time.sleep(_LOOK_S)
     return max(0.0, deadline - monotonic())
@@ -169,7 +169,11 @@ def _run_to_end(engine: Engine, signals: StopSignals, json: TextIO | None, *, st
     if stopped is not None and not engine.is_started:
         tell(LEFT_EARLY)
     code = _exit_code(engine, reporter, stopped, json=json is not None)
-    return Exit.ODD if code == Exit.DONE and strict_rows and engine.summary().odd else code
+    code = Exit.ODD if code == Exit.DONE and strict_rows and engine.summary().odd else code
+    if is_quiet() and json is None and code != Exit.DONE and engine.is_started:
+        for line in summary_lines(engine.summary()):
+            tell(line.plain)
+    return code
 
 
 def _exit_code(engine: Engine, reporter: Reporter | None, stopped: int | None, *, json: bool) -> int:
@@ -185,6 +189,8 @@ def _reporter(engine: Engine, json: TextIO | None) -> Reporter:
     """Return what shows the run and then its summary, if the run was started."""
     if json is not None:
         return LineReporter(json, json_lines, lambda: [json_summary(engine.summary())] if engine.is_started else [])
+    if is_quiet():
+        return reporter_for(engine, "none")
     return reporter_for(engine, "auto", lambda: summary_lines(engine.summary()) if engine.is_started else [])
 
 
@@ -281,6 +287,8 @@ def imported(spec: str, *, ascii_only: bool = False) -> Pipeline:
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         take(signal.SIGINT, signal.default_int_handler)
+    if is_quiet():
+        return load_pipeline(spec)
     with PassingLine(f"importing {spec}", ascii_only=ascii_only):
         return load_pipeline(spec)
 

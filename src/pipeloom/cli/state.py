@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
+from pipeloom.cli.common import note
 from pipeloom.cli.options import Database, FilterText, Json, parsed
 from pipeloom.cli.output import STARTED, cut, named, output, room, write, write_json
 from pipeloom.errors import UsageError
@@ -48,7 +49,7 @@ def state_command(
         if not yes:
             _ask(states, as_typed(db))
         gone = reset_states(db, wanted)
-        sys.stderr.write(f"pipeloom: {counted(gone, 'state')} taken away.\n")
+        note(f"{counted(gone, 'state')} taken away.")
 
 
 def _here(where: str | None) -> str:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Any, Self, TextIO
+from typing import Any, Final, Self, TextIO
 
 from pipeloom.console.streams import point_nowhere
 from pipeloom.engine.run.summary import RunCounts, RunSummary
@@ -23,8 +23,11 @@ Describe = Callable[[CommitBatch], Iterator[str]]
 
 HEARTBEAT_S = 30.0
 _PATIENCE_S = 5.0
-_SHOWN = ("id", "run_id", "task_id", "attempt", "name", "status", "progress", "message", "started_at", "finished_at",
-          "duration_s", "error_type", "rows")  # fmt: skip
+ATTEMPT_FIELDS: Final = (
+    "id", "run_id", "task_id", "attempt", "name", "status", "progress", "message", "started_at", "finished_at",
+    "duration_s", "error_type", "rows",
+)  # fmt: skip
+"""Fields of an attempt in a line of JSON."""
 
 
 class LineReporter:
@@ -100,7 +103,7 @@ class PlainLines:
 def json_lines(batch: CommitBatch) -> Iterator[str]:
     """Yield one JSON object for each state change."""
     for row in batch.attempts:
-        yield json.dumps({"type": "attempt", **{name: getattr(row, name) for name in _SHOWN}}, default=str)
+        yield json.dumps({"type": "attempt", **{name: getattr(row, name) for name in ATTEMPT_FIELDS}}, default=str)
 
 
 def json_summary(summary: RunSummary) -> str:

@@ -8,7 +8,7 @@ import threading
 from contextlib import suppress
 from typing import Final, Self
 
-from pipeloom.text import clean
+from pipeloom.text import clean, is_on
 
 _PATIENCE_S: Final = 0.3
 """Seconds without the line: what is quick shows nothing."""
@@ -20,7 +20,9 @@ class PassingLine:
     def __init__(self, text: str, *, ascii_only: bool = False) -> None:
         self._stream = sys.stderr  # the user's code may replace it
         encoding = getattr(self._stream, "encoding", None) or "ascii"
-        plain = ascii_only or bool(os.environ.get("PIPELOOM_ASCII")) or "utf" not in encoding.lower()
+        plain = (
+            ascii_only or is_on(os.environ.get("PIPELOOM_ASCII") or "0") is not False or "utf" not in encoding.lower()
+        )
         self._text = clean(text, _columns() - 5) + (" ..." if plain else " …")
         if plain:
             self._text = self._text.encode("ascii", "replace").decode("ascii")

@@ -19,10 +19,11 @@ term keeps the row.
 """
 
 from pipeloom.filters.filter import Filter, Term
-from pipeloom.filters.grammar import MAX_LENGTH, TOO_LONG, FilterError, completions, parse, quoted, words
+from pipeloom.filters.grammar import FIELDS, MAX_LENGTH, TOO_LONG, FilterError, completions, parse, quoted, words
 from pipeloom.filters.selections import attempts_filter, failures_filter, marked_filter, status_filter
 
 __all__ = [
+    "FIELDS",
     "MAX_LENGTH",
     "TOO_LONG",
     "Filter",

@@ -238,6 +238,24 @@ _FIELDS: Final[dict[str, Callable[[int, str, datetime], Condition]]] = {
     "waits": _waits,
 }
 
+FIELDS: Final = {
+    "status": "one of these statuses: error,interrupted",
+    "run": "of these runs: 12,14",
+    "pipeline": "of the runs of these pipelines",
+    "task": "of these tasks, or a range of ids: 17, 5..9",
+    "attempt": "which attempt of its task: 1, >1",
+    "rows": "rows that it has written: 0, >1000, odd",
+    "code": "ran the code with this hash",
+    "dur": "how long it ran: >5m, 10s..1m",
+    "age": "how long ago it began: <2h",
+    "started": "when it began: today, 2026-08-01..",
+    "err": "in the error's type or text",
+    "worker": "in the name of its worker",
+    "fail": "of this kind of failure, by its fingerprint",
+    "name": "the whole name of its task",
+}
+"""The fields of a filter, and what each asks for."""
+
 _SIGNS: Final = (">=", "<=", ">", "<", "=")
 
 

@@ -36,6 +36,12 @@ def mistakes(settings: Settings, themes: Collection[str], app: type[DOMNode]) ->
     yield from _clashes(settings, app)
 
 
+def default_keys() -> dict[str, str]:
+    """Return the keys of every action, by its id, as they are without settings."""
+    _import_all()
+    return {binding.id: binding.key for binding in _all_bindings() if binding.id is not None}
+
+
 def in_short(told: Sequence[str], *, roomy: bool) -> str:
     """Return the only mistake where a screen has room for it, or how many there are, and the key that lists them."""
     if len(told) == 1 and roomy:
@@ -72,11 +78,14 @@ def _bindings(part: type[DOMNode]) -> Iterator[Binding]:
 
 def _ids() -> set[str]:
     """Return the ids of the bindings of all classes that are imported."""
-    found, classes = set(), [DOMNode]
+    return {binding.id for binding in _all_bindings() if binding.id is not None}
+
+
+def _all_bindings() -> Iterator[Binding]:
+    classes = [DOMNode]
     while classes:
         classes += (each := classes.pop()).__subclasses__()
-        found |= {binding.id for binding in _bindings(each) if binding.id is not None}
-    return found
+        yield from _bindings(each)
 
 
 def _import_all() -> None:

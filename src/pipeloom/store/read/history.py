@@ -37,13 +37,14 @@ _LOG_COLUMNS: Final = frozenset({"task_run_id", "seq", "at", "level", "text"})
 class History:
     """One read-only connection to a file. Each thread that reads opens its own; any thread may call `interrupt`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, immutable: bool = False) -> None:
+        """Open a file; with `immutable` without locks, which leaves nothing beside one that no process uses."""
         kind = file_kind(path)
         if kind not in READABLE:
             raise StoreError(why_unreadable(path, kind))
         self.path = path
         self.kind = kind
-        self._connection = open_imported(path) if kind is FileKind.LEGACY else open_reader(path)
+        self._connection = open_imported(path) if kind is FileKind.LEGACY else open_reader(path, immutable=immutable)
         try:
             self._read_schema()
         except BaseException:

@@ -113,12 +113,12 @@ class DetailPane(Vertical):
         if row is None or self._row is None or row.id != self._row.id:
             self._scroll.scroll_home(animate=False)
         self._row, self._attempts, self._logs, self._state, self._waits = row, attempts, logs, state, waits
-        self._tabs.active = self._tab
+        self._tabs.active = self.tab
         self._draw()
         self._keep_end()
 
     @property
-    def _tab(self) -> str:
+    def tab(self) -> str:
         """The tab to show: the user's choice where there is one, else that which fits the attempt."""
         chosen = None if self._chosen == _STATE and self._state is None else self._chosen
         return chosen or ("error" if self._row is not None and self._row.status in FAILED else _TABS[0])
@@ -126,7 +126,7 @@ class DetailPane(Vertical):
     def open_on(self, tab: str | None) -> None:
         """Show a tab; None: the one that fits the attempt."""
         self._chosen = tab
-        self._tabs.active = self._tab
+        self._tabs.active = self.tab
 
     def show_tab(self, name: str) -> None:
         """Show a tab."""
@@ -153,7 +153,7 @@ class DetailPane(Vertical):
 
     @on(Tabs.TabActivated)
     def _begin_tab(self, event: Tabs.TabActivated) -> None:
-        if event.tab.id == self._tabs.active != self._tab:
+        if event.tab.id == self._tabs.active != self.tab:
             self._chosen = event.tab.id  # by the mouse, or by a key of the tabs
         self._scroll.scroll_home(animate=False)
         self._draw()

@@ -19,6 +19,8 @@ from pipeloom.tui.attempts.columns import chosen, second_of
 from pipeloom.tui.attempts.detail import DetailPane
 from pipeloom.tui.bindings import key
 from pipeloom.tui.services import ServicesGetter
+from pipeloom.tui.sharing.clipboard import copy
+from pipeloom.tui.sharing.place import Place
 from pipeloom.tui.table.columns import Column
 from pipeloom.tui.table.row_view import HEADER_LINES
 from pipeloom.tui.table.sources import RowSource
@@ -43,6 +45,7 @@ SHARED_KEYS: Final[list[BindingType]] = [
         priority=True,
     ),
     key("y", "copy", "Copy", "Copy what the detail shows, else the row.", "table.copy", footer=False),
+    key("Y", "copy_command", "Command", "Copy the command that returns to this.", "table.copy_command", footer=False),
     key("space", "mark", "Mark", "Mark the row, or unmark it.", "table.mark", footer=False),
     key("v", "mark_range", "Range", "Mark from the last mark to the cursor.", "table.range", footer=False),
     key("u", "unmark", "Unmark", "Unmark all rows.", "table.unmark", footer=False),
@@ -208,13 +211,29 @@ class TableScreen(Screen[None]):
             self.table.focus()
 
     def action_copy(self) -> None:
-        """Put text on the clipboard of the terminal (OSC 52)."""
+        """Put text on the clipboard of the terminal (OSC 52), and on that of the system."""
         row = self.table.cursor_row
         if row is None:
             return
         text = self.detail.plain if self.detail.display else self.plain_row()
-        self.services.copy_to_clipboard(text)
+        copy(self.services, text)
         self.services.tell("Copied.")
+
+    def action_copy_command(self) -> None:
+        """Put the command on the clipboard that returns to what is on the screen."""
+        services = self.services
+        flags = {"--read-only": services.read_only, "--ascii": services.ascii_only}
+        try:
+            command = self.place().command(services.db_path, *(flag for flag, given in flags.items() if given))
+        except ValueError as error:
+            services.tell(f"There is no such command: {error}.", problem=True)
+            return
+        copy(services, command)
+        services.tell(f"Copied: {command}")
+
+    def place(self) -> Place:
+        """Return what the screen shows."""
+        return Place(where=self.filter_bar.text, tab=self.detail.tab if self.detail.display else "")
 
     def plain_row(self) -> str:
         """Return the row under the cursor as text."""

@@ -19,6 +19,7 @@ from pipeloom.errors import StoreError
 from pipeloom.filters import Filter
 from pipeloom.status import FINAL
 from pipeloom.store.read.paging import NEWEST, Sort
+from pipeloom.store.read.run_queries import runs_after
 from pipeloom.store.rows import AttemptRow
 from pipeloom.text import counted
 from pipeloom.tui.attempts.columns import second_of
@@ -31,7 +32,7 @@ from pipeloom.tui.services import ServicesGetter
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.text import content
 from pipeloom.tui.table.columns import Column
-from pipeloom.tui.table.file_table import FileTable
+from pipeloom.tui.table.file_table import FileTable, Found
 from pipeloom.tui.widgets.filter_bar import FilterBar
 
 _NOUNS: Final = {
@@ -71,6 +72,8 @@ class HistoryLists(Horizontal):
         """New attempts that wait to be shown."""
         self.goal: int | None = None
         """The attempt that the cursor goes to once the list is read."""
+        self._later_goal: int | None = None
+        """The same, once the run is shown that it belongs to."""
         self._newest: int | None = None
         """Id of the newest attempt shown: later ones wait, so that rows do not move."""
         self._is_filtered = False
@@ -134,6 +137,18 @@ class HistoryLists(Horizontal):
         if not self.screen.query_one(FilterBar).has_focus_within:
             self.screen.set_focus(table)
 
+    def begin(self, run: str, attempt: str) -> None:
+        """Read the runs, with the cursor on a run if one is named; on the attempt, once its list is read."""
+        self._later_goal = int(attempt) if attempt.isdigit() else None
+        if not run.isdigit():
+            self.goal, self._later_goal = self._later_goal, None
+            self.runs.reload()
+            return
+        number, query = int(run), self.runs.pages.query
+        self.runs.look_for(
+            lambda file: Found(query, 0 if file.run(number) is None else runs_after(file, number) + 1)  # below all runs
+        )
+
     # -- reading -----------------------------------------------------------------------------------------------------
 
     @property
@@ -160,6 +175,8 @@ class HistoryLists(Horizontal):
     def _take(self, event: FileTable.Loaded) -> None:
         event.stop()
         self._failure = ""
+        if event.table is self.runs and self._later_goal is not None:
+            self.goal, self._later_goal = self._later_goal, None
         found = event.found
         if event.table is self.current and isinstance(found, FoundList):
             self._newest, self.fresh = found.newest, found.fresh

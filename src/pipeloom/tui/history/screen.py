@@ -26,20 +26,21 @@ from pipeloom.tui.history.bar import VIEWS, BarState, HistoryBar, owner_notice
 from pipeloom.tui.history.filters import SLOWEST_NAME, QuickFilters, choose_filter
 from pipeloom.tui.history.keys import HISTORY_KEYS
 from pipeloom.tui.history.lists import HistoryLists
+from pipeloom.tui.history.place import place_of
 from pipeloom.tui.history.queries import RunItem
 from pipeloom.tui.history.reading import Scope
 from pipeloom.tui.history.selection import Selection, attempt_of, both
 from pipeloom.tui.reader import read_attempt
 from pipeloom.tui.session.bridge import Delivery
 from pipeloom.tui.session.file_monitor import FileChanged
+from pipeloom.tui.sharing.place import Place
 from pipeloom.tui.table.file_table import FileTable
 from pipeloom.tui.table.virtual_table import VirtualTable
 from pipeloom.tui.textual_compat.one_shot import call_in
 from pipeloom.tui.widgets.filter_bar import FilterBar
 from pipeloom.tui.widgets.key_footer import KeyFooter
 
-_RELOAD_S: Final = 1.0
-"""Maximum seconds until new rows are shown while a run goes on."""
+_RELOAD_S: Final = 1.0  # maximum seconds until new rows are shown while a run goes on
 
 
 class HistoryScreen(TableScreen):
@@ -51,18 +52,15 @@ class HistoryScreen(TableScreen):
     HORIZONTAL_BREAKPOINTS = [(0, "-too-narrow"), (40, "-narrow"), (100, "-beside"), (140, "-wide")]  # noqa: RUF012 - not a ClassVar in Textual
 
     bar = getters.query_one(HistoryBar)
-    lists: HistoryLists
-    """Made by `compose`."""
+    lists: HistoryLists  # made by `compose`
 
     def __init__(self) -> None:
         super().__init__()
-        self.where = Filter()
-        """The filter of the filter line."""
+        self.where = Filter()  # of the filter line
         self.scope = Scope()
         self.sort = NEWEST
         self._reload_due: asyncio.TimerHandle | None = None
-        self._offered: tuple[object, ...] = ()
-        """What the offered keys depend on."""
+        self._offered: tuple[object, ...] = ()  # what the offered keys depend on
 
     # -- the parts ---------------------------------------------------------------------------------------------------
 
@@ -93,8 +91,10 @@ class HistoryScreen(TableScreen):
         self.services.commits.subscribe(self, self._reload_soon)
         self.services.file_changes.subscribe(self, self._reload_soon)
         self.set_focus(self.lists.attempts)
-        self.lists.runs.reload()
+        self.lists.begin(self.services.remembered("history.run"), self.services.remembered("history.attempt"))
         self.action_view(self.services.remembered("history.view") or VIEWS[0])
+        if tab := self.services.remembered("history.tab"):
+            self.open_detail(tab)
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -241,8 +241,7 @@ class HistoryScreen(TableScreen):
     @work
     async def action_sort(self) -> None:
         """Ask for the order."""
-        sort = await orders.ask(self.services, self.sort)
-        if sort is not None:
+        if (sort := await orders.ask(self.services, self.sort)) is not None:
             self.choose_order(sort)
 
     def action_reverse(self) -> None:
@@ -251,8 +250,7 @@ class HistoryScreen(TableScreen):
 
     @on(VirtualTable.HeaderClicked, "#attempts")
     def _sort_by_header(self, event: VirtualTable.HeaderClicked) -> None:
-        sort = orders.after_click(event.column_id, self.sort)
-        if sort is not None:
+        if (sort := orders.after_click(event.column_id, self.sort)) is not None:
             self.choose_order(sort)
 
     def choose_order(self, sort: Sort) -> None:
@@ -278,9 +276,8 @@ class HistoryScreen(TableScreen):
 
     def action_quick(self, place: int) -> None:
         """Add the quick filter at a place of the bar to the filter line, or remove it."""
-        names = self.quick_filters().names
-        if place < len(names):
-            self._toggle(names[place])
+        for name in self.quick_filters().names[place : place + 1]:
+            self._toggle(name)
 
     @work
     async def action_filters(self) -> None:
@@ -370,8 +367,7 @@ class HistoryScreen(TableScreen):
         """Show the attempt under the cursor."""
         self._offer()
         if self.detail.display:
-            attempt_id = attempt_of(self.lists.current.cursor_row)
-            if attempt_id is None:
+            if (attempt_id := attempt_of(self.lists.current.cursor_row)) is None:
                 self.detail.show_attempt(None)
             else:
                 self._show_detail(attempt_id)
@@ -394,6 +390,10 @@ class HistoryScreen(TableScreen):
             self.services.tell(str(error), problem=True)
             return
         self.detail.show_attempt(*shown)
+
+    def place(self) -> Place:
+        """Return what the screen shows."""
+        return place_of(super().place(), self.lists, self.scope.run_id, self.sort)
 
     def plain_row(self) -> str:
         """Return the row under the cursor as text."""

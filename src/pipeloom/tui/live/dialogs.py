@@ -1,13 +1,17 @@
-"""The questions of the live screen."""
+"""The dialogs of the live screen."""
 
 from __future__ import annotations
 
 from textual.content import Content
 
-from pipeloom.status import OPEN
+from pipeloom.status import ACTIVE, OPEN
+from pipeloom.store.rows import AttemptRow
 from pipeloom.tui.attempts.questions import ReadRows, named_tasks
+from pipeloom.tui.live.limits import LiveLimits
 from pipeloom.tui.live.sorting import COLUMNS
-from pipeloom.tui.widgets.dialogs import ConfirmDialog, ListDialog
+from pipeloom.tui.services import AppServices
+from pipeloom.tui.widgets.dialogs import ConfirmDialog, ListDialog, StackDialog
+from pipeloom.tui.widgets.workers import WorkersDialog
 
 
 def sort_dialog(current: str) -> ListDialog[str]:
@@ -38,6 +42,24 @@ def abandon_dialog(read: ReadRows, *, kills: bool) -> ConfirmDialog:
 
     title = "Abandon what does not stop?"
     return ConfirmDialog(title, body, "Abandon", cancel_label="Wait", action="cancel")
+
+
+def stack_dialog(services: AppServices, row: AttemptRow | None) -> StackDialog | str:
+    """Show the stack of a task; returns a sentence where there is none."""
+    engine = services.engine
+    if engine is None or row is None or row.status not in ACTIVE or engine.commands.stack(row.id) is None:
+        return "There is a stack to see only while a task runs in a thread of this program."
+    return StackDialog(row.name, lambda: engine.commands.stack(row.id))
+
+
+def workers_dialog(services: AppServices) -> WorkersDialog | str:
+    """Show the workers and the limits, which change where there are commands; returns a sentence where none run."""
+    engine, controls = services.engine, services.controls
+    if (shown := engine or controls) is None or not shown.is_started:
+        return "There are no workers: nothing runs."
+    limits = LiveLimits(services)
+    name_of = str if engine is None else engine.commands.task_name
+    return WorkersDialog(limits.seen, name_of, None if controls is None else limits.change)
 
 
 def _tasks(count: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import ClassVar, Final
 
 from textual import getters, on, work
@@ -11,6 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.css.query import NoMatches
 from textual.events import Key
+from textual.screen import Screen
 
 from pipeloom.status import ACTIVE, FINAL, OPEN, Status
 from pipeloom.store.rows import AttemptRow, RunRow
@@ -20,20 +22,18 @@ from pipeloom.tui.attempts.table_screen import SHARED_KEYS, TableScreen
 from pipeloom.tui.bindings import key
 from pipeloom.tui.live.baselines import DurationBaselines
 from pipeloom.tui.live.commands import LiveCommands
-from pipeloom.tui.live.dialogs import sort_dialog
+from pipeloom.tui.live.dialogs import sort_dialog, stack_dialog, workers_dialog
 from pipeloom.tui.live.header import HeaderSource
-from pipeloom.tui.live.limits import LiveLimits
 from pipeloom.tui.live.shown_task import ShownTask
 from pipeloom.tui.live.sorting import COLUMNS, Sorting
 from pipeloom.tui.live.told import WHY_NOT, counts, why_no_commands, why_nothing
 from pipeloom.tui.live.waits import Waits, WaitsFilter
 from pipeloom.tui.session.bridge import Delivery
+from pipeloom.tui.sharing.place import Place
 from pipeloom.tui.style.text import content
 from pipeloom.tui.table.virtual_table import VirtualTable
-from pipeloom.tui.widgets.dialogs import StackDialog
 from pipeloom.tui.widgets.filter_bar import FilterBar
 from pipeloom.tui.widgets.header import RunHeader
-from pipeloom.tui.widgets.workers import WorkersDialog
 
 _TICK_S: Final = 1.0
 _KEY_S: Final = 0.2
@@ -206,6 +206,11 @@ class LiveScreen(TableScreen):
             with suppress(NoMatches):  # the screen is being closed
                 self._show_header()
 
+    def place(self) -> Place:
+        """Return what the screen shows; once the run has ended, the command leads to it in the history."""
+        run = self.services.board.run
+        return replace(super().place(), run=None if run is None else run.id, order=self._sorting.text, tab="")
+
     def _show_count(self) -> None:
         in_view = len(self._marks_in_view())
         told = counts(self.services.board, in_view, len(self.table.marked) - in_view)
@@ -352,23 +357,17 @@ class LiveScreen(TableScreen):
 
     def action_stack(self) -> None:
         """Show the stack of the task under the cursor."""
-        engine, row = self.services.engine, self._row()
-        if engine is None or row is None or row.status not in ACTIVE or engine.commands.stack(row.id) is None:
-            self.services.tell(
-                "There is a stack to see only while a task runs in a thread of this program.", problem=True
-            )
-            return
-        self.app.push_screen(StackDialog(row.name, lambda: engine.commands.stack(row.id)))
+        self._open_or_tell(stack_dialog(self.services, self._row()))
 
     def action_show_workers(self) -> None:
         """Show the workers and the limits; those of another program where the keys act on it."""
-        engine, controls = self.services.engine, self.services.controls
-        if (shown := engine or controls) is None or not shown.is_started:
-            self.services.tell("There are no workers: nothing runs.", problem=True)
-            return
-        limits = LiveLimits(self.services)
-        name_of = str if engine is None else engine.commands.task_name
-        self.app.push_screen(WorkersDialog(limits.seen, name_of, None if controls is None else limits.change))
+        self._open_or_tell(workers_dialog(self.services))
+
+    def _open_or_tell(self, dialog: Screen[None] | str) -> None:
+        if isinstance(dialog, str):
+            self.services.tell(dialog, problem=True)
+        else:
+            self.app.push_screen(dialog)
 
     def action_next_running(self) -> None:
         """Go to the next running task, after the last to the first."""

@@ -22,6 +22,7 @@ from pipeloom.tui.reader import read
 from pipeloom.tui.services import ServicesGetter
 from pipeloom.tui.session.bridge import Delivery
 from pipeloom.tui.session.file_monitor import FileChanged
+from pipeloom.tui.sharing.clipboard import copy
 from pipeloom.tui.style.text import content
 from pipeloom.tui.textual_compat.one_answer import OneAnswerScreen
 from pipeloom.tui.textual_compat.one_shot import call_in
@@ -148,7 +149,7 @@ class ReportScreen(OneAnswerScreen[Answer], Generic[Answer, Found]):
     def action_copy(self) -> None:
         """Put the report on the clipboard of the terminal (OSC 52), as text."""
         if self.found is not None:
-            self.services.copy_to_clipboard(self.plain(self.found))
+            copy(self.services, self.plain(self.found))
             self.services.tell("Copied.")
 
     def action_leave(self) -> None:

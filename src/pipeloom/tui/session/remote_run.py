@@ -44,6 +44,9 @@ class RemoteHost(Protocol):
     def show_run(self, sink: UiSink) -> Awaitable[None]:
         """Show another run, whose commits arrive in `sink`."""
 
+    def remembered(self, name: str) -> str:
+        """Return what was kept for the file; "" for nothing."""
+
     def switch_mode(self, mode: str) -> object:
         """Show another screen."""
 
@@ -96,7 +99,8 @@ class RemoteRun:
         if why := why_only_read(self._db_path):
             self.read_only = True
             self._host.tell(why, problem=True)
-        self._host.switch_mode("live" if self._feed.is_viewer else "history")
+        live = self._feed.is_viewer and self._host.remembered("app.screen") != "history"
+        self._host.switch_mode("live" if live else "history")
         self._start_monitor()
         if self._may_control and self.owner is None:
             self._host.tell(f"No process runs a pipeline on {self._db_path.name}: there is nothing to control.")

@@ -12,7 +12,7 @@ from rich.style import Style
 from rich.text import Text
 
 from pipeloom.status import Status
-from pipeloom.text import clean
+from pipeloom.text import clean, is_on
 
 _UNICODE: Final = dict(zip(Status, "○»●…✓×■!↷", strict=True))
 _ASCII: Final = dict(zip(Status, ".>*~+x-!/", strict=True))
@@ -77,4 +77,4 @@ def spark_level(value: float, top: float, *, ascii_only: bool = False) -> str:
 
 def wants_ascii(environ: Mapping[str, str] = os.environ, encoding: str = "utf-8") -> bool:
     """Tell whether only ASCII should be drawn: the terminal is not UTF-8, or `PIPELOOM_ASCII` asks for it."""
-    return bool(environ.get("PIPELOOM_ASCII")) or "utf" not in encoding.lower()
+    return is_on(environ.get("PIPELOOM_ASCII") or "0") is not False or "utf" not in encoding.lower()

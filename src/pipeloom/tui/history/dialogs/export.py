@@ -28,6 +28,7 @@ from pipeloom.store.rows import AttemptRow
 from pipeloom.text import counted
 from pipeloom.tui.bindings import key
 from pipeloom.tui.services import AppServices
+from pipeloom.tui.sharing.clipboard import copy
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.text import content
 from pipeloom.tui.textual_compat.one_answer import OneAnswerScreen
@@ -207,7 +208,7 @@ async def export_attempts(services: AppServices, where: Filter, total: int, sort
     try:
         if plan.path is None:
             text, count = await asyncio.to_thread(clipboard_text, services.db_path, where, sort=sort)
-            services.copy_to_clipboard(text)
+            copy(services, text)
             services.tell(f"{fmt.count(count)} of {counted(total, 'attempt')} copied.")
             return
         if total > 5_000:
@@ -233,7 +234,7 @@ async def export_case(services: AppServices, row: AttemptRow) -> None:
         services.tell(str(error), problem=True)
         return
     if plan.path is None:
-        services.copy_to_clipboard(written[:CLIPBOARD_LIMIT])
+        copy(services, written[:CLIPBOARD_LIMIT])
     services.tell("Copied." if plan.path is None else f"The case file was written to {plan.path}")
 
 

@@ -1,0 +1,1 @@
+"""What the program tells about itself and its settings: `pipeloom info` and `pipeloom config`."""

@@ -1,0 +1,1 @@
+"""What the programs do for a shell: completion, and options from variables of the environment."""

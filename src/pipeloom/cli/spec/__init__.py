@@ -1,0 +1,1 @@
+"""`pipeloom spec`: the commands, and what they write as JSON, for programs and for the reference."""

@@ -1,0 +1,1 @@
+"""What leaves the screen: texts for the clipboard, and the command that returns to a place."""
