@@ -32,6 +32,7 @@ from pipeloom.errors import PipeloomError, UsageError
 from pipeloom.loader import load_pipeline
 from pipeloom.parameters import typed
 from pipeloom.pipeline import Pipeline, parameters
+from pipeloom.settings.notify import on_failure
 from pipeloom.status import Exit
 from pipeloom.store.file.owner import is_owned, owner_name
 from pipeloom.text import clean, counted, first_line
@@ -308,11 +309,19 @@ def engine_for(db: Path, pipeline: Pipeline, options: EngineOptions) -> Engine:
     for name in ("stdout", "stderr"):  # the pipeline's file may have removed them, too
         if getattr(sys, name, None) is None:
             setattr(sys, name, getattr(sys, f"__{name}__"))
-    engine = Engine(db, pipeline, options)
+    engine = Engine(db, pipeline, notifying(options))
     engine.check()
     if options.source is not None:
         remember_pipeline(engine.db_path, options.source)
     return engine
+
+
+def notifying(options: EngineOptions) -> EngineOptions:
+    """Return the options with the user's command for a run that has failed; says what is wrong with that setting."""
+    command, wrong = on_failure()
+    for sentence in wrong:
+        tell(f"{sentence}.")
+    return replace(options, on_failure=command)
 
 
 def source_of(spec: str) -> str:

@@ -25,7 +25,8 @@ from pipeloom.store.read.paging import NEWEST, Sort
 from pipeloom.store.read.run_queries import task_counts
 from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.history.screen import HistoryScreen
-from pipeloom.tui.settings import read_settings, settings_path
+from pipeloom.settings.file import settings_path
+from pipeloom.tui.settings import read_settings
 from pipeloom.tui.widgets.dialogs import ChoiceDialog
 from pipeloom.user_state import remember_pipeline
 

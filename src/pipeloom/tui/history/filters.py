@@ -8,7 +8,8 @@ from typing import Final
 
 from pipeloom.tui.history.bar import QUICK
 from pipeloom.tui.services import AppServices
-from pipeloom.tui.settings import save_filter, settings_path
+from pipeloom.settings.file import settings_path
+from pipeloom.tui.settings import save_filter
 from pipeloom.tui.widgets.dialogs import ListDialog, NameDialog
 
 SLOWEST_NAME: Final = "slowest"

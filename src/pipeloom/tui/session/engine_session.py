@@ -24,6 +24,7 @@ from pipeloom.tui.session.bridge import Delivery, UiSink
 from pipeloom.tui.session.code_watch import CodeWatch
 from pipeloom.tui.session.live_feed import LiveFeed
 from pipeloom.tui.session.resume_dialog import Start, resume_dialog
+from pipeloom.tui.settings import Settings
 from pipeloom.tui.threads import in_daemon_thread
 from pipeloom.tui.widgets.dialogs import ConfirmDialog
 
@@ -46,6 +47,8 @@ class Stopped(Message):
 
 class SessionHost(Protocol):
     """What the session uses of the app."""
+
+    settings: Settings
 
     def post_message(self, message: Message) -> bool:
         """Send a message to the app; from any thread."""
@@ -167,7 +170,12 @@ class EngineSession:
             self._host.run_worker(self._let_go(self.engine))
 
     async def _let_go(self, engine: Engine) -> None:
-        if engine.is_started and await in_daemon_thread(engine.let_go, "pipeloom-let-go"):
+        if not engine.is_started:
+            return
+        let_go = await in_daemon_thread(engine.let_go, "pipeloom-let-go")  # the functions at the end have returned
+        for error in engine.summary().hook_errors:
+            self._host.tell(clean(error, 300), problem=True)
+        if let_go:
             self._host.watch_others()
 
     # -- running tasks again -------------------------------------------------------------------------------------------
@@ -187,7 +195,9 @@ class EngineSession:
         def make() -> Engine:
             pipeline = load_pipeline(spec)
             params = params_of(self._db_path, pipeline)
-            return Engine(self._db_path, pipeline, EngineOptions(source=spec, ask_to_resume=False, params=params))
+            failing = self._host.settings.on_failure
+            options = EngineOptions(source=spec, ask_to_resume=False, params=params, on_failure=failing)
+            return Engine(self._db_path, pipeline, options)
 
         return await self._imported(make, spec)
 
