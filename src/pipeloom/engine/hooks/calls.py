@@ -95,6 +95,7 @@ class EndCalls:
     def _make(self, one: EndCall) -> None:
         """Make one call, and note what it raises; returns when it is over, or its time."""
         room, ended, late = LINES, False, False
+        began_s = self._clock.monotonic()
 
         def write(level: str, text: str, at: str | None) -> None:
             nonlocal room
@@ -128,7 +129,6 @@ class EndCalls:
                 self._note(one.name, f"not called: {error}")
             return
         with self._lock:
-            began_s = self._clock.monotonic()
             while not ended and (left := self._deadline(one, began_s) - self._clock.monotonic()) > 0:
                 self._clock.wait(self._ended, left)
             late = True
