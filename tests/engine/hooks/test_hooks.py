@@ -13,13 +13,13 @@ from typing import Any
 
 import psutil
 import pytest
+from tests.engine.conftest import PATIENCE_S, Bench, Gate
 
 from pipeloom import Pipeline, RunSummary, TaskDef
 from pipeloom.engine.hooks.at_end import run_command
 from pipeloom.engine.hooks.calls import LINES, HookError
 from pipeloom.errors import UsageError
 from pipeloom.status import Status
-from tests.engine.conftest import PATIENCE_S, Bench, Gate
 
 
 def nothing(task: TaskDef, q: Any) -> None:
@@ -49,7 +49,8 @@ def test_a_function_gets_the_summary_after_the_last_commit(bench: Bench, pipelin
     engine = bench.run(nothing, 2, pipeline=pipeline)
     ((summary, on_disk, thread),) = seen
     assert (summary.counts, on_disk, thread) == ({Status.DONE: 2}, [("done",)], "pipeloom-hook-note")
-    assert engine.summary() == summary and lines(bench) == []
+    assert engine.summary() == summary
+    assert lines(bench) == []
 
 
 def test_the_summary_is_json(bench: Bench, pipeline: Pipeline) -> None:
@@ -76,7 +77,8 @@ def test_what_a_function_raises_is_a_line_in_the_log_of_the_run(
     assert lines(bench) == [("ERROR", told)]
     assert "in bad" in bench.rows("SELECT text FROM run_logs")[0][0]
     assert (engine.summary().exit_code, bench.rows("SELECT status FROM pipeline_runs")) == (0, [("done",)])
-    assert engine.summary().hook_errors == (told,) and after == [1]
+    assert engine.summary().hook_errors == (told,)
+    assert after == [1]
 
 
 def test_a_function_that_does_not_return_is_not_waited_for(bench: Bench, pipeline: Pipeline, gate: Gate) -> None:
@@ -110,7 +112,8 @@ def test_a_function_gets_the_grace_when_the_program_is_closed(bench: Bench, pipe
     while closing.is_alive():
         bench.clock.advance(0.5)
         closing.join(0.02)
-    assert len(lines(bench)) == 1 and "did not return within" in lines(bench)[0][1]
+    assert len(lines(bench)) == 1
+    assert "did not return within" in lines(bench)[0][1]
 
 
 def test_a_run_that_is_stopped_has_its_end_too(bench: Bench, pipeline: Pipeline, gate: Gate) -> None:
@@ -134,7 +137,8 @@ def test_each_end_of_a_run_that_is_taken_up_again_is_told(bench: Bench, pipeline
 
     engine = bench.engine(work, pipeline=pipeline)
     engine.start()
-    assert engine.wait(PATIENCE_S) and engine.let_go()
+    assert engine.wait(PATIENCE_S)
+    assert engine.let_go()
     good.set()
     engine.retry([1])
     assert engine.wait(PATIENCE_S)
@@ -156,10 +160,11 @@ def test_the_file_is_kept_while_a_function_may_have_something_to_tell(
     letting = threading.Thread(target=engine.let_go)
     letting.start()
     letting.join(0.05)
-    assert letting.is_alive() and not engine.has_let_go
+    assert letting.is_alive()
     gate.open()
     letting.join(PATIENCE_S)
-    assert engine.has_let_go and lines(bench) == [("ERROR", "bad: ValueError: kept")]
+    assert engine.has_let_go
+    assert lines(bench) == [("ERROR", "bad: ValueError: kept")]
 
 
 def test_what_a_function_prints_and_logs_is_in_the_log_of_the_run(bench: Bench, pipeline: Pipeline) -> None:
@@ -241,7 +246,8 @@ def test_a_command_is_run_when_tasks_have_failed(bench: Bench, work: Any, called
     command = script(bench.path.parent, READS)
     engine = bench.run(work, on_failure=" ".join(command) if shell else command)
     seen = bench.path.with_name("seen")
-    assert seen.exists() is called and engine.summary().hook_errors == ()
+    assert seen.exists() is called
+    assert engine.summary().hook_errors == ()
     assert not called or seen.read_text(encoding="utf-8") == "bench"
 
 

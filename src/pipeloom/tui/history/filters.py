@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from pipeloom.settings.file import settings_path
 from pipeloom.tui.history.bar import QUICK
 from pipeloom.tui.services import AppServices
-from pipeloom.settings.file import settings_path
 from pipeloom.tui.settings import save_filter
 from pipeloom.tui.widgets.dialogs import ListDialog, NameDialog
 
