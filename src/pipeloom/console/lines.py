@@ -101,6 +101,11 @@ def json_lines(batch: CommitBatch) -> Iterator[str]:
         yield json.dumps({"type": "attempt", **{name: getattr(row, name) for name in _SHOWN}}, default=str)
 
 
+def no_lines(_batch: CommitBatch) -> Iterator[str]:
+    """Yield nothing: the summary is all."""
+    return iter(())
+
+
 def json_summary(summary: RunSummary) -> str:
     """Return the JSON object that ends the output."""
     return json.dumps({"type": "summary", **summary.as_dict()})

@@ -75,8 +75,8 @@ class Every:
 class At:
     """A run at the times of a cron expression, in local time.
 
-    At a change between summer and winter time it is as in Debian's cron. Times of day that the change leaves out are
-    started right after it, those that come twice are started once; what runs in every hour or minute goes on through it.
+    At a change between summer and winter time it is as in Debian's cron. A time of day that the change leaves out is
+    started right after it, one that comes twice is started once; what runs in every hour or minute goes on through it.
     """
 
     def __init__(self, expression: str, clock: Clock) -> None:
