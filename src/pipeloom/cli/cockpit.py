@@ -6,6 +6,7 @@ import os
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -14,12 +15,16 @@ import typer
 from pipeloom.cli.command import Plain, new_program
 from pipeloom.cli.common import LEFT_EARLY, tell
 from pipeloom.cli.options import HangupChoice, OptionalPipeline, RunOptions, Version, takes_run_options
-from pipeloom.cli.run import engine_for, engine_options, imported, leave, run_engine, source_of
+from pipeloom.cli.run import StopSignals, engine_for, engine_options, imported, leave, run_engine, source_of
+from pipeloom.cli.schedule.loop import run_again_and_again
+from pipeloom.cli.schedule.options import AtOption, EveryOption, WatchOption
 from pipeloom.console import has_terminal
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.interpreter import no_garbage_collection
 from pipeloom.errors import UsageError
 from pipeloom.pipeline import Pipeline
+from pipeloom.schedule.made import made as made_schedule
+from pipeloom.schedule.schedules import Schedule
 from pipeloom.status import Exit
 from pipeloom.text import as_typed
 from pipeloom.user_state import private_folder, user_folder
@@ -50,6 +55,9 @@ def cockpit(
     read_only: ReadOnly = False,
     control: Control = False,
     ascii_only: Ascii = False,
+    every: EveryOption = None,
+    at: AtOption = None,
+    watch: WatchOption = None,
     demo: Annotated[bool, typer.Option("--demo", help="Run a packaged demonstration of forty tasks.")] = False,
     version: Version = False,  # noqa: ARG001 - the option acts by itself
 ) -> None:
@@ -65,6 +73,8 @@ def cockpit(
     db = None if db is None else db.absolute()  # a pipeline's file may go to another folder, as many scripts do first
     with no_garbage_collection():
         chosen, source = _chosen(pipeline, demo=demo, ascii_only=ascii_only)
+    if chosen is None and (every, at, watch) != (None, None, None):
+        raise UsageError("--every, --at and --watch say when a pipeline is run: name one.")
     if chosen is None:
         _browse(db, options.on_hangup, read_only=read_only, control=control, ascii_only=ascii_only)
         return
@@ -72,11 +82,16 @@ def cockpit(
         from pipeloom.tui.settings import read_settings
 
         options = replace(options, workers=read_settings().workers)
-    engine = engine_for(_file(db, demo=demo), chosen, engine_options(options, source))
+    file = _file(db, demo=demo)
+    schedule = made_schedule(file, every, at, watch)
+    make = partial(engine_for, file, chosen, engine_options(options, source))
+    engine = make()
     if has_terminal():
-        _show(engine.db_path, engine, options.on_hangup, control=control, ascii_only=ascii_only)
-    else:
+        _show(engine.db_path, engine, options.on_hangup, schedule, control=control, ascii_only=ascii_only)
+    elif schedule is None:
         run_engine(engine, options.on_hangup)
+    else:
+        run_again_and_again(schedule, [make], StopSignals(options.on_hangup), None)
 
 
 def _chosen(spec: str | None, *, demo: bool, ascii_only: bool) -> tuple[Pipeline | None, str | None]:
@@ -126,10 +141,12 @@ def _browse(db: Path | None, on_hangup: HangupChoice, *, read_only: bool, **look
         if (kind := file_kind(path)) not in READABLE:
             raise UsageError(why_unreadable(path, kind, "pipeloom-tui"))
         History(path).close()
-    _show(path, None, on_hangup, read_only=read_only, **look)
+    _show(path, None, on_hangup, None, read_only=read_only, **look)
 
 
-def _show(path: Path, engine: Engine | None, on_hangup: HangupChoice, **look: bool) -> None:
+def _show(
+    path: Path, engine: Engine | None, on_hangup: HangupChoice, schedule: Schedule | None = None, **look: bool
+) -> None:
     with no_garbage_collection():
         from pipeloom.console import shared_console
         from pipeloom.console.summary import summary_lines
@@ -137,7 +154,7 @@ def _show(path: Path, engine: Engine | None, on_hangup: HangupChoice, **look: bo
         from pipeloom.tui.style.ascii import in_ascii
         from pipeloom.tui.terminal import run_app
 
-    app = PipeloomApp.of_user(path, engine, **look)
+    app = PipeloomApp.of_user(path, engine, schedule=schedule, **look)
     code = run_app(app, on_hangup.value)
     if app.start_error is not None:
         raise app.start_error

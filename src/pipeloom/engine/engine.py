@@ -97,6 +97,10 @@ class Engine:
         again = replace(self.options, resume=None, few=Few(), changed=False, params=params)
         return Engine(self.db_path, self.pipeline, again, today=self.today if same else None)
 
+    def another(self) -> Engine:
+        """Return an engine for another run with the same options, not started; its tasks are listed again."""
+        return Engine(self.db_path, self.pipeline, self.options, clock=self._clock, random=self._random)
+
     def reload(self) -> None:
         """Give new attempts the pipeline's code as it is on disk now; those that run go on with theirs.
 
