@@ -16,7 +16,8 @@ from pipeloom.schedule.needed import needed
 
 REST_S: Final = 2.0
 """Seconds for which the size and the time of a file stay the same before it counts."""
-_STEP_MS: Final = 500
+_STEP_MS: Final = 200
+_READY_S: Final = 10.0
 
 State = tuple[int, int]
 """Size in bytes, and the time of the last change in nanoseconds."""
@@ -83,7 +84,9 @@ class WatchedFolder:
         self._stop, self._lock = threading.Event(), threading.Lock()
         self._changed: set[Path] = set()
         self._error: Exception | None = None
+        self._ready = threading.Event()
         threading.Thread(target=self._main, name="pipeloom-folder-watch", daemon=True).start()
+        self._ready.wait(_READY_S)  # what comes from now on is seen
 
     def drain(self) -> set[Path]:
         """Return the paths since the last call."""
@@ -103,15 +106,17 @@ class WatchedFolder:
             for changes in self._watch(
                 self._folder,
                 stop_event=self._stop,
-                step=_STEP_MS // 10,
-                debounce=_STEP_MS,
+                step=_STEP_MS // 4,
                 rust_timeout=_STEP_MS,
+                yield_on_timeout=True,
                 raise_interrupt=False,
             ):
+                self._ready.set()
                 with self._lock:
                     self._changed.update(Path(path) for _, path in changes)
         except Exception as error:  # noqa: BLE001 - raised by the next `drain`
             self._error = error
+            self._ready.set()
 
 
 class OnFiles:
