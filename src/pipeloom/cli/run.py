@@ -351,8 +351,15 @@ def engine_for(db: Path, pipeline: Pipeline, options: EngineOptions) -> Engine:
 
 
 def notifying(options: EngineOptions) -> EngineOptions:
-    """Return the options with the user's command for a run that has failed; says what is wrong with that setting."""
-    command, wrong = on_failure()
+    """Return the options with the user's command for a run that has failed.
+
+    What is wrong with that setting is told: the run of the night does not depend on it.
+    """
+    try:
+        command, wrong = on_failure()
+    except UsageError as error:
+        tell(str(error))
+        return options
     for sentence in wrong:
         tell(f"{sentence}.")
     return replace(options, on_failure=command)

@@ -201,8 +201,8 @@ def test_a_mistake_in_the_setting_is_told_and_the_run_goes_on(run: Run, settings
     assert told in done.stderr.splitlines()[0]
 
 
-def test_settings_that_are_no_toml_are_told_before_anything_runs(run: Run, folder: Path, settings: Path) -> None:
+def test_settings_that_are_no_toml_are_told_and_the_run_goes_on(run: Run, settings: Path) -> None:
     settings.write_text("[notify\n", encoding="utf-8")
     done = run("pipeloom", "run", "etl.db", "good.py:pipeline")
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert not (folder / "etl.db").exists()
+    assert done.returncode == 0
+    assert "settings.toml is no TOML: " in done.stderr.splitlines()[0]
