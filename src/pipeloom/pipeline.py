@@ -17,12 +17,11 @@ from pipeloom.tables.file import ROWS_BUDGET_S, TableWriter
 from pipeloom.tables.names import lowered
 from pipeloom.tables.table import Table, TableRows
 from pipeloom.text import clean
-from pipeloom.users_code import called_function, is_async, shown_name, users_error
+from pipeloom.users_code import called_function, check_called, shown_name, users_error
 
 M = TypeVar("M")
 
 MAX_INT = 2**63 - 1
-
 
 WorkerFn = Callable[[Any, Any], object]
 Handler = Callable[[Any, Any], object]
@@ -106,12 +105,10 @@ class _TasksField:
         pipeline.__dict__["tasks"] = Tasks(tasks.source if isinstance(tasks, Tasks) else tasks)
 
 
-END_HOOK_S: Final = 30.0
-"""Seconds that a function of `on_end` gets, unless it says otherwise."""
-
 EndFunction = Callable[[Any], object]
 """Gets the `RunSummary`."""
 E = TypeVar("E", bound=EndFunction)
+END_HOOK_S: Final = 30.0
 
 
 @dataclass
@@ -199,16 +196,14 @@ class Pipeline:
     def on_end(self, function: E | None = None, /, *, timeout: float = END_HOOK_S) -> E | Callable[[E], E]:
         """Register the decorated `function(summary)`, which gets the `RunSummary` when a run has ended.
 
-        It is called once for each end, after the last commit, whatever the end, in the program that runs the pipeline.
-        What it raises, and that it has not returned after `timeout` seconds, is a line in the run's log and changes no
-        status.
+        It is called once for each end, after the last commit, in the program that runs the pipeline. What it raises,
+        and that it has not returned after `timeout` seconds, is a line in the run's log and changes no status.
         """
         if positive_number(timeout) is None:
             raise UsageError(f"@pipeline.on_end: timeout must be a number of seconds above 0, not {timeout!r}.")
 
         def register(function: E) -> E:
-            if is_async(function):
-                raise UsageError("@pipeline.on_end needs a function of the summary: `def`, not `async def`.")
+            check_called(function, "@pipeline.on_end", "the summary")
             self.end_hooks.append((function, float(timeout)))
             return function
 

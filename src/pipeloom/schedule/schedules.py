@@ -93,7 +93,7 @@ class At:
 
     def begin(self) -> None:
         """Let the next time be the one after now."""
-        self._look(max(self._clock.now(), self._since))
+        self._look(self._clock.now())
 
     def end(self) -> None:
         """Leave out the starts that have come meanwhile."""

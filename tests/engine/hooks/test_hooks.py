@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psutil
 import pytest
@@ -215,11 +215,12 @@ def test_a_time_limit_is_a_number_of_seconds(pipeline: Pipeline, timeout: Any) -
         pipeline.on_end(timeout=timeout)
 
 
-def test_a_coroutine_function_is_refused(pipeline: Pipeline) -> None:
+def test_what_does_not_run_when_it_is_called_is_refused(pipeline: Pipeline) -> None:
     async def wrong(summary: RunSummary) -> None: ...
 
-    with pytest.raises(UsageError, match="not `async def`"):
-        pipeline.on_end(wrong)
+    for function in (wrong, 5):
+        with pytest.raises(UsageError, match="not `async def`"):
+            pipeline.on_end(cast("Any", function))
 
 
 def is_alive(pid: int) -> bool:

@@ -288,7 +288,7 @@ class EngineSession:
         if self.engine is None:
             self._host.exit()
             return
-        if self.engine.is_running:
+        if self.engine.is_started and not self.engine.wait(0):  # tasks, or what is called at the end
             self._feed.trouble = "stopping…"
             self._feed.fetch()
         self._host.run_worker(self._close_engine(self.engine))
