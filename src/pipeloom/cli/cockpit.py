@@ -15,8 +15,7 @@ import typer
 from pipeloom.cli.command import Plain, new_program
 from pipeloom.cli.common import LEFT_EARLY, tell
 from pipeloom.cli.options import HangupChoice, OptionalPipeline, RunOptions, Version, takes_run_options
-from pipeloom.cli.run import StopSignals, engine_for, engine_options, imported, leave, run_engine, source_of
-from pipeloom.cli.schedule.loop import run_again_and_again
+from pipeloom.cli.run import engine_for, engine_options, imported, leave, run_engine, run_scheduled, source_of
 from pipeloom.cli.schedule.options import AtOption, EveryOption, WatchOption
 from pipeloom.console import has_terminal
 from pipeloom.engine.engine import Engine
@@ -91,7 +90,7 @@ def cockpit(
     elif schedule is None:
         run_engine(engine, options.on_hangup)
     else:
-        run_again_and_again(schedule, [make], StopSignals(options.on_hangup), None)
+        run_scheduled(schedule, [make], options.on_hangup)
 
 
 def _chosen(spec: str | None, *, demo: bool, ascii_only: bool) -> tuple[Pipeline | None, str | None]:

@@ -17,6 +17,7 @@ import typer
 from pipeloom.api import Reporter, reporter_for, run_headless
 from pipeloom.cli.common import LEFT_EARLY, STOPPED_GRACE_S, let_signals_end, limit_the_end, tell
 from pipeloom.cli.options import PIPELINE_HELP, HangupChoice, RunOptions, parsed, takes_run_options
+from pipeloom.cli.schedule.loop import again_and_again
 from pipeloom.cli.schedule.options import AtOption, EveryOption, WatchOption
 from pipeloom.console.lines import LineReporter, json_lines, json_summary, no_lines
 from pipeloom.console.passing_line import PassingLine
@@ -34,6 +35,7 @@ from pipeloom.loader import load_pipeline
 from pipeloom.parameters import typed
 from pipeloom.pipeline import Pipeline, parameters
 from pipeloom.schedule.made import made as made_schedule
+from pipeloom.schedule.schedules import Schedule
 from pipeloom.settings.notify import on_failure
 from pipeloom.status import Exit
 from pipeloom.store.file.owner import is_owned, owner_name
@@ -94,11 +96,9 @@ def run_command(
 
     makers = [partial(engine, place) for place in range(len(made))]
     if schedule is not None:
-        from pipeloom.cli.schedule.loop import run_again_and_again
-
         for one, options_of in zip(made, chosen, strict=True):  # what cannot be run at all is told now, not at night
             Engine(db, one, options_of).check()
-        run_again_and_again(schedule, makers, StopSignals(options.on_hangup), data)
+        run_scheduled(schedule, makers, options.on_hangup, data)
     run_engines(makers, options.on_hangup, data, strict_rows=strict_rows)
 
 
@@ -159,6 +159,22 @@ def run_engines(
     if signals.first is None:
         leave(code, grace_s)
     leave(128 + signals.first, min(grace_s, STOPPED_GRACE_S))
+
+
+def run_scheduled(
+    schedule: Schedule,
+    makers: Sequence[Callable[[], Engine]],
+    on_hangup: HangupChoice,
+    json: TextIO | None = None,
+) -> NoReturn:
+    """Make and run engines in turn whenever the schedule says so, and leave with the code of `again_and_again`.
+
+    With `json` each run is an object there.
+    """
+    signals = StopSignals(on_hangup)
+    code = again_and_again(schedule, signals, lambda: run_in_turn(makers, signals, json, only_summary=True))
+    schedule.close()
+    leave(code, STOPPED_GRACE_S)
 
 
 def run_in_turn(

@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Final, NoReturn, TextIO
+from collections.abc import Callable
+from typing import Final, Protocol, TypeVar
 
-from pipeloom.cli.common import STOPPED_GRACE_S, tell
-from pipeloom.cli.run import StopSignals, leave, run_in_turn
-from pipeloom.engine.engine import Engine
+from pipeloom.cli.common import tell
 from pipeloom.errors import PipeloomError
 from pipeloom.schedule.made import next_line
 from pipeloom.schedule.schedules import Schedule
 from pipeloom.status import Exit
 
+T = TypeVar("T")
+
 _LOOK_S: Final = 0.2
 """Seconds between two looks at the clock."""
 
 
-def run_again_and_again(
-    schedule: Schedule, makers: Sequence[Callable[[], Engine]], signals: StopSignals, json: TextIO | None
-) -> NoReturn:
-    """Run what `makers` make whenever the schedule says so, and leave with an exit code.
+class Signals(Protocol):
+    """The signals that stop the program."""
 
-    The code is 0 for a signal between two runs, 128 + n for signal n during a run, and 4 when something could not be
-    saved. A run that fails, or that cannot be started, ends nothing.
+    first: int | None
+    """The number of the first one that has come."""
+
+    def stop(self, call: Callable[[], T]) -> T | None:
+        """Return what `call` returns; None when a signal has ended it, or came before."""
+
+
+def again_and_again(schedule: Schedule, signals: Signals, run: Callable[[], int]) -> int:
+    """Call `run`, which returns an exit code, whenever the schedule says so; return that of the program.
+
+    It is 0 for a signal between two runs, 128 + n for signal n during a run, and 4 when something could not be saved. A
+    run that fails, or that cannot be started, ends nothing. Raises `UsageError` when a folder is not there any more.
     """
     while signals.first is None:
         if not schedule.is_due():
@@ -32,14 +40,13 @@ def run_again_and_again(
         if signals.stop(lambda: _await(schedule)) is None:
             break
         schedule.begin()
-        code = _run(makers, signals, json)
+        code = _told(run)
         if signals.first is not None:
-            leave(128 + signals.first, STOPPED_GRACE_S)
+            return 128 + signals.first
         if code == Exit.UNSAVED:
-            leave(code, STOPPED_GRACE_S)
+            return code
         schedule.end()
-    schedule.close()
-    leave(Exit.DONE, STOPPED_GRACE_S)
+    return Exit.DONE
 
 
 def _await(schedule: Schedule) -> bool:
@@ -49,10 +56,10 @@ def _await(schedule: Schedule) -> bool:
     return True
 
 
-def _run(makers: Sequence[Callable[[], Engine]], signals: StopSignals, json: TextIO | None) -> int:
-    """Run the pipelines in turn; return the exit code. What keeps a run from its start is told."""
+def _told(run: Callable[[], int]) -> int:
+    """Return the exit code of a run; what keeps it from its start is told."""
     try:
-        return run_in_turn(makers, signals, json, only_summary=True)
+        return run()
     except PipeloomError as error:
         tell(f"Not started: {error}")
         return Exit.USAGE
