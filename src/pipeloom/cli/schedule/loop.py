@@ -34,11 +34,11 @@ def again_and_again(schedule: Schedule, signals: Signals, run: Callable[[], int]
     It is 0 for a signal between two runs, 128 + n for signal n during a run, and 4 when something could not be saved. A
     run that fails, or that cannot be started, ends nothing. Raises `UsageError` when a folder is not there any more.
     """
-    while signals.first is None:
+    while True:
         if not schedule.is_due():
             tell(next_line(schedule))
         if signals.stop(lambda: _await(schedule)) is None:
-            break
+            return Exit.DONE
         schedule.begin()
         code = _told(run)
         if signals.first is not None:
@@ -46,7 +46,6 @@ def again_and_again(schedule: Schedule, signals: Signals, run: Callable[[], int]
         if code == Exit.UNSAVED:
             return code
         schedule.end()
-    return Exit.DONE
 
 
 def _await(schedule: Schedule) -> bool:
