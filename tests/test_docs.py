@@ -79,6 +79,7 @@ def test_the_summary_of_the_guide_has_its_keys(tmp_path: Path) -> None:
 def test_the_commands_of_the_guide_are_understood(line: tuple[str, str], tmp_path: Path) -> None:
     """`unit` takes the options of `run` and runs nothing."""
     (tmp_path / "inbox").mkdir()
+    (tmp_path / "sales.py").touch()
     command = [sys.executable, "-m", "pipeloom", "unit", *shlex.split(line[1])]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")

@@ -143,10 +143,12 @@ def test_the_crontab_line_runs_the_pipeline_with_its_options(odd: Path) -> None:
     assert shlex.split(line)[-2:] == ["--only", "name:fine"]
 
 
-def test_a_schedule_that_cannot_be_is_a_sentence(run: Run) -> None:
-    for wrong in (["--at", "x"], ["--every", "x"], ["--every", "1m", "--at", "* * * * *"], ["--at", "0 0 * * 5L"]):
-        done = run("pipeloom", "unit", "etl.db", "good.py", *wrong)
-        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+@pytest.mark.parametrize(
+    "wrong", [["--at", "x"], ["--at", "0 0 * * 5L"], ["--every", "1m", "--watch", "."], []], ids=str
+)
+def test_what_cannot_be_is_a_sentence(run: Run, wrong: list[str]) -> None:
+    done = run("pipeloom", "unit", "etl.db", "good.py" if wrong else "gone.py", *wrong)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
 
 
 def test_the_text_says_where_each_part_goes(run: Run) -> None:

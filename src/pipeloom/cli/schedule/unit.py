@@ -19,6 +19,7 @@ from pipeloom.cli.schedule.quoting import crontab_command, systemd_command, syst
 from pipeloom.errors import UsageError
 from pipeloom.schedule.clock import SystemClock
 from pipeloom.schedule.schedules import At, cron_of, period_of
+from pipeloom.text import clean
 
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9_.-]+")
 _FOLDER: Final = "~/.config/systemd/user"
@@ -47,7 +48,10 @@ def unit_command(
     period_s, expression = every and period_of(every), at and cron_of(at)
     if expression:
         At(expression, SystemClock())  # says what is wrong with it
-    words = [*own_program(), "run", str(db.absolute()), source_of(pipeline), *words_of(options)]
+    source = source_of(pipeline)
+    if not Path(source).is_absolute() and ("/" in source or ".py" in source):
+        raise UsageError(f"There is no file {clean(source, 200)}: a unit needs one that is there.")
+    words = [*own_program(), "run", str(db.absolute()), source, *words_of(options)]
     if watch is not None:
         words += ["--watch", str(watch.absolute())]
     name = _name(db, pipeline)
