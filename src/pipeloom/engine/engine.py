@@ -272,9 +272,10 @@ class Engine:
             if not run.end_told:
                 run.finish()
         parts.executor.shutdown(0.5 if not run.lost_workers else 0.0)
-        patience_s = max(grace + CLOSE_S - (monotonic() - begin), CLOSE_S)
-        run.finish_calls(patience_s, grace)
-        parts.close_file(patience_s)
+        if self.pipeline.end_hooks or self.options.on_failure:
+            run.finish_calls(CLOSE_S, grace)
+        parts.close_file(max(grace + CLOSE_S - (monotonic() - begin), CLOSE_S))
+        run.end_calls.finish(CLOSE_S)  # of an end that was late on disk
         capture.stop()
 
     def let_go(self) -> bool:
