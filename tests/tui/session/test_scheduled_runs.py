@@ -19,8 +19,10 @@ from pipeloom import Pipeline, RunSummary, TaskDef
 from pipeloom.engine.engine import Engine
 from pipeloom.errors import FileBusyError, UsageError
 from pipeloom.schedule.schedules import At, Every, Schedule
+from pipeloom.status import RunStatus
 from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.session.scheduled_runs import ScheduledRuns
+from pipeloom.tui.widgets.header import HeaderState, render_header
 
 
 class FakeEngine:
@@ -202,3 +204,21 @@ async def test_the_screen_runs_a_pipeline_again_and_shows_when(tmp_path: Path) -
     with closing(sqlite3.connect(first.db_path)) as connection:
         runs = connection.execute("SELECT id, status, parent_run_id FROM pipeline_runs").fetchall()
     assert (runs, engines) == ([(1, "done", None), (2, "done", None)], [1, 2])
+
+
+@pytest.mark.parametrize(
+    ("width", "end"),
+    [
+        (120, "done 00:41 · next 02:00"),
+        (80, "done 00:41 · next 02:00"),
+        (40, "done 00:41 · next 02:00"),
+        (24, "done 00:41"),
+    ],
+)
+def test_the_header_says_when_the_next_run_starts(width: int, end: str) -> None:
+    state = HeaderState(
+        pipeline="sales", file="etl.db", run_id=3, status=RunStatus.DONE, elapsed_s=41, next_start="next 02:00"
+    )
+    assert render_header(state, width, 1).plain.rstrip().endswith(end)
+    waiting = HeaderState(pipeline="sales", file="etl.db", next_start="next 02:00")
+    assert "waiting" in render_header(waiting, width, 1).plain
