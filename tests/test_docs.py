@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -62,6 +63,27 @@ def test_the_tasks_of_the_guide_run_in_their_order(tmp_path: Path) -> None:
     skipped = connection.execute("SELECT DISTINCT message FROM task_runs WHERE status='skipped'").fetchall()
     connection.close()
     assert (found["report"], skipped) == (["done", "", "1600"], [("extract-us failed",)])
+
+
+def test_the_hooks_of_the_guide_are_called(tmp_path: Path) -> None:
+    done = run_page("hooks.md", tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_summary_of_the_guide_has_its_keys(tmp_path: Path) -> None:
+    summary = run_pipeline(tmp_path / "etl.db", Pipeline("none", [], lambda task, q: None), ui="none")
+    table = re.findall(r"^\| (`.*?) \|", (ROOT / "docs" / "hooks.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", " ".join(table))) == set(summary.as_dict())
+
+
+@pytest.mark.parametrize("line", re.findall(r"^pipeloom (run|unit) (.*?)(?:  +#.*)?$", (ROOT / "docs" / "schedules.md").read_text(encoding="utf-8"), re.MULTILINE))  # fmt: skip
+def test_the_commands_of_the_guide_are_understood(line: tuple[str, str], tmp_path: Path) -> None:
+    """`unit` takes the options of `run` and runs nothing."""
+    (tmp_path / "inbox").mkdir()
+    (tmp_path / "sales.py").touch()
+    command = [sys.executable, "-m", "pipeloom", "unit", *shlex.split(line[1])]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_pipeline_of_the_guide_is_fixed_and_retried(tmp_path: Path) -> None:

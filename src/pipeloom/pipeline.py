@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast, overload
 
 from pipeloom.errors import TaskCancelled, UsageError
 from pipeloom.limits.limit import Limit, check_declared, check_named
@@ -17,12 +17,11 @@ from pipeloom.tables.file import ROWS_BUDGET_S, TableWriter
 from pipeloom.tables.names import lowered
 from pipeloom.tables.table import Table, TableRows
 from pipeloom.text import clean
-from pipeloom.users_code import called_function, shown_name, users_error
+from pipeloom.users_code import called_function, check_called, shown_name, users_error
 
 M = TypeVar("M")
 
 MAX_INT = 2**63 - 1
-
 
 WorkerFn = Callable[[Any, Any], object]
 Handler = Callable[[Any, Any], object]
@@ -106,6 +105,12 @@ class _TasksField:
         pipeline.__dict__["tasks"] = Tasks(tasks.source if isinstance(tasks, Tasks) else tasks)
 
 
+EndFunction = Callable[[Any], object]
+"""Gets the `RunSummary`."""
+E = TypeVar("E", bound=EndFunction)
+END_HOOK_S: Final = 30.0
+
+
 @dataclass
 class Pipeline:
     """Tasks, their worker function, and the handlers that persist what it publishes."""
@@ -137,6 +142,8 @@ class Pipeline:
     schemas: list[SchemaHelper] = field(default_factory=list)
     tables: dict[str, Table] = field(default_factory=dict)
     """By name in small letters, as SQLite compares them."""
+    end_hooks: list[tuple[EndFunction, float]] = field(default_factory=list, kw_only=True)
+    """Functions that are called when a run has ended, in turn, each with its time limit in seconds."""
 
     def table(
         self, name: str, columns: Mapping[str, Any], key: str | Sequence[str] | None = None, *, provenance: bool = True
@@ -179,6 +186,28 @@ class Pipeline:
             return function
 
         return register
+
+    @overload
+    def on_end(self, function: E, /) -> E: ...
+
+    @overload
+    def on_end(self, /, *, timeout: float = END_HOOK_S) -> Callable[[E], E]: ...
+
+    def on_end(self, function: E | None = None, /, *, timeout: float = END_HOOK_S) -> E | Callable[[E], E]:
+        """Register the decorated `function(summary)`, which gets the `RunSummary` when a run has ended.
+
+        It is called once for each end, after the last commit, in the program that runs the pipeline. What it raises,
+        and that it has not returned after `timeout` seconds, is a line in the run's log and changes no status.
+        """
+        if positive_number(timeout) is None:
+            raise UsageError(f"@pipeline.on_end: timeout must be a number of seconds above 0, not {timeout!r}.")
+
+        def register(function: E) -> E:
+            check_called(function, "@pipeline.on_end", "the summary")
+            self.end_hooks.append((function, float(timeout)))
+            return function
+
+        return register if function is None else register(function)
 
     def schema(self, function: SchemaHelper) -> SchemaHelper:
         """Register the decorated `helper(conn)`; the writer calls it at start-up, before any message."""

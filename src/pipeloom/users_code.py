@@ -39,6 +39,12 @@ def is_async(function: Callable[..., object]) -> bool:
     return inspect.iscoroutinefunction(called_function(function))
 
 
+def check_called(function: object, where: str, argument: str) -> None:
+    """Raise `UsageError` unless a call of the function runs it; `where` needs it, to give it `argument`."""
+    if not callable(function) or is_async(function):
+        raise UsageError(f"{where} needs a function of {argument}: `def`, not `async def`.")
+
+
 def shown_name(function: Callable[..., Any]) -> str:
     """Return what a text calls the function."""
     called = called_function(function)

@@ -271,3 +271,25 @@ def test_a_damaged_memory_is_an_empty_one(tmp_path: Path) -> None:
         memory.put("live.sort", "task")
         memory.save()
         assert UserState(tmp_path / "etl.db", state).get("live.sort") == "task"
+
+
+@pytest.mark.parametrize(
+    ("text", "command", "told"),
+    [
+        ('[notify]\non_failure = "mail me"\n', "mail me", []),
+        ('[notify]\non_failure = ["mail", "me"]\n', ("mail", "me"), []),
+        ("[notify]\n", None, []),
+        ('[notify]\non_failure = ""\n', None, ["line 2: on_failure must be a command"]),
+        ("\n[notify]\non_failure = [1]\n", None, ["line 3: on_failure must be a command"]),
+        ('[notify]\non_fail = "x"\n', None, ["line 2: unknown setting 'on_fail' in [notify]"]),
+        ("notify = 1\n", None, ["line 1: notify must be a table"]),
+    ],
+)
+def test_the_command_for_a_run_that_has_failed(tmp_path: Path, text: str, command: object, told: list[str]) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text(text, encoding="utf-8")
+    settings = read_settings(path)
+    assert settings.on_failure == command
+    assert [
+        warning.split(", ", 1)[1][: len(what)] for warning, what in zip(settings.warnings, told, strict=True)
+    ] == told

@@ -14,7 +14,7 @@ import typer
 
 from pipeloom.cli.common import note, tell
 from pipeloom.cli.options import Json, OptionalPipeline, RunOptions, WritableDatabase, parsed, takes_run_options
-from pipeloom.cli.run import engine_options, imported, run_engine, source_of
+from pipeloom.cli.run import engine_options, imported, notifying, run_engine, source_of
 from pipeloom.console.streams import point_nowhere, take_stdout
 from pipeloom.engine.commands import CommandResult
 from pipeloom.engine.control.client import ControlClient, with_waiting
@@ -129,7 +129,7 @@ def retry_command(
         raise UsageError(f"Run {chosen.run_id} is one of {clean(chosen.pipeline, 60)}, and not of {made.name}.")
     today = list_today(path, made, Resume(run_id=chosen.run_id))
     resume = _resume(made.name, with_found(today.tasks, found_in(path, chosen.run_id)), chosen)
-    engine = Engine(path, made, replace(asked, resume=resume, ask_to_resume=False), today=today)
+    engine = Engine(path, made, notifying(replace(asked, resume=resume, ask_to_resume=False)), today=today)
     run_engine(engine, options.on_hangup, data)
 
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -23,12 +24,15 @@ from pipeloom.cli.options import (
     takes_run_options,
     with_common_options,
 )
-from pipeloom.cli.run import engine_for, engine_options, imported, leave, run_engine, source_of
+from pipeloom.cli.run import engine_for, engine_options, imported, leave, run_engine, run_scheduled, source_of
+from pipeloom.cli.schedule.options import AtOption, EveryOption, WatchOption
 from pipeloom.console import has_terminal
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.interpreter import no_garbage_collection
 from pipeloom.errors import UsageError
 from pipeloom.pipeline import Pipeline
+from pipeloom.schedule.made import made as made_schedule
+from pipeloom.schedule.schedules import Schedule
 from pipeloom.status import Exit
 from pipeloom.text import as_typed
 from pipeloom.user_state import private_folder, user_folder
@@ -84,6 +88,9 @@ def cockpit(
     read_only: ReadOnly = False,
     control: Control = False,
     ascii_only: Ascii = False,
+    every: EveryOption = None,
+    at: AtOption = None,
+    watch: WatchOption = None,
     history: Annotated[bool, typer.Option("--history", help="Open the history, also while a run goes on.")] = False,
     view: Annotated[ViewChoice | None, typer.Option(help="What the history lists.", show_default=False)] = None,
     where: Annotated[
@@ -123,6 +130,8 @@ def cockpit(
     db = None if db is None else db.absolute()  # a pipeline's file may go to another folder, as many scripts do first
     with no_garbage_collection():
         chosen, source = _chosen(pipeline, demo=demo, ascii_only=ascii_only)
+    if chosen is None and (every, at, watch) != (None, None, None):
+        raise UsageError("--every, --at and --watch say when a pipeline is run: name one.")
     if chosen is None:
         _browse(db, options.on_hangup, place, read_only=read_only, control=control, ascii_only=ascii_only)
         return
@@ -130,11 +139,16 @@ def cockpit(
         from pipeloom.tui.settings import read_settings
 
         options = replace(options, workers=read_settings().workers)
-    engine = engine_for(_file(db, demo=demo), chosen, engine_options(options, source))
+    file = _file(db, demo=demo)
+    schedule = made_schedule(file, every, at, watch)
+    make = partial(engine_for, file, chosen, engine_options(options, source))
+    engine = make()
     if has_terminal():
-        _show(engine.db_path, engine, options.on_hangup, control=control, ascii_only=ascii_only)
-    else:
+        _show(engine.db_path, engine, options.on_hangup, schedule=schedule, control=control, ascii_only=ascii_only)
+    elif schedule is None:
         run_engine(engine, options.on_hangup)
+    else:
+        run_scheduled(schedule, [make], options.on_hangup)
 
 
 def _chosen(spec: str | None, *, demo: bool, ascii_only: bool) -> tuple[Pipeline | None, str | None]:
@@ -186,7 +200,7 @@ def _browse(
         if (kind := file_kind(path)) not in READABLE:
             raise UsageError(why_unreadable(path, kind, "pipeloom-tui"))
         History(path).close()
-    _show(path, None, on_hangup, place, read_only=read_only, **look)
+    _show(path, None, on_hangup, schedule=None, place=place, read_only=read_only, **look)
 
 
 def _place(*, history: bool, where: str | None, **given: Any) -> Place | None:
@@ -202,7 +216,15 @@ def _place(*, history: bool, where: str | None, **given: Any) -> Place | None:
     return Place(history=history, where=where or "", **texts)
 
 
-def _show(path: Path, engine: Engine | None, on_hangup: HangupChoice, place: Place | None = None, **look: bool) -> None:
+def _show(
+    path: Path,
+    engine: Engine | None,
+    on_hangup: HangupChoice,
+    *,
+    schedule: Schedule | None = None,
+    place: Place | None = None,
+    **look: bool,
+) -> None:
     with no_garbage_collection():
         from pipeloom.console import shared_console
         from pipeloom.console.logging import show_log_behind_screen
@@ -211,7 +233,7 @@ def _show(path: Path, engine: Engine | None, on_hangup: HangupChoice, place: Pla
         from pipeloom.tui.style.ascii import in_ascii
         from pipeloom.tui.terminal import run_app
 
-    app = PipeloomApp.of_user(path, engine, **look)
+    app = PipeloomApp.of_user(path, engine, schedule=schedule, **look)
     if place is not None and app.memory is not None:
         place.lend_to(app.memory)
     show_log_behind_screen()

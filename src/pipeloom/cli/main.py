@@ -13,6 +13,7 @@ from pipeloom.engine.interpreter import no_garbage_collection
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "run": ("run.run_command", "Run a pipeline and keep every attempt."),
     "plan": ("plan.command.plan_command", "Show what a run would run, and why; runs nothing."),
+    "unit": ("schedule.unit.unit_command", "Print a systemd unit and a crontab line that run a pipeline."),
     "status": ("status.status_command", "Show how the last run stands."),
     "runs": ("status.runs_command", "List the runs, newest first."),
     "show": ("show.show_command", "Show one attempt in full, or a table of attempts."),

@@ -17,7 +17,9 @@ import typer
 from pipeloom.api import Reporter, reporter_for, run_headless
 from pipeloom.cli.common import LEFT_EARLY, STOPPED_GRACE_S, is_quiet, let_signals_end, limit_the_end, note, tell
 from pipeloom.cli.options import PIPELINE_HELP, HangupChoice, RunOptions, parsed, takes_run_options
-from pipeloom.console.lines import LineReporter, json_lines, json_summary
+from pipeloom.cli.schedule.loop import again_and_again
+from pipeloom.cli.schedule.options import AtOption, EveryOption, WatchOption
+from pipeloom.console.lines import LineReporter, json_lines, json_summary, no_lines
 from pipeloom.console.passing_line import PassingLine
 from pipeloom.console.streams import release_lost_terminal, take_stdout
 from pipeloom.console.summary import summary_lines
@@ -32,6 +34,9 @@ from pipeloom.errors import PipeloomError, UsageError
 from pipeloom.loader import load_pipeline
 from pipeloom.parameters import typed
 from pipeloom.pipeline import Pipeline, parameters
+from pipeloom.schedule.made import made as made_schedule
+from pipeloom.schedule.schedules import Schedule
+from pipeloom.settings.notify import on_failure
 from pipeloom.status import Exit
 from pipeloom.store.file.owner import is_owned, owner_name
 from pipeloom.text import clean, counted, first_line
@@ -60,11 +65,17 @@ def run_command(
     json: Annotated[
         bool, typer.Option("--json", help="Write one JSON object a line to stdout for each change.")
     ] = False,
+    every: EveryOption = None,
+    at: AtOption = None,
+    watch: WatchOption = None,
 ) -> None:
     """Run PIPELINE and write every attempt to DB.
 
     Several pipelines run in turn, each when all tasks of the one before are done. Shows progress bars on a terminal and
     plain lines elsewhere.
+
+    With --every, --at or --watch it runs again and again, one run at a time, until a signal comes: exit code 0 between
+    two runs. A run that fails ends nothing, and --json writes one object for each run.
 
     Exit codes: 0 all tasks done; 1 some failed; 2 it could not start; 3 tasks were cancelled; 4 something could not be
     saved; 6 another process uses DB; 7 all done, with an odd number of rows (--strict-rows); 128 + n ended by signal n.
@@ -73,6 +84,7 @@ def run_command(
     data = take_stdout() if json else None  # before the file is imported: it may print
     # The files may go to another folder, as many scripts do first.
     db, sources = db.absolute(), [source_of(spec) for spec in pipeline]
+    schedule = made_schedule(db, every, at, watch)
     made = [imported(spec) for spec in pipeline]
     chosen = [engine_options(options, source) for source in sources]
     for place, params in enumerate(_shared_params(made, chosen[0].params)):
@@ -83,6 +95,10 @@ def run_command(
         return engine_for(db, made[place], replace(chosen[place], wait_s=left_s))
 
     makers = [partial(engine, place) for place in range(len(made))]
+    if schedule is not None:
+        for one, options_of in zip(made, chosen, strict=True):  # what cannot be run at all is told now, not at night
+            Engine(db, one, options_of).check()
+        run_scheduled(schedule, makers, options.on_hangup, data)
     run_engines(makers, options.on_hangup, data, strict_rows=strict_rows)
 
 
@@ -135,33 +151,67 @@ def run_engines(
 
     With `strict_rows`, a run with odd rows does not end well.
     """
-    engine = makers[0]()
+    first = makers[0]()
     signals = StopSignals(on_hangup)
-    code = _run_to_end(engine, signals, json, strict_rows=strict_rows)
-    for place, make in enumerate(makers[1:], 1):
-        if code != Exit.DONE:
-            left = counted(len(makers) - place, "pipeline")
-            tell(f"{clean(engine.pipeline.name, 60)} did not end well: {left} not run.")
-            break
-        following = signals.stop(make)
-        if following is None:
-            break
-        engine = following
-        code = _run_to_end(engine, signals, json, strict_rows=strict_rows)
+    code = run_in_turn([lambda: first, *makers[1:]], signals, json, strict_rows=strict_rows)
     let_signals_end()  # from here on they end the program; those of before have been received
-    grace_s = engine.options.grace_s
+    grace_s = first.options.grace_s
     if signals.first is None:
         leave(code, grace_s)
     leave(128 + signals.first, min(grace_s, STOPPED_GRACE_S))
 
 
-def _run_to_end(engine: Engine, signals: StopSignals, json: TextIO | None, *, strict_rows: bool) -> int:
+def run_scheduled(
+    schedule: Schedule,
+    makers: Sequence[Callable[[], Engine]],
+    on_hangup: HangupChoice,
+    json: TextIO | None = None,
+) -> NoReturn:
+    """Make and run engines in turn whenever the schedule says so, and leave with the code of `again_and_again`.
+
+    With `json` each run is an object there.
+    """
+    signals = StopSignals(on_hangup)
+    code = again_and_again(schedule, signals, lambda: run_in_turn(makers, signals, json, only_summary=True))
+    schedule.close()
+    leave(code, STOPPED_GRACE_S)
+
+
+def run_in_turn(
+    makers: Sequence[Callable[[], Engine]],
+    signals: StopSignals,
+    json: TextIO | None = None,
+    *,
+    strict_rows: bool = False,
+    only_summary: bool = False,
+) -> int:
+    """Make and run engines in turn until one does not end well; return its exit code.
+
+    With `only_summary` the JSON has one object for each run. Raises what making or starting one raises.
+    """
+    code: int = Exit.DONE
+    for place, make in enumerate(makers):
+        engine = signals.stop(make)
+        if engine is None:
+            if not place:
+                tell(LEFT_EARLY)
+            break
+        code = _run_to_end(engine, signals, json, strict_rows=strict_rows, only_summary=only_summary)
+        if code != Exit.DONE and (left := len(makers) - place - 1):
+            tell(f"{clean(engine.pipeline.name, 60)} did not end well: {counted(left, 'pipeline')} not run.")
+            break
+    return code
+
+
+def _run_to_end(
+    engine: Engine, signals: StopSignals, json: TextIO | None, *, strict_rows: bool, only_summary: bool
+) -> int:
     """Run an engine and tell the summary; return the exit code."""
     reporter: Reporter | None = None
 
     def run() -> None:
         nonlocal reporter
-        reporter = _reporter(engine, json)
+        reporter = _reporter(engine, json, only_summary=only_summary)
         run_headless(engine, reporter, signals.check)
 
     signals.stop(run)
@@ -185,10 +235,11 @@ def _exit_code(engine: Engine, reporter: Reporter | None, stopped: int | None, *
     return Exit.UNSAVED if engine.failure is not None else engine.summary().exit_code
 
 
-def _reporter(engine: Engine, json: TextIO | None) -> Reporter:
+def _reporter(engine: Engine, json: TextIO | None, *, only_summary: bool) -> Reporter:
     """Return what shows the run and then its summary, if the run was started."""
     if json is not None:
-        return LineReporter(json, json_lines, lambda: [json_summary(engine.summary())] if engine.is_started else [])
+        lines = no_lines if only_summary else json_lines
+        return LineReporter(json, lines, lambda: [json_summary(engine.summary())] if engine.is_started else [])
     if is_quiet():
         return reporter_for(engine, "none")
     return reporter_for(engine, "auto", lambda: summary_lines(engine.summary()) if engine.is_started else [])
@@ -316,11 +367,26 @@ def engine_for(db: Path, pipeline: Pipeline, options: EngineOptions) -> Engine:
     for name in ("stdout", "stderr"):  # the pipeline's file may have removed them, too
         if getattr(sys, name, None) is None:
             setattr(sys, name, getattr(sys, f"__{name}__"))
-    engine = Engine(db, pipeline, options)
+    engine = Engine(db, pipeline, notifying(options))
     engine.check()
     if options.source is not None:
         remember_pipeline(engine.db_path, options.source)
     return engine
+
+
+def notifying(options: EngineOptions) -> EngineOptions:
+    """Return the options with the user's command for a run that has failed.
+
+    What is wrong with that setting is told: the run of the night does not depend on it.
+    """
+    try:
+        command, wrong = on_failure()
+    except UsageError as error:
+        tell(str(error))
+        return options
+    for sentence in wrong:
+        tell(f"{sentence}.")
+    return replace(options, on_failure=command)
 
 
 def source_of(spec: str) -> str:

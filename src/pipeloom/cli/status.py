@@ -43,8 +43,8 @@ from pipeloom.store.read.run_queries import (
     task_counts,
     tasks_of_run,
 )
-from pipeloom.store.rows import AttemptRow, RunRow
-from pipeloom.text import clean
+from pipeloom.store.rows import AttemptRow, LogRow, RunRow
+from pipeloom.text import clean, first_line
 from pipeloom.times import duration, local_stamp, unix_time, until
 
 _SHOWN: Final = (
@@ -61,6 +61,8 @@ _SHOWN: Final = (
 )
 _LISTED: Final = 20
 """Tasks of a kind that the text names; the JSON has a hundred."""
+_LOGGED: Final = 20
+"""Last lines of the run's own log."""
 _BESIDE: Final = 16
 """Columns of a task's line beside its name and what is told of it."""
 _PATIENCE_S: Final = 3.0
@@ -178,7 +180,8 @@ def status_command(db: Database, where: FilterText = None, json: Json = False) -
             if newest.doubt:
                 tell(newest.doubt)
         else:
-            write(_status_lines(db, newest, others, failed, under_way, answer))
+            log = history.run_logs(newest.run.id, _LOGGED)
+            write(_status_lines(db, newest, others, failed, under_way, answer, log))
     codes = {standing.code for standing in (newest, *others)}
     raise typer.Exit(next((code for code in (Exit.FAILED, Exit.CANCELLED) if code in codes), Exit.DONE))
 
@@ -258,6 +261,7 @@ def _status_json(
         "open": [_shown(row) | {"waits": answer.waits.get(row.id)} for row in under_way],
         "paused": answer.load is not None and answer.load.paused,
         "limits": [asdict(limit) for limit in answer.limits],
+        "log": [asdict(line) for line in history.run_logs(newest.run.id, _LOGGED)],
         "others": [{"run": _run_json(history, one.run, alive=one.alive), "counts": one.counts} for one in others],
     }
 
@@ -279,6 +283,7 @@ def _status_lines(
     failed: list[AttemptRow],
     under_way: list[AttemptRow],
     answer: _Answer,
+    log: list[LogRow],
 ) -> Iterator[str]:
     run, counts, alive = newest.run, newest.counts, newest.alive
     yield f"{newest.headline()}\n"
@@ -297,6 +302,10 @@ def _status_lines(
         under_way = [row._replace(status=Status.INTERRUPTED) for row in under_way]
     title = "open" if alive else "not ended"
     yield from _tasks(title, under_way, sum(counts.get(status, 0) for status in set(Status) - FINAL), answer.waits)
+    if log:
+        yield "log:\n"
+    for line in log:
+        yield f"  {line.level:<7} {cut(clean(first_line(line.text), 300), room(10, 40, 250))}\n"
     for other in others:
         yield f"{other.headline()}: {other.tasks}\n"
 

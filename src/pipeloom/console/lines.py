@@ -7,13 +7,11 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import asdict
-from typing import Any, Final, Self, TextIO
+from typing import Final, Self, TextIO
 
 from pipeloom.console.streams import point_nowhere
 from pipeloom.engine.run.summary import RunCounts, RunSummary
 from pipeloom.engine.writer.sink import CommitBatch
-from pipeloom.parameters import read_back
 from pipeloom.status import FINAL
 from pipeloom.store.rows import AttemptRow
 from pipeloom.text import clean, counted
@@ -106,26 +104,14 @@ def json_lines(batch: CommitBatch) -> Iterator[str]:
         yield json.dumps({"type": "attempt", **{name: getattr(row, name) for name in ATTEMPT_FIELDS}}, default=str)
 
 
+def no_lines(_batch: CommitBatch) -> Iterator[str]:
+    """Yield nothing: the summary is all."""
+    return iter(())
+
+
 def json_summary(summary: RunSummary) -> str:
     """Return the JSON object that ends the output."""
-    failed = [{"task_id": task.task_id, "name": task.name, "error": task.error} for task in summary.failed]
-    shown: dict[str, Any] = {
-        "type": "summary",
-        "run_id": summary.run_id,
-        "pipeline": summary.pipeline,
-        "db": str(summary.db_path),
-        "counts": {str(status): count for status, count in summary.counts.items()},
-        "failed": failed,
-        "elapsed_s": round(summary.elapsed_s, 3),
-        "params": read_back(summary.params),
-        "unsaved": summary.unsaved,
-        "late": summary.late,
-        "rows": summary.rows,
-        "unchanged": summary.unchanged,
-        "gone": list(summary.gone),
-        "odd": [asdict(task) for task in summary.odd],
-    }
-    return json.dumps(shown, default=str)
+    return json.dumps({"type": "summary", **summary.as_dict()})
 
 
 def _plain(row: AttemptRow) -> str:

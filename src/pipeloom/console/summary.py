@@ -34,6 +34,7 @@ def summary_lines(summary: RunSummary) -> list[Text]:
         *_first(_odd, summary.odd),
         *_gone_tasks(summary.gone),
     ]
+    lines += _first(_hook, summary.hook_errors)
     if summary.unsaved:
         lines.append(Text(f"  {counted(summary.unsaved, 'change')} could not be saved", "bold red"))
     if summary.trouble is not None:
@@ -58,6 +59,10 @@ def _first(line: Callable[[T], Text], tasks: Sequence[T]) -> Iterator[Text]:
 def _odd(task: OddTask) -> Text:
     told = beside_usual(counted(task.rows, "row"), *task.usual)
     return Text.assemble("  ", ("!", "yellow"), f" {clean(task.name, 60) or '(empty)'}  ", (told, "yellow"))
+
+
+def _hook(error: str) -> Text:
+    return Text.assemble("  ", ("!", "yellow"), " ", (clean(error, 300), "yellow"))
 
 
 def _failure(task: FailedTask) -> Text:

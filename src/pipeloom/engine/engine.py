@@ -17,6 +17,8 @@ from pipeloom.engine.clock import SYSTEM_CLOCK, Clock
 from pipeloom.engine.code.renewal import check_named, check_renewed, renew
 from pipeloom.engine.commands import CommandResult, EngineLoad
 from pipeloom.engine.executors import make_executor
+from pipeloom.engine.hooks.at_end import end_calls
+from pipeloom.engine.hooks.calls import EndCall
 from pipeloom.engine.interpreter import restore_hooks
 from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.parts import CLOSE_S, EngineParts, release_after, run_row
@@ -37,7 +39,6 @@ from pipeloom.messages import TaskLike
 from pipeloom.pipeline import Pipeline, TaskList
 from pipeloom.status import ACTIVE, Status
 from pipeloom.store.file.owner import OwnerLock
-from pipeloom.store.read.run_queries import counts_as_left
 from pipeloom.store.rows import RunRow
 from pipeloom.store.write.connect import check_writable, open_writer
 from pipeloom.times import monotonic, stamp
@@ -96,6 +97,10 @@ class Engine:
         again = replace(self.options, resume=None, few=Few(), changed=False, params=params)
         return Engine(self.db_path, self.pipeline, again, today=self.today if same else None)
 
+    def another(self) -> Engine:
+        """Return an engine for another run with the same options, not started; its tasks are listed again."""
+        return Engine(self.db_path, self.pipeline, self.options, clock=self._clock, random=self._random)
+
     def reload(self) -> None:
         """Give new attempts the pipeline's code as it is on disk now; those that run go on with theirs.
 
@@ -153,6 +158,7 @@ class Engine:
             raise
         self._started = parts
         capture.start()  # after the executor: Dask sets its loggers up by what it finds
+        parts.run.at_end = self._end_calls
         parts.run.begin(opened, [task.start for task in plan.tasks], plan.others)
         parts.serve()
         return parts.row
@@ -214,11 +220,15 @@ class Engine:
         )
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until every task has ended and that is on disk (or can never be); False when the time is up first."""
+        """Wait until every task has ended and that is on disk (or can never be), and what is called then has returned.
+
+        Returns False when the time is up first.
+        """
         run = self._parts.run
 
         def over() -> bool:
-            return run.idle or run.failure is not None or self._closed.is_set()
+            ended = (run.idle or run.failure is not None) and not run.end_calls.going
+            return ended or self._closed.is_set()
 
         with run.lock:
             if timeout_s is not None:
@@ -231,8 +241,9 @@ class Engine:
     def close(self, grace_s: float | None = None, *, reason: str = "the program was closed") -> None:
         """Stop: attempts that wait, or do not stop within the grace, become `interrupted`; then save and let go.
 
-        The order is: ask to stop, end the executor, take no more requests, last commit, close the file, give up the
-        ownership. A start that is under way is given up where that is still possible: nothing was started then.
+        The order is: ask to stop, end the executor, call what is called at the end, which gets the grace too, take no
+        more requests, last commit, close the file, give up the ownership. A start that is under way is given up where
+        that is still possible: nothing was started then.
         """
         parts = self._stop_start()
         if parts is None:
@@ -261,7 +272,10 @@ class Engine:
             if not run.end_told:
                 run.finish()
         parts.executor.shutdown(0.5 if not run.lost_workers else 0.0)
+        if self.pipeline.end_hooks or self.options.on_failure:
+            run.finish_calls(CLOSE_S, grace)
         parts.close_file(max(grace + CLOSE_S - (monotonic() - begin), CLOSE_S))
+        run.end_calls.finish(CLOSE_S)  # of an end that was late on disk
         capture.stop()
 
     def let_go(self) -> bool:
@@ -286,25 +300,10 @@ class Engine:
 
     def summary(self) -> RunSummary:
         """Return how the run stands, by what is on disk; what a closed one left open there is interrupted."""
-        parts, counts = self._parts, self._counts.counts()
-        return RunSummary(
-            run_id=parts.run.id,
-            pipeline=self.pipeline.name,
-            db_path=self.db_path,
-            counts=counts_as_left(counts) if self._closed.is_set() else counts,
-            failed=self._counts.failed(),
-            elapsed_s=parts.run.time.elapsed_s,
-            unsaved=parts.writer.unsaved,
-            late=parts.run.late,
-            stored=self.options.store_task_status,
-            parent_run_id=parts.row.parent_run_id,
-            params=parts.row.params,
-            trouble=parts.run.executor_lost,
-            rows=self._counts.rows,
-            odd=self._counts.odd(),
-            unchanged=parts.run.changes.unchanged,
-            gone=tuple(name for _, name in parts.gone),
-        )
+        return self._parts.summary(self._counts, closed=self._closed.is_set())
+
+    def _end_calls(self) -> list[EndCall]:
+        return end_calls(self.pipeline, self.options.on_failure, self.summary())
 
     # -- how it stands -------------------------------------------------------------------------------------------------
 

@@ -149,6 +149,15 @@ class RunChanged:
     """Seconds in which it had ended, before a retry."""
 
 
+class RunLogged(NamedTuple):
+    """A line for the log of the run itself."""
+
+    level: str
+    text: str
+    at: str | None = None
+    """None: the time at which it is written."""
+
+
 @dataclass(frozen=True, slots=True)
 class Commanded:
     """A command of another process, and its answer."""

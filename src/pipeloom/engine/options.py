@@ -13,6 +13,7 @@ from pipeloom.engine.run.resume import Resume
 from pipeloom.errors import UsageError
 from pipeloom.messages import TaskLike
 from pipeloom.pipeline import Pipeline, RetryPolicy, WorkerFn, positive_number, worker_functions
+from pipeloom.settings.notify import Command
 from pipeloom.store.write.connect import Durability
 from pipeloom.users_code import is_async
 
@@ -51,6 +52,8 @@ class EngineOptions:
     """Whether only tasks run that have changed since they were done."""
     retry: RetryPolicy | None = None
     timeout: float | None = None
+    on_failure: Command | None = None
+    """What is run when a run has failed: a line for the shell, or a program with its arguments."""
 
     def __post_init__(self) -> None:
         if self.workers is not None:

@@ -19,12 +19,14 @@ from pipeloom.engine.executors.base import Executor
 from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.run.commands import RunCommands
 from pipeloom.engine.run.run import Run
+from pipeloom.engine.run.summary import RunCounts, RunSummary
 from pipeloom.engine.writer.writer import Writer
 from pipeloom.errors import StoreError
 from pipeloom.messages import TaskId
 from pipeloom.parameters import Texts, kept
 from pipeloom.status import RunStatus
 from pipeloom.store.file.owner import OwnerLock
+from pipeloom.store.read.run_queries import counts_as_left
 from pipeloom.store.rows import RunRow
 from pipeloom.text import storable
 from pipeloom.times import stamp
@@ -77,8 +79,12 @@ class EngineParts:
     def let_go(self) -> bool:
         """Let other programs have the file when all attempts have ended and that is on disk; returns whether they may.
 
-        A run whose attempts are kept in memory alone keeps the file.
+        A run whose attempts are kept in memory alone keeps the file. The calls at the run's end are waited for: what
+        they raise is to be kept.
         """
+        run = self.run
+        with run.lock:
+            run.ended.wait_for(lambda: not run.end_calls.going)
         with self._file_use:
             if self.has_let_go or not self._may_let_go():
                 return self.has_let_go
@@ -91,6 +97,30 @@ class EngineParts:
             if self.writer.stop(CLOSE_S):
                 self._owner.release()
             return True
+
+    def summary(self, counts: RunCounts, *, closed: bool) -> RunSummary:
+        """Return how the run stands, by what is on disk; what a closed one left open there is interrupted."""
+        run, row = self.run, self.row
+        known = counts.counts()
+        return RunSummary(
+            run_id=run.id,
+            pipeline=row.pipeline,
+            db_path=self._db_path,
+            counts=counts_as_left(known) if closed else known,
+            failed=counts.failed(),
+            elapsed_s=run.time.elapsed_s,
+            unsaved=self.writer.unsaved,
+            late=run.late,
+            stored=self.writer.keeps_attempts,
+            parent_run_id=row.parent_run_id,
+            params=row.params,
+            trouble=run.executor_lost,
+            rows=counts.rows,
+            odd=counts.odd(),
+            unchanged=run.changes.unchanged,
+            gone=tuple(name for _, name in self.gone),
+            hook_errors=run.end_calls.errors,
+        )
 
     def retry(self, attempt_ids: Iterable[int], *, from_start: bool) -> CommandResult:
         """Follow ended attempts by new ones; takes the file again if it has been let go.
@@ -117,7 +147,8 @@ class EngineParts:
     def _may_let_go(self) -> bool:
         run = self.run
         with run.lock:
-            return run.idle and run.closing is None and run.failure is None and self.writer.keeps_attempts
+            free = run.idle and not run.end_calls.going
+            return free and run.closing is None and run.failure is None and self.writer.keeps_attempts
 
     def _take_file(self) -> None:
         if not self._db_path.exists():

@@ -110,7 +110,7 @@ class RunRow:
 
 @dataclass(frozen=True, slots=True)
 class LogRow:
-    """A row of `task_logs`."""
+    """A row of `task_logs` or `run_logs`."""
 
     at: str
     level: str

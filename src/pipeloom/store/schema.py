@@ -15,7 +15,9 @@ from pipeloom.store.fingerprints import fingerprint
 APPLICATION_ID: Final = 0x504C4F4D  # "PLOM", shown by file(1)
 SCHEMA_VERSION: Final = 4
 
-OUR_TABLES: Final = frozenset({"pipeline_runs", "task_runs", "task_logs", "task_state", "found_tasks", "commands"})
+OUR_TABLES: Final = frozenset(
+    {"pipeline_runs", "task_runs", "task_logs", "run_logs", "task_state", "found_tasks", "commands"}
+)
 READ_TABLES: Final = frozenset({"pipeline_runs", "task_runs"})
 """Tables that a file needs to be browsed."""
 
@@ -126,6 +128,14 @@ CREATE TABLE {where}task_state (
     attempt INTEGER NOT NULL,
     PRIMARY KEY (pipeline, task_id)
 ) STRICT;
+CREATE TABLE {where}run_logs (
+    run_id INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    at TEXT NOT NULL,
+    level TEXT NOT NULL,
+    text TEXT NOT NULL,
+    PRIMARY KEY (run_id, seq)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE {where}found_tasks (
     run_id INTEGER NOT NULL,
     task_id ANY NOT NULL CHECK (typeof(task_id) IN ('integer','text')),

@@ -12,6 +12,7 @@ RESERVED: Final = frozenset(
         "found_tasks",
         "pipeline_runs",
         "pipeloom_schema",
+        "run_logs",
         "task_logs",
         "task_runs",
         "task_state",

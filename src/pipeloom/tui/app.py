@@ -22,6 +22,7 @@ from pipeloom.engine.engine import Engine
 from pipeloom.engine.run.resume import Resume
 from pipeloom.engine.run.summary import RunSummary
 from pipeloom.errors import PipeloomError
+from pipeloom.schedule.schedules import Schedule
 from pipeloom.times import monotonic, unix_time
 from pipeloom.tui.bindings import key
 from pipeloom.tui.history.screen import HistoryScreen
@@ -82,14 +83,14 @@ class PipeloomApp(QuietCrashApp):
         read_only: bool = False,
         control: bool = False,
         ascii_only: bool = False,
+        schedule: Schedule | None = None,
         clock: Callable[[], float] = unix_time,
         monotonic: Callable[[], float] = monotonic,
     ) -> None:
         """Show the run of `engine` (not started yet) or of another process, else the history of the file.
 
         With `read_only` nothing changes the file, not even to close what a dead owner left open. With `control` a run
-        of another process takes the commands that one of this process takes. With `ascii_only` only ASCII characters
-        are drawn, as on a terminal that has no others.
+        of another process takes the commands that one of this process takes. With `ascii_only` only ASCII is drawn.
         """
         super().__init__()
         self.db_path = db_path
@@ -97,7 +98,8 @@ class PipeloomApp(QuietCrashApp):
         self.commits: Signal[Delivery] = Signal(self, "commits")
         self.file_changes: Signal[FileChanged] = Signal(self, "file-changes")
         self.feed = LiveFeed(self, self.commits)
-        self.session = EngineSession(self, db_path, self.feed, engine)
+        self.session = EngineSession(self, db_path, self.feed, engine, schedule)
+        self.next_start = self.session.scheduled.next_start
         self.remote = RemoteRun(
             self, db_path, self.feed, self.session, self.file_changes, read_only=read_only, may_control=control
         )
@@ -139,9 +141,8 @@ class PipeloomApp(QuietCrashApp):
 
     def on_mount(self) -> None:
         """Choose the first screen, and start the engine off this thread."""
-        self.add_mode("live", LiveScreen)
-        self.add_mode("history", HistoryScreen)
-        self.add_mode("start", StartScreen)
+        for name, screen in (("live", LiveScreen), ("history", HistoryScreen), ("start", StartScreen)):
+            self.add_mode(name, screen)
         self._apply_settings()
         self.app_resume_signal.subscribe(self, lambda _app: self.screen.refresh())  # the shell has written meanwhile
         self.set_interval(1.0, self.feed.fetch_late)
@@ -163,7 +164,7 @@ class PipeloomApp(QuietCrashApp):
         if self.memory is not None:
             self.memory.save()
         self.remote.stop()
-        self.session.code.stop()
+        self.session.stop()
 
     @property
     def is_leaving(self) -> bool:

@@ -31,6 +31,8 @@ class ShownRun(Protocol):
     """Unix seconds."""
     monotonic: Callable[[], float]
     """Monotonic seconds."""
+    next_start: Callable[[], str]
+    """Returns when a schedule starts the next run, in a few words; "" without one."""
 
     @property
     def board(self) -> Board:

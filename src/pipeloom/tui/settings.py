@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import errno
-import os
-import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from platformdirs import user_config_path
-
 from pipeloom.engine.options import MAX_WORKERS
-from pipeloom.errors import UsageError
 from pipeloom.filters import FilterError, parse
-from pipeloom.text import first_line
+from pipeloom.settings.file import parsed_settings, settings_path
+from pipeloom.settings.notify import Command, notify_command
 from pipeloom.tui.attempts.columns import COLUMN_IDS
-from pipeloom.user_state import read_small, user_folder, write_private
+from pipeloom.user_state import read_small, write_private
 
 _DEEP: Final = 20
-_LONG_NUMBER: Final = re.compile(r"[\d_]{4300}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +31,8 @@ class Settings:
     """Keys, separated by commas, by binding id."""
     filters: Mapping[str, str] = field(default_factory=dict)
     """Texts of filters by name."""
+    on_failure: Command | None = None
+    """What is run when a run has failed."""
     warnings: tuple[str, ...] = ()
     places: Mapping[str, str] = field(default_factory=dict)
     """File and line of each setting, by its path, as `keys.app.quit`."""
@@ -45,27 +42,12 @@ class Settings:
         return f"{self.places.get(path, 'settings')}: {what}"
 
 
-def settings_path() -> Path | None:
-    """Return the path of the file; None where the user has no home."""
-    folder = user_folder(user_config_path)
-    return folder and folder / "settings.toml"
-
-
 def read_settings(path: Path | None = None) -> Settings:
     """Read the file; one that is missing is empty. Raises `UsageError` when it cannot be read, or is no TOML."""
     path = path or settings_path()
     if path is None:
         return Settings()
-    try:
-        text, given = _parsed(path)
-    except FileNotFoundError:
-        return Settings()
-    except OSError as error:
-        if not os.access(path.parent, os.X_OK) or not os.path.lexists(path):  # nor is it in another user's folder
-            return Settings()
-        raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except ValueError as error:
-        raise UsageError(first_line(error)) from error
+    text, given = parsed_settings(path)
     reading = _Reading(path, text)
     places = {".".join(names): reading.place(*names) for names in reading.lines}
     return Settings(
@@ -74,34 +56,10 @@ def read_settings(path: Path | None = None) -> Settings:
         columns=dict(reading.columns(given)),
         keys=dict(reading.keys(given)),
         filters=dict(reading.filters(given)),
+        on_failure=reading.on_failure(given),
         warnings=tuple(reading.rest(given)),
         places=places,
     )
-
-
-def _parsed(path: Path) -> tuple[str, dict[str, Any]]:
-    """Return the text of the file and what it says; raises `ValueError` with a sentence when it is no TOML."""
-    raw = read_small(path)
-    try:
-        text = raw.decode()
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"{path}, line {line}: this is no UTF-8.") from error
-    try:
-        return text, tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{path} is no TOML: {first_line(error)}") from error
-    except RecursionError as error:
-        raise ValueError(f"{path}, line {_deepest(text)}: this is nested too deep.") from error
-    except ValueError as error:  # of Python's own limit
-        line = next((n for n, line in enumerate(text.splitlines(), 1) if _LONG_NUMBER.search(line)), 1)
-        raise ValueError(f"{path}, line {line}: a number has too many digits.") from error
-
-
-def _deepest(text: str) -> int:
-    """Return the line with the most brackets and dots, by which TOML is nested."""
-    counts = [sum(map(line.count, "[{.")) for line in text.splitlines()]
-    return counts.index(max(counts, default=0)) + 1 if counts else 1
 
 
 def save_filter(name: str, text: str, path: Path | None = None) -> None:
@@ -202,6 +160,14 @@ class _Reading:
                 self.warn(f"the filter {name!r} is wrong: {error}", "filters", name)
             else:
                 yield name, value
+
+    def on_failure(self, given: dict[str, Any]) -> Command | None:
+        """Take the command of `[notify]`."""
+        table: dict[str, Any] = self.taken(given, "notify", dict) or {}
+        command, wrong = notify_command(table)
+        for name, what in wrong:
+            self.warn(what, "notify", name)
+        return command
 
     def rest(self, given: dict[str, Any]) -> Iterator[str]:
         """Yield every warning; settings that were not taken are unknown."""

@@ -102,6 +102,7 @@ COMMAND_LINES = [
     "config schema --json",
     "spec --json",
     "spec",
+    "unit etl.db good.py:pipeline --every 15m --json",
 ]
 
 

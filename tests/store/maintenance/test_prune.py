@@ -7,6 +7,7 @@ import hashlib
 import shutil
 import sqlite3
 from collections.abc import Iterable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ def make(
     ledger.begin()
     for number, (status, parent) in enumerate(runs, 1):
         ledger.insert_run(RunRow(number, "p", status, days_ago(100 - number), parent_run_id=parent))
+        ledger.note_run(number, [(NOW.isoformat(), "ERROR", "no route")])
     rows = [
         AttemptRow(
             number, run_id, task, attempt, f"task {task}", status, message="m" * 200, finished_at=days_ago(ended)
@@ -90,6 +92,9 @@ def pruned(path: Path, policy: Policy) -> dict[str, list[int]]:
         len(before[name]) - len(after[name]) for name in ("attempts", "logs", "runs")
     )
     assert (result.attempts, result.runs, result.complete) == (doomed.attempts, doomed.runs, True)
+    with closing(sqlite3.connect(path)) as connection:
+        noted = [run_id for (run_id,) in connection.execute("SELECT run_id FROM run_logs ORDER BY 1")]
+    assert noted == after["runs"]  # the log of a run goes with it
     return after
 
 

@@ -15,9 +15,10 @@ from pipeloom.cli.options import Json
 from pipeloom.cli.output import output, write, write_json
 from pipeloom.cli.spec.json_schema import TEXT, WHOLE, YES_OR_NO, Schema, listed, obj, of_type, or_null
 from pipeloom.engine.options import MAX_WORKERS
+from pipeloom.settings.file import settings_path
 from pipeloom.text import clean
 from pipeloom.tui.attempts.columns import COLUMN_IDS
-from pipeloom.tui.settings import Settings, read_settings, settings_path
+from pipeloom.tui.settings import Settings, read_settings
 from pipeloom.tui.style.theme import THEMES
 
 _WORKERS: Final = "PIPELOOM_WORKERS"

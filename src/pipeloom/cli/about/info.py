@@ -20,10 +20,11 @@ from pipeloom.cli.output import output, write, write_json
 from pipeloom.cli.shell.variables import OTHERS, PREFIX, variable_of
 from pipeloom.cli.spec.json_schema import TEXT, WHOLE, YES_OR_NO, listed, mapped, obj, or_null
 from pipeloom.errors import UsageError
+from pipeloom.settings.file import settings_path
 from pipeloom.store.file.layout import sqlite_version
 from pipeloom.store.file.layout import version as schema_version
 from pipeloom.text import clean
-from pipeloom.tui.settings import Settings, read_settings, settings_path
+from pipeloom.tui.settings import Settings, read_settings
 from pipeloom.user_state import user_folder
 
 _TERMINAL: Final = ("TERM", "COLORTERM", "TERM_PROGRAM", "LANG", "LC_ALL", "NO_COLOR", "FORCE_COLOR", "TEXTUAL_THEME")

@@ -21,14 +21,15 @@ from pipeloom.cli.spec.json_schema import (
     or_null,
 )
 from pipeloom.console.lines import ATTEMPT_FIELDS
+from pipeloom.engine.commands import LimitUse
 from pipeloom.engine.run.summary import OddTask
 from pipeloom.messages import TaskId
 from pipeloom.parameters.texts import Text
-from pipeloom.status import Status
+from pipeloom.status import RunStatus, Status
 from pipeloom.store.maintenance.prune import Pruned, PrunePreview
 from pipeloom.store.read.run_queries import LatestAttempt
 from pipeloom.store.read.tasks import TaskState
-from pipeloom.store.rows import AttemptRow, RunRow
+from pipeloom.store.rows import AttemptRow, LogRow, RunRow
 
 _SECONDS: Final[Schema] = {"type": "number", "minimum": 0}
 _TASK_ID: Final = of_type(TaskId)
@@ -63,16 +64,21 @@ def _run_lines() -> Output:
         run_id=WHOLE,
         pipeline=TEXT,
         db=TEXT,
+        status=of_type(RunStatus),
+        exit_code=WHOLE,
         counts=_COUNTS,
         failed=listed(obj(task_id=_TASK_ID, name=TEXT, error=TEXT)),
         elapsed_s=_SECONDS,
         params=_PARAMS,
+        parent_run_id=or_null(WHOLE),
+        trouble=or_null(TEXT),
         unsaved=WHOLE,
         late=WHOLE,
         rows=WHOLE,
         unchanged=or_null(WHOLE),
         gone=listed(TEXT),
         odd=listed(of_type(OddTask)),
+        hook_errors=listed(TEXT),
     )
     return Output(one_of(attempt, summary), lines=True)
 
@@ -108,7 +114,10 @@ def _status() -> Output:
             owner=or_null(owner),
             counts=_COUNTS,
             failed=listed(obj(**task, error_type=or_null(TEXT), error=TEXT)),
-            open=listed(obj(**task)),
+            open=listed(obj(**task, waits=or_null(TEXT))),
+            paused=YES_OR_NO,
+            limits=listed(of_type(LimitUse)),
+            log=listed(of_type(LogRow)),
             others=listed(obj(run=_RUN, counts=_COUNTS)),
         )
     )
@@ -122,6 +131,10 @@ def _show() -> Output:
     log = listed(obj(at=TEXT, level=TEXT, text=TEXT))
     whole = obj("attempt in full", **_ATTEMPT, attempts=listed(WHOLE), log=log)
     return Output(one_of(whole, obj("attempt", **_ATTEMPT)), lines=True)
+
+
+def _unit() -> Output:
+    return Output(obj("unit", units=mapped(TEXT), crontab=or_null(TEXT)))
 
 
 def _state() -> Output:
@@ -192,6 +205,7 @@ OUTPUTS: Final[dict[str, Callable[[], Output]]] = {
     "info": _info,
     "config": _config,
     "spec": _spec,
+    "unit": _unit,
 }
 """Command to what it writes with `--json`. `completion` writes a script, and has none."""
 

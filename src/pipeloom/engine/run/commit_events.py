@@ -116,7 +116,9 @@ class CommitEvents:
         """Stop all attempts: no result could be kept."""
         run = self._run
         with run.lock:
-            run.failure = error
+            first, run.failure = run.failure is None and not run.idle, error
+            if first:  # no commit is the last one
+                run.end_calls.begin(run.at_end())
             running = [attempt.id for attempt in run.attempts.in_status(*ACTIVE)]
             run.ended.notify_all()
             over = run.attempts.release()

@@ -31,6 +31,7 @@ from pipeloom.engine.events import (
     Whole,
 )
 from pipeloom.engine.executors.base import Executor
+from pipeloom.engine.hooks.calls import EndCall, EndCalls
 from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.run.attempts import Attempts, AttemptState, Stop, TaskStart
 from pipeloom.engine.run.held_back import Holds
@@ -117,6 +118,9 @@ class Run:
         """Why nothing can run any more, if that is so."""
         self.failure: BaseException | None = None
         """Why nothing can be saved any more, if that is so."""
+        self.end_calls = EndCalls(clock, self.lock, self.ended, partial(self.tell, 0))
+        self.at_end: Callable[[], Iterable[EndCall]] = tuple
+        """Returns what is called after an end; called with the lock held."""
         self._random, self._sinks = random, sinks
 
     def begin(self, opened: Opened, starts: Sequence[TaskStart], left_out: LeftOut | None = None) -> None:
@@ -365,7 +369,14 @@ class Run:
         """Return what the writer is told of a change of the run."""
         return RunChanged(status, ended_at, self.workers, self.changes.unchanged, self.time.idle_s)
 
+    def finish_calls(self, patience_s: float, grace_s: float) -> None:
+        """Wait `patience_s` seconds until the end is on disk, then `grace_s` for the calls. Takes the lock itself."""
+        with self.lock:
+            self.ended.wait_for(lambda: self.idle or self.failure is not None, patience_s)
+        self.end_calls.finish(grace_s)
+
     def end_is_on_disk(self) -> None:
         """Note that the run's end is on disk."""
         self.idle = True
+        self.end_calls.begin(self.at_end())
         self.ended.notify_all()

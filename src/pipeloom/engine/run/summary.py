@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from pipeloom.engine.writer.sink import CommitBatch
 from pipeloom.messages import TaskId
-from pipeloom.status import FINAL, Exit, Status
+from pipeloom.parameters import read_back
+from pipeloom.status import FINAL, Exit, Status, run_status
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.text import first_line
 
@@ -63,6 +65,8 @@ class RunSummary:
     """Names of tasks that the list no longer has."""
     odd: tuple[OddTask, ...] = ()
     """The tasks whose rows are far from what is usual for them."""
+    hook_errors: tuple[str, ...] = ()
+    """What went wrong with what was called at the run's end (`Pipeline.on_end`, `[notify] on_failure`)."""
 
     @property
     def total(self) -> int:
@@ -86,6 +90,32 @@ class RunSummary:
         # Of tasks that were skipped alone, what they wait for has failed in an earlier run.
         only_skipped = self.counts.get(Status.DONE, 0) + self.counts.get(Status.SKIPPED, 0) == self.total
         return Exit.FAILED if only_skipped else Exit.CANCELLED
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the summary as JSON has it: what `pipeloom run --json` ends with, and what hooks send on.
+
+        Keys are only ever added. `elapsed_s` is in seconds; `exit_code` is that of `pipeloom run`.
+        """
+        return {
+            "run_id": self.run_id,
+            "pipeline": self.pipeline,
+            "db": str(self.db_path),
+            "status": str(run_status(self.counts)),
+            "exit_code": int(self.exit_code),
+            "counts": {str(status): count for status, count in self.counts.items()},
+            "failed": [asdict(task) for task in self.failed],
+            "elapsed_s": round(self.elapsed_s, 3),
+            "params": read_back(self.params),
+            "parent_run_id": self.parent_run_id,
+            "trouble": self.trouble,
+            "unsaved": self.unsaved,
+            "late": self.late,
+            "rows": self.rows,
+            "unchanged": self.unchanged,
+            "gone": list(self.gone),
+            "odd": [{**asdict(task), "usual": list(task.usual)} for task in self.odd],
+            "hook_errors": list(self.hook_errors),
+        }
 
 
 class RunCounts:

@@ -9,7 +9,17 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from pipeloom.engine.error_text import error_text
-from pipeloom.engine.events import KEPT_TEXT, CancelAsked, Ended, InputsTaken, Logged, Requeued, Started, Submitted
+from pipeloom.engine.events import (
+    KEPT_TEXT,
+    CancelAsked,
+    Ended,
+    InputsTaken,
+    Logged,
+    Requeued,
+    RunLogged,
+    Started,
+    Submitted,
+)
 from pipeloom.engine.writer.log_retention import RawLine
 from pipeloom.engine.writer.sink import FoundTask
 from pipeloom.errors import StoreError
@@ -110,6 +120,8 @@ class Fold:
         self.written: Counter[int] = Counter()
         """Rows that the handlers of each attempt's messages changed: the writer's loop counts, `flush` folds them."""
         self.logs: list[RawLine] = []
+        self.run_lines: list[tuple[str, str, str]] = []
+        """Of the run's own log: at, level, text."""
         self.found: dict[TaskId, FoundTask] = {}
         """Tasks that are new to the run."""
         self.states: dict[TaskId, tuple[str, int]] = {}
@@ -190,6 +202,9 @@ class Fold:
         self.logs.append((attempt_id, entry.at or self.now, entry.level, entry.text))
         if entry.message and (draft := self._draft(attempt_id)) is not None and draft[_STATUS] not in FINAL:
             draft[_MESSAGE] = entry.message
+
+    def _run_logged(self, _attempt_id: int, entry: RunLogged) -> None:
+        self.run_lines.append((entry.at or self.now, storable(entry.level, 20), storable(entry.text, KEPT_TEXT)))
 
     def _finished(self, attempt_id: int, end: Ended) -> None:
         if attempt_id in self.progress:
@@ -286,4 +301,5 @@ _STEPS: dict[type, Callable[[Fold, int, Any], None]] = {
     Requeued: Fold._requeued,
     Ended: Fold._finished,
     Logged: Fold._logged,
+    RunLogged: Fold._run_logged,
 }

@@ -293,8 +293,8 @@ class Writer:
         self._file.ledger.drop_logs(logs.drops)
         if run is not None:
             self._file.ledger.update_run(run)
-        if commands:
-            self._file.ledger.insert_commands(self._run.id, [astuple(command) for command in commands])
+        self._file.ledger.note_run(self._run.id, fold.run_lines)
+        self._file.ledger.insert_commands(self._run.id, map(astuple, commands))
         alive_at = later(self._run.started_at, self._clock.monotonic() - self._began_s)  # whatever the wall clock says
         self._file.ledger.beat(run or self._run, alive_at, self._seq + 1)
         self._finish_transaction()

@@ -269,7 +269,7 @@ def _remove_runs(connection: sqlite3.Connection) -> int:
     lost = {run_id for (run_id,) in connection.execute("SELECT DISTINCT run_id FROM doomed")}
     unchanged = {run_id for (run_id,) in connection.execute("SELECT id FROM pipeline_runs WHERE unchanged > 0")}
     runs = _emptied(connection.execute(_RUNS).fetchall(), kept, lost, unchanged)
-    for table, column in (("found_tasks", "run_id"), ("pipeline_runs", "id")):
+    for table, column in (("found_tasks", "run_id"), ("run_logs", "run_id"), ("pipeline_runs", "id")):
         connection.executemany(f"DELETE FROM {table} WHERE {column} = ?", [(run_id,) for run_id in runs])
     return len(runs)
 

@@ -32,6 +32,7 @@ _STEPS_BETWEEN_CHECKS: Final = 2_000
 _PRESENT: Final = frozenset({FileKind.OURS, FileKind.LEGACY})
 """Kinds that are read in the tables of today; a file of 0.0.x by a copy in memory."""
 _LOG_COLUMNS: Final = frozenset({"task_run_id", "seq", "at", "level", "text"})
+_RUN_LOG_COLUMNS: Final = frozenset({"run_id", "seq", "at", "level", "text"})
 
 
 class History:
@@ -74,6 +75,7 @@ class History:
         """Whether failures can be grouped: an older file has no fingerprints."""
         self.has_found = "found_tasks" in tables
         """Whether tasks that workers have put are kept: an older file has none."""
+        self.has_run_logs = "run_logs" in tables and self._columns_of("run_logs") >= _RUN_LOG_COLUMNS
         self.has_logs = "task_logs" in tables and self._columns_of("task_logs") >= _LOG_COLUMNS
 
     def __enter__(self) -> Self:
@@ -188,6 +190,16 @@ class History:
             LogRow(text(at), text(level), text(line), seq)
             for at, level, line, seq in self.rows(sql, [attempt_id, limit])
         ]
+
+    def run_logs(self, run_id: int, limit: int = 2000) -> list[LogRow]:
+        """Return the last `limit` lines of a run's own log, oldest first."""
+        if not self.has_run_logs:
+            return []
+        cut = f"substr(text, 1, {TEXT_LIMIT})"
+        sql = f"SELECT at, level, {cut}, seq FROM run_logs WHERE run_id = ? ORDER BY seq DESC LIMIT ?"
+        return [
+            LogRow(text(at), text(level), text(line), seq) for at, level, line, seq in self.rows(sql, [run_id, limit])
+        ][::-1]
 
     def has_open_runs(self) -> bool:
         """Tell whether a run has not ended: it is under way, or its owner died."""

@@ -311,6 +311,14 @@ class Ledger:
             "DELETE FROM task_logs WHERE task_run_id=? AND seq BETWEEN ? AND ? /* pipeloom */", ranges
         )
 
+    def note_run(self, run_id: int, lines: Iterable[tuple[str, str, str]]) -> None:
+        """Append lines to the log of a run: at, level, text."""
+        self._connection.executemany(
+            f"INSERT INTO run_logs SELECT {run_id:d}, coalesce(max(seq), 0) + 1, ?, ?, ? "
+            f"FROM run_logs WHERE run_id={run_id:d} /* pipeloom */",
+            lines,
+        )
+
     def insert_commands(self, run_id: int, commands: Iterable[Sequence[str]]) -> None:
         """Insert commands of other processes: id, command, arguments, asked by, asked at, answer, answered at."""
         self._connection.executemany(

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from pipeloom.settings.file import settings_path
 from pipeloom.tui.history.bar import QUICK
 from pipeloom.tui.services import AppServices
-from pipeloom.tui.settings import save_filter, settings_path
+from pipeloom.tui.settings import save_filter
 from pipeloom.tui.widgets.dialogs import ListDialog, NameDialog
 
 SLOWEST_NAME: Final = "slowest"

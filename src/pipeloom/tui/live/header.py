@@ -78,6 +78,7 @@ class HeaderSource:
             controls=services.controls is not None,
             code="" if services.is_viewer else change_text(services.code_change),
             notice=services.notice,
+            next_start=services.next_start(),
         )
         if not going or state.paused:
             return state

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from textual.message import Message
 from textual.screen import Screen
@@ -17,6 +17,7 @@ from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.run.resume import Resume, params_of
 from pipeloom.errors import FileBusyError, PipeloomError, StoreError
 from pipeloom.loader import load_pipeline
+from pipeloom.schedule.schedules import Schedule
 from pipeloom.status import OPEN, RunStatus
 from pipeloom.store.file.owner import is_owned
 from pipeloom.text import clean, counted
@@ -24,6 +25,8 @@ from pipeloom.tui.session.bridge import Delivery, UiSink
 from pipeloom.tui.session.code_watch import CodeWatch
 from pipeloom.tui.session.live_feed import LiveFeed
 from pipeloom.tui.session.resume_dialog import Start, resume_dialog
+from pipeloom.tui.session.scheduled_runs import ScheduledRuns, ScheduleHost
+from pipeloom.tui.settings import Settings
 from pipeloom.tui.threads import in_daemon_thread
 from pipeloom.tui.widgets.dialogs import ConfirmDialog
 
@@ -44,24 +47,16 @@ class Stopped(Message):
     """The engine has been closed."""
 
 
-class SessionHost(Protocol):
+class SessionHost(ScheduleHost, Protocol):
     """What the session uses of the app."""
+
+    settings: Settings
 
     def post_message(self, message: Message) -> bool:
         """Send a message to the app; from any thread."""
 
-    @property
-    def is_leaving(self) -> bool:
-        """Whether the program is about to end."""
-
-    def run_worker(self, work: Coroutine[Any, Any, None]) -> object:
-        """Run a coroutine beside the app's messages."""
-
     def push_screen_wait(self, screen: Screen[T]) -> Awaitable[T]:
         """Push a screen and wait for its answer; only in a worker."""
-
-    def tell(self, sentence: str, *, problem: bool = False) -> None:
-        """Show a toast."""
 
     def watch_file(self) -> None:
         """Show what other processes do to the file."""
@@ -82,8 +77,15 @@ class SessionHost(Protocol):
 class EngineSession:
     """Owns the engine, if there is one. What blocks is done in worker threads."""
 
-    def __init__(self, host: SessionHost, db_path: Path, feed: LiveFeed, engine: Engine | None) -> None:
-        """Show what `engine` commits in `feed`."""
+    def __init__(
+        self,
+        host: SessionHost,
+        db_path: Path,
+        feed: LiveFeed,
+        engine: Engine | None,
+        schedule: Schedule | None = None,
+    ) -> None:
+        """Show what `engine` commits in `feed`; with a schedule it is run when that says so, again and again."""
         self._host = host
         self._db_path = db_path
         self._feed = feed
@@ -95,15 +97,20 @@ class EngineSession:
         """Whether the user has said to stop and leave."""
         self.is_starting = False
         """Whether a run is wanted that has not begun."""
+        self.scheduled = ScheduledRuns(schedule, host, self)
         self._is_asking = False
         """Whether the question is open: `q` pressed twice asks once."""
 
     # -- the start -----------------------------------------------------------------------------------------------------
 
     def begin(self, engine: Engine) -> None:
-        """Start the run; if the last one of this pipeline has not ended, ask first what to do about it."""
-        self.is_starting = True
-        self._host.run_worker(self._begin(engine))
+        """Start the run; if the last one of this pipeline has not ended, ask first what to do about it.
+
+        With a schedule nothing is asked: the user may be away.
+        """
+        if not self.scheduled.begin(engine):
+            self.is_starting = True
+            self._host.run_worker(self._begin(engine))
 
     async def _begin(self, engine: Engine) -> None:
         try:
@@ -138,15 +145,23 @@ class EngineSession:
         self._host.run_worker(self._start_engine(engine, resume))
 
     async def _start_engine(self, engine: Engine, resume: Resume | None) -> None:
-        """Start the engine; its schema helpers are the user's code, and may never return."""
-        engine.add_sink(self._feed.sink)
         try:
-            await in_daemon_thread(partial(engine.start, resume), "pipeloom-start")
+            await self._start_in_thread(engine, resume)
             self.is_starting = False
-            self.code.follow(engine)
         except PipeloomError as error:
             if not self._host.is_leaving:
                 self._host.post_message(StartFailed(error))
+
+    async def _start_in_thread(self, engine: Engine, resume: Resume | None) -> None:
+        """Start the engine; its schema helpers are the user's code, and may never return."""
+        engine.add_sink(self._feed.sink)
+        await in_daemon_thread(partial(engine.start, resume), "pipeloom-start")
+        self.code.follow(engine)
+
+    async def start_next(self, engine: Engine) -> None:
+        """Start the engine in the place of the one before, and show it; raises `PipeloomError`."""
+        await self._take_place(engine)
+        await self._start_in_thread(engine, None)
 
     def give_up(self, error: PipeloomError) -> None:
         """Leave with the error; a file that another process runs on is watched instead."""
@@ -167,7 +182,12 @@ class EngineSession:
             self._host.run_worker(self._let_go(self.engine))
 
     async def _let_go(self, engine: Engine) -> None:
-        if engine.is_started and await in_daemon_thread(engine.let_go, "pipeloom-let-go"):
+        if not engine.is_started:
+            return
+        let_go = await in_daemon_thread(engine.let_go, "pipeloom-let-go")  # the functions at the end have returned
+        for error in engine.summary().hook_errors:
+            self._host.tell(clean(error, 300), problem=True)
+        if let_go:
             self._host.watch_others()
 
     # -- running tasks again -------------------------------------------------------------------------------------------
@@ -187,7 +207,9 @@ class EngineSession:
         def make() -> Engine:
             pipeline = load_pipeline(spec)
             params = params_of(self._db_path, pipeline)
-            return Engine(self._db_path, pipeline, EngineOptions(source=spec, ask_to_resume=False, params=params))
+            failing = self._host.settings.on_failure
+            options = EngineOptions(source=spec, ask_to_resume=False, params=params, on_failure=failing)
+            return Engine(self._db_path, pipeline, options)
 
         return await self._imported(make, spec)
 
@@ -216,15 +238,25 @@ class EngineSession:
         self._host.run_worker(self._run_again(engine, resume))
 
     async def _run_again(self, engine: Engine, resume: Resume) -> None:
-        before = self.engine
-        if before is None or before.is_running:
+        if self.engine is None or self.engine.is_running:
             return
-        self.engine = None  # until the next one is there, neither takes commands
-        await in_daemon_thread(before.close, "pipeloom-close")
-        self.engine, self._feed.is_viewer = engine, False
-        await self._host.show_run(UiSink(self._host.post_message))
+        await self._take_place(engine)
         self._host.switch_mode("live")
         self._start(engine, resume)
+
+    async def _take_place(self, engine: Engine) -> None:
+        """Show the run of an engine from now on; the one before is closed, unless it is the same."""
+        before, self.engine = self.engine, None  # until the next one is there, neither takes commands
+        if before is not engine and before is not None:
+            await in_daemon_thread(before.close, "pipeloom-close")
+        self.engine, self._feed.is_viewer = engine, False
+        if before is not engine:
+            await self._host.show_run(UiSink(self._host.post_message))
+
+    def stop(self) -> None:
+        """Watch and start nothing any more."""
+        self.code.stop()
+        self.scheduled.stop()
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
@@ -256,7 +288,7 @@ class EngineSession:
         if self.engine is None:
             self._host.exit()
             return
-        if self.engine.is_running:
+        if self.engine.is_started and not self.engine.wait(0):  # tasks, or what is called at the end
             self._feed.trouble = "stopping…"
             self._feed.fetch()
         self._host.run_worker(self._close_engine(self.engine))

@@ -90,6 +90,8 @@ class HeaderState:
     """Whether the keys act on the run of that process."""
     code: str = ""
     """What has changed of the pipeline's files since they were loaded."""
+    next_start: str = ""
+    """When a schedule starts the next run."""
     notice: str = ""
     """A problem, such as a locked file; shown before all else."""
 
@@ -153,7 +155,7 @@ def _title(state: HeaderState, width: int, ascii_only: bool) -> Content:
         Part(content(state.executor, "$muted", limit=20), 1, dot),
         Part(content("" if state.owner_pid is None else f"{role}{dot}pid {state.owner_pid}", "bold $warning"), 10),
     ]
-    word = "paused" if state.paused else (state.status.value if state.status else "starting")
+    word = "paused" if state.paused else _word(state)
     clock = fmt.stopwatch(state.elapsed_s)
     remaining = fmt.eta(state.eta_s)
     right = [
@@ -165,8 +167,15 @@ def _title(state: HeaderState, width: int, ascii_only: bool) -> Content:
             3,
             dot,
         ),
+        Part(content(state.next_start, "$accent", limit=30), 6, dot),
     ]
     return line(left, right, width)
+
+
+def _word(state: HeaderState) -> str:
+    if state.status is not None:
+        return state.status.value
+    return "waiting" if state.next_start else "starting"
 
 
 def _progress(state: HeaderState, width: int, ascii_only: bool) -> Content:

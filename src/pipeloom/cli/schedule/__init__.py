@@ -1,0 +1,1 @@
+"""What the command line has of schedules: options, runs in turn, `pipeloom unit`."""

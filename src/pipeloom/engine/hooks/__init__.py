@@ -1,0 +1,1 @@
+"""What is called when a run has ended: functions of the pipeline, and a command of the user's settings."""

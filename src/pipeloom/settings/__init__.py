@@ -1,0 +1,1 @@
+"""The user's settings file: read, and the part of it that programs without a screen use."""
