@@ -89,7 +89,7 @@ class Engine:
 
     def again(self, run_id: int) -> Engine:
         """Return an engine for a new run, not started, whose tasks are listed with the parameters of run `run_id`."""
-        params = params_of(self.db_path, self.pipeline, run_id)
+        params = params_of(self.db_path, self.pipeline, run_id, self.options.params)
         same = self._listed_by is self.version and all(
             self.today.params.get(name) == text for name, text in params.items()
         )

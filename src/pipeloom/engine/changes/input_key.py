@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from pipeloom.errors import PipeloomError
 from pipeloom.pipeline import task_inputs, task_version
+from pipeloom.secrets import masked
 from pipeloom.text import clean
 
 _SECOND_NS: Final = 1_000_000_000
@@ -49,7 +50,7 @@ class FileKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class InputKey:
-    """Version and files of a task, by the paths as they were given."""
+    """Version and files of a task, by the paths as they were given, with secrets masked."""
 
     version: str | None = None
     files: Mapping[str, FileKey] = field(default_factory=dict)
@@ -57,9 +58,9 @@ class InputKey:
     @property
     def text(self) -> str | None:
         """The key as the file keeps it, as JSON; None for a task with neither."""
-        kept: dict[str, Any] = {} if self.version is None else {"version": self.version}
+        kept: dict[str, Any] = {} if self.version is None else {"version": masked(self.version)}
         if self.files:
-            kept["inputs"] = self.files
+            kept["inputs"] = {masked(name): key for name, key in self.files.items()}
         return json.dumps(kept, separators=(",", ":")) if kept else None
 
 
@@ -84,10 +85,10 @@ def is_same(text: str | None, version: str | None, names: Sequence[str]) -> bool
     try:
         kept = json.loads(text)
         files = kept.get("inputs", {})
-        if kept.get("version") != version or len(files) != len(names):
+        if kept.get("version") != (version and masked(version)) or len(files) != len(names):
             return False
         for name in names:
-            found, (size, changed_ns, _) = os.stat(name), files[name]  # noqa: PTH116
+            found, (size, changed_ns, _) = os.stat(name), files[masked(name)]  # noqa: PTH116
             if found.st_mtime_ns != changed_ns or found.st_size != size:
                 return False
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
@@ -110,7 +111,7 @@ def taken(task: object, known: str | None, check: Callable[[], None]) -> str | N
     if not names:
         return None
     before = key_of(known).files
-    return InputKey(task_version(task), {name: _file_key(name, before.get(name), check) for name in names}).text
+    return InputKey(task_version(task), {name: _file_key(name, before.get(masked(name)), check) for name in names}).text
 
 
 def _file_key(name: str, before: FileKey | None, check: Callable[[], None]) -> FileKey:

@@ -1,0 +1,7 @@
+"""Values that are kept out of every text: `secret` holds one, `masks` finds it in texts, `environment` reads them."""
+
+from pipeloom.secrets.environment import from_environment
+from pipeloom.secrets.masks import MASK, hides, longest, masked, masked_json, masked_start
+from pipeloom.secrets.secret import Secret
+
+__all__ = ["MASK", "Secret", "from_environment", "hides", "longest", "masked", "masked_json", "masked_start"]
