@@ -120,13 +120,17 @@ def _forms_of_text(text: str) -> Iterator[str]:
     for quoted in (quote(raw), quote(raw, safe=""), quote_plus(raw)):
         yield quoted
         yield _ESCAPE.sub(lambda found: found[0].lower(), quoted)
-    for as_ascii in (True, False):
-        in_json = json.dumps(text, ensure_ascii=as_ascii)[1:-1]
+    for in_json in _as_json(text):
         yield in_json
-        yield json.dumps(in_json, ensure_ascii=as_ascii)[1:-1]  # JSON in JSON
+        yield from _as_json(in_json)
     yield from (shown[1:-1] for shown in (repr(text), ascii(text)))
     yield repr(raw)[2:-1]
     yield from _in_base64(raw)
+
+
+def _as_json(text: str) -> Iterator[str]:
+    for as_ascii in (True, False):
+        yield json.dumps(text, ensure_ascii=as_ascii)[1:-1]
 
 
 def _in_base64(raw: bytes) -> Iterator[str]:

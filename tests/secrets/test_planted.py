@@ -1,0 +1,107 @@
+"""Values of secrets that are planted in every kind of text are found nowhere."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from tests.secrets import planted
+
+FILE = Path(__file__).with_name("planted.py")
+TOKEN, VAULT = "run-param/ünd+7f3b99c1d2", "vault-only-5e1c77aa03"
+KEY = [f"MIIEvQIBADANBgkqhkiG9w0B{number}e{number}Xq7" for number in range(3)]
+
+
+class Scene:
+    """A folder with a run of the planted pipeline, and all that the commands have written about it."""
+
+    def __init__(self, folder: Path, executor: str) -> None:
+        self.folder = folder / "scene"
+        self.folder.mkdir()
+        vault = folder / "vault"
+        vault.write_text(VAULT, encoding="utf-8")
+        self.cores = {way.__name__: f"c0re{number:02}x{number * 7919:06x}" for number, way in enumerate(planted.WAYS)}
+        values = {
+            f"PLANTED_{way.upper()}": f"""p&ss "{core}" /ü+'{way[:1]}{core[::-1]}"""
+            for way, core in self.cores.items()
+        }
+        values |= {f"PLANTED_{way.upper()}": f"{self.cores[way]}-file" for way in ("input_file", "error_type")}
+        given = folder / values["PLANTED_INPUT_FILE"]
+        given.write_text("content", encoding="utf-8")
+        self.environment = os.environ | values | {
+            "KEY_FILE": "\n".join(["-----BEGIN PRIVATE KEY-----", *KEY, "=="]),
+            "VAULT": str(vault),
+            "INPUT": str(given),
+            "SCENE": str(self.folder),
+            "PLANT": executor,
+            "XDG_STATE_HOME": str(folder / "state"),
+        }  # fmt: skip
+        self.executor = executor
+
+    def run(self, *arguments: str, code: int | None = 0) -> str:
+        command = [sys.executable, "-m", "pipeloom", *arguments]
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=170, check=False
+        )
+        assert code is None or done.returncode == code, done.stderr
+        for number, text in enumerate((done.stdout, done.stderr)):
+            with (self.folder / f"told-{number}.txt").open("a", encoding="utf-8") as told:
+                told.write(text)
+        return done.stdout
+
+    def traces(self) -> dict[str, list[str]]:
+        """Return, by file, what of the values is in it."""
+        needles = {core: [core] for core in self.cores.values()}
+        needles |= {planted.LITERAL: [planted.LITERAL], "param": ["7f3b99c1d2"], "vault": [VAULT]}
+        needles |= {line: [line] for line in KEY}
+        for core in self.cores.values():
+            for before in range(3):
+                begin, end = -(-before * 8 // 6), (before + len(core)) * 8 // 6
+                needles[core].append(base64.b64encode(b"\0" * before + core.encode())[begin:end].decode())
+        found: dict[str, list[str]] = {}
+        files = [path for path in self.folder.rglob("*") if path.is_file()]
+        assert any(path.name == "copy-etl.db-wal" for path in files)
+        for path in files:
+            content = path.read_bytes()
+            here = [name for name, texts in needles.items() if any(text.encode() in content for text in texts)]
+            if here:
+                found[path.name] = here
+        return found
+
+
+@pytest.mark.parametrize("executor", ["thread", "process", "async", pytest.param("dask", marks=pytest.mark.slow)])
+def test_planted_values_are_found_nowhere(tmp_path: Path, executor: str) -> None:
+    scene = Scene(tmp_path, executor)
+    db, pipeline = "etl.db", f"{FILE}:pipeline"
+    options = ["--executor", executor, "-p", f"token={TOKEN}", "-p", f"url=https://{TOKEN}"]
+    scene.run("run", db, pipeline, *options, code=1)
+    scene.run("run", db, pipeline, *options, "--json", code=1)
+    scene.run("plan", db, pipeline, *options[2:], code=None)
+    for kind in ("csv", "jsonl", "md"):
+        scene.run("export", db, "-f", kind, "-o", f"export.{kind}")
+    with closing(sqlite3.connect(scene.folder / db)) as connection:
+        ids = [attempt for (attempt,) in connection.execute("SELECT id FROM task_runs WHERE error IS NOT NULL")]
+        kept = dict(connection.execute("SELECT task_id, status FROM task_runs WHERE run_id=1 ORDER BY id"))
+        results = dict(connection.execute("SELECT task_id, result FROM task_runs WHERE result IS NOT NULL"))
+        stored = dict(connection.execute("SELECT task_id, params FROM task_runs WHERE params IS NOT NULL"))
+        logs = connection.execute("SELECT text FROM task_logs").fetchall()
+        (params,) = connection.execute("SELECT params FROM pipeline_runs WHERE id=1").fetchone()
+    for attempt in ids[:3]:
+        scene.run("show", db, str(attempt))
+        scene.run("export", db, "--case", str(attempt))
+    assert len(kept) == len(planted.WAYS) + 2  # the copy, and what was found
+    assert {way for way, status in kept.items() if status != "done"} == {
+        "error_text", "error_cause", "error_note", "error_source", "error_type", "state", "found", "found_secret",
+        "retry_after", "handler_fails",
+    }  # fmt: skip
+    assert all(json.loads(text) is not None for text in (*results.values(), *stored.values(), params))
+    assert any("•••" in text for (text,) in logs)
+    assert json.loads(stored["params"])["token"] == "•••"
+    assert scene.traces() == {}
