@@ -1,0 +1,159 @@
+"""`Secret` and `Pipeline(secrets=…)`: what is refused, what is equal, what has to be given again."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import pickle
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeloom import Pipeline, Secret, TaskDef, run_pipeline
+from pipeloom.engine.changes.plan import plan_run
+from pipeloom.engine.engine import Engine
+from pipeloom.engine.options import EngineOptions
+from pipeloom.errors import UsageError
+from pipeloom.protocols import Channel
+from pipeloom.times import utc_now
+
+
+def test_a_secret_shows_itself_to_reveal_alone() -> None:
+    secret = Secret("hunter2-shown")
+    assert (str(secret), repr(secret), f"{secret}", f"{secret:>5}", f"{[secret]}") == (
+        "•••", "Secret(•••)", "•••", "  •••", "[Secret(•••)]",
+    )  # fmt: skip
+    assert secret.reveal() == "hunter2-shown"
+    assert pickle.loads(pickle.dumps(secret)) == copy.deepcopy(secret) == secret != Secret("hunter3-shown")
+    assert not hasattr(secret, "__dict__")
+
+
+@pytest.mark.parametrize("value", ["", "abc", "   abc\n", 12345, b"bytes"])
+def test_a_value_that_cannot_be_masked_is_refused(value: Any) -> None:
+    with pytest.raises(UsageError, match="A Secret h"):
+        Secret(value)
+
+
+@pytest.mark.parametrize(
+    ("secrets", "told"),
+    [
+        (["KIT_MISSING"], "The environment variable KIT_MISSING is not set"),
+        (["KIT_EMPTY"], "The environment variable KIT_EMPTY is not set"),
+        (["KIT_SHORT"], "The environment variable KIT_SHORT .* fewer than 4 characters"),
+        (["KIT_FINE", "ghp_itself"], "The environment variable that secrets names in place 2 is not set"),
+        ("KIT_FINE", "must be a list of names"),
+        ([7], "must be a list of names"),
+    ],
+)
+def test_secrets_that_are_not_there_are_a_sentence_before_anything_runs(
+    db_path: Path, monkeypatch: pytest.MonkeyPatch, secrets: Any, told: str
+) -> None:
+    for name, value in (("KIT_EMPTY", " "), ("KIT_SHORT", "abc"), ("KIT_FINE", "long enough")):
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError, match=told) as raised:
+        run_pipeline(db_path, Pipeline("p", [TaskDef(1)], _done, secrets=secrets), ui="none")
+    assert "ghp" not in str(raised.value)
+    assert not db_path.exists()
+
+
+def _done(task: TaskDef, q: Channel) -> None:
+    """Do nothing."""
+
+
+def _reveal(task: TaskDef, _q: Channel) -> Any:
+    return len(task.params["token"].reveal())
+
+
+def _shop(*, secret: str = "hunter2-of-the-shop") -> Pipeline:
+    return Pipeline("shop", [TaskDef("load", params={"token": Secret(secret), "page": 1})], _reveal, changed=True)
+
+
+def test_a_worker_gets_the_secret_and_the_file_does_not(db_path: Path) -> None:
+    run_pipeline(db_path, _shop(), ui="none")
+    with closing(sqlite3.connect(db_path)) as connection:
+        params, result = connection.execute("SELECT params, result FROM task_runs").fetchone()
+    assert json.loads(params) == {"token": "•••", "page": 1}
+    assert result == str(len("hunter2-of-the-shop"))
+
+
+def test_another_value_changes_nothing_for_what_has_changed(db_path: Path) -> None:
+    run_pipeline(db_path, _shop(), ui="none")
+    engine = Engine(db_path, _shop(secret="another value"), EngineOptions())
+    plan = plan_run(db_path, engine.pipeline, engine.today, engine.options, None, utc_now())
+    assert (plan.tasks, plan.unchanged) == ([], {"load"})
+
+
+def test_a_version_and_a_path_that_hold_a_secret_count_as_unchanged(db_path: Path, tmp_path: Path) -> None:
+    given = tmp_path / "in-hunter2-path.csv"
+    given.write_text("1")
+    task = TaskDef("load", inputs=[given], version="v-hunter2-path", params={"token": Secret("hunter2-path")})
+    pipeline = Pipeline("paths", [task], _reveal, changed=True)
+    run_pipeline(db_path, pipeline, ui="none")
+    os.utime(given, ns=(1_000_000_000_000, 1_000_000_000_000))
+    for _ in range(2):  # compared by content, then by size and time
+        assert run_pipeline(db_path, pipeline, ui="none").unchanged == 1
+    with closing(sqlite3.connect(db_path)) as connection:
+        (key,) = connection.execute("SELECT input_key FROM task_runs").fetchone()
+    assert "hunter2-path" not in key
+
+
+def test_an_id_that_holds_a_secret_is_refused(db_path: Path) -> None:
+    task = TaskDef("load-hunter2-id", params={"token": Secret("hunter2-id")})
+    with pytest.raises(UsageError, match="Task number 1: its task_id holds a secret") as raised:
+        run_pipeline(db_path, Pipeline("p", [task], _done), ui="none")
+    assert "hunter2" not in str(raised.value)
+
+
+def _with_parameters() -> Pipeline:
+    pipeline = Pipeline("shop", worker_fn=_fails_at_first)
+
+    @pipeline.tasks
+    def tasks(token: Secret, url: str = "none") -> Iterable[TaskDef]:
+        yield TaskDef("load", params={"token": token, "url": url})
+
+    return pipeline
+
+
+def _fails_at_first(task: TaskDef, q: Channel) -> Any:
+    if q.attempt == 1 and task.params["token"].reveal() == "hunter2-first":
+        raise ConnectionError("down")
+    return task.params["url"]
+
+
+def test_a_secret_parameter_is_given_again_to_resume(db_path: Path) -> None:
+    run_pipeline(db_path, _with_parameters(), params={"token": "hunter2-first"}, ui="none")
+    with pytest.raises(UsageError, match="shop needs token, as -p token=…"):
+        run_pipeline(db_path, _with_parameters(), resume=True, ui="none")
+    summary = run_pipeline(db_path, _with_parameters(), params={"token": Secret("hunter2-2nd")}, resume=True, ui="none")
+    assert (summary.ok, json.loads(summary.params or "")["token"]) == (True, "•••")
+
+
+def test_a_text_that_held_a_secret_is_given_again_to_resume(db_path: Path) -> None:
+    params = {"token": "hunter2-first", "url": "?t=hunter2-first"}
+    run_pipeline(db_path, _with_parameters(), params=params, ui="none")
+    with pytest.raises(UsageError, match="had url=.t=•••, and this one has url=none"):
+        run_pipeline(db_path, _with_parameters(), params={"token": "hunter2-first"}, resume=True, ui="none")
+
+
+def test_a_run_of_the_same_tasks_keeps_the_secret_that_was_given(db_path: Path) -> None:
+    options = EngineOptions(params={"token": "hunter2-again", "url": "x"})
+    engine = Engine(db_path, _with_parameters(), options)
+    row = engine.start()
+    engine.wait()
+    engine.close()
+    again = engine.again(row.id)
+    assert again.options.params == {"token": "hunter2-again", "url": "x"}
+    assert again.tasks[0].params["token"].reveal() == "hunter2-again"  # type: ignore[attr-defined]
+
+
+def test_new_code_is_refused_when_a_secret_of_it_is_missing(db_path: Path) -> None:
+    engine = Engine(db_path, _shop())
+    with pytest.raises(UsageError, match="KIT_MISSING is not set"):
+        engine._take(replace(_shop(), secrets=["KIT_MISSING"]), engine.version)
+    assert engine.pipeline.secrets == ()
