@@ -93,7 +93,7 @@ def error_note(value: str, _q: Channel) -> None:
 
 
 def error_source(_value: str, _q: Channel) -> None:
-    Secret("hunter2-in-a-line-of-the-source") and 1 / 0
+    print(Secret("hunter2-in-a-line-of-the-source"), 1 / 0)
 
 
 def error_type(value: str, _q: Channel) -> None:
@@ -112,8 +112,9 @@ def finished(value: str, q: Channel) -> None:
     q.put(MsgTaskFinished("finished", "done", "", f"done with {value}", {"at": value}))
 
 
-def retry_after(value: str, _q: Channel) -> None:
-    raise RetryAfter(0.0, f"limit of {value} reached")
+def retry_after(value: str, q: Channel) -> None:
+    if q.attempt == 1:
+        raise RetryAfter(0.0) from ValueError(value)
 
 
 def state(value: str, q: Channel) -> None:

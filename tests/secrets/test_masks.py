@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -15,11 +14,11 @@ from pipeloom.tui.style import text as shown
 
 
 @pytest.fixture(autouse=True)
-def known(monkeypatch: pytest.MonkeyPatch) -> Iterator[masks._Known]:
+def known(monkeypatch: pytest.MonkeyPatch) -> masks._Known:
     """Values that are known in one test alone."""
     found = masks._Known()
     monkeypatch.setattr(masks, "_known", found)
-    yield found
+    return found
 
 
 @pytest.mark.parametrize(

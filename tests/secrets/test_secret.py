@@ -86,7 +86,8 @@ def test_another_value_changes_nothing_for_what_has_changed(db_path: Path) -> No
     run_pipeline(db_path, _shop(), ui="none")
     engine = Engine(db_path, _shop(secret="another value"), EngineOptions())
     plan = plan_run(db_path, engine.pipeline, engine.today, engine.options, None, utc_now())
-    assert (plan.tasks, plan.unchanged) == ([], {"load"})
+    assert not plan.tasks
+    assert plan.unchanged == frozenset({"load"})
 
 
 def test_a_version_and_a_path_that_hold_a_secret_count_as_unchanged(db_path: Path, tmp_path: Path) -> None:
@@ -137,7 +138,7 @@ def test_a_secret_parameter_is_given_again_to_resume(db_path: Path) -> None:
 def test_a_text_that_held_a_secret_is_given_again_to_resume(db_path: Path) -> None:
     params = {"token": "hunter2-first", "url": "?t=hunter2-first"}
     run_pipeline(db_path, _with_parameters(), params=params, ui="none")
-    with pytest.raises(UsageError, match="had url=.t=•••, and this one has url=none"):
+    with pytest.raises(UsageError, match=r"had url=.t=•••, and this one has url=none"):
         run_pipeline(db_path, _with_parameters(), params={"token": "hunter2-first"}, resume=True, ui="none")
 
 

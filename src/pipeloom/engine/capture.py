@@ -95,6 +95,11 @@ class AttemptLog:
                 self._held[route] = text[end:]
             return masked(text[:end])
 
+    def begun_line(self, route: _Printed) -> str:
+        """Return what `route` has not passed on of a line."""
+        with self._lock:
+            return masked(self._held.pop(route, ""))
+
     def close(self) -> None:
         """Keep the printed text that has no line end, and pass it on."""
         while self._partial:
@@ -152,7 +157,10 @@ class _Printed:
             self.write(line)
 
     def flush(self) -> None:
-        with suppress(*(() if _current.get() is None else (Exception,))):
+        log = _current.get()
+        if log is not None and self._echo and sys.gettrace() is not None:  # a debugger's prompt has no line end
+            self.pass_on(log.begun_line(self))
+        with suppress(*(() if log is None else (Exception,))):
             self.stream.flush()
 
     def close(self) -> None:

@@ -99,7 +99,7 @@ def checked_together(
         raise MessageError(
             f"What is put together holds about {held >> 20:,} MiB; at most {MAX_TOGETHER >> 20} are taken: put less."
         )
-    kept_state = None if state is None else _checked_state(state)
+    kept_state = None if state is None else checked_state(state)
     return _found_together(tuple(found), tuple(kept), kept_state, held + len(kept_state or ""))
 
 
@@ -112,7 +112,8 @@ def _found_together(
     return Together(kept, found, state, weight)
 
 
-def _checked_state(state: Mapping[str, Any]) -> str:
+def checked_state(state: Mapping[str, Any]) -> str:
+    """Return the state of a task as JSON; raises `MessageError` when the file cannot keep it."""
     if not isinstance(state, Mapping):
         raise MessageError(f"state must be a dict, not {type(state).__name__}.")
     kept = _strict_json("state", dict(state))
