@@ -13,14 +13,6 @@ from pipeloom.text import clean, first_line, storable
 from pipeloom.tui.style import text as shown
 
 
-@pytest.fixture(autouse=True)
-def known(monkeypatch: pytest.MonkeyPatch) -> masks._Known:
-    """Values that are known in one test alone."""
-    found = masks._Known()
-    monkeypatch.setattr(masks, "_known", found)
-    return found
-
-
 @pytest.mark.parametrize(
     ("value", "text", "told"),
     [

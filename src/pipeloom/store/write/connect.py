@@ -30,7 +30,7 @@ from pipeloom.store.write.backup import back_up
 from pipeloom.times import monotonic
 
 Durability = Literal["full", "normal", "off"]
-"""When a commit counts as done; "off" is for a file that nobody keeps: a test's."""
+"""When a commit counts as done; "off" is for a file that is thrown away: a test's."""
 
 BUSY_TIMEOUT_S: Final = 5.0
 _CHECK_BUDGET_S: Final = 2.0
