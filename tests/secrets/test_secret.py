@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import os
 import pickle
 import sqlite3
+import sys
 from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipeloom import Pipeline, Secret, TaskDef, run_pipeline
+from pipeloom import Pipeline, Secret, TaskDef, run_pipeline, setup_logging
 from pipeloom.engine.changes.plan import plan_run
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.options import EngineOptions
+from pipeloom.engine.run import held_back
 from pipeloom.errors import UsageError
 from pipeloom.protocols import Channel
+from pipeloom.testing import run_task
 from pipeloom.times import utc_now
 
 
@@ -158,3 +162,77 @@ def test_new_code_is_refused_when_a_secret_of_it_is_missing(db_path: Path) -> No
     with pytest.raises(UsageError, match="KIT_MISSING is not set"):
         engine._take(replace(_shop(), secrets=["KIT_MISSING"]), engine.version)
     assert engine.pipeline.secrets == ()
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A message that holds a secret, for its handler."""
+
+    key: Secret
+    rows: list[int]
+
+
+def test_what_is_held_back_in_a_file_holds_no_secret(db_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held_back, "MEMORY", 0)
+    seen: list[bytes] = []
+    lengths: list[int] = []
+
+    def sign(_task: TaskDef, q: Channel) -> None:
+        q.put(Signed(Secret("hunter2-held"), [1, 2]))
+        seen.extend(path.read_bytes() for path in db_path.parent.glob("*held-*"))
+
+    pipeline = Pipeline("p", [TaskDef("sign")], sign, atomic=True)
+
+    @pipeline.handler(Signed)
+    def store(_conn: Any, msg: Signed) -> None:
+        lengths.append(len(msg.key.reveal()) + len(msg.rows))
+
+    assert run_pipeline(db_path, pipeline, ui="none").ok
+    assert lengths == [len("hunter2-held") + 2]
+    assert len(seen) == 1
+    assert b"rows" in seen[0]
+    assert b"hunter2" not in seen[0]
+
+
+def test_a_secret_is_no_value_of_a_row() -> None:
+    pipeline = Pipeline("p", [TaskDef("load")])
+    orders = pipeline.table("orders", {"token": str})
+
+    def load(_task: TaskDef, q: Channel) -> None:
+        q.put(orders.rows([{"token": Secret("hunter2-row")}]))
+
+    pipeline.worker_fn = load
+    error = run_task(pipeline, "load").error or ""
+    assert "Table orders" in error
+    assert "hunter2" not in error
+
+
+def test_a_line_that_is_printed_in_parts_reaches_the_terminal_masked(
+    db_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    value = Secret("hunter2-in-parts").reveal()
+
+    def load(_task: TaskDef, _q: Channel) -> None:
+        sys.stdout.write(value[:7])
+        sys.stdout.write(value[7:] + "\n")
+        sys.stdout.write("." * 70_000 + value[:7])
+        sys.stdout.write(value[7:] + "." * 70_000)
+
+    run_pipeline(db_path, Pipeline("p", [TaskDef("load")], load), ui="none")
+    shown = capsys.readouterr().out
+    assert shown.count("•••") == 2
+    assert "hunter" not in shown
+    assert "parts" not in shown
+
+
+def test_the_log_file_of_a_script_is_masked(tmp_path: Path) -> None:
+    root, before = logging.getLogger(), logging.getLogger().handlers[:]
+    value = Secret("hunter2-log-file").reveal()
+    setup_logging(2, tmp_path / "log.txt")
+    try:
+        root.info("token %s", value)
+    finally:
+        for handler in [one for one in root.handlers if one not in before]:
+            root.removeHandler(handler)
+            handler.close()
+    assert "token •••" in (tmp_path / "log.txt").read_text(encoding="utf-8")

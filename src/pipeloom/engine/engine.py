@@ -262,6 +262,7 @@ class Engine:
                 run.finish()
         parts.executor.shutdown(0.5 if not run.lost_workers else 0.0)
         parts.close_file(max(grace + CLOSE_S - (monotonic() - begin), CLOSE_S))
+        run.timers.join(CLOSE_S)
         capture.stop()
 
     def let_go(self) -> bool:

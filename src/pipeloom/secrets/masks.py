@@ -10,7 +10,7 @@ import json
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
@@ -18,8 +18,6 @@ MASK: Final = "•••"
 """What stands in the place of a value."""
 SHORTEST: Final = 4
 """Characters that a value has at least: a shorter one is in many texts by chance."""
-_GROUPED_FROM: Final = 3
-"""Characters by which the forms are grouped in the pattern."""
 _ESCAPE: Final = re.compile("%[0-9A-F]{2}")
 
 
@@ -142,9 +140,11 @@ def _in_base64(raw: bytes) -> Iterator[str]:
                 yield text
 
 
-def _alternation(forms: set[str]) -> str:
+def _alternation(forms: Iterable[str], depth: int = SHORTEST - 1) -> str:
     """Return a pattern that finds the longest form; forms that begin alike are together, so that few are tried."""
+    if not depth:
+        return "|".join(map(re.escape, sorted(forms, key=len, reverse=True)))
     groups: dict[str, list[str]] = {}
-    for form in sorted(forms, key=len, reverse=True):
-        groups.setdefault(form[:_GROUPED_FROM], []).append(re.escape(form[_GROUPED_FROM:]))
-    return "|".join(f"{re.escape(start)}(?:{'|'.join(rest)})" for start, rest in groups.items())
+    for form in sorted(forms):
+        groups.setdefault(form[0], []).append(form[1:])
+    return "|".join(f"{re.escape(first)}(?:{_alternation(rest, depth - 1)})" for first, rest in groups.items())
