@@ -66,6 +66,12 @@ def test_a_text_that_is_cut_shows_no_part_of_a_value(place: int) -> None:
         assert not any(part in told for part in ("corr", "horse", "battery", "tery"))
 
 
+@pytest.mark.parametrize("place", [1_978, 1_990, 1_999])
+def test_a_first_line_shows_no_part_of_a_value(place: int) -> None:
+    masks.learn("correct-horse-battery")
+    assert set(first_line("\n" * place + "correct-horse-battery")) <= {"•"}
+
+
 def test_what_a_screen_shows_is_masked() -> None:
     masks.learn("hunter2")
     assert shown.cell("x hunter2").plain == shown.content("x hunter2").plain == "x •••"

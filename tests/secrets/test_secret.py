@@ -9,6 +9,7 @@ import os
 import pickle
 import sqlite3
 import sys
+import threading
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from typing import Any
 import pytest
 
 from pipeloom import Pipeline, Secret, TaskDef, run_pipeline, setup_logging
+from pipeloom.engine.capture import AttemptLog
 from pipeloom.engine.changes.plan import plan_run
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.options import EngineOptions
@@ -25,6 +27,7 @@ from pipeloom.engine.run import held_back
 from pipeloom.errors import UsageError
 from pipeloom.protocols import Channel
 from pipeloom.testing import run_task
+from pipeloom.text import storable
 from pipeloom.times import utc_now
 
 
@@ -236,3 +239,40 @@ def test_the_log_file_of_a_script_is_masked(tmp_path: Path) -> None:
             root.removeHandler(handler)
             handler.close()
     assert "token •••" in (tmp_path / "log.txt").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("parts", [1, 2, 20])
+@pytest.mark.parametrize("before", [3_980, 3_990, 3_999, 4_000, 7_990])
+def test_a_line_without_an_end_is_cut_beside_a_value(before: int, parts: int) -> None:
+    value = Secret("correct-horse-battery").reveal()
+    lines: list[str] = []
+    log = AttemptLog(lambda _level, text, _at: lines.append(storable(text, 1 << 16)))
+    step = len(value) // parts + 1
+    log.printed("STDOUT", "." * before + (value if parts == 1 else ""))
+    for start in range(0, len(value), step) if parts > 1 else ():
+        log.printed("STDOUT", value[start : start + step])
+    log.printed("STDOUT", "." * 9_000)
+    log.close()
+    assert "".join(lines).count("•••") == 1
+    assert not set("".join(lines)) & set("corehsbaty")
+
+
+def test_what_a_thread_of_a_worker_prints_is_masked(db_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    value = Secret("hunter2-thread").reveal()
+
+    def load(_task: TaskDef, _q: Channel) -> None:
+        thread = threading.Thread(target=print, args=[f"beside {value}"])
+        thread.start()
+        thread.join()
+
+    run_pipeline(db_path, Pipeline("p", [TaskDef("load")], load), ui="none")
+    assert "beside •••" in capsys.readouterr().out
+
+
+def test_a_result_that_holds_a_secret_stays_json() -> None:
+    Secret("2026112799")
+
+    def load(_task: TaskDef, _q: Channel) -> Any:
+        return {"n": 2026112799, "2026112799": [True, "x2026112799"]}
+
+    assert run_task(Pipeline("p", [TaskDef("load")], load), "load").result == {"n": "•••", "•••": [True, "x•••"]}
