@@ -162,6 +162,11 @@ def known_to_the_worker_alone(_value: str, q: Channel) -> Any:
     return value
 
 
+def known_to_the_program_alone(_value: str, q: Channel) -> None:
+    print(os.environ["EARLY"])
+    q.put(state={"cursor": os.environ["EARLY"]})
+
+
 def params(_value: str, _q: Channel) -> None:
     """Its params hold the value."""
 
@@ -188,7 +193,7 @@ WAYS: list[Callable[[str, Channel], Any]] = [
     progress, log_message, printed, printed_in_parts, printed_without_end, logged, logged_error, warned, error_text,
     error_cause, error_note, error_source, error_type, result_text, result_key, finished, retry_after, state, found,
     found_secret, found_name, handler_fails, handler_prints, url, as_json, basic_auth, known_to_the_worker_alone,
-    params, nothing, task_name, input_file, lines,
+    known_to_the_program_alone, params, nothing, task_name, input_file, lines,
 ]  # fmt: skip
 NAMES = [f"PLANTED_{way.__name__.upper()}" for way in WAYS]
 
@@ -233,6 +238,7 @@ def _store_told(_conn: Any, msg: Told) -> None:
 @pipeline.tasks
 def tasks(token: Secret, url: str = "") -> Iterable[TaskDef]:
     """One task for each way, and one that copies the files."""
+    Secret(os.environ["EARLY"])
     for way in (way.__name__ for way in WAYS):
         more: dict[str, Any] = {}
         if way == "params":

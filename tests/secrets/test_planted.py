@@ -15,7 +15,7 @@ import pytest
 from tests.secrets import planted
 
 FILE = Path(__file__).with_name("planted.py")
-TOKEN, VAULT = "run-param/ünd+7f3b99c1d2", "vault-only-5e1c77aa03"
+TOKEN, VAULT, EARLY = "run-param/ünd+7f3b99c1d2", "vault-only-5e1c77aa03", "program-only-77d0e41b95"
 KEY = [f"MIIEvQIBADANBgkqhkiG9w0B{number}e{number}Xq7" for number in range(3)]
 
 
@@ -37,6 +37,7 @@ class Scene:
         self.environment = os.environ | values | {
             "KEY_FILE": "\n".join(["-----BEGIN PRIVATE KEY-----", *KEY, "=="]),
             "VAULT": str(vault),
+            "EARLY": EARLY,
             "INPUT": str(given),
             "SCENE": str(self.folder),
             "PLANT": executor,
@@ -68,7 +69,7 @@ class Scene:
     def traces(self) -> dict[str, list[str]]:
         """Return, by file, what of the values is in it."""
         needles = {core: [core] for core in self.cores.values()}
-        needles |= {planted.LITERAL: [planted.LITERAL], "param": ["7f3b99c1d2"], "vault": [VAULT]}
+        needles |= {planted.LITERAL: [planted.LITERAL], "param": ["7f3b99c1d2"], "vault": [VAULT], "early": [EARLY]}
         needles |= {line: [line] for line in KEY}
         for core in self.cores.values():
             for before in range(3):
@@ -102,7 +103,7 @@ def test_planted_values_are_found_nowhere(tmp_path: Path, executor: str) -> None
     assert len(kept) == len(planted.WAYS) + 2  # the copy, and what was found
     assert {way for way, status in kept.items() if status != "done"} == {
         "error_text", "error_cause", "error_note", "error_source", "error_type", "state", "found", "found_secret",
-        "handler_fails",
+        "handler_fails", "known_to_the_program_alone",
     }  # fmt: skip
     assert all(json.loads(text) is not None for text in (*results.values(), *stored.values(), params))
     assert any("•••" in text for (text,) in logs)

@@ -18,14 +18,17 @@ from typing import Any
 
 import pytest
 
-from pipeloom import Pipeline, Secret, TaskDef, run_pipeline, setup_logging
+from pipeloom import MsgTaskProgress, Pipeline, Secret, Status, TaskDef, run_pipeline, setup_logging
 from pipeloom.engine.capture import AttemptLog
 from pipeloom.engine.changes.plan import plan_run
 from pipeloom.engine.engine import Engine
+from pipeloom.engine.events import Ended, Logged
 from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.run import held_back
+from pipeloom.engine.writer.batch import Fold
 from pipeloom.errors import UsageError
 from pipeloom.protocols import Channel
+from pipeloom.store.rows import AttemptRow
 from pipeloom.testing import run_task
 from pipeloom.text import storable
 from pipeloom.times import utc_now
@@ -276,3 +279,43 @@ def test_a_result_that_holds_a_secret_stays_json() -> None:
         return {"n": 2026112799, "2026112799": [True, "x2026112799"]}
 
     assert run_task(Pipeline("p", [TaskDef("load")], load), "load").result == {"n": "•••", "•••": [True, "x•••"]}
+
+
+def test_secrets_are_known_before_the_tasks_are_listed(db_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def tasks() -> Iterable[TaskDef]:
+        raise ConnectionError(f"no tasks at {os.environ.get('KIT_LATE')}")
+
+    pipeline = Pipeline("p", tasks, _done, secrets=["KIT_LATE"])
+    with pytest.raises(UsageError, match="KIT_LATE is not set"):
+        Engine(db_path, pipeline)
+    monkeypatch.setenv("KIT_LATE", "hunter2-late")
+    with pytest.raises(UsageError, match="ConnectionError: no tasks at •••"):
+        Engine(db_path, pipeline)
+
+
+def test_a_run_does_not_take_new_code_that_lacks_a_secret(db_path: Path) -> None:
+    called: list[object] = []
+    engine = Engine(db_path, _shop())
+    engine.start()
+    engine.wait()
+    try:
+        with pytest.raises(UsageError, match="KIT_MISSING is not set"):
+            engine._take(replace(_shop(), secrets=["KIT_MISSING"], schemas=[called.append]), engine.version)
+    finally:
+        engine.close()
+    assert called == []
+
+
+def test_what_an_executor_of_ones_own_reports_is_masked_before_it_is_stored() -> None:
+    Secret("hunter2-elsewhere")
+    row = AttemptRow(1, 1, "load", 1, "load", Status.RUNNING)
+    fold = Fold({1: row}, {}, "", lambda _: None)
+    fold.lifecycle(1, Logged("INFO", "a hunter2-elsewhere", None, "b hunter2-elsewhere"))
+    fold.progress[1] = MsgTaskProgress("load", 1, 2, "c hunter2-elsewhere")
+    fold.lifecycle(
+        1, Ended(Status.ERROR, "", message="hunter2-elsewhere", result='["hunter2-elsewhere"]', error="hunter2-elsewhere",
+                 error_type="hunter2-elsewhere")
+    )  # fmt: skip
+    told = repr((fold.logs, fold.flush()))
+    assert "hunter2" not in told
+    assert told.count("•••") == 5

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -367,6 +368,20 @@ def test_what_ends_the_test_is_raised(error: type[BaseException], tmp_path: Path
     with pytest.raises(error):
         run_task(made(stops), "load", retries=3)
     assert (list(tmp_path.iterdir()), threading.enumerate()) == ([], threads)
+
+
+@pytest.mark.parametrize("is_in_worker", [True, False])
+def test_ctrl_c_in_a_coroutine_ends_the_test(is_in_worker: bool) -> None:
+    async def waits(_task: TaskDef, _q: AsyncChannel) -> None:
+        if is_in_worker:
+            signal.raise_signal(signal.SIGINT)
+        asyncio.get_running_loop().call_soon(signal.raise_signal, signal.SIGINT)
+        await asyncio.sleep(60)
+
+    threads = threading.enumerate()
+    with pytest.raises(KeyboardInterrupt):
+        run_task(made(waits), "load")
+    assert threading.enumerate() == threads
 
 
 @pytest.mark.parametrize("error", [SystemExit, TaskCancelled])

@@ -34,7 +34,7 @@ class Attempt(NamedTuple):
     version: Version | None = None
     """The code that the worker function is of; None where that is not known."""
     secrets: tuple[Secret, ...] = ()
-    """Those of the pipeline: the process that gets them masks them."""
+    """Those that are known when the run begins: the process that gets them masks them."""
 
 
 class AttemptIds:

@@ -2,6 +2,16 @@
 
 from pipeloom.secrets.environment import from_environment
 from pipeloom.secrets.masks import MASK, hides, longest, masked, masked_json, masked_start
-from pipeloom.secrets.secret import Secret
+from pipeloom.secrets.secret import Secret, known_secrets
 
-__all__ = ["MASK", "Secret", "from_environment", "hides", "longest", "masked", "masked_json", "masked_start"]
+__all__ = [
+    "MASK",
+    "Secret",
+    "from_environment",
+    "hides",
+    "known_secrets",
+    "longest",
+    "masked",
+    "masked_json",
+    "masked_start",
+]

@@ -41,6 +41,10 @@ class _Known:
                 self._pattern = None
                 self.longest = max(map(len, self._forms))
 
+    def values(self) -> list[str]:
+        with self._lock:
+            return list(self._values)
+
     def pattern(self) -> re.Pattern[str]:
         found = self._pattern
         if found is None:
@@ -59,6 +63,11 @@ os.register_at_fork(after_in_child=_known.after_fork)
 def learn(value: str) -> None:
     """Mask `value`, and each line of it, from now on in this process; blanks around it do not count."""
     _known.learn(value.strip())
+
+
+def values() -> list[str]:
+    """Return what is masked."""
+    return _known.values()
 
 
 def longest() -> int:

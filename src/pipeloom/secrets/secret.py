@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeloom.errors import UsageError
-from pipeloom.secrets.masks import MASK, SHORTEST, learn
+from pipeloom.secrets.masks import MASK, SHORTEST, learn, values
 
 
 class Secret:
@@ -48,3 +48,8 @@ class Secret:
 
     def __reduce__(self) -> tuple[type[Secret], tuple[str]]:
         return Secret, (self._value,)  # the process that gets it masks it too
+
+
+def known_secrets() -> tuple[Secret, ...]:
+    """Return all secrets of this process, for another one."""
+    return tuple(map(Secret, values()))

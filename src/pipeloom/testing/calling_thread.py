@@ -138,7 +138,8 @@ class CallingThread(Executor):
             outbox = Outbox(self, runner.get_loop())
             outbox.start()
             try:
-                return runner.run(self._coroutine(attempt, outbox))
+                # Not `runner.run`, which would make an error of the task of a ctrl+c.
+                return runner.get_loop().run_until_complete(self._coroutine(attempt, outbox))
             finally:
                 outbox.close(_END_S)
                 self._running = None

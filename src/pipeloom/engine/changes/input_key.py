@@ -85,10 +85,10 @@ def is_same(text: str | None, version: str | None, names: Sequence[str]) -> bool
     try:
         kept = json.loads(text)
         files = kept.get("inputs", {})
-        if kept.get("version") != (version and masked(version)) or len(files) != len(names):
+        if kept.get("version") != version or len(files) != len(names):
             return False
         for name in names:
-            found, (size, changed_ns, _) = os.stat(name), files[masked(name)]  # noqa: PTH116
+            found, (size, changed_ns, _) = os.stat(name), files[name]  # noqa: PTH116
             if found.st_mtime_ns != changed_ns or found.st_size != size:
                 return False
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):

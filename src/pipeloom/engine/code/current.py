@@ -12,7 +12,7 @@ from pipeloom.engine.run.attempts import AttemptState
 from pipeloom.engine.run.tasks import handed_out
 from pipeloom.engine.schedule.dependencies import Results
 from pipeloom.pipeline import Pipeline, RetryPolicy
-from pipeloom.secrets import from_environment
+from pipeloom.secrets import from_environment, known_secrets
 
 
 class CurrentCode:
@@ -27,7 +27,8 @@ class CurrentCode:
 
     def use(self, pipeline: Pipeline, version: Version) -> None:
         """Give new attempts this code; raises `UsageError` for a secret that is not there."""
-        self._secrets = from_environment(pipeline.secrets)
+        from_environment(pipeline.secrets)
+        self._secrets = known_secrets()
         self.pipeline = pipeline
         self.version = version
         self._message_types = frozenset(pipeline.handlers)
