@@ -19,6 +19,22 @@ TOKEN, VAULT, EARLY = "run-param/ünd+7f3b99c1d2", "vault-only-5e1c77aa03", "pro
 KEY = [f"MIIEvQIBADANBgkqhkiG9w0B{number}e{number}Xq7" for number in range(3)]
 
 
+ALL = """
+import json, sys
+from pipeloom.cli import run_main
+
+codes = []
+for words in map(json.loads, sys.argv[1:]):
+    sys.argv[1:] = words
+    try:
+        run_main()
+    except SystemExit as ended:
+        codes.append((words[0], ended.code or 0))
+assert {code for _, code in codes} <= {0, 1}, codes
+"""
+"""Runs each command line that it is given as JSON."""
+
+
 class Scene:
     """A folder with a run of the planted pipeline, and all that the commands have written about it."""
 
@@ -45,26 +61,26 @@ class Scene:
         }  # fmt: skip
         self.executor = executor
 
-    def run(self, *arguments: str, code: int | None = 0) -> str:
-        command = [sys.executable, "-m", "pipeloom", *arguments]
-        done = subprocess.run(
-            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=170, check=False
+    def run(self, *arguments: str, code: int) -> None:
+        self._call("-m", "pipeloom", *arguments, code=code)
+
+    def tell_all(self, db: str, pipeline: str, params: list[str]) -> None:
+        """Have each command that shows or writes something do so, in one process that knows no secret but the plan's."""
+        exports = [["export", db, "-f", kind, "-o", f"export.{kind}"] for kind in ("csv", "jsonl", "md")]
+        shown = [["show", db, "9"], ["show", db, "9", "--json"], ["export", db, "--case", "9"], ["status", db]]
+        self._call(
+            "-c", ALL, *map(json.dumps, [*exports, *shown, ["runs", db], ["plan", db, pipeline, *params]]), code=0
         )
-        assert code is None or done.returncode == code, done.stderr
+
+    def _call(self, *arguments: str, code: int) -> None:
+        done = subprocess.run(
+            [sys.executable, *arguments], cwd=self.folder, env=self.environment, capture_output=True, text=True,
+            timeout=170, check=False,
+        )  # fmt: skip
+        assert done.returncode == code, done.stderr
         for number, text in enumerate((done.stdout, done.stderr)):
             with (self.folder / f"told-{number}.txt").open("a", encoding="utf-8") as told:
                 told.write(text)
-        return done.stdout
-
-    def tell_all(self, db: str, pipeline: str, params: list[str]) -> None:
-        """Have each command that shows or writes something do so."""
-        self.run("plan", db, pipeline, *params, code=None)
-        for kind in ("csv", "jsonl", "md"):
-            self.run("export", db, "-f", kind, "-o", f"export.{kind}")
-        self.run("show", db, "--logs", "9", code=None)
-        self.run("export", db, "--case", "9")
-        self.run("status", db, code=None)
-        self.run("runs", db)
 
     def traces(self) -> dict[str, list[str]]:
         """Return, by file, what of the values is in it."""
