@@ -35,6 +35,8 @@ from typing import Protocol
 import pytest
 from hypothesis import HealthCheck, settings
 
+from pipeloom.secrets import masks
+
 time.tzset()
 
 settings.register_profile(
@@ -70,6 +72,12 @@ def zone() -> Iterator[Zone]:
 
     yield change
     change("UTC")
+
+
+@pytest.fixture(autouse=True)
+def no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each test begin without a secret: what one test makes would be masked in the texts of all others."""
+    monkeypatch.setattr(masks, "_known", masks._Known())
 
 
 @pytest.fixture

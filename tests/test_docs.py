@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -140,6 +141,33 @@ def test_the_page_of_the_tables_runs(tmp_path: Path) -> None:
 def test_the_page_of_the_limits_runs(tmp_path: Path) -> None:
     done = run_page("limits.md", tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_pipeline_and_the_tests_of_the_page_on_tests_run(tmp_path: Path) -> None:
+    pipeline, tests = blocks(ROOT / "docs" / "testing.md")
+    file = tmp_path / "test_shop.py"
+    file.write_text(f"{pipeline}\n{tests}", encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", str(file)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert "6 passed" in done.stdout, done.stdout
+
+
+def test_the_pipeline_of_the_page_on_secrets_keeps_them(tmp_path: Path) -> None:
+    (block,) = blocks(ROOT / "docs" / "secrets.md")
+    (tmp_path / "shop.py").write_text(block, encoding="utf-8")
+    command = [sys.executable, "-m", "pipeloom", "run", "etl.db", "shop.py", "-p", "token=hunter2-token"]
+    environment = {name: value for name, value in os.environ.items() if name != "SHOP_PASSWORD"}
+    for more, code in (({}, 2), ({"SHOP_PASSWORD": "hunter2-password"}, 0)):
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment | more, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == code, done.stderr
+        assert ("SHOP_PASSWORD is not set" in done.stderr) is bool(code)
+        assert "hunter2" not in done.stdout + done.stderr
+    with closing(sqlite3.connect(tmp_path / "etl.db")) as connection:
+        params, result = connection.execute("SELECT params, result FROM task_runs").fetchone()
+    assert (json.loads(params), result) == ({"token": "•••", "dsn": "postgresql://shop:•••@db"}, "13")
+    assert all(b"hunter2" not in path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
 
 
 def test_the_page_on_what_has_changed_runs(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pipeloom.messages import MsgTaskFinished, MsgTaskLog, MsgTaskProgress, MsgTaskStarted, TaskDef
     from pipeloom.pipeline import Pipeline, RetryPolicy
     from pipeloom.protocols import AsyncChannel, Channel
+    from pipeloom.secrets import Secret
     from pipeloom.status import RunStatus, Status
 
     __version__: str
@@ -34,6 +35,7 @@ _HOMES = {
     "RetryPolicy": "pipeloom.pipeline",
     "RunStatus": "pipeloom.status",
     "RunSummary": "pipeloom.engine.run.summary",
+    "Secret": "pipeloom.secrets",
     "Status": "pipeloom.status",
     "TaskCancelled": "pipeloom.errors",
     "TaskDef": "pipeloom.messages",
@@ -56,6 +58,7 @@ __all__ = [
     "RetryPolicy",
     "RunStatus",
     "RunSummary",
+    "Secret",
     "Status",
     "TaskCancelled",
     "TaskDef",

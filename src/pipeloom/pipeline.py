@@ -13,6 +13,7 @@ from pipeloom.errors import TaskCancelled, UsageError
 from pipeloom.limits.limit import Limit, check_declared, check_named
 from pipeloom.messages import TaskDef, TaskId, TaskLike
 from pipeloom.parameters import Parameter, Texts, bound, parameters_of, texts_of
+from pipeloom.secrets import from_environment, masked
 from pipeloom.tables.file import ROWS_BUDGET_S, TableWriter
 from pipeloom.tables.names import lowered
 from pipeloom.tables.table import Table, TableRows
@@ -126,6 +127,8 @@ class Pipeline:
     """Whether what an attempt puts is stored in one transaction with its end as `done`, and nothing of it otherwise."""
     limits: Mapping[str, Limit] = field(default_factory=dict, kw_only=True)
     """What tasks name in `TaskDef.limits`, by name; "host:*" is one limit for each name that begins so."""
+    secrets: Sequence[str] = field(default=(), kw_only=True)
+    """Names of environment variables whose values are stored and shown as `•••`; a run needs all of them."""
     workers: int | None = None
     """Workers to start with, unless the call or the command line gives a number."""
     executor: str | None = None
@@ -234,8 +237,9 @@ def parameters(pipeline: Pipeline) -> dict[str, Parameter]:
 def list_tasks(pipeline: Pipeline, given: Mapping[str, object]) -> TaskList:
     """List the pipeline's tasks with `given` parameters, or their texts.
 
-    Raises `UsageError` for a parameter that does not fit, and as `checked_tasks` and `check_named`.
+    Raises `UsageError` for a parameter that does not fit, and as `from_environment`, `checked_tasks` and `check_named`.
     """
+    from_environment(pipeline.secrets)
     check_declared(pipeline.limits)
     today = _list(pipeline, given)
     check_named(today.tasks, pipeline.limits)
@@ -312,6 +316,8 @@ def _checked_id(task: object, place: int) -> TaskId:
         raise UsageError(f"Task number {place}: task_id {task_id} does not fit SQLite's 64-bit integers.")
     if isinstance(task_id, str) and any("\ud800" <= char <= "\udfff" or char == "\0" for char in task_id):
         raise UsageError(f"Task number {place}: task_id {task_id!r} holds characters that SQLite cannot keep.")
+    if isinstance(task_id, str) and masked(task_id) != task_id:
+        raise UsageError(f"Task number {place}: its task_id holds a secret, and ids are stored and shown: use another.")
     return task_id
 
 

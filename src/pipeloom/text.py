@@ -1,6 +1,7 @@
 """Makes text from anywhere safe to show: the one place that decides which characters may reach a terminal.
 
-Every string that is not a literal of ours passes through `clean` on its way to a screen, a log or an export.
+Every string that is not a literal of ours passes through `clean` on its way to a screen, a log or an export, and
+through `storable` on its way to the file: both mask secrets.
 Markup is a separate matter: `pipeloom.tui.style.text` wraps the cleaned string so that it is never parsed.
 """
 
@@ -11,6 +12,8 @@ import shlex
 import stat
 from collections.abc import Callable
 from typing import Final
+
+from pipeloom.secrets import masked, masked_start
 
 LIMIT: Final = 500
 """Characters that a cell, a toast or a line of output shows at most."""
@@ -65,7 +68,7 @@ def clean(value: object, limit: int = LIMIT, *, multiline: bool = False) -> str:
     their Unicode pictures; what would reorder, hide or break text becomes U+FFFD. With `multiline`, line feeds stay and
     tabs become four spaces. Cleaning twice changes nothing.
     """
-    text = as_text(value)
+    text = masked_start(as_text(value), limit)
     if len(text) > limit:
         text = text[: max(limit - 1, 0)] + "…"
     if _PLAIN.fullmatch(text):
@@ -76,7 +79,7 @@ def clean(value: object, limit: int = LIMIT, *, multiline: bool = False) -> str:
 
 def first_line(value: object, limit: int = LIMIT) -> str:
     """Return the first line of `value` that is not blank, cleaned."""
-    text = as_text(value)[: limit * 4]
+    text = masked_start(as_text(value), limit * 4)[: limit * 4]
     return clean(next((line.strip() for line in text.splitlines() if line.strip()), ""), limit)
 
 
@@ -135,11 +138,11 @@ def as_typed(path: object) -> str:
 
 
 def storable(text: str, limit: int) -> str:
-    """Return `text` as SQLite can keep and compare it: no lone surrogate, no NUL, at most `limit` characters.
+    """Return `text` as SQLite can keep and compare it: no secret, surrogate or NUL, at most `limit` characters.
 
     A longer text keeps its head and its tail; the middle is replaced by a note with the number of characters left out.
     """
-    text = _cut_middle(str.__str__(text), limit)  # a plain string, not a subclass
+    text = _cut_middle(masked(str.__str__(text)), limit)  # a plain string, not a subclass
     if not text.isascii():  # escapes are longer than their characters
         text = _cut_middle(text.encode("utf-8", "backslashreplace").decode("utf-8"), limit)
     return text.replace("\0", "\u2400") if "\0" in text else text

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from pipeloom.code.version import Version
 from pipeloom.messages import TaskId, TaskLike
 from pipeloom.pipeline import WorkerFn
+from pipeloom.secrets import Secret
 
 
 class Attempt(NamedTuple):
@@ -32,6 +33,8 @@ class Attempt(NamedTuple):
     """The input key with which the task was last done, as JSON: files that are as in it are not read."""
     version: Version | None = None
     """The code that the worker function is of; None where that is not known."""
+    secrets: tuple[Secret, ...] = ()
+    """Those that are known when the run begins: the process that gets them masks them."""
 
 
 class AttemptIds:

@@ -19,6 +19,7 @@ from typing import Any, Final, Self, TextIO, cast
 
 from pipeloom.engine.interpreter import LONGEST_TURN_S, Interpreter
 from pipeloom.engine.log_budget import LogBudget, Write
+from pipeloom.secrets import longest, masked
 
 _MAX_LINE: Final = 4_000
 _KEPT_LINES: Final = 16
@@ -73,8 +74,10 @@ class AttemptLog:
         """Keep printed text, cut into lines."""
         with self._lock:
             *lines, rest = (self._partial.pop(level, "") + text).split("\n")
-            # A progress bar that draws with carriage returns never ends its line.
-            cut = max(0, len(rest) - 1) // _MAX_LINE * _MAX_LINE
+            if len(rest) > _MAX_LINE:
+                rest = masked(rest)
+            # A progress bar that draws with carriage returns never ends its line; a secret at its end is not whole yet.
+            cut = max(0, len(rest) - 1 - longest()) // _MAX_LINE * _MAX_LINE
             lines += _in_lines(rest[:cut])
             self._partial[level] = rest[cut:]
         for line in filter(None, lines):
@@ -83,17 +86,25 @@ class AttemptLog:
     def whole_lines(self, route: _Printed, text: str) -> str:
         """Return what `route` may pass on now: whole lines, and what is longer than any."""
         with self._lock:
-            text = self._held.pop(route, "") + text
-            end = len(text) if len(text) > _LONGEST_HELD else text.rfind("\n") + 1
+            text, end = self._held.pop(route, "") + text, 0
+            if len(text) > _LONGEST_HELD:
+                text = masked(text)
+                end = len(text) - longest()
+            end = max(end, text.rfind("\n") + 1)
             if end < len(text):
                 self._held[route] = text[end:]
-            return text[:end]
+            return masked(text[:end])
+
+    def begun_line(self, route: _Printed) -> str:
+        """Return what `route` has not passed on of a line."""
+        with self._lock:
+            return masked(self._held.pop(route, ""))
 
     def show_begun(self) -> None:
         """Pass on the lines that are begun, with an end: they may be a question."""
         while self._held:
             route, rest = self._held.popitem()
-            route.pass_on(rest + "\n")
+            route.pass_on(masked(rest) + "\n")
             with suppress(Exception):
                 route.stream.flush()
 
@@ -135,7 +146,8 @@ class _Printed:
     def write(self, text: str) -> int:
         log = _current.get()
         if log is None:
-            return self.stream.write(text)
+            self.stream.write(masked(text))
+            return len(text)
         if not _is_logging():
             log.printed(self._level, text)
         if self._echo and (whole := log.whole_lines(self, text)):
@@ -151,7 +163,10 @@ class _Printed:
             self.write(line)
 
     def flush(self) -> None:
-        with suppress(*(() if _current.get() is None else (Exception,))):
+        log = _current.get()
+        if log is not None and self._echo and sys.gettrace() is not None:  # a debugger's prompt has no line end
+            self.pass_on(log.begun_line(self))
+        with suppress(*(() if log is None else (Exception,))):
             self.stream.flush()
 
     def close(self) -> None:

@@ -90,7 +90,7 @@ class Engine:
 
     def again(self, run_id: int) -> Engine:
         """Return an engine for a new run, not started, whose tasks are listed with the parameters of run `run_id`."""
-        params = params_of(self.db_path, self.pipeline, run_id)
+        params = params_of(self.db_path, self.pipeline, run_id, self.options.params)
         same = self._listed_by is self.version and all(
             self.today.params.get(name) == text for name, text in params.items()
         )
@@ -276,6 +276,7 @@ class Engine:
             run.finish_calls(CLOSE_S, grace)
         parts.close_file(max(grace + CLOSE_S - (monotonic() - begin), CLOSE_S))
         run.end_calls.finish(CLOSE_S)  # of an end that was late on disk
+        run.timers.join(CLOSE_S)
         capture.stop()
 
     def let_go(self) -> bool:

@@ -58,7 +58,7 @@ class EngineOptions:
     def __post_init__(self) -> None:
         if self.workers is not None:
             checked_workers(self.workers, "async")
-        if self.durability not in ("full", "normal"):
+        if self.durability not in ("full", "normal", "off"):
             raise UsageError(f'durability must be "full" or "normal", not {self.durability!r}.')
         if self.executor is not None:
             checked_executor(self.executor)

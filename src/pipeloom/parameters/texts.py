@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from pipeloom.errors import UsageError
+from pipeloom.secrets import masked_json
 from pipeloom.text import clean
 
 Text = str | list[str] | None
@@ -32,7 +33,7 @@ def typed(words: Iterable[str]) -> dict[str, str | list[str]]:
 
 def kept(texts: Texts) -> str | None:
     """Return texts as the JSON of `pipeline_runs.params`; None for none."""
-    return json.dumps(texts) if texts else None
+    return masked_json(json.dumps(texts)) if texts else None
 
 
 def read_back(params: str | None) -> Texts:

@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any, Final, Literal, Union, get_args, get_origin
 
 from pipeloom.parameters.texts import Text
+from pipeloom.secrets import MASK, Secret
 
-NAMES: Final = "int, float, bool, str, date, datetime, Path, an Enum, a Literal, a list of them, or one of these | None"
+NAMES: Final = (
+    "int, float, bool, str, date, datetime, Path, Secret, an Enum, a Literal, a list of them, or one of these | None"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,4 +118,5 @@ _SINGLE: Final[dict[Any, ParameterType]] = {
         "datetime as 2026-11-30T12:00", partial(_read, datetime, datetime.fromisoformat), lambda at: at.isoformat()
     ),
     Path: ParameterType("path", partial(_read, Path, Path)),
+    Secret: ParameterType("secret", partial(_read, Secret, Secret), lambda _: MASK),
 }

@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 
 from pipeloom.errors import PipeloomError
 from pipeloom.pipeline import task_inputs, task_version
+from pipeloom.secrets import masked
 from pipeloom.text import clean, size
 from pipeloom.times import local_stamp, stamp
 
@@ -53,7 +54,7 @@ class FileKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class InputKey:
-    """Version and files of a task, by the paths as they were given."""
+    """Version and files of a task, by the paths as they were given, with secrets masked."""
 
     version: str | None = None
     files: Mapping[str, FileKey] = field(default_factory=dict)
@@ -61,9 +62,9 @@ class InputKey:
     @property
     def text(self) -> str | None:
         """The key as the file keeps it, as JSON; None for a task with neither."""
-        kept: dict[str, Any] = {} if self.version is None else {"version": self.version}
+        kept: dict[str, Any] = {} if self.version is None else {"version": masked(self.version)}
         if self.files:
-            kept["inputs"] = self.files
+            kept["inputs"] = {masked(name): key for name, key in self.files.items()}
         return json.dumps(kept, separators=(",", ":")) if kept else None
 
     def lines(self) -> list[str]:
@@ -132,7 +133,7 @@ def taken(task: object, known: str | None, check: Callable[[], None]) -> str | N
     if not names:
         return None
     before = key_of(known).files
-    return InputKey(task_version(task), {name: _file_key(name, before.get(name), check) for name in names}).text
+    return InputKey(task_version(task), {name: _file_key(name, before.get(masked(name)), check) for name in names}).text
 
 
 def _file_key(name: str, before: FileKey | None, check: Callable[[], None]) -> FileKey:

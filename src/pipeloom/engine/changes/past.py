@@ -14,6 +14,7 @@ from pipeloom.engine.run.same_task import stored_name, stored_params
 from pipeloom.messages import TaskDef, TaskId
 from pipeloom.parameters import Texts, read_back, without_few
 from pipeloom.pipeline import task_inputs, task_params, task_version
+from pipeloom.secrets import masked
 from pipeloom.status import Status
 from pipeloom.store.file.kind import READABLE, FileKind, file_kind
 from pipeloom.store.read.history import History
@@ -110,7 +111,7 @@ def _differences(past: TaskPast, task: TaskDef) -> Iterator[str]:
     yield from _changed_params(past.params, task)
     version, names = task_version(task), task_inputs(task)
     before = key_of(past.input_key)
-    if version != before.version:
+    if (version and masked(version)) != before.version:
         yield f"version {_version(before.version)} -> {_version(version)}"
     yield from _changed_files(before, names)
 
@@ -149,9 +150,9 @@ def _value(params: dict[str, Any], key: str) -> str:
 
 def _changed_files(before: InputKey, names: tuple[str, ...]) -> Iterator[str]:
     for name in names:
-        if told := _changed_file(name, before.files.get(name)):
+        if told := _changed_file(name, before.files.get(masked(name))):
             yield f"inputs: {clean(name, 200)} {told}"
-    for name in before.files.keys() - set(names):
+    for name in before.files.keys() - set(map(masked, names)):
         yield f"inputs: {clean(name, 200)} left out"
 
 

@@ -12,6 +12,7 @@ from pipeloom.engine.run.attempts import AttemptState
 from pipeloom.engine.run.tasks import handed_out
 from pipeloom.engine.schedule.dependencies import Results
 from pipeloom.pipeline import Pipeline, RetryPolicy
+from pipeloom.secrets import from_environment, known_secrets
 
 
 class CurrentCode:
@@ -25,7 +26,9 @@ class CurrentCode:
         self.use(pipeline, version)
 
     def use(self, pipeline: Pipeline, version: Version) -> None:
-        """Give new attempts this code."""
+        """Give new attempts this code; raises `UsageError` for a secret that is not there."""
+        from_environment(pipeline.secrets)
+        self._secrets = known_secrets()
         self.pipeline = pipeline
         self.version = version
         self._message_types = frozenset(pipeline.handlers)
@@ -59,6 +62,7 @@ class CurrentCode:
             self._limits,
             known_key,
             self.version,
+            self._secrets,
         )
 
     def end(self, state: AttemptState) -> Version | None:

@@ -14,6 +14,7 @@ from pipeloom.engine.run.run import Run
 from pipeloom.engine.writer.writer import Writer
 from pipeloom.errors import UsageError
 from pipeloom.pipeline import Pipeline, WorkerFn, check_worker
+from pipeloom.secrets import from_environment
 from pipeloom.text import clean
 
 
@@ -22,6 +23,7 @@ def check_renewed(before: Pipeline, after: Pipeline, options: EngineOptions) -> 
     if after.name != before.name:
         was, now = clean(before.name, 60), clean(after.name, 60)
         raise UsageError(f"The pipeline is {now} now, and the run is one of {was}: nothing has changed.")
+    from_environment(after.secrets)
     function = cast("WorkerFn | None", after.worker_fn)  # none where each task has its own
     functions = [] if function is None else [function]
     if function is not None:

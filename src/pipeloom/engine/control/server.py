@@ -18,6 +18,7 @@ from pipeloom.engine.control import spool
 from pipeloom.engine.control.request import QUESTIONS, Reply, Request, RequestError, has_expired, read_request
 from pipeloom.engine.events import Commanded
 from pipeloom.errors import ControlError, PipeloomError
+from pipeloom.secrets import masked, masked_json
 from pipeloom.text import clean, storable
 from pipeloom.times import stamp
 
@@ -148,7 +149,7 @@ class ControlServer:
                 return Reply(load=commands.load(), waiting=commands.waiting_for(request.what))
             result = self._call(request)
         except PipeloomError as error:
-            return Reply(str(error))
+            return Reply(masked(str(error)))
         return Reply(None, result, commands.load())
 
     def _call(self, request: Request) -> CommandResult:
@@ -178,7 +179,7 @@ class ControlServer:
         return Commanded(
             request.id,
             request.command,
-            storable(json.dumps(request.arguments), _KEPT_ARGUMENTS),
+            storable(masked_json(json.dumps(request.arguments)), _KEPT_ARGUMENTS),
             storable(clean(who, 200), 200),
             request.asked_at,
             storable(reply.sentence, 500),

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from pipeloom.engine.events import Together
 from pipeloom.errors import MessageError, StoreError
+from pipeloom.secrets import Secret
 from pipeloom.store.file.neighbours import HELD, beside
 from pipeloom.text import first_line
 
@@ -82,8 +83,8 @@ class HeldBack:
         self._remove: weakref.finalize[[str, int], HeldBack] | None = None
         """Removes the file, once: at the latest when nothing refers to this any more, or the program ends."""
         self._is_closed = False
-        self._kinds: set[type] = set()
-        """Classes that the pickles name by number: kept as long as these are."""
+        self._kinds: set[_Named] = set()
+        """Classes and secrets that the pickles name by number: kept as long as these are."""
         self.size = 0
         """Bytes in memory and in the file."""
         self.trouble: Exception | None = None
@@ -175,14 +176,17 @@ def _removed(path: str, pid: int) -> None:
 
 
 class _Pickler(pickle.Pickler):
-    """Names classes by their number: those of a function, or of a module that was loaded again, have no other name."""
+    """Names classes by their number: those of a function, or of a module that was loaded again, have no other name.
 
-    def __init__(self, file: io.BytesIO, named: set[type]) -> None:
+    Secrets, too: their values are in no file.
+    """
+
+    def __init__(self, file: io.BytesIO, named: set[_Named]) -> None:
         super().__init__(file, pickle.HIGHEST_PROTOCOL)
         self._named = named
 
     def reducer_override(self, obj: Any) -> Any:
-        if not isinstance(obj, type):
+        if not isinstance(obj, (type, Secret)):
             return NotImplemented
         number = _numbers.get(obj)
         if number is None:
@@ -193,17 +197,18 @@ class _Pickler(pickle.Pickler):
         return _kind, (number,)
 
 
-_kinds: Final[weakref.WeakValueDictionary[int, type]] = weakref.WeakValueDictionary()
-_numbers: Final[weakref.WeakKeyDictionary[type, int]] = weakref.WeakKeyDictionary()
+_Named = type | Secret
+_kinds: Final[weakref.WeakValueDictionary[int, _Named]] = weakref.WeakValueDictionary()
+_numbers: Final[weakref.WeakKeyDictionary[_Named, int]] = weakref.WeakKeyDictionary()
 _unused: Final = count()
 _numbering: Final = threading.Lock()
 
 
-def _kind(number: int) -> type:
+def _kind(number: int) -> _Named:
     return _kinds[number]
 
 
-def _packed(entry: Any, named: set[type]) -> bytes:
+def _packed(entry: Any, named: set[_Named]) -> bytes:
     """Return the pickle of what one `put` has taken; raises `MessageError` when there can be none."""
     buffer = io.BytesIO()
     try:

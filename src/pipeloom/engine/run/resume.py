@@ -18,6 +18,7 @@ from pipeloom.limits.limit import check_named
 from pipeloom.messages import TaskDef, TaskId, TaskLike
 from pipeloom.parameters import Texts, read_back, words_of
 from pipeloom.pipeline import Pipeline, TaskList, list_tasks, parameters
+from pipeloom.secrets import hides
 from pipeloom.status import Status
 from pipeloom.store.file.kind import WRITABLE, file_kind
 from pipeloom.store.read.history import History
@@ -137,11 +138,20 @@ def list_today(
     return today
 
 
-def params_of(path: Path, pipeline: Pipeline, run_id: int | None = None) -> Texts:
-    """Return what an earlier run (None: the last one to resume) had for the pipeline's parameters of today."""
+def params_of(
+    path: Path, pipeline: Pipeline, run_id: int | None = None, given: Mapping[str, object] | None = None
+) -> dict[str, object]:
+    """Return what an earlier run (None: the last one to resume) had for the pipeline's parameters of today.
+
+    What holds a secret is not kept, and has to be `given` again.
+    """
     run = _earlier_row(path, pipeline.name, run_id)
     there = parameters(pipeline)
-    return {} if run is None else {name: text for name, text in read_back(run.params).items() if name in there}
+    if run is None:
+        return {}
+    had: dict[str, object] = {name: text for name, text in read_back(run.params).items() if name in there}
+    again = {name: (given or {})[name] for name, text in had.items() if hides(text) and name in (given or {})}
+    return {name: text for name, text in had.items() if not hides(text)} | again
 
 
 def start_of(task: TaskLike, standing: TaskStanding | None, now: datetime) -> TaskStart:

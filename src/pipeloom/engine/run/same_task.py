@@ -13,6 +13,7 @@ from pipeloom.engine.worker.validation import as_json
 from pipeloom.errors import UsageError
 from pipeloom.messages import TaskId, TaskLike
 from pipeloom.pipeline import task_params
+from pipeloom.secrets import Secret
 from pipeloom.text import clean, storable
 
 _SHOWN: Final = 3
@@ -111,7 +112,7 @@ def same_tasks(tasks: Sequence[TaskLike], earlier: Iterable[Found]) -> SameTasks
 
 def _is_plain(value: Any) -> bool:
     """Tell whether JSON has the value, so that its text is the same in every process."""
-    if type(value) in _SCALARS:
+    if type(value) in _SCALARS or isinstance(value, Secret):  # whose text is the same for all
         return True
     try:
         json.dumps(value)

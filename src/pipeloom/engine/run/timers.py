@@ -34,6 +34,10 @@ class Timers:
         self._stopped = True
         self._changed.notify()
 
+    def join(self, patience_s: float) -> None:
+        """Wait for the end of the thread after `stop`, without the lock."""
+        self._thread.join(patience_s)
+
     def add(self, due: float, action: Action) -> None:
         """Have `action` called at `due`, in monotonic seconds; with the lock held."""
         heapq.heappush(self._heap, (due, next(self._order), action))

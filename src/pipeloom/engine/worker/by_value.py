@@ -25,6 +25,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from pipeloom.errors import MessageError
+from pipeloom.secrets import Secret
 
 MAX_DEPTH: Final = 100
 """Containers inside each other that a message may have."""
@@ -36,7 +37,7 @@ _IMMUTABLE: Final = frozenset(
     {
         types.NoneType, bool, int, float, complex, str, bytes, range, slice, type, date, datetime, time, timedelta,
         timezone, Decimal, Fraction, UUID, PosixPath, PurePosixPath, re.Pattern, types.FunctionType,
-        types.BuiltinFunctionType, types.MethodType, types.ModuleType,
+        types.BuiltinFunctionType, types.MethodType, types.ModuleType, Secret,
     }
 )  # fmt: skip
 _TUPLE: Final = frozenset({tuple})

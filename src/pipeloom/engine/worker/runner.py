@@ -29,8 +29,10 @@ _RAN_NOTHING: Final = {
 """What calling an `async def` or a function with `yield` returns, and what to do."""
 
 
-def run_worker(attempt: Attempt, channel: WorkerChannel) -> Outcome:
-    """Call the worker function; no exception of it leaves this function."""
+def run_worker(
+    attempt: Attempt, channel: WorkerChannel, on_error: Callable[[BaseException], object] = lambda _: None
+) -> Outcome:
+    """Call the worker function; no exception of it leaves this function, and `on_error` gets it."""
     here = process.mark
     try:
         with AttemptLog(channel.log), capture.attempt(), TracesKept():
@@ -38,13 +40,18 @@ def run_worker(attempt: Attempt, channel: WorkerChannel) -> Outcome:
             returned = attempt.worker_fn(attempt.task, channel)
     except BaseException as error:  # noqa: BLE001 - SystemExit ends the attempt, never the worker thread
         _end_if_forked(here, error)
+        on_error(error)
         return _raised(error, attempt, channel)
     _end_if_forked(here, None)
     return _outcome_of(returned, attempt, channel)
 
 
 async def run_coroutine(
-    attempt: Attempt, q: object, channel: WorkerChannel, check: Callable[[], object] = lambda: None
+    attempt: Attempt,
+    q: object,
+    channel: WorkerChannel,
+    check: Callable[[], object] = lambda: None,
+    on_error: Callable[[BaseException], object] = lambda _: None,
 ) -> Outcome:
     """Run the worker function on `q` as `run_worker` does, where it is a coroutine function, and then `check`."""
     here = process.mark
@@ -60,6 +67,7 @@ async def run_coroutine(
             check()
     except BaseException as error:  # noqa: BLE001 - as in `run_worker`
         _end_if_forked(here, error)
+        on_error(error)
         return _raised(error, attempt, channel)
     _end_if_forked(here, None)
     return _outcome_of(returned, attempt, channel)

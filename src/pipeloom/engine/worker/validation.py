@@ -6,7 +6,7 @@ import json
 import math
 import numbers
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from pipeloom.engine.events import KEPT_TEXT, Finish, Found, Logged, Together
 from pipeloom.engine.schedule.order import ALL, after_of, cycle_of, shown_cycle
@@ -16,6 +16,7 @@ from pipeloom.errors import MessageError, UsageError
 from pipeloom.limits.limit import check_named, names_of
 from pipeloom.messages import MsgTaskFinished, MsgTaskLog, MsgTaskProgress, MsgTaskStarted, TaskDef, TaskId
 from pipeloom.pipeline import MAX_INT, checked_tasks, positive_number, task_inputs
+from pipeloom.secrets import Secret, masked, masked_json
 from pipeloom.status import Status
 from pipeloom.tables.table import TableRows
 from pipeloom.text import as_text, first_line, storable
@@ -35,7 +36,15 @@ _encoded: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=
 """Made once: 100,000 tasks have their params written, and compared with those of earlier runs."""
 _NUMBERS: Final = frozenset({int, float, bool, type(None)})
 _LIFECYCLE: Final = frozenset({MsgTaskProgress, MsgTaskStarted, Finish, Logged})
-_STRICT: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+
+
+def _not_json(value: object) -> NoReturn:
+    if isinstance(value, Secret):
+        raise TypeError("a Secret is not kept in the file")
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+
+
+_STRICT: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_not_json)
 """Kept, because making one costs as much as a small state."""
 _REPORTABLE: Final = (Status.DONE, Status.ERROR, Status.CANCELLED)
 
@@ -90,7 +99,7 @@ def checked_together(
         raise MessageError(
             f"What is put together holds about {held >> 20:,} MiB; at most {MAX_TOGETHER >> 20} are taken: put less."
         )
-    kept_state = None if state is None else _checked_state(state)
+    kept_state = None if state is None else checked_state(state)
     return _found_together(tuple(found), tuple(kept), kept_state, held + len(kept_state or ""))
 
 
@@ -103,10 +112,22 @@ def _found_together(
     return Together(kept, found, state, weight)
 
 
-def _checked_state(state: Mapping[str, Any]) -> str:
+def checked_state(state: Mapping[str, Any]) -> str:
+    """Return the state of a task as JSON; raises `MessageError` when the file cannot keep it."""
     if not isinstance(state, Mapping):
         raise MessageError(f"state must be a dict, not {type(state).__name__}.")
-    return _strict_json("state", dict(state))
+    kept = _strict_json("state", dict(state))
+    _refuse_secrets("state", kept)
+    return kept
+
+
+def _refuse_secrets(what: str, *texts: str | None) -> None:
+    """Raise `MessageError` when a text that a task gets back from the file holds a secret: it would get it masked."""
+    if any(text is not None and masked(text) != text for text in texts):
+        raise MessageError(
+            f"{what} holds a secret, and the file keeps none: let the task take it from its environment, or from the "
+            "params of a task that the pipeline lists."
+        )
 
 
 def _checked_found(task: TaskDef, limits: frozenset[str]) -> Found:
@@ -134,6 +155,7 @@ def _checked_found(task: TaskDef, limits: frozenset[str]) -> Found:
         )
     limit, own_limits = positive_number(task.timeout), tuple(storable(name, KEPT_TEXT) for name in names_of(task))
     inputs = json.dumps(names) if (names := task_inputs(task)) else None
+    _refuse_secrets(f"Task {task.task_id!r:.80}, which is put,", params, inputs, task.version)
     return Found(
         task.task_id,
         name,
@@ -187,7 +209,7 @@ def as_json(value: Any) -> tuple[str | None, str | None]:
         return None, f"result not kept: {error}"
     if len(text) > MAX_TEXT:
         return None, f"result not kept: {len(text):,} characters of JSON are more than {MAX_TEXT:,}"
-    return storable(text, MAX_TEXT), None
+    return storable(masked_json(text), MAX_TEXT), None
 
 
 def _finite(value: Any, depth: int = 100) -> Any:
@@ -237,7 +259,7 @@ def _is_plain(msg: MsgTaskProgress, task_id: TaskId) -> bool:
         and type(named) is type(task_id)
         and type(msg.step) in _NUMBERS
         and type(msg.total) in _NUMBERS
-        and (text is None or (type(text) is str and len(text) <= MAX_TEXT))
+        and (not text or (type(text) is str and len(text) <= MAX_TEXT and masked(text) == text))
     )
 
 
@@ -297,4 +319,4 @@ def _checked_text(kind: str, name: str, text: object) -> str:
     plain = str.__str__(text)  # a subclass may override what runs later
     if len(plain) > MAX_TEXT:
         raise MessageError(f"{kind}: {name} has {len(plain):,} characters; at most {MAX_TEXT:,} are taken.")
-    return plain
+    return masked(plain)

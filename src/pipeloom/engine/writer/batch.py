@@ -24,6 +24,7 @@ from pipeloom.engine.writer.log_retention import RawLine
 from pipeloom.engine.writer.sink import FoundTask
 from pipeloom.errors import StoreError
 from pipeloom.messages import MsgTaskProgress, MsgTaskStarted, TaskId
+from pipeloom.secrets import masked, masked_json
 from pipeloom.status import FINAL, TRANSITIONS, Status
 from pipeloom.store.fingerprints import fingerprint
 from pipeloom.store.rows import AttemptRow
@@ -199,9 +200,9 @@ class Fold:
             draft[_DUE_AT] = None
 
     def _logged(self, attempt_id: int, entry: Logged) -> None:
-        self.logs.append((attempt_id, entry.at or self.now, entry.level, entry.text))
+        self.logs.append((attempt_id, entry.at or self.now, entry.level, masked(entry.text)))
         if entry.message and (draft := self._draft(attempt_id)) is not None and draft[_STATUS] not in FINAL:
-            draft[_MESSAGE] = entry.message
+            draft[_MESSAGE] = masked(entry.message)
 
     def _run_logged(self, _attempt_id: int, entry: RunLogged) -> None:
         self.run_lines.append((entry.at or self.now, storable(entry.level, 20), storable(entry.text, KEPT_TEXT)))
@@ -218,7 +219,8 @@ class Fold:
         waits, said = draft[_STATUS] is Status.RETRYING, end.message or draft[_MESSAGE]
         if not self._move(draft, end.status):
             return
-        draft[_FINISHED_AT], draft[_DURATION_S], draft[_RESULT] = end.at, end.duration_s, end.result
+        draft[_FINISHED_AT], draft[_DURATION_S] = end.at, end.duration_s
+        draft[_RESULT] = None if end.result is None else masked_json(end.result)
         if not waits or end.status is not Status.INTERRUPTED:
             draft[_DUE_AT] = None  # a resumed run lets an interrupted retry wait until it is due
         if end.message is not None:
@@ -226,9 +228,10 @@ class Fold:
         if end.status is Status.DONE:
             draft[_PROGRESS] = 1.0
             return
-        draft[_ERROR_TYPE], draft[_ERROR] = end.error_type, storable(end.error, KEPT_TEXT) if end.error else None
+        error = storable(end.error, KEPT_TEXT) if end.error else None
+        draft[_ERROR_TYPE], draft[_ERROR] = end.error_type and masked(end.error_type), error
         if end.status is Status.ERROR:
-            draft[_FINGERPRINT] = fingerprint(end.error_type, end.error, said)
+            draft[_FINGERPRINT] = fingerprint(end.error_type, error, said)
 
     def _fold_progress(self, attempt_id: int) -> None:
         msg = self.progress.pop(attempt_id)

@@ -29,7 +29,8 @@ from pipeloom.store.schema import (
 from pipeloom.store.write.backup import back_up
 from pipeloom.times import monotonic
 
-Durability = Literal["full", "normal"]
+Durability = Literal["full", "normal", "off"]
+"""When a commit counts as done; "off" is for a file that is thrown away: a test's."""
 
 BUSY_TIMEOUT_S: Final = 5.0
 _CHECK_BUDGET_S: Final = 2.0
@@ -228,6 +229,8 @@ def _set_up(connection: sqlite3.Connection, path: Path, *, wal: bool | None, dur
     connection.execute("PRAGMA trusted_schema=OFF")
     connection.execute("PRAGMA cell_size_check=ON")
     connection.execute("PRAGMA mmap_size=0")
+    connection.execute(f"PRAGMA synchronous={durability}")
+    connection.execute("PRAGMA fullfsync=1")  # macOS: fsync alone leaves the data in the drive's cache
     if wal and (filesystem := filesystem_of(path)) in NETWORK_FILESYSTEMS:
         _log.warning("%s is on %s, where a write-ahead log cannot be shared: it does without one.", path, filesystem)
         wal = False
@@ -237,8 +240,6 @@ def _set_up(connection: sqlite3.Connection, path: Path, *, wal: bool | None, dur
         connection.execute("SELECT 1 FROM sqlite_schema").fetchone()  # the first use of the log
         if mode != wanted:
             _log.warning("%s stays in journal mode %s: readers may have to wait for the writer.", path, mode)
-    connection.execute(f"PRAGMA synchronous={durability}")
-    connection.execute("PRAGMA fullfsync=1")  # macOS: fsync alone leaves the data in the drive's cache
 
 
 def _do_without_log(path: Path) -> None:

@@ -24,14 +24,15 @@ from pipeloom.engine.events import Finish, InputsTaken, Logged
 from pipeloom.errors import UsageError
 from pipeloom.messages import MsgTaskProgress, MsgTaskStarted
 from pipeloom.pipeline import Pipeline, WorkerFn
+from pipeloom.secrets import Secret
 from pipeloom.text import first_line
 
 PLAIN: Final = frozenset({MsgTaskProgress, MsgTaskStarted, Finish, InputsTaken, Logged})
 """Immutable entries that hold builtins only: they need no cloudpickle."""
 
 
-Code = tuple[WorkerFn, frozenset[type], tuple[type[BaseException] | str, ...], frozenset[str]]
-"""What all attempts with one worker function have in common: that, message types, `retry_on` and names of limits."""
+Code = tuple[WorkerFn, frozenset[type], tuple[type[BaseException] | str, ...], frozenset[str], tuple[Secret, ...]]
+"""What all attempts with one worker function have in common: that, message types, `retry_on`, limits and secrets."""
 
 MAX_CODES: Final = 64
 """Worker functions of which program and workers keep the pickles."""

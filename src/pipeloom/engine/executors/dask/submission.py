@@ -135,7 +135,7 @@ class Submitter:
 
     def _packed_code(self, attempt: Attempt) -> bytes:
         """Return the pickle of what all attempts with one worker function have in common, made once."""
-        code: Code = (attempt.worker_fn, attempt.message_types, attempt.retry_on, attempt.limits)
+        code: Code = (attempt.worker_fn, attempt.message_types, attempt.retry_on, attempt.limits, attempt.secrets)
         place = id(attempt.worker_fn), attempt.version
         known = self._codes.get(place)
         if known is None or any(one is not other for one, other in zip(known[0], code, strict=True)):

@@ -28,6 +28,7 @@ from pipeloom.engine.executors.process.worker import serve
 from pipeloom.engine.executors.slots import SlotPool
 from pipeloom.errors import TaskCancelled, UsageError, WriterFailedError
 from pipeloom.pipeline import Pipeline, WorkerFn
+from pipeloom.secrets import Secret
 from pipeloom.text import clean, first_line
 
 _MAX_STARTS: Final = 3
@@ -53,13 +54,13 @@ def check_sendable(pipeline: Pipeline, functions: Sequence[WorkerFn]) -> None:
 class _WorkerProcess:
     """A worker process and the program's end of its pipe. It has one version of the user's code, to its end."""
 
-    def __init__(self, name: str, version: Version | None) -> None:
+    def __init__(self, name: str, version: Version | None, secrets: tuple[Secret, ...]) -> None:
         self.version = version
         sources = loaded_sources() if version is None else version.sources
         self.connection: Connection
         self.connection, theirs = _CONTEXT.Pipe()
         self.process: BaseProcess = _CONTEXT.Process(
-            target=serve, args=(theirs, sources), name=f"pipeloom-{name}", daemon=True
+            target=serve, args=(theirs, sources, secrets), name=f"pipeloom-{name}", daemon=True
         )
         try:
             self.process.start()
@@ -192,7 +193,7 @@ class ProcessExecutor(Executor):
     def _run(self, attempt: Attempt, name: str) -> Outcome:
         submitted = self._submitted[attempt.id]
         try:
-            frame = RUN + dumps(attempt._replace(version=None), attempt.version or Version())
+            frame = RUN + dumps(attempt._replace(version=None, secrets=()), attempt.version or Version())
         except Exception as error:  # noqa: BLE001 - pickling runs the user's code
             return _failed(OutcomeKind.REJECTED, "the task cannot be sent to a worker process", error)
         else:
@@ -222,7 +223,7 @@ class ProcessExecutor(Executor):
             self._stop_worker(name)
             worker = None
         if worker is None:
-            worker = self._workers[name] = _WorkerProcess(name, version)
+            worker = self._workers[name] = _WorkerProcess(name, version, submitted.attempt.secrets)
         started = False
         try:
             worker.connection.send_bytes(frame)

@@ -20,6 +20,7 @@ from pipeloom.engine.signals import give_children
 from pipeloom.engine.worker.channel import WorkerChannel
 from pipeloom.engine.worker.runner import describe, run_worker
 from pipeloom.errors import MessageError
+from pipeloom.secrets import Secret
 from pipeloom.text import first_line
 
 ORPHAN_GRACE_S: Final = 2.0
@@ -30,8 +31,8 @@ _NICENESS: Final = 10
 """The program has priority: all workers wait for it to write their messages, and its user for its screen."""
 
 
-def serve(connection: Connection, sources: Sequence[Source]) -> None:
-    """Run attempts until told to stop; `sources` are the modules of the user's code."""
+def serve(connection: Connection, sources: Sequence[Source], _secrets: Sequence[Secret]) -> None:
+    """Run attempts until told to stop; `sources` are the modules of the user's code, `_secrets` are masked by now."""
     with suppress(OSError):
         os.setsid()  # its children end with it, and none of them reads from the terminal of the screen
     multiprocessing.current_process().daemon = False  # Python lets a daemon have no children: no pool in a task

@@ -107,7 +107,7 @@ class AttemptRunner:
                 if len(self._codes) >= MAX_CODES:
                     del self._codes[next(iter(self._codes))]
                 self._codes[code] = known
-        version, (worker_fn, message_types, retry_on, limits) = known
+        version, (worker_fn, message_types, retry_on, limits, _) = known
         given, state, results, known_key = loads(task, version)
         return Attempt(*number, given, worker_fn, message_types, retry_on, state, results, limits, known_key, version)
 
