@@ -43,6 +43,12 @@ def load_pipeline(spec: str) -> Pipeline:
     return pipeline
 
 
+def file_named(spec: str) -> Path | None:
+    """Return the file that a pipeline's name on a command line leads to; None for a module."""
+    place = spec.rpartition(":")[0] if _has_name(spec) else spec
+    return Path(place) if len(spec) <= _LONGEST and _is_path(place) else None
+
+
 def reload_pipeline(version: Version, accept: Callable[[Pipeline, Version], None]) -> None:
     """Load the pipeline of a version from its files as they are now, and have it accepted.
 

@@ -14,7 +14,7 @@ import typer
 
 from pipeloom.cli.common import tell
 from pipeloom.cli.options import Json, OptionalPipeline, RunOptions, WritableDatabase, parsed, takes_run_options
-from pipeloom.cli.run import engine_options, imported, run_engine, source_of
+from pipeloom.cli.run import engine_options, enter_environment, imported, run_engine, source_of
 from pipeloom.console.streams import point_nowhere, take_stdout
 from pipeloom.engine.commands import CommandResult
 from pipeloom.engine.control.client import ControlClient
@@ -112,6 +112,8 @@ def retry_command(
             f"No process runs a pipeline on {db}: name the pipeline whose tasks to run again, for example "
             f"pipeloom retry {as_typed(db)} 'status:error' pipeline.py"
         )
+    if pipeline is not None:
+        enter_environment([pipeline], "pipeloom", yes=options.yes)
     if not dry_run:
         recover(db)
     path, source = db.absolute(), pipeline and source_of(pipeline)

@@ -14,7 +14,7 @@ import typer
 from pipeloom.cli.command import Plain, new_program
 from pipeloom.cli.common import LEFT_EARLY, tell
 from pipeloom.cli.options import HangupChoice, OptionalPipeline, RunOptions, Version, takes_run_options
-from pipeloom.cli.run import engine_for, engine_options, imported, leave, run_engine, source_of
+from pipeloom.cli.run import engine_for, engine_options, enter_environment, imported, leave, run_engine, source_of
 from pipeloom.console import has_terminal
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.interpreter import no_garbage_collection
@@ -63,6 +63,8 @@ def cockpit(
     if read_only and (pipeline is not None or demo):
         raise UsageError("With --read-only nothing is run: leave the pipeline out.")
     db = None if db is None else db.absolute()  # a pipeline's file may go to another folder, as many scripts do first
+    if pipeline is not None and not demo:
+        enter_environment([pipeline], "pipeloom-tui", yes=options.yes)
     with no_garbage_collection():
         chosen, source = _chosen(pipeline, demo=demo, ascii_only=ascii_only)
     if chosen is None:

@@ -15,8 +15,9 @@ from textual.screen import Screen
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.run.resume import Resume, params_of
+from pipeloom.environment.enter import refuse_unmet
 from pipeloom.errors import FileBusyError, PipeloomError, StoreError
-from pipeloom.loader import load_pipeline
+from pipeloom.loader import file_named, load_pipeline
 from pipeloom.status import OPEN, RunStatus
 from pipeloom.store.file.owner import is_owned
 from pipeloom.text import clean, counted
@@ -185,6 +186,8 @@ class EngineSession:
         """Import a pipeline and list its tasks, as for its last run; a toast says so when that takes long."""
 
         def make() -> Engine:
+            if (file := file_named(spec)) is not None:
+                refuse_unmet(file)
             pipeline = load_pipeline(spec)
             params = params_of(self._db_path, pipeline)
             return Engine(self._db_path, pipeline, EngineOptions(source=spec, ask_to_resume=False, params=params))
