@@ -64,30 +64,28 @@ def _make(environment: Environment, lacks: dict[Path, list[Lack]], *, agreed: bo
         raise UsageError(
             f"{_told(lacks)} uv would make an environment with it: {GET_UV}. Or install it: pip install {wanted}"
         )
-    versions: list[str] = []
-    if not agreed:
-        versions = environment.told(uv)
-        _ask(environment, lacks, versions)
+    versions = [] if agreed else _ask(uv, environment, lacks)
     _say(f"Making the environment {environment.folder} …")
     environment.make(uv, versions, lambda: _say("Another pipeloom makes it: waiting for that."))
 
 
-def _ask(environment: Environment, lacks: dict[Path, list[Lack]], versions: Sequence[str]) -> None:
-    """Show what would be installed, and ask; raises `UsageError` after a no."""
-    lines = []
+def _ask(uv: str, environment: Environment, lacks: dict[Path, list[Lack]]) -> list[str]:
+    """Show what would be installed, and ask; return the versions. Raises `UsageError` after a no."""
     for path, found in lacks.items():
-        lines.append(f"{clean(path.name, 200)} needs what is not installed here:")
-        lines += [f"  {clean(lack.told, 200)}" for lack in found]
-    where = f"uv would make an environment for it in {clean(environment.folder, 300)}"
-    if versions:
-        lines.append(f"{where}, with")
-        lines.append(textwrap.fill(clean(", ".join(versions), 4000), 76, initial_indent="  ", subsequent_indent="  "))
-    else:
-        named = ", ".join(environment.requirements)
-        lines.append(f"{where}, with {clean(named, 1000)}, and what that needs; the versions cannot be told now.")
-    _say("\n".join([*lines, "Make it, and run there? [y/N] "]), end="")
+        _say(f"{clean(path.name, 200)} needs what is not installed here:")
+        for lack in found:
+            _say(f"  {clean(lack.told, 200)}")
+    versions = environment.told(uv)
+    _say(f"uv would make an environment for it in {clean(environment.folder, 300)}, with")
+    shown = ", ".join(versions or environment.requirements)
+    for line in textwrap.wrap(clean(shown, 4000), 76, break_long_words=False, break_on_hyphens=False):
+        _say(f"  {line}")
+    if not versions:
+        _say("and with what that and pipeloom need, whose versions cannot be told now.")
+    _say("Make it, and run there? [y/N] ", end="")
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise UsageError("Nothing was installed, and nothing was run.")
+    return versions
 
 
 def _what_to_type(program: str, arguments: Sequence[str]) -> str:
