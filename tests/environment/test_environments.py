@@ -9,6 +9,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from uv import find_uv_bin
 
 from pipeloom import Pipeline, TaskDef, run_pipeline
 from pipeloom.environment.enter import enter, refuse_unmet
-from pipeloom.environment.environments import Environment, _locked
+from pipeloom.environment.environments import Environment
 from pipeloom.environment.own import own
 from pipeloom.environment.script import read_script
 from pipeloom.environment.uv import find_uv
@@ -309,23 +310,37 @@ def test_the_interpreter_is_this_one_where_it_fits(job: Path, python: str, wante
     assert environment_of(job).python == wanted
 
 
-def test_the_lock_tells_who_waits(tmp_path: Path) -> None:
-    told: list[str] = []
-    holder = subprocess.Popen(
-        [sys.executable, "-c", "import fcntl,sys\nf=open(sys.argv[1],'w')\nfcntl.flock(f,2)\nprint(flush=True)\ninput()", tmp_path / "l"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert holder.stdin is not None
-    assert holder.stdout is not None
-    holder.stdout.readline()
+UV_OF_TEST = """#!/bin/sh
+echo "$1 $2" >> "$LOG"
+if [ "$1" = venv ]; then
+    read _ < "$GATE"
+    for folder; do :; done
+    mkdir -p "$folder/bin" && ln -s "$PYTHON" "$folder/bin/python"
+fi
+"""
 
-    def waiting() -> None:
-        told.append("waits")
-        assert holder.stdin is not None
-        holder.stdin.write("\n")
-        holder.stdin.flush()
 
-    with _locked(tmp_path / "l", waiting):
-        pass
-    assert told == ["waits"]
-    holder.communicate()
+def test_one_of_two_makes_the_environment_and_the_other_waits_for_it(
+    job: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, gate, uv = (job.parent / name for name in ("log", "gate", "uv"))
+    os.mkfifo(gate)
+    uv.write_text(UV_OF_TEST)
+    uv.chmod(0o755)
+    for name, value in (("LOG", log), ("GATE", gate), ("PYTHON", sys.executable)):
+        monkeypatch.setenv(name, str(value))
+    environment = environment_of(job)
+    first = threading.Thread(target=environment.make, args=(str(uv), (), lambda: None))
+    first.start()
+    with gate.open("w") as opened:  # it is in its first call of uv
+        told: list[str] = []
+
+        def waiting() -> None:
+            told.append("waits")
+            opened.write("go on\n")
+            opened.flush()
+
+        environment.make(str(uv), (), waiting)
+    first.join(30)
+    assert (told, log.read_text().splitlines()) == (["waits"], ["venv --quiet", "pip install"])
+    assert environment.is_ready
