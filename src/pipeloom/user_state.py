@@ -20,7 +20,7 @@ from typing import Any, Final
 from platformdirs import user_state_path
 
 from pipeloom.text import kind_of_entry, size
-from pipeloom.times import monotonic
+from pipeloom.times import monotonic, now_stamp
 
 _FILES: Final = 500
 """Entries of a table at most, as of database files; older ones are forgotten."""
@@ -179,13 +179,20 @@ class UserState:
         self._records.change(put)
 
 
+PIPELINES: Final = "pipelines"
+"""The table of the user's database files, by absolute path without links: what was run on each, and when."""
+LAST: Final = "last"
+USED: Final = "used"
+
+
 def remember_pipeline(db_path: Path, spec: str) -> None:
-    """Note that this user ran the pipeline `spec` on the file: a database is never trusted to name code."""
-    state = UserState(db_path, name="pipelines")
-    state.put("last", spec)
+    """Note that this user runs the pipeline `spec` on the file: a database is never trusted to name code."""
+    state = UserState(db_path, name=PIPELINES)
+    state.put(LAST, spec)
+    state.put(USED, now_stamp())
     state.save()
 
 
 def last_pipeline(db_path: Path) -> str:
     """Return the pipeline that this user last ran on the file; "" when none is known."""
-    return UserState(db_path, name="pipelines").get("last")
+    return UserState(db_path, name=PIPELINES).get(LAST)

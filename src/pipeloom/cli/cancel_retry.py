@@ -32,6 +32,7 @@ from pipeloom.store.maintenance.recovery import recover
 from pipeloom.store.read.history import History
 from pipeloom.store.read.run_queries import LatestAttempt, latest_attempts, run_named_by
 from pipeloom.text import as_typed, clean, counted
+from pipeloom.user_state import remember_pipeline
 
 _RETRYABLE: Final = FINAL | {Status.RETRYING}
 
@@ -132,6 +133,8 @@ def retry_command(
     today = list_today(path, made, Resume(run_id=chosen.run_id))
     resume = _resume(made.name, with_found(today.tasks, found_in(path, chosen.run_id)), chosen)
     engine = Engine(path, made, replace(asked, resume=resume, ask_to_resume=False), today=today)
+    if source is not None:
+        remember_pipeline(path, source)
     run_engine(engine, options.on_hangup, data)
 
 

@@ -55,15 +55,19 @@ def cockpit(
 ) -> None:
     """Run PIPELINE over its tasks, live on the screen, and keep every attempt in DB.
 
-    Without PIPELINE, open the history of everything that ever ran in DB. Without a terminal, run PIPELINE as
-    `pipeloom run` does.
+    Without PIPELINE, open the history of everything that ever ran in DB; without DB too, the list of the files that
+    you have run or opened. Without a terminal, run PIPELINE as `pipeloom run` does.
     """
     if read_only and control:
         raise UsageError("Give either --read-only or --control, not both.")
     if read_only and (pipeline is not None or demo):
         raise UsageError("With --read-only nothing is run: leave the pipeline out.")
     db = None if db is None else db.absolute()  # a pipeline's file may go to another folder, as many scripts do first
-    if pipeline is not None and not demo:
+    if db is None and pipeline is None and not demo and has_terminal():
+        db, pipeline = _choose_at_home(options.on_hangup, read_only=read_only, ascii_only=ascii_only)
+        if pipeline is not None:  # not named on this command line, so that `--yes` is no answer
+            enter_environment([pipeline], "pipeloom-tui", further=[str(db), pipeline])
+    elif pipeline is not None and not demo:
         enter_environment([pipeline], "pipeloom-tui", yes=options.yes)
     with no_garbage_collection():
         chosen, source = _chosen(pipeline, demo=demo, ascii_only=ascii_only)
@@ -118,6 +122,7 @@ def _browse(db: Path | None, on_hangup: HangupChoice, *, read_only: bool, **look
     path = _file(db, demo=False)
     if not has_terminal():
         raise UsageError(f"pipeloom-tui needs a terminal. To run without one: pipeloom run {as_typed(path)} PIPELINE")
+    from pipeloom.home.known import note_opened
     from pipeloom.store.file.kind import READABLE, FileKind, file_kind, why_unreadable
     from pipeloom.store.maintenance.recovery import recover
     from pipeloom.store.read.history import History
@@ -128,7 +133,22 @@ def _browse(db: Path | None, on_hangup: HangupChoice, *, read_only: bool, **look
         if (kind := file_kind(path)) not in READABLE:
             raise UsageError(why_unreadable(path, kind, "pipeloom-tui"))
         History(path).close()
+        note_opened(path)
     _show(path, None, on_hangup, read_only=read_only, **look)
+
+
+def _choose_at_home(on_hangup: HangupChoice, *, read_only: bool, ascii_only: bool) -> tuple[Path, str | None]:
+    """Show the user's files; return the one that is opened, and the pipeline if one is to run. Leaves without one."""
+    with no_garbage_collection():
+        from pipeloom.tui.home.app import HomeApp
+        from pipeloom.tui.home.screen import HomeScreen
+        from pipeloom.tui.terminal import run_app
+
+    app = HomeApp.of_user(HomeScreen(read_only=read_only), ascii_only=ascii_only)
+    code = run_app(app, on_hangup.value)
+    if code or app.chosen is None:
+        raise typer.Exit(code)
+    return app.chosen.path, app.chosen.pipeline
 
 
 def _show(path: Path, engine: Engine | None, on_hangup: HangupChoice, **look: bool) -> None:

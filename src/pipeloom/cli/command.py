@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from pipeloom.errors import UsageError
+from pipeloom.home.known import note_opened
 from pipeloom.text import clean
 
 if TYPE_CHECKING:
@@ -48,6 +50,15 @@ class Plain(TyperCommand):
             if any(option in args for option in ctx.help_option_names):
                 ctx.meta[_GIVEN] = self.make_parser(ctx).parse_args(list(args))[0]
             return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> None:
+        """Call the command, and note the file that it has read as one of the user's."""
+        try:
+            super().invoke(ctx)
+        except typer.Exit:
+            _note_file(ctx)
+            raise
+        _note_file(ctx)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return the words of the usage line after the name."""
@@ -105,6 +116,12 @@ def as_command(name: str, function: Callable[..., None]) -> Plain:
     program = new_program(name)
     program.command(name, cls=Plain)(function)
     return cast("Plain", typer.main.get_command(program))
+
+
+def _note_file(ctx: Any) -> None:
+    db = ctx.params.get("db")
+    if isinstance(db, Path) and db.is_file():
+        note_opened(db, again=False)
 
 
 @contextmanager

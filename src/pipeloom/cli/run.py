@@ -287,9 +287,15 @@ def imported(spec: str, *, ascii_only: bool = False) -> Pipeline:
         return load_pipeline(spec)
 
 
-def enter_environment(specs: Sequence[str], program: str, *, yes: bool = False, ask: bool = True) -> None:
-    """Start the program again where there is what the files need that the user has named; see `environment.enter`."""
-    enter([file for spec in specs if (file := file_named(spec)) is not None], program, sys.argv[1:], yes=yes, ask=ask)
+def enter_environment(
+    specs: Sequence[str], program: str, *, yes: bool = False, ask: bool = True, further: Sequence[str] = ()
+) -> None:
+    """Start the program again where there is what the user's files need; see `environment.enter`.
+
+    `further` is what the command line lacks for that.
+    """
+    files = [file for spec in specs if (file := file_named(spec)) is not None]
+    enter(files, program, [*sys.argv[1:], *further], yes=yes, ask=ask)
 
 
 def write_parameters(spec: str, formatter: Any) -> None:
