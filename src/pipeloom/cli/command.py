@@ -120,8 +120,8 @@ def as_command(name: str, function: Callable[..., None]) -> Plain:
 
 def _note_file(ctx: Any) -> None:
     db = ctx.params.get("db")
-    if isinstance(db, Path) and db.is_file():
-        note_opened(db, again=False)
+    if db is not None and Path(db).is_file():
+        note_opened(Path(db), again=False)
 
 
 @contextmanager

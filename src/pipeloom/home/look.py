@@ -129,7 +129,9 @@ def state_of(path: Path) -> State:
 
 def _word(error: Exception) -> str:
     cause = error if isinstance(error, sqlite3.Error) else error.__cause__
-    return _WORDS.get(primary_code(cause) or 0, "altered") if isinstance(cause, sqlite3.Error) else "damaged"
+    if isinstance(cause, sqlite3.Error):
+        return _WORDS.get(primary_code(cause) or 0, "altered")
+    return "not ours" if isinstance(error, StoreError) else "damaged"
 
 
 def _read(file: KnownFile, state: State) -> Look:

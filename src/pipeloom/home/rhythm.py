@@ -12,6 +12,8 @@ _LEAST: Final = 5
 """Intervals between runs from which on there is a rhythm."""
 _OUTLIERS_FROM: Final = 10
 """Intervals from which on the longest does not count: one night without power is no rhythm."""
+_SHORTEST_S: Final = 60.0
+"""Runs that follow each other faster were started by hand."""
 _SPREAD: Final = 4.0
 """How many times the median the longest interval may be; with more the runs have no rhythm."""
 _TOLERANCE: Final = 1.25
@@ -43,6 +45,6 @@ def rhythm_of(starts_s: Sequence[float]) -> Rhythm | None:
         return None
     longest = intervals[-2 if len(intervals) >= _OUTLIERS_FROM else -1]
     usual = median(intervals)
-    if usual <= 0 or longest > usual * _SPREAD:
+    if usual < _SHORTEST_S or longest > usual * _SPREAD:
         return None
     return Rhythm(usual, longest, ordered[-1] - ordered[0])

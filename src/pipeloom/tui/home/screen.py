@@ -33,7 +33,7 @@ from pipeloom.tui.threads import in_daemon_thread
 from pipeloom.tui.widgets.dialogs import ConfirmDialog
 from pipeloom.tui.widgets.key_footer import KeyFooter
 
-_PAINT_S: Final = 0.03
+_PAINT_S: Final = 0.1
 """Seconds in which what is found is gathered before it is shown."""
 _AGAIN_S: Final = 2.0
 """Seconds between two looks at what has changed."""
@@ -136,7 +136,10 @@ class HomeScreen(Screen[None]):
         found = {seen.file.path: seen for seen in taken}
         self.left_to_read -= len(taken)
         self._source.replace([found.get(row.file.path, row) for row in self._source.rows])
-        self._show_rows()
+        self._table.refresh_rows()
+        self._show_head()
+        if (row := self._row) is not None and row.file.path in found:
+            self._show_file()
 
     def _show_rows(self) -> None:
         there = bool(self._source.rows)
