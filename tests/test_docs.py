@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 
 from pipeloom import Pipeline, TaskDef, run_pipeline, setup_logging
+from pipeloom.environment.script import read_script
+from pipeloom.loader import load_pipeline
 from pipeloom.messages import MsgTaskFinished, MsgTaskProgress, MsgTaskStarted
 from pipeloom.pipeline import list_tasks
 from pipeloom.protocols import Channel
@@ -195,3 +197,18 @@ def test_the_picture_in_the_readme_is_what_the_program_draws(tmp_path: Path) -> 
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "s.svg").read_text(encoding="utf-8") == kept, "run `python docs/screenshot.py`"
+
+
+def test_the_page_of_the_scripts_shows_a_file_that_says_what_it_needs(tmp_path: Path) -> None:
+    (block,) = blocks(ROOT / "docs" / "scripts-and-environments.md")
+    (tmp_path / "cows.py").write_text(block, encoding="utf-8")
+    script = read_script(tmp_path / "cows.py")
+    assert script is not None
+    assert [str(one) for one in script.dependencies] == ["cowsay>=6"]
+    assert load_pipeline(str(tmp_path / "cows.py")).name == "cows"
+    command = [sys.executable, "-m", "pipeloom", "run", "etl.db", "cows.py"]
+    done = subprocess.run(
+        command, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert "pipeloom run --yes etl.db cows.py" in done.stderr

@@ -1,6 +1,6 @@
 """The home screen over 200 files: a look at each, by itself and in threads; the program as a user starts it.
 
-    .venv/bin/python tests/benchmarks/bench_home.py
+.venv/bin/python tests/benchmarks/bench_home.py
 """
 
 from __future__ import annotations

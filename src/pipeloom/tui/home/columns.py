@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Final
 
 from rich.text import Text
@@ -36,10 +35,10 @@ def home_columns() -> list[Column[Look]]:
     ]  # fmt: skip
 
 
-def shown_folder(path: Path) -> str:
-    """Return the folder of a file as its user knows it: `~/etl`."""
-    home, folder = os.path.expanduser("~"), str(path.parent)  # noqa: PTH111 - never raises without a home
-    return f"~{folder[len(home) :]}" if f"{folder}/".startswith(f"{home}/") and len(home) > 1 else folder
+def shown_path(path: str) -> str:
+    """Return a path as its user knows it: `~/etl/orders.db`."""
+    home = os.path.expanduser("~").rstrip("/")  # noqa: PTH111 - never raises without a home
+    return f"~{path[len(home) :]}" if home and f"{path}/".startswith(f"{home}/") else path
 
 
 def _file_name(row: Look) -> str:
@@ -106,7 +105,7 @@ def _pipeline(row: Look, ctx: RenderContext) -> Text:
 
 
 def _folder_name(row: Look) -> str:
-    return clean(shown_folder(row.file.path), 4096)
+    return clean(shown_path(str(row.file.path.parent)), 4096)
 
 
 def _folder(row: Look, ctx: RenderContext) -> Text:

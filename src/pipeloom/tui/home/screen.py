@@ -22,7 +22,7 @@ from pipeloom.home.look import Look, look, state_of
 from pipeloom.status import Status
 from pipeloom.text import counted
 from pipeloom.tui.bindings import key
-from pipeloom.tui.home.columns import READING, home_columns, shown_folder
+from pipeloom.tui.home.columns import READING, home_columns, shown_path
 from pipeloom.tui.home.looking import Looking
 from pipeloom.tui.services import ServicesGetter
 from pipeloom.tui.style.text import content
@@ -93,13 +93,12 @@ class HomeScreen(Screen[None]):
         """Yield head, table, the line about the file under the cursor, and footer."""
         yield Static("", id="home-head")
         yield VirtualTable(self._source, home_columns(), is_live=_ages, ascii_only=self.services.ascii_only, id="files")
-        yield Static(content(_EMPTY.partition("\n")[0]), id="home-notice", classes="notice")
+        yield Static(_empty(), id="home-notice", classes="notice")
         yield Static("", id="home-file")
         yield KeyFooter()
 
     def on_mount(self) -> None:
         """Read the list; the files follow."""
-        self._notice.update(_empty())
         self.set_interval(1.0, self._tick)
         self.set_interval(_AGAIN_S, self._look_for_changes)
         self._tick()
@@ -185,19 +184,11 @@ class HomeScreen(Screen[None]):
         if row is None:
             self._foot.update("")
             return
-        parts = [content(f"{shown_folder(row.file.path)}/{row.file.path.name}", limit=4096)]
+        parts = [content(shown_path(str(row.file.path)), limit=4096)]
         if row.remark:
             parts.append(content(f"  {row.remark}", "$status-interrupted"))
         if row.file.pipeline:
-            parts.append(
-                content(
-                    f"  {shown_folder(Path(row.file.pipeline))}/{Path(row.file.pipeline).name}"
-                    if "/" in row.file.pipeline
-                    else f"  {row.file.pipeline}",
-                    "$muted",
-                    limit=4096,
-                )
-            )
+            parts.append(content(f"  {shown_path(row.file.pipeline)}", "$muted", limit=4096))
         self._foot.update(Content("").join(parts))
 
     @property
