@@ -18,7 +18,7 @@ from pathlib import Path
 from pipeloom import Pipeline, TaskDef, run_pipeline
 from pipeloom.home.known import KnownFile
 from pipeloom.home.look import look
-from pipeloom.tui.home.looking import Looking
+from pipeloom.tui.home.reader import SummaryReader
 from pipeloom.user_state import UserRecords
 
 FILES, RUNS, TASKS = 200, 12, 100
@@ -43,7 +43,7 @@ def timed(name: str, call: Callable[[], object]) -> None:
 
 def in_threads(files: list[KnownFile]) -> None:
     found: list[object] = []
-    looking = Looking(lambda: None)
+    looking = SummaryReader(lambda: None)
     looking.begin(files)
     while len(found) < len(files):
         time.sleep(0.002)

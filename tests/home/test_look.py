@@ -15,7 +15,7 @@ import pytest
 
 from pipeloom import Pipeline, TaskDef, run_pipeline
 from pipeloom.home.known import KnownFile
-from pipeloom.home.look import Look, look
+from pipeloom.home.look import FileSummary, look
 from pipeloom.status import RunStatus, Status
 from pipeloom.store.schema import SCHEMA_VERSION
 
@@ -176,4 +176,4 @@ def test_a_file_is_late_by_its_own_rhythm_and_never_while_it_runs(tmp_path: Path
     assert seen.run is not None
     going_on = replace(seen, run=replace(seen.run, status=RunStatus.RUNNING))
     assert not going_on.is_late(last + 60 * 3600)
-    assert not Look(seen.file).is_late(last)
+    assert not FileSummary(seen.file).is_late(last)

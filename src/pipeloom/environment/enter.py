@@ -29,7 +29,7 @@ def enter(paths: Sequence[Path], program: str, arguments: Sequence[str], *, yes:
     """Return when this interpreter has what the files need; else start the program again where it has.
 
     The files are those that the user has named on the command line. What would be installed is shown, and asked for
-    once for each file and what it says; `yes` is the answer. Raises `UsageError` when nobody can be asked, when the
+    once for each file and what it says; `yes` is the answer. Raises `UsageError` without a terminal to ask on, when the
     answer is no, without uv, or when a file's block is wrong.
     """
     scripts = [script for path in dict.fromkeys(paths) if (script := read_script(path)) is not None]

@@ -46,6 +46,8 @@ def read_script(path: Path) -> Script | None:
     Raises `UsageError`, which names the line, when it has several blocks or one that is wrong.
     """
     real = Path(os.path.realpath(path))
+    if real.suffix != ".py":  # it may be a database
+        return None
     try:
         raw = real.read_bytes()
         text = importlib.util.decode_source(raw) if b"# /// script" in raw else ""

@@ -59,7 +59,7 @@ State = tuple[tuple[int, int, int] | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class FileSummary:
     """What a file is like."""
 
     file: KnownFile
@@ -90,27 +90,27 @@ class Look:
         return self.rhythm.is_late(now_s - began.timestamp())
 
 
-def look(file: KnownFile) -> Look:
+def look(file: KnownFile) -> FileSummary:
     """Return what a file is like; never raises."""
     path = file.path
     try:
         found = path.stat()
         if not os.access(path, os.R_OK):
-            return Look(file, "no permission")
+            return FileSummary(file, "no permission")
     except PermissionError:
-        return Look(file, "no permission")
+        return FileSummary(file, "no permission")
     except (OSError, ValueError):
-        return Look(file, "gone")
+        return FileSummary(file, "gone")
     state = state_of(path)
     size = found.st_size + (state[1][1] if state[1] else 0)
     if not stat.S_ISREG(found.st_mode):
-        return Look(file, "no file", state=state)
+        return FileSummary(file, "no file", state=state)
     if found.st_size < _LEAST_BYTES:
-        return Look(file, "empty" if found.st_size == 0 else "no database", size=size, state=state)
+        return FileSummary(file, "empty" if found.st_size == 0 else "no database", size=size, state=state)
     try:
         seen = _read(file, state)
     except (sqlite3.Error, StoreError, UnicodeError, OverflowError) as error:
-        seen = Look(file, _word(error))
+        seen = FileSummary(file, _word(error))
     return replace(seen, size=size, state=state)
 
 
@@ -134,7 +134,7 @@ def _word(error: Exception) -> str:
     return "not ours" if isinstance(error, StoreError) else "damaged"
 
 
-def _read(file: KnownFile, state: State) -> Look:
+def _read(file: KnownFile, state: State) -> FileSummary:
     """Read a file, without its locks where nothing is beside it: a reader with locks would make a log's files there.
 
     Raises what SQLite raises.
@@ -161,7 +161,7 @@ def _has_content(name: str) -> bool:
         return False
 
 
-def _read_by(file: KnownFile, *, immutable: bool) -> Look:
+def _read_by(file: KnownFile, *, immutable: bool) -> FileSummary:
     with closing(open_reader(file.path, immutable=immutable)) as connection:
         connection.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
         deadline = monotonic() + _BUDGET_S
@@ -173,16 +173,16 @@ def _read_by(file: KnownFile, *, immutable: bool) -> Look:
             return replace(seen, remark="newer") if version > SCHEMA_VERSION else seen
         names = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     if application or names & {"pipeline_runs", "task_runs"} != {"task_runs"}:
-        return Look(file, "not ours")
+        return FileSummary(file, "not ours")
     return _of_old_file(file)
 
 
-def _last_run(file: KnownFile, connection: sqlite3.Connection) -> Look:
+def _last_run(file: KnownFile, connection: sqlite3.Connection) -> FileSummary:
     stored = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info('pipeline_runs')")}
     last = f"SELECT {columns.selected(columns.RUN, stored)} FROM pipeline_runs ORDER BY id DESC LIMIT 1"
     found = connection.execute(last).fetchone()
     if found is None:
-        return Look(file)
+        return FileSummary(file)
     run = values.run_row(found)
     # One that goes on with an earlier run, as a retry does, comes when its user wants it to.
     starts = f"""SELECT started_at FROM pipeline_runs WHERE pipeline = ? AND parent_run_id IS NULL
@@ -197,19 +197,19 @@ def _last_run(file: KnownFile, connection: sqlite3.Connection) -> Look:
     except sqlite3.OperationalError as error:
         if primary_code(error) != sqlite3.SQLITE_INTERRUPT:  # it took too long
             raise
-    return _as_left(Look(file, run=run, counts=dict(counts), rhythm=rhythm))
+    return _as_left(FileSummary(file, run=run, counts=dict(counts), rhythm=rhythm))
 
 
-def _of_old_file(file: KnownFile) -> Look:
+def _of_old_file(file: KnownFile) -> FileSummary:
     """Return what is in a file of pipeloom 0.0.x, which is read by a copy in memory."""
     with History(file.path) as history:
         run_id = newest_run(history)
         run = None if run_id is None else history.run(run_id)
         counts = {} if run is None else task_counts(history, run.id)
-    return _as_left(Look(file, remark="0.0.x", run=run, counts=counts))
+    return _as_left(FileSummary(file, remark="0.0.x", run=run, counts=counts))
 
 
-def _as_left(seen: Look) -> Look:
+def _as_left(seen: FileSummary) -> FileSummary:
     """Return the run of a process that has ended without closing it as the file will tell it once it is settled."""
     if seen.run is None or not has_died(seen.file.path, seen.run):
         return seen

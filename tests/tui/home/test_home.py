@@ -18,7 +18,7 @@ from textual.pilot import Pilot
 
 from pipeloom import Pipeline, TaskDef, run_pipeline
 from pipeloom.home.known import KnownFile, known_files
-from pipeloom.home.look import Look
+from pipeloom.home.look import FileSummary
 from pipeloom.home.rhythm import Rhythm
 from pipeloom.status import RunStatus, Status
 from pipeloom.store.rows import RunRow
@@ -40,14 +40,14 @@ FILES = {
 DAILY = Rhythm(86_400.0, 86_400.0, 30 * 86_400.0)
 
 
-def made_up(file: KnownFile) -> Look:
+def made_up(file: KnownFile) -> FileSummary:
     def run(status: RunStatus, second: float, name: str) -> RunRow:
         return RunRow(12, name, status, at(second), finished_at=at(second + 60))
 
     day = -86_400.0
     match file.path.name:
         case "orders.db":
-            return Look(
+            return FileSummary(
                 file,
                 size=4_300_000,
                 run=run(RunStatus.DONE, 2 * day, "orders"),
@@ -55,7 +55,7 @@ def made_up(file: KnownFile) -> Look:
                 rhythm=DAILY,
             )
         case "weather.db":
-            return Look(
+            return FileSummary(
                 file,
                 size=90_000,
                 run=run(RunStatus.RUNNING, 0, "weather"),
@@ -63,7 +63,7 @@ def made_up(file: KnownFile) -> Look:
                 rhythm=DAILY,
             )
         case "cows.db":
-            return Look(
+            return FileSummary(
                 file,
                 size=812,
                 run=run(RunStatus.ERROR, -7200, "demo"),
@@ -71,7 +71,7 @@ def made_up(file: KnownFile) -> Look:
                 rhythm=Rhythm(900, 900, 1e6),
             )
         case "old.db":
-            return Look(
+            return FileSummary(
                 file,
                 remark="newer",
                 size=1_200_000_000,
@@ -79,11 +79,11 @@ def made_up(file: KnownFile) -> Look:
                 counts={Status.DONE: 1_000_000},
             )
         case "gone.db":
-            return Look(file, "gone")
+            return FileSummary(file, "gone")
         case "reading.db":
-            return Look(file, size=1000)
+            return FileSummary(file, size=1000)
         case name:
-            return Look(file, "no database" if name.startswith("[") else "locked", size=77)
+            return FileSummary(file, "no database" if name.startswith("[") else "locked", size=77)
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def listed(state: Path) -> Path:
     return state
 
 
-def app_of(look_at: Callable[[KnownFile], Look] = made_up, **more: Any) -> HomeApp:
+def app_of(look_at: Callable[[KnownFile], FileSummary] = made_up, **more: Any) -> HomeApp:
     return HomeApp(HomeScreen(look_at=look_at, **more), clock=lambda: CLOCK)
 
 
@@ -146,7 +146,7 @@ def test_the_question_before_a_run(snap_compare: SnapCompare, listed: Path) -> N
 async def test_rows_are_there_at_once_and_filled_as_they_are_read(listed: Path) -> None:
     gate = threading.Event()
 
-    def slow(file: KnownFile) -> Look:
+    def slow(file: KnownFile) -> FileSummary:
         gate.wait(30)
         return made_up(file)
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from rich.text import Text
 
-from pipeloom.home.look import Look
+from pipeloom.home.look import FileSummary
 from pipeloom.status import FINAL, Status
 from pipeloom.text import clean, size
 from pipeloom.tui.style import format as fmt
@@ -21,7 +21,7 @@ READING: Final = "…"
 """Stands for what has not been read yet."""
 
 
-def home_columns() -> list[Column[Look]]:
+def home_columns() -> list[Column[FileSummary]]:
     """Return the columns."""
     return [
         Column("file", "File", _file, 14, share=2, max_width=40, content=_file_name),
@@ -41,16 +41,16 @@ def shown_path(path: str) -> str:
     return f"~{path[len(home) :]}" if home and f"{path}/".startswith(f"{home}/") else path
 
 
-def _file_name(row: Look) -> str:
+def _file_name(row: FileSummary) -> str:
     return clean(row.file.path.name, _MEASURED)
 
 
-def _file(row: Look, ctx: RenderContext) -> Text:
+def _file(row: FileSummary, ctx: RenderContext) -> Text:
     style = "table--muted" if row.trouble else "table--strong"
     return cell(clip_middle(_file_name(row), ctx.width), ctx.style(style))
 
 
-def _status(row: Look, ctx: RenderContext) -> Text:
+def _status(row: FileSummary, ctx: RenderContext) -> Text:
     if row.trouble == READING:
         return cell(READING, ctx.style("table--faint"))
     if row.trouble:
@@ -60,11 +60,11 @@ def _status(row: Look, ctx: RenderContext) -> Text:
     return status_text(row.status, ctx.style, ascii_only=ctx.ascii_only)
 
 
-def _age(row: Look, ctx: RenderContext) -> Text:
+def _age(row: FileSummary, ctx: RenderContext) -> Text:
     return cell("" if row.run is None else fmt.age(row.run.started_at, ctx.now))
 
 
-def _every(row: Look, ctx: RenderContext) -> Text:
+def _every(row: FileSummary, ctx: RenderContext) -> Text:
     if row.rhythm is None:
         return cell("")
     usual = interval(row.rhythm.usual_s)
@@ -81,7 +81,7 @@ def interval(seconds: float) -> str:
     return f"{round(seconds)}s"
 
 
-def _counts(row: Look, ctx: RenderContext) -> Text:
+def _counts(row: FileSummary, ctx: RenderContext) -> Text:
     text = Text("", no_wrap=True, end="")
     for status in _COUNTED:
         if count := row.counts.get(status, 0):
@@ -92,21 +92,21 @@ def _counts(row: Look, ctx: RenderContext) -> Text:
     return text
 
 
-def _size(row: Look, ctx: RenderContext) -> Text:
+def _size(row: FileSummary, ctx: RenderContext) -> Text:
     return cell("" if row.size is None else size(row.size).replace(" bytes", " B"), ctx.style("table--muted"))
 
 
-def _name(row: Look) -> str:
+def _name(row: FileSummary) -> str:
     return "" if row.run is None else clean(row.run.pipeline, _MEASURED)
 
 
-def _pipeline(row: Look, ctx: RenderContext) -> Text:
+def _pipeline(row: FileSummary, ctx: RenderContext) -> Text:
     return cell(_name(row), ctx.style("table--muted"))
 
 
-def _folder_name(row: Look) -> str:
+def _folder_name(row: FileSummary) -> str:
     return clean(shown_path(str(row.file.path.parent)), 4096)
 
 
-def _folder(row: Look, ctx: RenderContext) -> Text:
+def _folder(row: FileSummary, ctx: RenderContext) -> Text:
     return cell(clip_middle(_folder_name(row), ctx.width), ctx.style("table--muted"))

@@ -18,12 +18,12 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from pipeloom.home.known import KnownFile, forget, known_files
-from pipeloom.home.look import Look, look, state_of
+from pipeloom.home.look import FileSummary, look, state_of
 from pipeloom.status import Status
 from pipeloom.text import counted
 from pipeloom.tui.bindings import key
 from pipeloom.tui.home.columns import READING, home_columns, shown_path
-from pipeloom.tui.home.looking import Looking
+from pipeloom.tui.home.reader import SummaryReader
 from pipeloom.tui.services import ServicesGetter
 from pipeloom.tui.style.text import content
 from pipeloom.tui.table.sources import ListSource
@@ -79,12 +79,12 @@ class HomeScreen(Screen[None]):
 
     TITLE = "Home"
 
-    def __init__(self, *, read_only: bool = False, look_at: Callable[[KnownFile], Look] = look) -> None:
+    def __init__(self, *, read_only: bool = False, look_at: Callable[[KnownFile], FileSummary] = look) -> None:
         """Show the files of the user's list; with `read_only` nothing is run."""
         super().__init__()
         self._read_only = read_only
-        self._source: ListSource[Look] = ListSource(lambda row: row.file.path)
-        self._looking = Looking(lambda: self.post_message(self.Found()), look_at)
+        self._source: ListSource[FileSummary] = ListSource(lambda row: row.file.path)
+        self._looking = SummaryReader(lambda: self.post_message(self.Found()), look_at)
         self._is_due = False
         self.left_to_read = 0
         """Files that are being read."""
@@ -93,7 +93,7 @@ class HomeScreen(Screen[None]):
         """Yield head, table, the line about the file under the cursor, and footer."""
         yield Static("", id="home-head")
         yield VirtualTable(self._source, home_columns(), is_live=_ages, ascii_only=self.services.ascii_only, id="files")
-        yield Static(_empty(), id="home-notice", classes="notice")
+        yield Static(_empty_content(), id="home-notice", classes="notice")
         yield Static("", id="home-file")
         yield KeyFooter()
 
@@ -114,7 +114,7 @@ class HomeScreen(Screen[None]):
         """Show the list; what was read of a file before stays until it is read again."""
         known = {row.file.path: row for row in self._source.rows}
         files = known_files()
-        rows = [known.get(file.path, Look(file, READING)) for file in files]
+        rows = [known.get(file.path, FileSummary(file, READING)) for file in files]
         self._source.replace(rows)
         self._show_rows()
         self._look_at(files)
@@ -192,7 +192,7 @@ class HomeScreen(Screen[None]):
         self._foot.update(Content("").join(parts))
 
     @property
-    def _row(self) -> Look | None:
+    def _row(self) -> FileSummary | None:
         place = self._table.cursor_index
         return self._source.rows[place] if place < len(self._source.rows) else None
 
@@ -275,7 +275,7 @@ class HomeScreen(Screen[None]):
         self._fill()
 
 
-def _empty() -> Content:
+def _empty_content() -> Content:
     lines = _EMPTY.split("\n")
     styled = [
         content(line, "bold" if place == 0 else "$status-running" if line.startswith("pipeloom") else "")
@@ -284,11 +284,11 @@ def _empty() -> Content:
     return Content("\n").join(styled)
 
 
-def _ages(row: Look) -> bool:
+def _ages(row: FileSummary) -> bool:
     return row.run is not None
 
 
-def _changed(rows: list[Look]) -> list[Look]:
+def _changed(rows: list[FileSummary]) -> list[FileSummary]:
     return [
         row
         for row in rows

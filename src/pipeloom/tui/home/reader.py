@@ -1,4 +1,4 @@
-"""Looks at files in a few threads, which nobody waits for: a file on a server that is gone may keep one for ever."""
+"""Reads files in a few threads, which are not waited for: a file on a server that is gone may keep one for ever."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from pipeloom.home.known import KnownFile
-from pipeloom.home.look import Look, look
+from pipeloom.home.look import FileSummary, look
 
 _THREADS: Final = 3
 
 
-class Looking:
-    """Looks at files in their order, and keeps what it finds until it is taken."""
+class SummaryReader:
+    """Reads files in their order, and keeps what it finds until it is taken."""
 
-    def __init__(self, wake: Callable[[], object], at: Callable[[KnownFile], Look] = look) -> None:
+    def __init__(self, wake: Callable[[], object], at: Callable[[KnownFile], FileSummary] = look) -> None:
         """`wake` is called in a thread of ours when there is something to take; `at` looks at one file."""
         self._wake = wake
         self._at = at
         self._lock = threading.Lock()
         self._left: deque[KnownFile] = deque()
-        self._found: list[Look] = []
+        self._found: list[FileSummary] = []
         self._working = 0
 
     def begin(self, files: Iterable[KnownFile]) -> None:
-        """Look at files, besides those that are left from before."""
+        """Read files, besides those that are left from before."""
         with self._lock:
             self._left.extend(files)
             wanted = min(_THREADS, len(self._left)) - self._working
@@ -34,14 +34,14 @@ class Looking:
         for _ in range(wanted):
             threading.Thread(target=self._work, name="pipeloom-home", daemon=True).start()
 
-    def take(self) -> list[Look]:
+    def take(self) -> list[FileSummary]:
         """Return what was found since the last time."""
         with self._lock:
             found, self._found = self._found, []
             return found
 
     def stop(self) -> None:
-        """Look at no more files."""
+        """Read no more files."""
         with self._lock:
             self._left.clear()
 
