@@ -109,7 +109,7 @@ def look(file: KnownFile) -> FileSummary:
         return FileSummary(file, "empty" if found.st_size == 0 else "no database", size=size, state=state)
     try:
         seen = _read(file, state)
-    except (sqlite3.Error, StoreError, UnicodeError, OverflowError) as error:
+    except (sqlite3.Error, StoreError, ValueError, TypeError, OverflowError) as error:  # a file may hold anything
         seen = FileSummary(file, _word(error))
     return replace(seen, size=size, state=state)
 

@@ -17,7 +17,7 @@ from tests.tui.conftest import CLOCK, SnapCompare, at, text_of, until
 from textual.pilot import Pilot
 
 from pipeloom import Pipeline, TaskDef, run_pipeline
-from pipeloom.home.known import KnownFile, known_files
+from pipeloom.home.known import KnownFile, known_files, note_opened
 from pipeloom.home.look import FileSummary
 from pipeloom.home.rhythm import Rhythm
 from pipeloom.status import RunStatus, Status
@@ -269,3 +269,19 @@ async def test_two_hundred_files_are_read_in_half_a_second(two_hundred: list[Pat
             assert text_of(app).count("✓100") > 30
         took.append(screen.took_s)
     assert min(took) <= 0.5, took
+
+
+async def test_a_file_that_changes_is_read_again(state: Path, tmp_path: Path) -> None:
+    path = tmp_path / "etl.db"
+    path.touch()
+    note_opened(path)
+    screen = HomeScreen()
+    app = HomeApp(screen, clock=lambda: CLOCK)
+    async with app.run_test() as pilot:
+        await until(pilot, lambda: "empty" in text_of(app))
+        run_pipeline(path, Pipeline("p", [TaskDef(1, "a")], lambda task, q: None), ui="none")
+        screen._look_for_changes()
+        await until(pilot, lambda: "✓ done" in text_of(app))
+        path.unlink()
+        screen._look_for_changes()
+        await until(pilot, lambda: "1 gone" in text_of(app))

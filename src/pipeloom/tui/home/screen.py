@@ -86,8 +86,14 @@ class HomeScreen(Screen[None]):
         self._source: ListSource[FileSummary] = ListSource(lambda row: row.file.path)
         self._looking = SummaryReader(lambda: self.post_message(self.Found()), look_at)
         self._is_due = False
-        self.left_to_read = 0
+        self._is_looking = False
+        self._pending: set[Path] = set()
         """Files that are being read."""
+
+    @property
+    def left_to_read(self) -> int:
+        """Number of files that are being read."""
+        return len(self._pending)
 
     def compose(self) -> ComposeResult:
         """Yield head, table, the line about the file under the cursor, and footer."""
@@ -120,8 +126,9 @@ class HomeScreen(Screen[None]):
         self._look_at(files)
 
     def _look_at(self, files: list[KnownFile]) -> None:
-        self.left_to_read += len(files)
-        self._looking.begin(files)
+        wanted = [file for file in files if file.path not in self._pending]
+        self._pending.update(file.path for file in wanted)
+        self._looking.begin(wanted)
 
     @on(Found)
     def _show_soon(self) -> None:
@@ -131,9 +138,8 @@ class HomeScreen(Screen[None]):
 
     def _show_found(self) -> None:
         self._is_due = False
-        taken = self._looking.take()
-        found = {seen.file.path: seen for seen in taken}
-        self.left_to_read -= len(taken)
+        found = {seen.file.path: seen for seen in self._looking.take()}
+        self._pending -= found.keys()
         self._source.replace([found.get(row.file.path, row) for row in self._source.rows])
         self._table.refresh_rows()
         self._show_head()
@@ -154,13 +160,15 @@ class HomeScreen(Screen[None]):
         self._table.tick(self.services.clock())
         self._show_head()
 
-    @work(exclusive=True, group="changes")
+    @work(group="changes")
     async def _look_for_changes(self) -> None:
         """Read the files again that have changed, and those whose run goes on."""
-        if self.left_to_read > 0:
-            return
-        rows = list(self._source.rows)
+        if self._is_looking:
+            return  # one of them may be on a server that does not answer
+        self._is_looking = True
+        rows = [row for row in self._source.rows if row.file.path not in self._pending]
         changed = await in_daemon_thread(partial(_changed, rows), "pipeloom-home-changes")
+        self._is_looking = False
         self._look_at([row.file for row in changed])
 
     # -- what is told besides the rows ---------------------------------------------------------------------------------
