@@ -92,10 +92,12 @@ class Machine:
             return connection.execute("SELECT text, place, pid FROM said").fetchall()
 
 
+LEFT_OUT = ("XDG", "PYTHON", "VIRTUAL", "UV_CACHE", "UV_OFFLINE", "UV_PROJECT", "UV_PYTHON", "UV_TOOL", "PIPELOOM")
+"""Beginnings of variables that would tell of another home; those of an index and its certificates stay."""
+
+
 def without_uv(home: Path) -> dict[str, str]:
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("XDG", "UV", "PYTHON", "VIRTUAL"))
-    }
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(LEFT_OUT)}
     return {**kept, "HOME": str(home), "PATH": f"{home}/.local/bin:/usr/bin:/bin", "TERM": "xterm-256color"}
 
 

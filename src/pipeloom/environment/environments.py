@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -96,7 +97,7 @@ class Environment:
             raise UsageError(f"No environment can be made in {self.folder.parent}: {error.strerror}.") from error
 
     def _make(self, uv: str, versions: Sequence[str], lock: int) -> None:
-        self._mark.unlink(missing_ok=True)
+        shutil.rmtree(self.folder, ignore_errors=True)  # what was not finished; uv says so where that fails
         make_environment(uv, self.folder, self.python)
         arguments = [*self.own.requirement(self.folder), *self.requirements]
         exact = self.folder / "versions.txt"

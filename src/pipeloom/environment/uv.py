@@ -52,7 +52,7 @@ def resolved(uv: str, python: str, requirements: Sequence[str]) -> list[str]:
 
 def make_environment(uv: str, folder: Path, python: str) -> None:
     """Make an empty environment in `folder`; raises `UsageError` with what uv says when it cannot."""
-    _run([uv, "venv", "--quiet", "--no-project", "--clear", "--python", python, str(folder)], folder.parent)
+    _run([uv, "venv", "--quiet", "--no-project", "--python", python, str(folder)], folder.parent)
 
 
 def install(uv: str, folder: Path, arguments: Sequence[str], *, lock: int) -> None:
