@@ -24,7 +24,7 @@ from pipeloom import Pipeline, TaskDef, run_pipeline
 from pipeloom.environment.enter import enter, refuse_unmet
 from pipeloom.environment.environments import Environment
 from pipeloom.environment.own import own
-from pipeloom.environment.script import read_script
+from pipeloom.environment.script import read_script, scripts_of
 from pipeloom.environment.uv import find_uv
 from pipeloom.errors import UsageError
 
@@ -258,13 +258,13 @@ def environment_of(job: Path) -> Environment:
 
 def test_what_is_here_needs_no_environment(job: Path) -> None:
     job.write_text(JOB.replace("cowsay>=6", "rich"))
-    enter([job], "pipeloom", [], yes=False)
-    refuse_unmet(job)
+    enter(scripts_of([job]), "pipeloom", [], yes=False)
+    refuse_unmet(*scripts_of([job]))
 
 
 def test_a_path_that_a_file_or_a_list_names_never_leads_to_an_install(job: Path) -> None:
     with pytest.raises(UsageError, match=r"job\.py needs cowsay>=6, .* name the file on the command line"):
-        refuse_unmet(job)
+        refuse_unmet(*scripts_of([job]))
     assert not (job.parent / "cache").exists()
 
 
@@ -273,7 +273,7 @@ def test_without_uv_the_ways_to_get_it_are_told(job: Path, monkeypatch: pytest.M
     monkeypatch.setenv("PATH", str(job.parent))
     assert find_uv() is None
     with pytest.raises(UsageError, match=r"pip install 'pipeloom\[uv\]'. Or install it: pip install 'cowsay>=6'"):
-        enter([job], "pipeloom", [], yes=True)
+        enter(scripts_of([job]), "pipeloom", [], yes=True)
     (job.parent / "uv").write_text("#!/bin/sh\n")
     (job.parent / "uv").chmod(0o755)
     assert find_uv() == str(job.parent / "uv")
@@ -293,14 +293,14 @@ def test_an_environment_that_lacks_it_is_not_started_again(job: Path, monkeypatc
     python.symlink_to(sys.executable)
     (environment.folder / "pipeloom-ready").touch()
     with pytest.raises(UsageError, match="cannot be started: not there"):
-        enter([job], "pipeloom", ["run", "etl.db", "job.py"], yes=True)
+        enter(scripts_of([job]), "pipeloom", ["run", "etl.db", "job.py"], yes=True)
     ((program, arguments, surroundings),) = started
     assert (program, arguments[2:]) == (str(python), ["run", "etl.db", "job.py"])
     for name in ("PIPELOOM_ENVIRONMENT", "VIRTUAL_ENV"):
         monkeypatch.setenv(name, surroundings[name])
     monkeypatch.setattr(sys, "prefix", surroundings["VIRTUAL_ENV"])
     with pytest.raises(UsageError, match="does not have it: remove that folder"):
-        enter([job], "pipeloom", ["run", "etl.db", "job.py"], yes=True)
+        enter(scripts_of([job]), "pipeloom", ["run", "etl.db", "job.py"], yes=True)
     assert len(started) == 1
 
 

@@ -28,7 +28,7 @@ from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.run.few import Few
 from pipeloom.engine.run.resume import Resume
 from pipeloom.engine.signals import ASKING, take, take_next, taken_by
-from pipeloom.environment.enter import enter
+from pipeloom.environment.script import scripts_of
 from pipeloom.errors import PipeloomError, UsageError
 from pipeloom.loader import file_named, load_pipeline
 from pipeloom.parameters import typed
@@ -294,8 +294,10 @@ def enter_environment(
 
     `further` is what the command line lacks for that.
     """
-    files = [file for spec in specs if (file := file_named(spec)) is not None]
-    enter(files, program, [*sys.argv[1:], *further], yes=yes, ask=ask)
+    if scripts := scripts_of(file for spec in specs if (file := file_named(spec)) is not None):
+        from pipeloom.environment.enter import enter  # few files need it
+
+        enter(scripts, program, [*sys.argv[1:], *further], yes=yes, ask=ask)
 
 
 def write_parameters(spec: str, formatter: Any) -> None:

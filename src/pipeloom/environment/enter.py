@@ -13,7 +13,7 @@ from typing import Final, NoReturn
 from pipeloom.environment.environments import Environment
 from pipeloom.environment.needs import Lack, lacking
 from pipeloom.environment.own import own
-from pipeloom.environment.script import Script, read_script
+from pipeloom.environment.script import Script
 from pipeloom.environment.uv import GET_UV, find_uv
 from pipeloom.errors import UsageError
 from pipeloom.text import as_typed, clean
@@ -25,14 +25,13 @@ _AGREED: Final = "environments"
 _PROGRAMS: Final = ("pipeloom", "pipeloom-tui")
 
 
-def enter(paths: Sequence[Path], program: str, arguments: Sequence[str], *, yes: bool, ask: bool = True) -> None:
+def enter(scripts: Sequence[Script], program: str, arguments: Sequence[str], *, yes: bool, ask: bool = True) -> None:
     """Return when this interpreter has what the files need; else start the program again where it has.
 
     The files are those that the user has named on the command line. What would be installed is shown, and asked for
     once for each file and what it says; `yes` is the answer. Raises `UsageError` without a terminal to ask on, when the
-    answer is no, without uv, or when a file's block is wrong.
+    answer is no, or without uv.
     """
-    scripts = [script for path in dict.fromkeys(paths) if (script := read_script(path)) is not None]
     lacks = {script.path: found for script in scripts if (found := lacking(script))}
     if not lacks:
         return
@@ -50,10 +49,9 @@ def enter(paths: Sequence[Path], program: str, arguments: Sequence[str], *, yes:
     _start_again(environment, program, arguments)
 
 
-def refuse_unmet(path: Path) -> None:
+def refuse_unmet(script: Script) -> None:
     """Raise `UsageError` when a file needs what this interpreter does not have: here, nothing is installed."""
-    script = read_script(path)
-    if script is not None and (found := lacking(script)):
+    if found := lacking(script):
         raise UsageError(f"{_told({script.path: found})} Leave, and name the file on the command line.")
 
 

@@ -6,7 +6,7 @@ import hashlib
 import importlib.util
 import os
 import re
-import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -64,7 +64,14 @@ def read_script(path: Path) -> Script | None:
     return _parsed(real, content, begins[0])
 
 
+def scripts_of(paths: Iterable[Path]) -> list[Script]:
+    """Return what files say that they need, of those that do; raises `UsageError` as `read_script`."""
+    return [script for path in dict.fromkeys(paths) if (script := read_script(path)) is not None]
+
+
 def _parsed(path: Path, content: str, begin: int) -> Script:
+    import tomllib
+
     from packaging.requirements import InvalidRequirement, Requirement
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
