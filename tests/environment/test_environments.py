@@ -309,7 +309,8 @@ def test_an_environment_that_lacks_it_is_not_started_again(job: Path, monkeypatc
 )
 def test_the_interpreter_is_this_one_where_it_fits(job: Path, python: str, wanted: str) -> None:
     job.write_text(JOB.replace(">=3.11", python))
-    assert environment_of(job).python == wanted
+    environment = environment_of(job)
+    assert (environment.python, environment.has_this_python) == (wanted, wanted != ">=3.11,>=3.99")
 
 
 UV_OF_TEST = """#!/bin/sh

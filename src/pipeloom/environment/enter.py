@@ -75,6 +75,8 @@ def _ask(uv: str, environment: Environment, lacks: dict[Path, list[Lack]]) -> li
             _say(f"  {clean(lack.told, 200)}")
     versions = environment.told(uv)
     _say(f"uv would make an environment for it in {clean(environment.folder, 300)}, with")
+    if not environment.has_this_python:
+        _say(f"  Python {clean(environment.python, 200)}, which uv finds or downloads")
     shown = ", ".join(versions or environment.requirements)
     for line in textwrap.wrap(clean(shown, 4000), 76, break_long_words=False, break_on_hyphens=False):
         _say(f"  {line}")

@@ -38,9 +38,14 @@ class Environment:
     own: Own
 
     @property
+    def has_this_python(self) -> bool:
+        """Whether it is made with this interpreter: all files take it."""
+        return all(map(fits, self.scripts))
+
+    @property
     def python(self) -> str:
         """The interpreter, as uv is asked for it: this one where it fits."""
-        if all(map(fits, self.scripts)):
+        if self.has_this_python:
             return os.path.realpath(sys.executable)  # the one that a virtual environment is of
         wanted = (str(script.requires_python) for script in self.scripts)
         return ",".join((OLDEST_PYTHON, *filter(None, wanted)))
