@@ -19,6 +19,8 @@ from typing import Any
 import pytest
 
 from pipeloom import Pipeline, TaskDef, run_pipeline, setup_logging
+from pipeloom.environment.script import read_script
+from pipeloom.loader import load_pipeline
 from pipeloom.messages import MsgTaskFinished, MsgTaskProgress, MsgTaskStarted
 from pipeloom.pipeline import list_tasks
 from pipeloom.protocols import Channel
@@ -270,3 +272,18 @@ def test_the_commands_of_the_page_about_the_shell_run(tmp_path: Path) -> None:
             "SELECT workers, (SELECT count(*) FROM task_runs WHERE run_id = r.id) FROM pipeline_runs r"
         )
         assert runs.fetchall() == [(4, 9), (8, 3), (8, 9)]
+
+
+def test_the_page_of_the_scripts_shows_a_file_that_says_what_it_needs(tmp_path: Path) -> None:
+    (block,) = blocks(ROOT / "docs" / "scripts-and-environments.md")
+    (tmp_path / "cows.py").write_text(block, encoding="utf-8")
+    script = read_script(tmp_path / "cows.py")
+    assert script is not None
+    assert [str(one) for one in script.dependencies] == ["cowsay>=6"]
+    assert load_pipeline(str(tmp_path / "cows.py")).name == "cows"
+    command = [sys.executable, "-m", "pipeloom", "run", "etl.db", "cows.py"]
+    done = subprocess.run(
+        command, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert "pipeloom run --yes etl.db cows.py" in done.stderr

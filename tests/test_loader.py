@@ -163,3 +163,57 @@ def test_a_pipeline_may_have_the_name_of_one_of_pythons_modules(file: Path) -> N
     with pytest.raises(UsageError) as raised:
         load_pipeline(str(path))
     assert "rename it" not in str(raised.value)
+
+
+LAYOUTS = {
+    "siblings": (("job.py", "near.py"), "job.py", "from near import NAME"),
+    "package": (("pkg/__init__.py", "pkg/near.py", "pkg/job.py"), "pkg/job.py", "from .near import NAME"),
+    "package, by its name": (
+        ("pkg/__init__.py", "pkg/near.py", "pkg/job.py"),
+        "pkg/job.py",
+        "from pkg.near import NAME",
+    ),
+    "package within": (
+        ("pkg/__init__.py", "pkg/near.py", "pkg/sub/__init__.py", "pkg/sub/job.py"),
+        "pkg/sub/job.py",
+        "from ..near import NAME",
+    ),
+    "src": (("pyproject.toml", "src/pkg/__init__.py", "src/pkg/near.py"), "src/pkg/job.py", "from .near import NAME"),
+    "src, by its name": (
+        ("pyproject.toml", "src/pkg/__init__.py", "src/pkg/near.py", "src/other.py"),
+        "src/pkg/job.py",
+        "import other; from pkg.near import NAME",
+    ),
+    "src, without __init__.py": (
+        ("pyproject.toml", "src/pkg/near.py"),
+        "src/pkg/job.py",
+        "from .near import NAME; from pkg.near import NAME as SAME; assert NAME is SAME",
+    ),
+    "src, below without __init__.py": (
+        ("setup.cfg", "src/pkg/near.py", "src/pkg/jobs/__init__.py"),
+        "src/pkg/jobs/job.py",
+        "from ..near import NAME",
+    ),
+    "src, beside packages": (("pyproject.toml", "src/near.py"), "src/job.py", "from near import NAME"),
+    "a folder named src of no project": (("src/pkg/near.py",), "src/pkg/job.py", "from near import NAME"),
+}
+"""The files, the one that is named, and how it imports another."""
+
+
+@pytest.mark.parametrize(("files", "job", "imports"), LAYOUTS.values(), ids=LAYOUTS)
+def test_a_file_runs_by_its_path_in_each_layout(
+    tmp_path: Path, files: tuple[str, ...], job: str, imports: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (*files, job):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("NAME = 'from near'" if path.name == "near.py" else "")
+    (tmp_path / job).write_text(f"{imports}\nfrom pipeloom import Pipeline\npipeline = Pipeline(NAME, [], print)\n")
+    before = set(sys.modules)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    try:
+        assert load_pipeline(str(tmp_path / job)).name == "from near"
+    finally:
+        for name in sys.modules.keys() - before:
+            if name.partition(".")[0] in ("pkg", "near", "other", "job") or PREFIX in name:
+                del sys.modules[name]

@@ -38,6 +38,10 @@ OPENS = {
 MAY_OPEN = {
     "engine/changes/input_key.py",  # `plan` refuses the file of the run
     "engine/executors/children.py",
+    "environment/script.py",  # a file that ends in .py
+    "environment/needs.py",  # what an installer has written
+    "environment/own.py",  # our own files, and the same
+    "environment/environments.py",
     "store/file/owner.py",
     "store/file/filesystem.py",
     "user_state.py",

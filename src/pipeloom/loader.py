@@ -22,6 +22,8 @@ from pipeloom.pipeline import Pipeline
 from pipeloom.users_code import blamed, users_error
 
 _LONGEST = 4096
+_PROJECT: Final = ("pyproject.toml", "setup.py", "setup.cfg")
+"""Files of which a project has one in its folder."""
 _imported: ContextVar[str | None] = ContextVar("pipeloom_imported", default=None)
 
 
@@ -41,6 +43,12 @@ def load_pipeline(spec: str) -> Pipeline:
     named = f"{Path(place).resolve()}{f':{name}' * bool(name)}" if _is_path(place) else spec
     note_version(pipeline, named, folder, module, strangers)
     return pipeline
+
+
+def file_named(spec: str) -> Path | None:
+    """Return the file that a pipeline's name on a command line leads to; None for a module."""
+    place = spec.rpartition(":")[0] if _has_name(spec) else spec
+    return Path(place) if len(spec) <= _LONGEST and _is_path(place) else None
 
 
 def reload_pipeline(version: Version, accept: Callable[[Pipeline, Version], None]) -> None:
@@ -148,11 +156,27 @@ def import_file(place: str) -> ModuleType:
 
 
 def _package_of(path: Path) -> tuple[str, Path]:
-    """Return the package of a file, with a dot after it, and the folder that it is in; "" for a file in no package."""
-    root, package = path.parent, ""
+    """Return the package of a file, with a dot after it, and the folder that it is in; "" for a file in no package.
+
+    Below the `src` of a project, folders are packages also without an `__init__.py`.
+    """
+    root = path.parent
     while (root / "__init__.py").is_file() and root.name.isidentifier():
-        root, package = root.parent, f"{root.name}.{package}"
-    return package, root
+        root = root.parent
+    if (source := _source_folder(path)) is not None and source in root.parents:
+        root = source
+    package = path.parent.relative_to(root).parts
+    return "".join(f"{name}." for name in package), root
+
+
+def _source_folder(path: Path) -> Path | None:
+    """Return the `src` of the project that a file is in, if all folders from there have names of packages."""
+    for folder in path.parents:
+        if folder.name == "src" and any((folder.parent / name).is_file() for name in _PROJECT):
+            return folder
+        if not folder.name.isidentifier():
+            return None
+    return None
 
 
 def _folder_of(place: str) -> Path | None:

@@ -6,21 +6,26 @@ All files below the user's own directories are private.
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import logging
 import os
 import tempfile
-from collections.abc import Callable
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 from platformdirs import user_state_path
 
 from pipeloom.text import kind_of_entry, size
+from pipeloom.times import monotonic, now_stamp
 
-_FILES: Final = 200
-"""Database files with notes at most; older ones are forgotten."""
+_FILES: Final = 500
+"""Entries of a table at most, as of database files; older ones are forgotten."""
+_LOCK_S: Final = 2.0
+"""Seconds for which another program may keep the lock."""
 _MOST_BYTES: Final = 1_000_000
 """Of a file of the user's own."""
 
@@ -78,18 +83,79 @@ def write_private(path: Path, text: str) -> None:
         raise
 
 
-class UserState:
-    """Texts by name about one database file. A state file that cannot be read counts as empty."""
+class UserRecords:
+    """A table of JSON in the user's state directory, the newest entry last. One that cannot be read counts as empty.
 
-    def __init__(self, db_path: Path, path: Path | None = None, *, name: str = "screens") -> None:
+    Programs that change it at the same time lose nothing: each reads and writes it under a lock.
+    """
+
+    def __init__(self, name: str, path: Path | None = None) -> None:
         folder = user_folder(user_state_path)
         self._path = path or (folder and folder / f"{name}.json")
+
+    def read(self) -> dict[str, Any]:
+        """Return the entries."""
+        if self._path is None:
+            return {}
+        try:
+            known = json.loads(read_small(self._path))
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return known if isinstance(known, dict) else {}
+
+    def change(self, change: Callable[[dict[str, Any]], None]) -> None:
+        """Read the entries, let `change` have its way, and write them, where that is possible."""
+        if self._path is None:
+            return
+        try:
+            with _locked(private_folder(self._path.parent)):
+                known = self.read()
+                change(known)
+                write_private(self._path, _fitted(known))
+        except OSError as error:
+            _log.debug("%s is not kept: %s", self._path.name, error)
+
+
+def _fitted(known: dict[str, Any]) -> str:
+    """Return the newest entries as JSON that is not too large to be read again."""
+    entries = list(known.items())[-_FILES:]
+    while len(text := json.dumps(dict(entries))) > _MOST_BYTES:
+        entries = entries[len(entries) // 4 + 1 :]
+    return text
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder, unless another has it for longer than a change takes, or there are no locks."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        deadline = monotonic() + _LOCK_S
+        while not _taken(descriptor) and monotonic() < deadline:
+            time.sleep(0.005)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _taken(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        _log.debug("The state folder cannot be locked: %s", error)
+    return True
+
+
+class UserState:
+    """Texts by name about one database file."""
+
+    def __init__(self, db_path: Path, path: Path | None = None, *, name: str = "screens") -> None:
+        self._records = UserRecords(name, path)
         self._key = os.path.realpath(db_path)
-        self._state: dict[str, Any] = {}
+        mine = self._records.read().get(self._key)
+        self._state: dict[str, Any] = mine if isinstance(mine, dict) else {}
         self._lent: dict[str, str] = {}
-        mine = self._read().get(self._key)
-        if isinstance(mine, dict):
-            self._state = mine
 
     def get(self, name: str) -> str:
         """Return the text under `name`; "" for none."""
@@ -111,35 +177,29 @@ class UserState:
 
     def save(self) -> None:
         """Write the texts, where that is possible."""
-        if self._path is None:
-            return
-        known = self._read()
-        known.pop(self._key, None)
-        if self._state:
-            known[self._key] = self._state
-        kept = dict(list(known.items())[-_FILES:])
-        try:
-            write_private(self._path, json.dumps(kept))
-        except OSError as error:
-            _log.debug("The notes about the file are not kept: %s", error)
 
-    def _read(self) -> dict[str, Any]:
-        if self._path is None:
-            return {}
-        try:
-            known = json.loads(read_small(self._path))
-        except (OSError, ValueError, RecursionError):
-            return {}
-        return known if isinstance(known, dict) else {}
+        def put(known: dict[str, Any]) -> None:
+            known.pop(self._key, None)
+            if self._state:
+                known[self._key] = self._state
+
+        self._records.change(put)
+
+
+PIPELINES: Final = "pipelines"
+"""The table of the user's database files, by absolute path without links: what was run on each, and when."""
+LAST: Final = "last"
+USED: Final = "used"
 
 
 def remember_pipeline(db_path: Path, spec: str) -> None:
-    """Note that this user ran the pipeline `spec` on the file: a database is never trusted to name code."""
-    state = UserState(db_path, name="pipelines")
-    state.put("last", spec)
+    """Note that this user runs the pipeline `spec` on the file: a database is never trusted to name code."""
+    state = UserState(db_path, name=PIPELINES)
+    state.put(LAST, spec)
+    state.put(USED, now_stamp())
     state.save()
 
 
 def last_pipeline(db_path: Path) -> str:
     """Return the pipeline that this user last ran on the file; "" when none is known."""
-    return UserState(db_path, name="pipelines").get("last")
+    return UserState(db_path, name=PIPELINES).get(LAST)

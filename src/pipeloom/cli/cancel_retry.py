@@ -14,7 +14,7 @@ import typer
 
 from pipeloom.cli.common import note, tell
 from pipeloom.cli.options import Json, OptionalPipeline, RunOptions, WritableDatabase, parsed, takes_run_options
-from pipeloom.cli.run import engine_options, imported, notifying, run_engine, source_of
+from pipeloom.cli.run import engine_options, enter_environment, imported, notifying, run_engine, source_of
 from pipeloom.console.streams import point_nowhere, take_stdout
 from pipeloom.engine.commands import CommandResult
 from pipeloom.engine.control.client import ControlClient, with_waiting
@@ -32,6 +32,7 @@ from pipeloom.store.maintenance.recovery import recover
 from pipeloom.store.read.history import History
 from pipeloom.store.read.run_queries import LatestAttempt, latest_attempts, run_named_by
 from pipeloom.text import as_typed, clean, counted
+from pipeloom.user_state import remember_pipeline
 
 _RETRYABLE: Final = FINAL | {Status.RETRYING}
 
@@ -112,6 +113,8 @@ def retry_command(
             f"No process runs a pipeline on {db}: name the pipeline whose tasks to run again, for example "
             f"pipeloom retry {as_typed(db)} 'status:error' pipeline.py"
         )
+    if pipeline is not None:
+        enter_environment([pipeline], "pipeloom", yes=options.yes)
     if not dry_run:
         recover(db)
     path, source = db.absolute(), pipeline and source_of(pipeline)
@@ -130,6 +133,8 @@ def retry_command(
     today = list_today(path, made, Resume(run_id=chosen.run_id))
     resume = _resume(made.name, with_found(today.tasks, found_in(path, chosen.run_id)), chosen)
     engine = Engine(path, made, notifying(replace(asked, resume=resume, ask_to_resume=False)), today=today)
+    if source is not None:
+        remember_pipeline(path, source)
     run_engine(engine, options.on_hangup, data)
 
 

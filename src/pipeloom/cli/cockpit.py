@@ -24,7 +24,16 @@ from pipeloom.cli.options import (
     takes_run_options,
     with_common_options,
 )
-from pipeloom.cli.run import engine_for, engine_options, imported, leave, run_engine, run_scheduled, source_of
+from pipeloom.cli.run import (
+    engine_for,
+    engine_options,
+    enter_environment,
+    imported,
+    leave,
+    run_engine,
+    run_scheduled,
+    source_of,
+)
 from pipeloom.cli.schedule.options import AtOption, EveryOption, WatchOption
 from pipeloom.console import has_terminal
 from pipeloom.engine.engine import Engine
@@ -114,8 +123,8 @@ def cockpit(
 ) -> None:
     """Run PIPELINE over its tasks, live on the screen, and keep every attempt in DB.
 
-    Without PIPELINE, open the history of everything that ever ran in DB. Without a terminal, run PIPELINE as
-    `pipeloom run` does.
+    Without PIPELINE, open the history of everything that ever ran in DB; without DB too, the list of the files that
+    you have run or opened. Without a terminal, run PIPELINE as `pipeloom run` does.
 
     --history, --view, --filter, --order, --run, --attempt and --tab open a file at a place, in place of what was
     remembered for it: the key Y copies the command that returns to what is on the screen.
@@ -128,6 +137,12 @@ def cockpit(
     if read_only and (pipeline is not None or demo):
         raise UsageError("With --read-only nothing is run: leave the pipeline out.")
     db = None if db is None else db.absolute()  # a pipeline's file may go to another folder, as many scripts do first
+    if db is None and pipeline is None and not demo and has_terminal():
+        db, pipeline = _choose_at_home(options.on_hangup, read_only=read_only, ascii_only=ascii_only)
+        if pipeline is not None:  # not named on this command line, so that `--yes` is no answer
+            enter_environment([pipeline], "pipeloom-tui", further=[str(db), pipeline])
+    elif pipeline is not None and not demo:
+        enter_environment([pipeline], "pipeloom-tui", yes=options.yes)
     with no_garbage_collection():
         chosen, source = _chosen(pipeline, demo=demo, ascii_only=ascii_only)
     if chosen is None and (every, at, watch) != (None, None, None):
@@ -190,6 +205,7 @@ def _browse(
     path = _file(db, demo=False)
     if not has_terminal():
         raise UsageError(f"pipeloom-tui needs a terminal. To run without one: pipeloom run {as_typed(path)} PIPELINE")
+    from pipeloom.home.known import note_opened
     from pipeloom.store.file.kind import READABLE, FileKind, file_kind, why_unreadable
     from pipeloom.store.maintenance.recovery import recover
     from pipeloom.store.read.history import History
@@ -200,7 +216,22 @@ def _browse(
         if (kind := file_kind(path)) not in READABLE:
             raise UsageError(why_unreadable(path, kind, "pipeloom-tui"))
         History(path).close()
+        note_opened(path)
     _show(path, None, on_hangup, schedule=None, place=place, read_only=read_only, **look)
+
+
+def _choose_at_home(on_hangup: HangupChoice, *, read_only: bool, ascii_only: bool) -> tuple[Path, str | None]:
+    """Show the user's files; return the one that is opened, and the pipeline if one is to run. Leaves without one."""
+    with no_garbage_collection():
+        from pipeloom.tui.home.app import HomeApp
+        from pipeloom.tui.home.screen import HomeScreen
+        from pipeloom.tui.terminal import run_app
+
+    app = HomeApp.of_user(HomeScreen(read_only=read_only), ascii_only=ascii_only)
+    code = run_app(app, on_hangup.value)
+    if code or app.chosen is None:
+        raise typer.Exit(code)
+    return app.chosen.path, app.chosen.pipeline
 
 
 def _place(*, history: bool, where: str | None, **given: Any) -> Place | None:

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import typer
@@ -14,6 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 from pipeloom.cli.options import with_common_options
 from pipeloom.cli.shell.variables import given_by, variable_of
 from pipeloom.errors import UsageError
+from pipeloom.home.known import note_opened
 from pipeloom.text import clean
 
 if TYPE_CHECKING:
@@ -54,14 +56,22 @@ class Plain(TyperCommand):
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
-        """Call the function; a `UsageError` also names the variables that have given options."""
+        """Call the function, and note the file that it has read as one of the user's.
+
+        A `UsageError` also names the variables that have given options.
+        """
         try:
-            return super().invoke(ctx)
+            answer = super().invoke(ctx)
+        except typer.Exit:
+            _note_file(ctx)
+            raise
         except UsageError as error:
             set_by = [param for param in self.get_params(ctx) if _is_of_variable(param, ctx)]
             if told := [str(variable_of(param)) for param in set_by if _is_about(str(error), param)]:
                 error.args = (f"{error} ({', '.join(told)} {'is' if len(told) == 1 else 'are'} set.)",)
             raise
+        _note_file(ctx)
+        return answer
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return the words of the usage line after the name."""
@@ -119,6 +129,12 @@ def as_command(name: str, function: Callable[..., None]) -> Plain:
     program = new_program(name)
     program.command(name, cls=Plain)(with_common_options(function))
     return cast("Plain", typer.main.get_command(program))
+
+
+def _note_file(ctx: Any) -> None:
+    db = ctx.params.get("db")
+    if db is not None and Path(db).is_file():
+        note_opened(Path(db), again=False)
 
 
 @contextmanager

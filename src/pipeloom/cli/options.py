@@ -157,6 +157,12 @@ class RunOptions:
     first: Annotated[
         int | None, typer.Option(metavar="N", help="Try only the first N of the tasks.", show_default=False)
     ] = None
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes", "-y", help="Let uv make an environment with what the pipeline's file needs; ask nothing."
+        ),
+    ] = False
     grace: Annotated[
         float, typer.Option(metavar="SECONDS", help="What running tasks get to stop in when you leave.")
     ] = 10.0

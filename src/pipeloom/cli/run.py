@@ -30,8 +30,9 @@ from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.run.few import Few
 from pipeloom.engine.run.resume import Resume
 from pipeloom.engine.signals import ASKING, take, take_next, taken_by
+from pipeloom.environment.script import scripts_of
 from pipeloom.errors import PipeloomError, UsageError
-from pipeloom.loader import load_pipeline
+from pipeloom.loader import file_named, load_pipeline
 from pipeloom.parameters import typed
 from pipeloom.pipeline import Pipeline, parameters
 from pipeloom.schedule.made import made as made_schedule
@@ -81,6 +82,7 @@ def run_command(
     saved; 6 another process uses DB; 7 all done, with an odd number of rows (--strict-rows); 128 + n ended by signal n.
     """
     wait_s = _seconds(wait)
+    enter_environment(pipeline, "pipeloom", yes=options.yes)
     data = take_stdout() if json else None  # before the file is imported: it may print
     # The files may go to another folder, as many scripts do first.
     db, sources = db.absolute(), [source_of(spec) for spec in pipeline]
@@ -344,10 +346,24 @@ def imported(spec: str, *, ascii_only: bool = False) -> Pipeline:
         return load_pipeline(spec)
 
 
+def enter_environment(
+    specs: Sequence[str], program: str, *, yes: bool = False, ask: bool = True, further: Sequence[str] = ()
+) -> None:
+    """Start the program again where there is what the user's files need; see `environment.enter`.
+
+    `further` is what the command line lacks for that.
+    """
+    if scripts := scripts_of(file for spec in specs if (file := file_named(spec)) is not None):
+        from pipeloom.environment.enter import enter  # few files need it
+
+        enter(scripts, program, [*sys.argv[1:], *further], yes=yes, ask=ask)
+
+
 def write_parameters(spec: str, formatter: Any) -> None:
     """Write what `-p` gives to the pipeline `spec`, or why that cannot be told; imports it."""
     with formatter.section(f"Parameters of {clean(spec, 200)}"):
         try:
+            enter_environment([spec], "pipeloom", ask=False)
             pipeline = imported(spec)
             function, there = pipeline.tasks.function, parameters(pipeline)
         except PipeloomError as error:

@@ -32,6 +32,7 @@ from pipeloom.user_state import private_folder, user_folder
 
 if TYPE_CHECKING:
     from pipeloom.tui.app import PipeloomApp
+    from pipeloom.tui.home.app import HomeApp
 
 OnHangup = Literal["stop", "continue"]
 """What happens to the run when the terminal is gone."""
@@ -53,7 +54,7 @@ _FOCUS: Final = b"\x1b[I"
 _log = logging.getLogger(__name__)
 
 
-def run_app(app: PipeloomApp, on_hangup: OnHangup = "stop") -> int:
+def run_app(app: PipeloomApp | HomeApp, on_hangup: OnHangup = "stop") -> int:
     """Run the app on this terminal and return its exit code: 0, 5 after a crash, 128 + n after signal n.
 
     A crash of the screen does not end the run: it goes on without a screen, and a line says where the traceback is. A
@@ -200,7 +201,7 @@ class Leaving:
     a thread, because closing an engine takes time.
     """
 
-    def __init__(self, app: PipeloomApp, terminal: PrivateTerminal, on_hangup: OnHangup) -> None:
+    def __init__(self, app: PipeloomApp | HomeApp, terminal: PrivateTerminal, on_hangup: OnHangup) -> None:
         self._app = app
         self._terminal = terminal
         self._goes_on = on_hangup == "continue"
@@ -311,7 +312,7 @@ def _terminal_modes() -> list[object] | None:
         return None
 
 
-def _finish(app: PipeloomApp, terminal: PrivateTerminal) -> None:
+def _finish(app: PipeloomApp | HomeApp, terminal: PrivateTerminal) -> None:
     """Close the engine; after a crash or a hang-up, once the run is done or stopped."""
     engine = app.engine
     if engine is None or not engine.is_started:

@@ -11,7 +11,7 @@ import typer
 from pipeloom.cli.options import PIPELINE_HELP, Json, RunOptions, takes_run_options
 from pipeloom.cli.output import output, write, write_json
 from pipeloom.cli.plan.told import plan_json, plan_lines
-from pipeloom.cli.run import engine_options, imported
+from pipeloom.cli.run import engine_options, enter_environment, imported
 from pipeloom.console.streams import prints_to_stderr
 from pipeloom.engine.changes.plan import plan_run
 from pipeloom.engine.run.resume import list_today
@@ -19,7 +19,7 @@ from pipeloom.errors import UsageError
 from pipeloom.store.file.kind import READABLE, FileKind, file_kind, why_unreadable
 from pipeloom.times import utc_now
 
-_TAKEN: Final = frozenset({"resume", "changed", "params", "other_params", "only", "first"})
+_TAKEN: Final = frozenset({"resume", "changed", "params", "other_params", "only", "first", "yes"})
 _PLANNED: Final = READABLE | {FileKind.MISSING, FileKind.EMPTY, FileKind.FOREIGN}
 
 
@@ -39,6 +39,7 @@ def plan_command(
     db = db.absolute()
     if (kind := file_kind(db)) not in _PLANNED:
         raise UsageError(why_unreadable(db, kind, "pipeloom plan"))
+    enter_environment([pipeline], "pipeloom", yes=options.yes)
     asked = engine_options(options, None)
     with prints_to_stderr():
         made = imported(pipeline)

@@ -15,8 +15,9 @@ from textual.screen import Screen
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.run.resume import Resume, params_of
+from pipeloom.environment.script import read_script
 from pipeloom.errors import FileBusyError, PipeloomError, StoreError
-from pipeloom.loader import load_pipeline
+from pipeloom.loader import file_named, load_pipeline
 from pipeloom.schedule.schedules import Schedule
 from pipeloom.status import OPEN, RunStatus
 from pipeloom.store.file.owner import is_owned
@@ -205,6 +206,10 @@ class EngineSession:
         """Import a pipeline and list its tasks, as for its last run; a toast says so when that takes long."""
 
         def make() -> Engine:
+            if (file := file_named(spec)) is not None and (script := read_script(file)) is not None:
+                from pipeloom.environment.enter import refuse_unmet  # few files need it
+
+                refuse_unmet(script)
             pipeline = load_pipeline(spec)
             params = params_of(self._db_path, pipeline)
             failing = self._host.settings.on_failure

@@ -107,7 +107,7 @@ LIGHT: Final = Theme(
 )
 
 THEMES: Final = (DARK, LIGHT)
-SHEETS: Final = ("app.tcss", "live.tcss", "history.tcss", "dialogs.tcss", "reports.tcss")
+SHEETS: Final = ("app.tcss", "live.tcss", "history.tcss", "dialogs.tcss", "reports.tcss", "home.tcss")
 
 
 def variable_defaults(theme: Theme) -> dict[str, str]:

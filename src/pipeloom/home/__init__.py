@@ -1,0 +1,1 @@
+"""The files that this user has run or opened: the list of them, and what is in each."""

@@ -1,0 +1,1 @@
+"""The home screen: the files that this user has run or opened."""
