@@ -1,8 +1,8 @@
 """Build the documentation site: `python docs/site/build.py [FOLDER]`, `site/` by default; a dead link is an error.
 
-The pages of `docs/` are taken as they are. Beside them come pages that are made here from what the program itself says: the
-commands from their help, the keys from the screens' bindings, the tables from the schema, the public names from their
-docstrings, the settings from the README. Pictures are those that the snapshot tests compare.
+The pages of `docs/` are taken as they are. Beside them come pages that are made here from what the program itself says:
+the commands from their help, the keys from the screens' bindings, the tables from the schema, the public names from
+their docstrings, the settings from the README. Pictures are those that the snapshot tests compare.
 """
 
 from __future__ import annotations
@@ -24,13 +24,11 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 SITE = DOCS / "site"
 PICTURES = {
-    "live": ("The live screen", "live[overview-{}-120x40]"),
-    "error": ("A failed task's error, with the line that ran", "live[error-{}-120x40]"),
-    "filter": ("The live screen under a filter", "live[filtered-{}-160x50]"),
-    "history": ("The history: runs on the left, attempts on the right", "history[120x40]"),
-    "limits": ("A run that waits for a limit", "limits[dark-120x40]"),
+    "live": ("The live screen", "live[overview-{}-80x24]"),
+    "error": ("A failed task's error, with the line that ran", "live[error-{}-80x24]"),
+    "history": ("The history: every attempt, newest first", "history[80x24]"),
 }
-"""Name in a page (`<!-- picture: NAME -->`) to its caption and the snapshot, of a dark and a light screen where there are both."""
+"""Name in a page (`<!-- picture: NAME -->`) to its caption and the snapshot; `{}` stands for dark and light."""
 COMING = {"hooks", "schedules", "testing", "secrets", "scripts-and-environments", "home", "shell"}
 """Pages of the navigation that may not be there yet."""
 _FONT = re.compile(r"@font-face\s*\{[^}]*\}")
@@ -44,7 +42,7 @@ def main(target: Path) -> int:
         lay_out(work)
         program = Path(sys.executable).with_name("zensical")
         environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-        done = subprocess.run([program, "build", "--strict", "--clean"], cwd=work, env=environment, check=False)
+        done = subprocess.run([program, "build", "--strict", "--clean"], cwd=work, env=environment, check=False)  # noqa: S603 - our own words
         if done.returncode == 0:
             shutil.rmtree(target, ignore_errors=True)
             shutil.copytree(work / "site", target)
@@ -70,7 +68,7 @@ def lay_out(work: Path) -> None:
 
 
 def navigation(config: str, here: set[str]) -> Iterator[str]:
-    """Yield the lines of the configuration without pages that are yet to come; raises ValueError for one that it lacks."""
+    """Yield the configuration without pages that are yet to come; raises `ValueError` for a page that it lacks."""
     named = set(re.findall(r'"([\w/-]+\.md)"', config))
     if left_out := sorted(here - named):
         raise ValueError(f"docs/site/zensical.toml has no place for {', '.join(left_out)}")
@@ -125,7 +123,7 @@ def made_pages() -> dict[str, str]:
 
 def section(text: str, heading: str, *, drop_code: bool = False) -> str:
     """Return a section of the README, as a page of `reference/` links."""
-    found = part(text, f"## {heading}\n", "\n## ").split("\n", 1)[1]
+    found = part(text, f"## {heading}\n", "\n## ").split("\n", 2)[2]
     if drop_code:
         found = re.sub(r"^```\n.*?^```\n", "", found, count=1, flags=re.MULTILINE | re.DOTALL)
     return found
@@ -139,8 +137,10 @@ def part(text: str, start: str, end: str) -> str:
 
 def public_names() -> str:
     """Return the page of `import pipeloom`, which mkdocstrings fills from the docstrings."""
-    names = sorted(pipeloom._HOMES.items(), key=lambda item: (item[0] != "run_pipeline", item[0] != "Pipeline", item[0]))  # noqa: SLF001
-    entries = "\n".join(f"## {name}\n\n::: {home}.{name}\n" for name, home in names)
+    names = sorted(
+        pipeloom._HOMES.items(), key=lambda item: (item[0] != "run_pipeline", item[0] != "Pipeline", item[0])
+    )
+    entries = "\n".join(f"::: {home}.{name}\n" for name, home in names)
     return f"# Python\n\nAll of this is imported from `pipeloom` itself: `from pipeloom import Pipeline`.\n\n{entries}"
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import redirect_stdout, suppress
+from contextlib import closing, redirect_stdout, suppress
 from io import StringIO
 
 import typer
@@ -11,7 +12,7 @@ from textual.binding import Binding
 
 from pipeloom.cli.cockpit import program as cockpit
 from pipeloom.cli.main import COMMANDS, program
-from pipeloom.store.schema import SCHEMA_VERSION, expected_columns
+from pipeloom.store.schema import SCHEMA_VERSION, create_in_memory
 from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.attempts.detail import DetailPane
 from pipeloom.tui.history.screen import HistoryScreen
@@ -20,6 +21,19 @@ from pipeloom.tui.reports.charts.screen import FileChartScreen, TaskChartScreen
 from pipeloom.tui.reports.compare.runs import CompareRunsScreen
 from pipeloom.tui.reports.timeline.screen import TimelineScreen
 from pipeloom.tui.table.virtual_table import VirtualTable
+
+_WIDTH = 80
+_KEYS = """# Keys
+
+`?` on any screen lists the keys that work there, and `ctrl+p` finds an action by its name. The id stands for the action
+in the [settings](settings.md).
+"""
+_FILE = f"""# The file's tables
+
+A file is an ordinary SQLite database, and your own tables are in it too. This is schema {SCHEMA_VERSION}; the view
+`pipeloom_schema` has its number. Times are UTC in ISO 8601, durations are seconds. Read these tables as you like; pipeloom
+alone writes them. Names of what the columns hold are in [Architecture](../architecture.md#words).
+"""
 
 SCREENS = {
     "Everywhere": PipeloomApp,
@@ -57,16 +71,15 @@ def helps() -> Iterator[tuple[str, str]]:
 def _help(of: typer.Typer, *words: str) -> str:
     written = StringIO()
     with redirect_stdout(written), suppress(SystemExit):
-        typer.main.get_command(of).main([*words[1:], "--help"], words[0], max_content_width=100, terminal_width=100)
+        typer.main.get_command(of).main(
+            [*words[1:], "--help"], words[0], max_content_width=_WIDTH, terminal_width=_WIDTH
+        )
     return written.getvalue().strip()
 
 
 def keys() -> str:
     """Return the page of the keys; the id is what `[keys]` in the settings names."""
-    page = [
-        "# Keys\n\n`?` on any screen lists the keys that work there, and `ctrl+p` finds an action by its name. "
-        "The id stands for the action in the [settings](settings.md).\n"
-    ]
+    page = [_KEYS]
     for title, screen in SCREENS.items():
         page.append(f"## {title}\n")
         page.append(table(("key", "", "what it does", "id"), map(_cells, bindings(screen))))
@@ -86,14 +99,14 @@ def _cells(one: Binding) -> Sequence[str]:
 
 def tables() -> str:
     """Return the page of the tables that pipeloom keeps in the file."""
-    page = [
-        f"# The file's tables\n\nA file is an ordinary SQLite database, beside your own tables. This is schema {SCHEMA_VERSION}; "
-        "the view `pipeloom_schema` has its number. Times are UTC in ISO 8601, durations are seconds. Read it as you like; "
-        "what these tables hold is written by pipeloom alone.\n"
-    ]
-    for name, columns in sorted(expected_columns().items(), key=lambda item: [*TABLES].index(item[0])):
-        page.append(f"## `{name}`\n\n{TABLES[name]}\n")
-        page.append(", ".join(f"`{column}`" for column in columns) + "\n")
+    page = [_FILE]
+    with closing(sqlite3.connect(":memory:")) as connection:
+        create_in_memory(connection)
+        there = {name for (name,) in connection.execute("SELECT name FROM sqlite_temp_schema WHERE type = 'table'")}
+        for name in sorted(there, key=[*TABLES].index):
+            listed = connection.execute('SELECT name, type, "notnull" OR pk FROM pragma_table_info(?)', (name,))
+            rows = [(f"`{column}`", kind, "" if needed else "or NULL") for column, kind, needed in listed]
+            page.append(f"## `{name}`\n\n{TABLES[name]}\n\n{table(('column', 'type', ''), rows)}")
     return "\n".join(page)
 
 
