@@ -12,7 +12,7 @@ from textual.binding import Binding
 
 from pipeloom.cli.cockpit import program as cockpit
 from pipeloom.cli.main import COMMANDS, program
-from pipeloom.store.schema import SCHEMA_VERSION, create_in_memory
+from pipeloom.store.schema import OUR_TABLES, SCHEMA_VERSION, create_in_memory
 from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.attempts.detail import DetailPane
 from pipeloom.tui.history.screen import HistoryScreen
@@ -31,8 +31,8 @@ in the [settings](settings.md).
 _FILE = f"""# The file's tables
 
 A file is an ordinary SQLite database, and your own tables are in it too. This is schema {SCHEMA_VERSION}; the view
-`pipeloom_schema` has its number. Times are UTC in ISO 8601, durations are seconds. Read these tables as you like; pipeloom
-alone writes them. Names of what the columns hold are in [Architecture](../architecture.md#words).
+`pipeloom_schema` has its number. Times are UTC in ISO 8601, durations are seconds. Read these tables as you like;
+pipeloom alone writes them. Names of what the columns hold are in [Architecture](../architecture.md#words).
 """
 
 SCREENS = {
@@ -102,8 +102,7 @@ def tables() -> str:
     page = [_FILE]
     with closing(sqlite3.connect(":memory:")) as connection:
         create_in_memory(connection)
-        there = {name for (name,) in connection.execute("SELECT name FROM sqlite_temp_schema WHERE type = 'table'")}
-        for name in sorted(there, key=[*TABLES].index):
+        for name in sorted(OUR_TABLES, key=[*TABLES].index):
             listed = connection.execute('SELECT name, type, "notnull" OR pk FROM pragma_table_info(?)', (name,))
             rows = [(f"`{column}`", kind, "" if needed else "or NULL") for column, kind, needed in listed]
             page.append(f"## `{name}`\n\n{TABLES[name]}\n\n{table(('column', 'type', ''), rows)}")
