@@ -48,7 +48,10 @@ def test_a_checkout_uses_the_sheets_at_its_top() -> None:
 def test_the_wheel_and_the_sdist_carry_the_sheets(dist: Path) -> None:
     with zipfile.ZipFile(next(dist.glob("*.whl"))) as wheel:
         names = set(wheel.namelist())
-    assert {f"pipeloom/css/{sheet}" for sheet in SHEETS} | {"pipeloom/py.typed"} <= names
+    assert {f"pipeloom/css/{sheet}" for sheet in SHEETS} | {
+        "pipeloom/py.typed",
+        "pipeloom/web/templates/app_index.html",
+    } <= names
     assert {name.split("/")[0].split("-")[0] for name in names} == {"pipeloom"}
     with tarfile.open(next(dist.glob("*.tar.gz"))) as archive:
         inside = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}

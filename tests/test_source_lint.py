@@ -48,6 +48,7 @@ MAY_OPEN = {
     "loader.py",
     "code/sources.py",
     "code/version.py",
+    "web/server.py",  # its own template
     "tui/controlling_tty.py",  # a file of /proc
 }
 """Modules that open files, none of them a database: closing one drops every lock that SQLite holds on it."""

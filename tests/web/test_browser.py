@@ -20,7 +20,6 @@ from pathlib import Path
 import pyte
 import pytest
 from playwright.sync_api import Browser, Page, WebSocket, sync_playwright
-
 from tests.conftest import Own, WaitFor
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -190,9 +189,7 @@ def test_the_run_belongs_to_the_server_and_outlives_its_pages(
     assert set(statuses(tmp_path).values()) == {"interrupted"}
 
 
-def test_without_the_token_there_is_no_page_and_no_connection(
-    browser: Browser, serve: Serve, own: Own
-) -> None:
+def test_without_the_token_there_is_no_page_and_no_connection(browser: Browser, serve: Serve, own: Own) -> None:
     owner = own(1)
     served = serve("--control")
     page = browser.new_page()

@@ -1,4 +1,4 @@
-"""The server of the pages: textual-serve, with an address that only its user knows, and nothing fetched from elsewhere."""
+"""The server of the pages: textual-serve, with an address that only its user knows; nothing comes from elsewhere."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import os
 import re
 import secrets
 import shlex
@@ -23,6 +24,7 @@ from pipeloom.errors import UsageError
 
 _TEMPLATES: Final = Path(__file__).with_name("templates")
 _SCRIPT: Final = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+_LAST_PORT: Final = 65_535
 _NOT_YOURS: Final = "Open the address that `pipeloom web` has printed, with its token.\n"
 
 
@@ -30,10 +32,10 @@ class CockpitServer(Server):
     """Serves the cockpit of one file. Each page has a process of its own."""
 
     def __init__(self, db: Path, host: str, port: int, *, control: bool, announce: Callable[[str], None]) -> None:
-        """Serve on `host` and `port`; with `control` pages act on the run. `announce` takes the address, once it serves.
+        """Serve on `host` and `port`; with `control` pages act on the run. `announce` takes the address at the start.
 
-        The address has a token. It is kept in a cookie, which a page of another site can neither read nor send: without it
-        there is no connection. So no other user of the machine and no other page of the browser has one.
+        The address has a token, which a cookie keeps. A page of another site can neither read nor send it, and without
+        it there is no connection: neither another user of the machine nor another page of the browser gets in.
         """
         command = [sys.executable, "-m", "pipeloom.web.tab", str(db), *(["--control"] if control else [])]
         named = f"[{host}]" if ":" in host else host
@@ -121,13 +123,17 @@ class CockpitServer(Server):
 
 def free_port(host: str, port: int) -> int:
     """Return a port that can be listened on, any for 0; raises `UsageError` where there is none on that host."""
+    if port > _LAST_PORT:
+        raise UsageError(f"There is no port {port}: the last one is {_LAST_PORT}.")
     try:
         family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.create_server(place[:2], family=family) as found:
             return int(found.getsockname()[1])
-    except (OSError, OverflowError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"Nothing can listen on {host}, port {port}: {why}. Choose another one with --port.") from error
+    except OSError as error:
+        why = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+        raise UsageError(
+            f"Nothing can listen on {host}, port {port}: {why}. Choose another one with --port."
+        ) from error
 
 
 def serve(server: CockpitServer) -> None:

@@ -49,7 +49,9 @@ def web_command(
     if find_spec("textual_serve") is None:
         raise UsageError("pipeloom web needs textual-serve: pip install 'pipeloom[web]'")
     if host in _EVERYWHERE:
-        raise UsageError("--host takes one address, as a browser types it: the page would not find its server by this one.")
+        raise UsageError(
+            "--host takes one address, as a browser types it: the page would not find its server by this one."
+        )
     db = db.absolute()
     if pipeline is None and (kind := file_kind(db)) not in READABLE:
         raise UsageError(why_unreadable(db, kind, "pipeloom web"))
@@ -62,7 +64,11 @@ def web_command(
     if host not in _HERE:
         tell(f"Who can reach {clean(host)} and knows the address sees this file. There is no encryption.")
     try:
-        serve(CockpitServer(db, host, port, control=control, announce=lambda url: tell(f"The page is {url} (ctrl+c ends)")))
+        serve(
+            CockpitServer(
+                db, host, port, control=control, announce=lambda url: tell(f"The page is {url} (ctrl+c ends)")
+            )
+        )
     finally:
         code = Exit.DONE if run is None else _ended(run)
     raise typer.Exit(code)
@@ -74,7 +80,7 @@ def _started(db: Path, pipeline: str, options: RunOptions) -> subprocess.Popen[b
     It has a process group of its own: ctrl+c reaches this program alone, which then stops it once.
     """
     command = [sys.executable, "-m", "pipeloom", "run", str(db), pipeline, *arguments(options)]
-    run = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0)
+    run = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0)  # noqa: S603
     while run.poll() is None and not _owns(run.pid, db):
         time.sleep(_LOOK_S)
     if run.returncode is not None and run.returncode not in _RAN:
