@@ -88,8 +88,8 @@ class PipeloomApp(QuietCrashApp):
         """Show the run of `engine` (not started yet) or of another process, else the history of the file.
 
         With `read_only` nothing changes the file, not even to close what a dead owner left open. With `control` a run
-        of another process takes the commands that one of this process takes; with both, that is all that keys change.
-        With `ascii_only` only ASCII characters are drawn, as on a terminal that has no others.
+        of another process takes the commands that one of this process takes. With `ascii_only` only ASCII characters
+        are drawn, as on a terminal that has no others.
         """
         super().__init__()
         self.db_path = db_path

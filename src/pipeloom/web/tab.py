@@ -15,10 +15,14 @@ from pipeloom.tui.settings import read_settings
 
 
 class TabApp(PipeloomApp):
-    """The cockpit of a page. It remembers nothing, because many pages may be open on one file."""
+    """The cockpit of a page: it changes nothing, but may ask the owner of a run to.
+
+    It remembers nothing, because many pages may be open on one file.
+    """
 
     def __init__(self, db_path: Path, *, control: bool) -> None:
         super().__init__(db_path, settings=read_settings(), read_only=True, control=control)
+        self.remote.only_asks = control
         self._server = os.getppid()
 
     def on_mount(self) -> None:

@@ -71,8 +71,8 @@ class RemoteRun:
         self._session = session
         self._file_changes = file_changes
         self.read_only = read_only
-        self._only_asks = read_only and may_control
-        """Whether the file is only read, and its owner is asked all the same."""
+        self.only_asks = False
+        """Whether the owner of the run takes commands although the file is only read."""
         self.owner: str | None = None
         """The other process that owns the file, by name."""
         self.doubt = ""
@@ -145,10 +145,8 @@ class RemoteRun:
     @property
     def controls(self) -> Engine | ControlClient | None:
         """What takes commands: the engine, or the client of another process; None: nothing does."""
-        if self._only_asks:
-            return self._client if self._feed.is_viewer else None
         if self.read_only:
-            return None
+            return self._client if self.only_asks and self._feed.is_viewer else None
         return self._client if self._feed.is_viewer else self._session.engine or self._client
 
     @property
