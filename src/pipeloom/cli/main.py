@@ -21,6 +21,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "export": ("export.export_command", "Write attempts as CSV, JSON lines or Markdown."),
     "prune": ("maintenance.prune_command", "Remove old attempts, or say what would go."),
     "backup": ("maintenance.backup_command", "Copy the file, also during a run."),
+    "web": ("web.command.web_command", "Serve the cockpit as a page in a browser."),
     "cancel": ("cancel_retry.cancel_command", "Cancel tasks of the run of another process."),
     "retry": ("cancel_retry.retry_command", "Run tasks again that have ended."),
     "info": ("about.info.info_command", "Tell versions, paths and settings, for a report of a mistake."),

@@ -98,7 +98,9 @@ class HomeScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         """Yield head, table, the line about the file under the cursor, and footer."""
         yield Static("", id="home-head")
-        yield VirtualTable(self._source, home_columns(), is_live=_ages, ascii_only=self.services.ascii_only, id="files")
+        yield VirtualTable(
+            self._source, home_columns(), beside=_second_of, ascii_only=self.services.ascii_only, id="files"
+        )
         yield Static(_empty_content(), id="home-notice", classes="notice")
         yield Static("", id="home-file")
         yield KeyFooter()
@@ -292,8 +294,8 @@ def _empty_content() -> Content:
     return Content("\n").join(styled)
 
 
-def _ages(row: FileSummary) -> bool:
-    return row.run is not None
+def _second_of(row: FileSummary, second: int) -> int:
+    return 0 if row.run is None else second
 
 
 def _changed(rows: list[FileSummary]) -> list[FileSummary]:

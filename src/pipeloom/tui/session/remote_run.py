@@ -75,6 +75,8 @@ class RemoteRun:
         self._session = session
         self._file_changes = file_changes
         self.read_only = read_only
+        self.only_asks = False
+        """Whether the owner of the run takes commands although the file is only read."""
         self.owner: str | None = None
         """The other process that owns the file, by name."""
         self.doubt = ""
@@ -153,7 +155,7 @@ class RemoteRun:
     def controls(self) -> Engine | ControlClient | None:
         """What takes commands: the engine, or the client of another process; None: nothing does."""
         if self.read_only:
-            return None
+            return self._client if self.only_asks and self._feed.is_viewer else None
         return self._client if self._feed.is_viewer else self._session.engine or self._client
 
     @property
