@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from pipeloom.tables.file import ROWS_BUDGET_S, TableWriter
 from pipeloom.tables.names import lowered
 from pipeloom.tables.table import Table, TableRows
 from pipeloom.text import clean
-from pipeloom.users_code import called_function, check_called, shown_name, users_error
+from pipeloom.users_code import check_called, check_worker, users_error
 
 M = TypeVar("M")
 
@@ -392,15 +391,3 @@ def worker_functions(pipeline: Pipeline, tasks: Iterable[TaskLike]) -> list[Work
     if not found:
         raise UsageError("There is no worker_fn: give the pipeline a function of (task, q).")
     return list(found.values())
-
-
-def check_worker(worker: object, where: str = "") -> None:
-    """Raise `UsageError` unless a worker function is one that runs when it is called."""
-    if not callable(worker):
-        raise UsageError(f"{where}worker_fn must be a function of (task, q), not {type(worker).__name__}.")
-    called = called_function(worker)
-    if inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called):
-        raise UsageError(
-            f"{where}worker_fn {shown_name(worker)} must be a function without `yield`: "
-            "calling a generator runs nothing."
-        )

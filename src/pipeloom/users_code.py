@@ -115,3 +115,15 @@ def blamed(error: BaseException) -> str:
 
 def _file_of(name: str) -> str:
     return str(getattr(sys.modules.get(name), "__file__", None) or "")
+
+
+def check_worker(worker: object, where: str = "") -> None:
+    """Raise `UsageError` unless a worker function is one that runs when it is called."""
+    if not callable(worker):
+        raise UsageError(f"{where}worker_fn must be a function of (task, q), not {type(worker).__name__}.")
+    called = called_function(worker)
+    if inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called):
+        raise UsageError(
+            f"{where}worker_fn {shown_name(worker)} must be a function without `yield`: "
+            "calling a generator runs nothing."
+        )

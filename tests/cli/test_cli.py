@@ -358,15 +358,14 @@ def test_a_signal_while_a_file_is_imported_ends_it_whatever_thread_is_left(popen
 def test_a_signal_ends_what_is_stopped_by_it_and_is_remembered_beside(when: str) -> None:
     code = f"""
 from signal import SIGTERM, raise_signal
-from pipeloom.cli.options import HangupChoice
-from pipeloom.cli.run import StopSignals
+from pipeloom.cli.common import StopSignals
 
 def call():
     if {when!r} == "within":
         raise_signal(SIGTERM)
     return "returned"
 
-signals = StopSignals(HangupChoice.STOP)
+signals = StopSignals(hangup_stops=True)
 if {when!r} == "before":
     raise_signal(SIGTERM)
 print(signals.stop(call))

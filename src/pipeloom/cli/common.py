@@ -9,16 +9,18 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
-from pipeloom.console.streams import open_missing_streams
+from pipeloom.console.streams import open_missing_streams, release_lost_terminal
 from pipeloom.engine.capture import capture
 from pipeloom.engine.interpreter import no_thread
-from pipeloom.engine.signals import ASKING
+from pipeloom.engine.signals import ASKING, take_next, taken_by
 from pipeloom.errors import FileBusyError, PipeloomError
 from pipeloom.status import Exit
 from pipeloom.text import clean
 from pipeloom.users_code import blamed
+
+T = TypeVar("T")
 
 STOPPED_GRACE_S: Final = 2.0
 """Longest grace for what the user's code has left, in seconds, when a signal has ended the run."""
@@ -131,3 +133,58 @@ def _leave_late(code: int, grace_s: float) -> None:
         with suppress(Exception):
             stream.flush()
     os._exit(code)
+
+
+class Signalled(KeyboardInterrupt):
+    """A signal that asks the program to stop; `StopSignals` catches it, because typer takes it for a ctrl+c."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+        self.number = number
+
+
+class StopSignals:
+    """The signals that stop a headless run as ctrl+c does: gracefully first, at once the second time.
+
+    The first one ends a call of `stop`. Beside such a call it is remembered: nothing would catch an exception there.
+    """
+
+    def __init__(self, *, hangup_stops: bool) -> None:
+        """Take the signals of the process until `let_signals_end`."""
+        self.first: int | None = None
+        """The number of the first one that has come."""
+        self._hangup_stops = hangup_stops
+        self._raises = False
+        taken_by(self._take)
+
+    def check(self) -> None:
+        """Raise `Signalled` when one has come: Python drops what is raised in a weak reference's callback."""
+        if self.first is not None:
+            raise Signalled(self.first)
+
+    def stop(self, call: Callable[[], T]) -> T | None:
+        """Return what `call` returns; None when a signal has ended it, or came before."""
+        try:
+            self._raises = True
+            self.check()
+            returned = call()
+            self._raises = False  # here, where what is raised until then is caught
+        except Signalled:
+            return None
+        finally:
+            self._raises = False
+        return returned
+
+    def _take(self, number: int, _frame: object) -> None:
+        take_next(number, self._take)
+        if number == signal.SIGHUP:
+            release_lost_terminal()
+            if self.first is not None or not self._hangup_stops:
+                return
+        if self.first is not None:
+            if number in ASKING:
+                os._exit(128 + number)
+            return  # the kernel repeats it
+        self.first = number
+        if self._raises:
+            raise Signalled(number)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import time
@@ -15,13 +14,22 @@ from typing import Annotated, Any, Final, NoReturn, TextIO, TypeVar
 import typer
 
 from pipeloom.api import Reporter, reporter_for, run_headless
-from pipeloom.cli.common import LEFT_EARLY, STOPPED_GRACE_S, is_quiet, let_signals_end, limit_the_end, note, tell
+from pipeloom.cli.common import (
+    LEFT_EARLY,
+    STOPPED_GRACE_S,
+    StopSignals,
+    is_quiet,
+    let_signals_end,
+    limit_the_end,
+    note,
+    tell,
+)
 from pipeloom.cli.options import PIPELINE_HELP, HangupChoice, RunOptions, parsed, takes_run_options
 from pipeloom.cli.schedule.loop import again_and_again
 from pipeloom.cli.schedule.options import AtOption, EveryOption, WatchOption
 from pipeloom.console.lines import LineReporter, json_lines, json_summary, no_lines
 from pipeloom.console.passing_line import PassingLine
-from pipeloom.console.streams import release_lost_terminal, take_stdout
+from pipeloom.console.streams import take_stdout
 from pipeloom.console.summary import summary_lines
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.executors.children import of_program
@@ -29,7 +37,7 @@ from pipeloom.engine.interpreter import restore_hooks
 from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.run.few import Few
 from pipeloom.engine.run.resume import Resume
-from pipeloom.engine.signals import ASKING, take, take_next, taken_by
+from pipeloom.engine.signals import take
 from pipeloom.environment.script import scripts_of
 from pipeloom.errors import PipeloomError, UsageError
 from pipeloom.loader import file_named, load_pipeline
@@ -154,7 +162,7 @@ def run_engines(
     With `strict_rows`, a run with odd rows does not end well.
     """
     first = makers[0]()
-    signals = StopSignals(on_hangup)
+    signals = StopSignals(hangup_stops=on_hangup is HangupChoice.STOP)
     code = run_in_turn([lambda: first, *makers[1:]], signals, json, strict_rows=strict_rows)
     let_signals_end()  # from here on they end the program; those of before have been received
     grace_s = first.options.grace_s
@@ -173,7 +181,7 @@ def run_scheduled(
 
     With `json` each run is an object there.
     """
-    signals = StopSignals(on_hangup)
+    signals = StopSignals(hangup_stops=on_hangup is HangupChoice.STOP)
     code = again_and_again(schedule, signals, lambda: run_in_turn(makers, signals, json, only_summary=True))
     schedule.close()
     leave(code, STOPPED_GRACE_S)
@@ -276,61 +284,6 @@ def engine_options(options: RunOptions, source: str | None) -> EngineOptions:
         grace_s=options.grace,
         source=source,
     )
-
-
-class Signalled(KeyboardInterrupt):
-    """A signal that asks the program to stop; `StopSignals` catches it, because typer takes it for a ctrl+c."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(number).name}")
-        self.number = number
-
-
-class StopSignals:
-    """The signals that stop a headless run as ctrl+c does: gracefully first, at once the second time.
-
-    The first one ends a call of `stop`. Beside such a call it is remembered: nothing would catch an exception there.
-    """
-
-    def __init__(self, on_hangup: HangupChoice) -> None:
-        """Take the signals of the process until `let_signals_end`."""
-        self.first: int | None = None
-        """The number of the first one that has come."""
-        self._on_hangup = on_hangup
-        self._raises = False
-        taken_by(self._take)
-
-    def check(self) -> None:
-        """Raise `Signalled` when one has come: Python drops what is raised in a weak reference's callback."""
-        if self.first is not None:
-            raise Signalled(self.first)
-
-    def stop(self, call: Callable[[], T]) -> T | None:
-        """Return what `call` returns; None when a signal has ended it, or came before."""
-        try:
-            self._raises = True
-            self.check()
-            returned = call()
-            self._raises = False  # here, where what is raised until then is caught
-        except Signalled:
-            return None
-        finally:
-            self._raises = False
-        return returned
-
-    def _take(self, number: int, _frame: object) -> None:
-        take_next(number, self._take)
-        if number == signal.SIGHUP:
-            release_lost_terminal()
-            if self.first is not None or self._on_hangup is HangupChoice.CONTINUE:
-                return
-        if self.first is not None:
-            if number in ASKING:
-                os._exit(128 + number)
-            return  # the kernel repeats it
-        self.first = number
-        if self._raises:
-            raise Signalled(number)
 
 
 def imported(spec: str, *, ascii_only: bool = False) -> Pipeline:

@@ -18,17 +18,13 @@ from operator import attrgetter, is_
 from typing import Any, Final, Self, TextIO, cast
 
 from pipeloom.engine.interpreter import LONGEST_TURN_S, Interpreter
-from pipeloom.engine.log_budget import LogBudget, Write
+from pipeloom.engine.log_budget import MAX_LINE, LogBudget, Write, in_lines
 from pipeloom.secrets import longest, masked
 
-_MAX_LINE: Final = 4_000
-_KEPT_LINES: Final = 16
-"""Lines of the greatest length that are kept of each end of text without a line end."""
 _LONGEST_HELD: Final = 1 << 16
 """Characters of a line from which on its stream gets it without its end."""
 _LOOK_BACK: Final = 20
 """Frames from a handler's write up to `logging.Handler.handle`."""
-
 _AT_IMPORT: Final = {"stdout": sys.stdout, "stderr": sys.stderr}
 """The streams before a screen or a run has replaced them."""
 
@@ -74,11 +70,11 @@ class AttemptLog:
         """Keep printed text, cut into lines."""
         with self._lock:
             *lines, rest = (self._partial.pop(level, "") + text).split("\n")
-            if len(rest) > _MAX_LINE:
+            if len(rest) > MAX_LINE:
                 rest = masked(rest)
             # A progress bar that draws with carriage returns never ends its line; a secret at its end is not whole yet.
-            cut = max(0, len(rest) - 1 - longest()) // _MAX_LINE * _MAX_LINE
-            lines += _in_lines(rest[:cut])
+            cut = max(0, len(rest) - 1 - longest()) // MAX_LINE * MAX_LINE
+            lines += in_lines(rest[:cut])
             self._partial[level] = rest[cut:]
         for line in filter(None, lines):
             self.line(level, line)
@@ -123,16 +119,6 @@ class AttemptLog:
         with self._lock:
             self._kept = self._kept or LogBudget(self._write)
             return self._kept
-
-
-def _in_lines(text: str) -> Iterator[str]:
-    """Yield text without a line end in lines of the greatest length; of very long text its head and its tail."""
-    middle = range(_KEPT_LINES * _MAX_LINE, max(0, len(text) - _KEPT_LINES * _MAX_LINE))
-    for start in range(0, len(text), _MAX_LINE):
-        if start not in middle:
-            yield text[start : start + _MAX_LINE]
-        elif start == middle.start:
-            yield f"… {len(middle):,} characters left out …"
 
 
 class _Printed:

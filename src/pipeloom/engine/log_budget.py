@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
@@ -18,6 +18,10 @@ from pipeloom.times import monotonic, stamp, unix_time
 Write = Callable[[str, str, str | None], None]
 """Takes level, text and time of a line; time None is now."""
 
+MAX_LINE: Final = 4_000
+"""Characters of a line."""
+_KEPT_LINES: Final = 16
+"""Lines of the greatest length that are kept of each end of text without a line end."""
 LINES: Final = 500
 """Lines of a second that are passed on at once."""
 TAIL: Final = 100
@@ -76,3 +80,13 @@ class LogBudget:
 
 def _stamp(at: float) -> str:
     return stamp(datetime.fromtimestamp(at, UTC))
+
+
+def in_lines(text: str) -> Iterator[str]:
+    """Yield text without a line end in lines of the greatest length; of very long text its head and its tail."""
+    middle = range(_KEPT_LINES * MAX_LINE, max(0, len(text) - _KEPT_LINES * MAX_LINE))
+    for start in range(0, len(text), MAX_LINE):
+        if start not in middle:
+            yield text[start : start + MAX_LINE]
+        elif start == middle.start:
+            yield f"… {len(middle):,} characters left out …"

@@ -99,11 +99,10 @@ class PipeloomApp(QuietCrashApp):
         self.file_changes: Signal[FileChanged] = Signal(self, "file-changes")
         self.feed = LiveFeed(self, self.commits)
         self.session = EngineSession(self, db_path, self.feed, engine, schedule)
-        self.next_start = self.session.scheduled.next_start
         self.remote = RemoteRun(
             self, db_path, self.feed, self.session, self.file_changes, read_only=read_only, may_control=control
         )
-        self.questions = self.remote.questions
+        self.next_start, self.questions = self.session.scheduled.next_start, self.remote.questions
         self.summary: RunSummary | None = None
         """How the run ended, once the engine is closed."""
         self.signalled: int | None = None

@@ -13,9 +13,10 @@ from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.run.run import Run
 from pipeloom.engine.writer.writer import Writer
 from pipeloom.errors import UsageError
-from pipeloom.pipeline import Pipeline, WorkerFn, check_worker
+from pipeloom.pipeline import Pipeline, WorkerFn
 from pipeloom.secrets import from_environment
 from pipeloom.text import clean
+from pipeloom.users_code import check_worker
 
 
 def check_renewed(before: Pipeline, after: Pipeline, options: EngineOptions) -> None:
