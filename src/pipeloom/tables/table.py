@@ -34,7 +34,7 @@ class TableRows:
     def __sizeof__(self) -> int:
         """Return the approximate bytes of the rows, by a sample."""
         sample = self.rows[:: len(self.rows) // _SAMPLE + 1]
-        texts = sum(len(value) for row in sample for value in row if isinstance(value, (str, bytes)))
+        texts = sum([len(value) for row in sample for value in row if isinstance(value, (str, bytes))])
         each = _BASE * (1 + len(self.columns)) + texts // max(1, len(sample))
         return each * len(self.rows)
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from pipeloom.engine.events import KEPT_TEXT, Finish, Found, Logged, Together
 from pipeloom.engine.schedule.order import ALL, after_of, cycle_of, shown_cycle
 from pipeloom.engine.worker.by_value import by_value
-from pipeloom.engine.worker.weight import weight
+from pipeloom.engine.worker.weight import flat_weight, weight
 from pipeloom.errors import MessageError, UsageError
 from pipeloom.limits.limit import check_named, names_of
 from pipeloom.messages import MsgTaskFinished, MsgTaskLog, MsgTaskProgress, MsgTaskStarted, TaskDef, TaskId
@@ -217,6 +217,8 @@ def parts(rows: TableRows) -> Iterator[TableRows]:
 def _checked_domain(msg: Any) -> Any:
     if type(msg) is TableRows:
         return msg  # plain values already; `parts` cuts it
+    if (flat := flat_weight(msg)) is not None and flat <= MAX_MESSAGE:
+        return msg
     return by_value(_checked_size(msg))
 
 

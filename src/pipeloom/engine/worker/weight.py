@@ -24,6 +24,7 @@ from uuid import UUID
 from pipeloom.engine.events import Together
 from pipeloom.engine.worker.by_value import frozen_values
 from pipeloom.messages import MsgTaskProgress
+from pipeloom.tables.table import TableRows
 
 _SCALARS: Final = frozenset({int, float, bool, type(None)})
 _TEXTS: Final = frozenset({str, bytes})
@@ -46,14 +47,21 @@ def weight(msg: Any) -> int:
         return _BASE if msg.message is None else _BASE + len(msg.message)
     if type(msg) is Together:
         return _BASE + msg.weight
-    kind: Any = type(msg)
+    if type(msg) is TableRows:
+        return msg.__sizeof__()
     try:
-        values_of = frozen_values(kind)
-        if values_of is not None and _FLAT.issuperset(map(type, values := values_of(msg))):
-            return _flat(values)
-        return _weight(msg, _DEPTH)
+        flat = flat_weight(msg)
+        return _weight(msg, _DEPTH) if flat is None else flat
     except BaseException:  # noqa: BLE001 - the code of a user's class may raise anything, SystemExit included
         return _BASE
+
+
+def flat_weight(msg: Any) -> int | None:
+    """Return the weight of a frozen dataclass of numbers and texts alone, which needs no copy; None for any other."""
+    values_of = frozen_values(type(msg))
+    if values_of is not None and _FLAT.issuperset(map(type, values := values_of(msg))):
+        return _flat(values)
+    return None
 
 
 def _weight(value: Any, depth: int) -> int:
