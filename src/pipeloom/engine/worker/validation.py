@@ -98,15 +98,15 @@ def _found_together(
     found: tuple[Found, ...], kept: tuple[Any, ...] = (), state: str | None = None, weight: int = 0
 ) -> Together:
     """Return what is put together; raises `MessageError` when tasks of it wait for each other."""
-    if cycle := cycle_of({task.task_id: task.after for task in found if task.after and task.after != ALL}):
+    if found and (cycle := cycle_of({task.task_id: task.after for task in found if task.after and task.after != ALL})):
         raise MessageError(f"These tasks wait for each other, and none could ever run: {shown_cycle(cycle)}.")
     return Together(kept, found, state, weight)
 
 
 def _checked_state(state: Mapping[str, Any]) -> str:
-    if not isinstance(state, Mapping):
+    if type(state) is not dict and not isinstance(state, Mapping):
         raise MessageError(f"state must be a dict, not {type(state).__name__}.")
-    return _strict_json("state", dict(state))
+    return _strict_json("state", state if type(state) is dict else dict(state))
 
 
 def _checked_found(task: TaskDef, limits: frozenset[str]) -> Found:

@@ -15,7 +15,7 @@ from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
 from functools import lru_cache
-from itertools import islice
+from itertools import chain, islice
 from pathlib import PurePath
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, Final
@@ -28,6 +28,7 @@ from pipeloom.tables.table import TableRows
 
 _SCALARS: Final = frozenset({int, float, bool, type(None)})
 _TEXTS: Final = frozenset({str, bytes})
+_TUPLE: Final = frozenset({tuple})
 _FLAT: Final = _SCALARS | _TEXTS | {type}
 _SMALL: Final = (
     int, float, complex, date, time, timedelta, tzinfo, Decimal, Fraction, UUID, Enum, PurePath, type, range,
@@ -89,8 +90,12 @@ def _flat(values: Sequence[Any]) -> int:
 
 
 def _sampled(length: int, values: Iterable[Any], depth: int) -> int:
-    weights = [_weight(part, depth - 1) for part in islice(values, _SAMPLE)]
-    return _BASE + (sum(weights) * length // len(weights) if weights else 0)
+    sample = list(islice(values, _SAMPLE))
+    if _TUPLE.issuperset(map(type, sample)) and _FLAT.issuperset(map(type, chain.from_iterable(sample))):
+        held = _BASE * len(sample) + _flat(list(chain.from_iterable(sample)))  # the rows of a batch
+    else:
+        held = sum(_weight(part, depth - 1) for part in sample)
+    return _BASE + (held * length // len(sample) if sample else 0)
 
 
 # -- other objects -----------------------------------------------------------------------------------------------------
