@@ -190,7 +190,7 @@ def frozen_values(kind: Any) -> Callable[[Any], tuple[Any, ...]] | None:
     """Return what reads the fields of a frozen dataclass that sets them all; None for any other class."""
     if not _is_frozen(kind) or not all(field.init for field in fields(kind)):
         return None
-    return attrgetter("__class__", *_attributes(kind))  # of one name alone it would return no tuple
+    return attrgetter("__class__", *(_attributes(kind) or ("__class__",)))  # of one name alone it returns no tuple
 
 
 @lru_cache(maxsize=512)

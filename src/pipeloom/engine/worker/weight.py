@@ -59,7 +59,8 @@ def weight(msg: Any) -> int:
 
 def flat_weight(msg: Any) -> int | None:
     """Return the weight of a frozen dataclass of numbers and texts alone, which needs no copy; None for any other."""
-    values_of = frozen_values(type(msg))
+    kind: Any = type(msg)
+    values_of = frozen_values(kind)
     if values_of is not None and _FLAT.issuperset(map(type, values := values_of(msg))):
         return _flat(values)
     return None

@@ -123,7 +123,7 @@ _Handlers = dict[type, tuple[Handler, float]]
 """Handlers with the seconds that a statement of each may take, by type of message."""
 
 
-def _handler_of(kind: type, there: _Handlers) -> tuple[Handler, float | None]:
+def _handler_of(kind: type, there: _Handlers) -> tuple[Handler, float]:
     for base in kind.__mro__:
         if base in there:
             return there.setdefault(kind, there[base])

@@ -61,22 +61,10 @@ class Savepoints:
     ) -> Rejection | None:
         if type(entry) is Whole and not fold.is_new(attempt_id) and not ledger.is_open(attempt_id):
             return ROW_DELETED
-        row, code, written, state = fold.row(attempt_id), fold.code(attempt_id), 0, None
-        found: list[FoundTask] = []
+        row, found = fold.row(attempt_id), list[FoundTask]()
         ledger.savepoint()
         try:
-            for put in _puts_of(entry):
-                if self._giving_up.is_set():
-                    raise _ClosedError
-                if type(put) is not Together:
-                    written += self._call(authorizer, put, row, code)
-                    continue
-                for msg in put.messages:
-                    written += self._call(authorizer, msg, row, code)
-                if row is not None:
-                    state = put.state or state
-                    if put.found:
-                        found += self._found.enter(ledger, put.found, attempt_id, fold.found, fold.now)
+            written, state = self._store_puts(ledger, authorizer, attempt_id, entry, fold, row, found)
         except AbandonedError:
             raise
         except BaseException as error:
@@ -94,6 +82,32 @@ class Savepoints:
         if found:
             fold.find(found)
         return None
+
+    def _store_puts(
+        self,
+        ledger: Ledger,
+        authorizer: HandlerAuthorizer,
+        attempt_id: int,
+        entry: Any,
+        fold: Fold,
+        row: AttemptRow | None,
+        found: list[FoundTask],
+    ) -> tuple[int, str | None]:
+        """Return how many rows the handlers changed, and the last state; tasks that are new are added to `found`."""
+        code, written, state = fold.code(attempt_id), 0, None
+        for put in _puts_of(entry):
+            if self._giving_up.is_set():
+                raise _ClosedError
+            if type(put) is not Together:
+                written += self._call(authorizer, put, row, code)
+                continue
+            for msg in put.messages:
+                written += self._call(authorizer, msg, row, code)
+            if row is not None:
+                state = put.state or state
+                if put.found:
+                    found += self._found.enter(ledger, put.found, attempt_id, fold.found, fold.now)
+        return written, state
 
     def _call(self, authorizer: HandlerAuthorizer, msg: Any, row: AttemptRow | None, code: str | None) -> int:
         """Call the handler of a message; return how many rows it changed."""
@@ -173,6 +187,6 @@ def _table_of(entry: Entry) -> tuple[object, ...] | None:
     return (attempt_id, rows.table, rows.columns) if type(rows) is TableRows else None
 
 
-def _rows_of(put: TableRows | Together) -> TableRows:
+def _rows_of(put: Any) -> TableRows:
     rows: TableRows = put.messages[0] if type(put) is Together else put
     return rows

@@ -10,7 +10,7 @@ from dataclasses import asdict, astuple, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from pipeloom.engine.attempt import AttemptIds
 from pipeloom.engine.capture import AttemptLog
