@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from pipeloom.engine.interpreter import no_garbage_collection
+import sys
+
+from pipeloom import __version__
 
 
 def tui_main() -> None:
     """Run `pipeloom-tui`."""
+    if _showed_version():
+        return
+    from pipeloom.engine.interpreter import no_garbage_collection
+
     with no_garbage_collection():
         from pipeloom.cli.cockpit import program
         from pipeloom.cli.common import run
@@ -16,8 +22,24 @@ def tui_main() -> None:
 
 def run_main() -> None:
     """Run `pipeloom`."""
+    if _showed_version():
+        return
+    from pipeloom.engine.interpreter import no_garbage_collection
+
     with no_garbage_collection():
         from pipeloom.cli.common import run
         from pipeloom.cli.main import program
 
     run(lambda: program(prog_name="pipeloom"))
+
+
+def _showed_version() -> bool:
+    """Show the version if that is all that was asked for: it needs nothing of the program, which tells of errors."""
+    if sys.argv[1:] != ["--version"] or sys.stdout is None:
+        return False
+    try:
+        sys.stdout.write(f"pipeloom {__version__}\n")
+        sys.stdout.flush()
+    except OSError:
+        return False
+    return True
