@@ -120,8 +120,8 @@ class TracesKept:
 
 
 @contextmanager
-def no_garbage_collection(*, for_good: bool = True) -> Iterator[None]:
-    """Stop the garbage collector while modules or tasks are made; with `for_good` it passes them over from then on.
+def no_garbage_collection() -> Iterator[None]:
+    """Stop the garbage collector while modules or tasks are made, and let it pass them over from then on.
 
     It would look through all of them again and again: a tenth of the time of a start.
     """
@@ -131,6 +131,5 @@ def no_garbage_collection(*, for_good: bool = True) -> Iterator[None]:
         yield
     finally:
         if was_enabled:
-            if for_good:
-                gc.freeze()
+            gc.freeze()
             gc.enable()

@@ -31,7 +31,6 @@ from pipeloom.engine.events import (
     Whole,
 )
 from pipeloom.engine.executors.base import Executor
-from pipeloom.engine.interpreter import no_garbage_collection
 from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.run.attempts import Attempts, AttemptState, Stop, TaskStart
 from pipeloom.engine.run.held_back import Holds
@@ -133,9 +132,7 @@ class Run:
                 ago = (self.clock.now() - datetime.fromisoformat(opened.last_start)).total_seconds()
                 self.limits.continue_after(self.clock.monotonic() - ago)
             self.has_begun = True
-            with no_garbage_collection(for_good=False):
-                entered = self.enter(starts)
-            if not entered:
+            if not self.enter(starts):
                 self.finish()
             self.fill()
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import chain, groupby
+from operator import itemgetter
 from typing import Any, Final, NamedTuple, cast
 
 from pipeloom.engine.events import Together, Whole
@@ -22,6 +23,7 @@ from pipeloom.store.write.handler_connection import HandlerAuthorizer
 from pipeloom.store.write.ledger import Ledger
 from pipeloom.tables.table import TableRows
 
+_JOINED_KINDS: Final = frozenset({TableRows, Together})
 _MOST_ROWS: Final = 1_000
 """Rows from which on no more are joined: what fails is stored again one by one."""
 
@@ -152,6 +154,8 @@ class Joined(NamedTuple):
 
 def joined(entries: list[Entry]) -> list[Entry]:
     """Return the entries of a batch with neighbours joined."""
+    if _JOINED_KINDS.isdisjoint(map(type, map(itemgetter(1), entries))):
+        return entries
     made: list[Entry] = []
     for table, group in groupby(entries, _table_of):
         if table is None:
