@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # as `typing` has it, whose import takes longer than to show the version
 if TYPE_CHECKING:
+    from typing import Any
+
     from pipeloom.api import run_pipeline
     from pipeloom.console.logging import setup_logging
     from pipeloom.engine.run.summary import FailedTask, RunSummary
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipeloom.secrets import Secret
     from pipeloom.status import RunStatus, Status
 
-    __version__: str
+__version__ = "0.2.0"
 
 _HOMES = {
     "AsyncChannel": "pipeloom.protocols",
@@ -69,11 +69,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("pipeloom")
     if name in _HOMES:
+        from importlib import import_module
+
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeloom import MsgTaskProgress, Pipeline, TaskDef, run_pipeline
+from pipeloom.tables.table import Table
 
 WORKERS = 4
 TRIES = 3
@@ -43,6 +44,9 @@ class Many:
     rows: list[tuple[int, str, float]]
 
 
+NUMBERS = Table("numbers", {"number": int})
+
+
 # -- worker functions: of a module, so that worker processes find them ---------------------------------------------------
 
 
@@ -59,6 +63,11 @@ def progress(task: TaskDef, q: Any) -> None:
 def one_row_each(task: TaskDef, q: Any) -> None:
     for number in range(task.params["messages"]):
         q.put(One(number))
+
+
+def one_table_row_each(task: TaskDef, q: Any) -> None:
+    for number in range(task.params["messages"]):
+        q.put(NUMBERS.rows((number,)))
 
 
 def batches(task: TaskDef, q: Any) -> None:
@@ -105,6 +114,7 @@ def pipeloom(
             handlers={One: insert_one, Many: insert_many},
             schemas=[schema],
         )
+        pipeline.table(NUMBERS.name, NUMBERS.mapping)
         summary = run_pipeline(Path(folder) / "etl.db", pipeline, ui="none", executor=executor)
         took = time.perf_counter() - began
         assert summary.counts == {"done": tasks}, summary
@@ -273,9 +283,10 @@ def main() -> None:
     found = rates(
         WORKERS * each,
         pipeloom=lambda: pipeloom(one_row_each, WORKERS, messages=each),
+        table=lambda: pipeloom(one_table_row_each, WORKERS, messages=each),
         original=lambda: original(inserts(small), WORKERS) * each / small,
     )
-    show("messages that insert one row each", found, against=("original",))
+    show("messages that insert one row each, by a handler and into a declared table", found, against=("original",))
     rows = int(400_000 * scale)
     found = rates(
         WORKERS * rows,

@@ -243,6 +243,19 @@ def test_versions_and_help_are_told(run: Run) -> None:
     assert "not both" in run("pipeloom-tui", "etl.db", "one.py", "--demo").stderr
 
 
+@pytest.mark.parametrize("main", ["run_main", "tui_main"])
+def test_the_version_is_shown_without_the_rest_of_the_program(main: str) -> None:
+    code = f"import sys; from pipeloom.cli import {main}; {main}(); print(sys.modules.keys() & {{'typer', 'typing'}})"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", f"import sys; sys.path[:0] = {sys.path!r}; {code}", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[0].startswith("pipeloom 0.")
+    assert done.stdout.splitlines()[1] == "set()"
+
+
 def test_without_status_the_file_holds_no_tables_of_ours(run: Run, folder: Path) -> None:
     done = run("pipeloom", "run", "etl.db", "one.py", "--no-store")
     assert (done.returncode, "3 done" in done.stderr) == (0, True)

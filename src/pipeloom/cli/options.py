@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, cast, get_type_hints
 
 import typer
 
+from pipeloom import __version__
 from pipeloom.errors import UsageError
 from pipeloom.filters import Filter, FilterError, parse
 
@@ -230,9 +231,7 @@ def with_common_options(command: Callable[..., None]) -> Callable[..., None]:
 def show_version(wanted: bool) -> None:
     """Print the version and leave."""
     if wanted:
-        from importlib.metadata import version
-
-        sys.stdout.write(f"pipeloom {version('pipeloom')}\n")
+        sys.stdout.write(f"pipeloom {__version__}\n")
         raise typer.Exit
 
 

@@ -12,6 +12,7 @@ CHUNK: Final = 1_000
 """Rows that are converted together."""
 
 _TUPLES: Final = {tuple}
+_VALUES: Final = frozenset({int, str, float, type(None)})
 
 Columns = dict[Any, Sequence[Any]]
 """The columns of a frame by name."""
@@ -62,14 +63,17 @@ def _chunks(items: Iterator[Any]) -> Iterator[Frame | Chunk]:
 
 def is_one_row(source: Any) -> bool:
     """Tell whether `source` is a single row: a mapping, a dataclass, or a tuple of values."""
-    if is_dataclass(source) and not isinstance(source, type):
-        return True
-    if isinstance(source, Mapping) or hasattr(source, "keys"):
-        return True
+    if type(source) is not tuple:
+        if is_dataclass(source) and not isinstance(source, type):
+            return True
+        if isinstance(source, Mapping) or hasattr(source, "keys"):
+            return True
     return isinstance(source, tuple) and bool(source) and not _holds_values(source[0])
 
 
 def _holds_values(item: Any) -> bool:
+    if type(item) in _VALUES:  # as that of a key mostly is
+        return False
     return isinstance(item, (tuple, list)) or is_one_row(item) or frame_of(item) is not None
 
 

@@ -34,7 +34,7 @@ class TableRows:
     def __sizeof__(self) -> int:
         """Return the approximate bytes of the rows, by a sample."""
         sample = self.rows[:: len(self.rows) // _SAMPLE + 1]
-        texts = sum(len(value) for row in sample for value in row if isinstance(value, (str, bytes)))
+        texts = sum([len(value) for row in sample for value in row if isinstance(value, (str, bytes))])
         each = _BASE * (1 + len(self.columns)) + texts // max(1, len(sample))
         return each * len(self.rows)
 
@@ -48,7 +48,7 @@ class TableRows:
 class Table:
     """A table of the user's that pipeloom creates and writes: `pipeline.table(...)` makes it."""
 
-    __slots__ = ("_values_of", "columns", "key", "mapping", "name", "names", "provenance")
+    __slots__ = ("_insert", "_values_of", "columns", "key", "mapping", "name", "names", "provenance")
 
     def __init__(
         self, name: str, columns: Mapping[str, Any], key: str | Sequence[str] | None = None, provenance: bool = True
@@ -66,6 +66,7 @@ class Table:
         """Whether each row holds the id of its attempt."""
         if provenance and any(lowered(name) == ATTEMPT for name in self.names):
             raise UsageError(f"Table {self.name}: the column {ATTEMPT} is pipeloom's own, unless provenance=False.")
+        self._insert = self._insert_around_attempt()
 
     def __reduce__(self) -> tuple[type[Table], tuple[Any, ...]]:
         """Travel as the declaration: rules are functions of this package."""
@@ -193,15 +194,19 @@ class Table:
 
     def insert(self, attempt: str) -> str:
         """Return the statement that writes a row, by its key if there is one; `attempt` is SQL for the attempt's id."""
+        head, tail = self._insert
+        return f"{head}, {attempt}{tail}" if self.provenance else f"{head}{tail}"
+
+    def _insert_around_attempt(self) -> tuple[str, str]:
+        """Return the statement up to the attempt's id and after it."""
         names = [*self.names, ATTEMPT] if self.provenance else self.names
-        values = ["?"] * len(self.names) + [attempt] * self.provenance
         target = f"main.{quoted(self.name)} ({', '.join(map(quoted, names))})"
-        sql = f"INSERT INTO {target} VALUES ({', '.join(values)})"
+        head = f"INSERT INTO {target} VALUES ({', '.join('?' * len(self.names))}"
         if not self.key:
-            return sql
+            return head, ")"
         changed = [f"{quoted(name)}=excluded.{quoted(name)}" for name in names if name not in self.key]
         action = f"UPDATE SET {', '.join(changed)}" if changed else "NOTHING"
-        return f"{sql} ON CONFLICT ({', '.join(map(quoted, self.key))}) DO {action}"
+        return head, f") ON CONFLICT ({', '.join(map(quoted, self.key))}) DO {action}"
 
 
 def _values_of(names: tuple[str, ...]) -> Callable[[dict[str, Any]], Row]:

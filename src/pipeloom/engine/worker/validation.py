@@ -11,7 +11,7 @@ from typing import Any, Final, NoReturn
 from pipeloom.engine.events import KEPT_TEXT, Finish, Found, Logged, Together
 from pipeloom.engine.schedule.order import ALL, after_of, cycle_of, shown_cycle
 from pipeloom.engine.worker.by_value import by_value
-from pipeloom.engine.worker.weight import weight
+from pipeloom.engine.worker.weight import flat_weight, weight
 from pipeloom.errors import MessageError, UsageError
 from pipeloom.limits.limit import check_named, names_of
 from pipeloom.messages import MsgTaskFinished, MsgTaskLog, MsgTaskProgress, MsgTaskStarted, TaskDef, TaskId
@@ -107,16 +107,16 @@ def _found_together(
     found: tuple[Found, ...], kept: tuple[Any, ...] = (), state: str | None = None, weight: int = 0
 ) -> Together:
     """Return what is put together; raises `MessageError` when tasks of it wait for each other."""
-    if cycle := cycle_of({task.task_id: task.after for task in found if task.after and task.after != ALL}):
+    if found and (cycle := cycle_of({task.task_id: task.after for task in found if task.after and task.after != ALL})):
         raise MessageError(f"These tasks wait for each other, and none could ever run: {shown_cycle(cycle)}.")
     return Together(kept, found, state, weight)
 
 
 def checked_state(state: Mapping[str, Any]) -> str:
     """Return the state of a task as JSON; raises `MessageError` when the file cannot keep it."""
-    if not isinstance(state, Mapping):
+    if type(state) is not dict and not isinstance(state, Mapping):
         raise MessageError(f"state must be a dict, not {type(state).__name__}.")
-    kept = _strict_json("state", dict(state))
+    kept = _strict_json("state", state if type(state) is dict else dict(state))
     _refuse_secrets("state", kept)
     return kept
 
@@ -239,6 +239,8 @@ def parts(rows: TableRows) -> Iterator[TableRows]:
 def _checked_domain(msg: Any) -> Any:
     if type(msg) is TableRows:
         return msg  # plain values already; `parts` cuts it
+    if (flat := flat_weight(msg)) is not None and flat <= MAX_MESSAGE:
+        return msg
     return by_value(_checked_size(msg))
 
 

@@ -15,7 +15,7 @@ from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
 from functools import lru_cache
-from itertools import islice
+from itertools import chain, islice
 from pathlib import PurePath
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, Final
@@ -24,9 +24,11 @@ from uuid import UUID
 from pipeloom.engine.events import Together
 from pipeloom.engine.worker.by_value import frozen_values
 from pipeloom.messages import MsgTaskProgress
+from pipeloom.tables.table import TableRows
 
 _SCALARS: Final = frozenset({int, float, bool, type(None)})
 _TEXTS: Final = frozenset({str, bytes})
+_TUPLE: Final = frozenset({tuple})
 _FLAT: Final = _SCALARS | _TEXTS | {type}
 _SMALL: Final = (
     int, float, complex, date, time, timedelta, tzinfo, Decimal, Fraction, UUID, Enum, PurePath, type, range,
@@ -46,14 +48,22 @@ def weight(msg: Any) -> int:
         return _BASE if msg.message is None else _BASE + len(msg.message)
     if type(msg) is Together:
         return _BASE + msg.weight
-    kind: Any = type(msg)
+    if type(msg) is TableRows:
+        return msg.__sizeof__()
     try:
-        values_of = frozen_values(kind)
-        if values_of is not None and _FLAT.issuperset(map(type, values := values_of(msg))):
-            return _flat(values)
-        return _weight(msg, _DEPTH)
+        flat = flat_weight(msg)
+        return _weight(msg, _DEPTH) if flat is None else flat
     except BaseException:  # noqa: BLE001 - the code of a user's class may raise anything, SystemExit included
         return _BASE
+
+
+def flat_weight(msg: Any) -> int | None:
+    """Return the weight of a frozen dataclass of numbers and texts alone, which needs no copy; None for any other."""
+    kind: Any = type(msg)
+    values_of = frozen_values(kind)
+    if values_of is not None and _FLAT.issuperset(map(type, values := values_of(msg))):
+        return _flat(values)
+    return None
 
 
 def _weight(value: Any, depth: int) -> int:
@@ -81,8 +91,12 @@ def _flat(values: Sequence[Any]) -> int:
 
 
 def _sampled(length: int, values: Iterable[Any], depth: int) -> int:
-    weights = [_weight(part, depth - 1) for part in islice(values, _SAMPLE)]
-    return _BASE + (sum(weights) * length // len(weights) if weights else 0)
+    sample = list(islice(values, _SAMPLE))
+    if _TUPLE.issuperset(map(type, sample)) and _FLAT.issuperset(map(type, chain.from_iterable(sample))):
+        held = _BASE * len(sample) + _flat(list(chain.from_iterable(sample)))  # the rows of a batch
+    else:
+        held = sum(_weight(part, depth - 1) for part in sample)
+    return _BASE + (held * length // len(sample) if sample else 0)
 
 
 # -- other objects -----------------------------------------------------------------------------------------------------

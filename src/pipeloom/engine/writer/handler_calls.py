@@ -12,7 +12,7 @@ from pipeloom.errors import UsageError
 from pipeloom.pipeline import Handler, SchemaHelper
 from pipeloom.store.rows import AttemptRow
 from pipeloom.store.write.connect import close_writer
-from pipeloom.store.write.handler_connection import HandlerAuthorizer
+from pipeloom.store.write.handler_connection import HANDLER_BUDGET_S, HandlerAuthorizer
 from pipeloom.store.write.ledger import Ledger
 from pipeloom.text import clean
 
@@ -39,7 +39,7 @@ class HandlerCalls:
 
     def take_code(self, code: str | None, handlers: Mapping[type, Handler], timeouts: Mapping[type, float]) -> None:
         """Call these handlers for what attempts of the code with this hash put; those of other codes stay."""
-        taken = {kind: (handler, timeouts.get(kind)) for kind, handler in handlers.items()}
+        taken = {kind: (handler, timeouts.get(kind, HANDLER_BUDGET_S)) for kind, handler in handlers.items()}
         self._by_code[code] = {
             **self._by_code.get(code, {}),
             **taken,
@@ -68,10 +68,10 @@ class HandlerCalls:
         """
         kind = self._running = type(msg)
         there = self._by_code.get(code) or self._by_code[self._current]
-        handler, timeout_s = there.get(kind) or _handler_of(kind, there)
+        handler, budget_s = there.get(kind) or _handler_of(kind, there)
         before = authorizer.changes
         try:
-            with authorizer.handler(timeout_s, row) as connection:
+            with authorizer.handler(budget_s, row) as connection:
                 handler(connection, msg)
             return authorizer.changes - before
         finally:
@@ -119,11 +119,11 @@ class HandlerCalls:
         return closed.wait(_PATIENCE_S)
 
 
-_Handlers = dict[type, tuple[Handler, float | None]]
+_Handlers = dict[type, tuple[Handler, float]]
 """Handlers with the seconds that a statement of each may take, by type of message."""
 
 
-def _handler_of(kind: type, there: _Handlers) -> tuple[Handler, float | None]:
+def _handler_of(kind: type, there: _Handlers) -> tuple[Handler, float]:
     for base in kind.__mro__:
         if base in there:
             return there.setdefault(kind, there[base])

@@ -76,7 +76,7 @@ class Inbox:
         Raises `WriterFailedError` once nothing can be saved any more.
         """
         with self._lock:
-            if not self._has_room(given_up):
+            if self._is_full() and not self._has_room(given_up):
                 return False
             self._append(entry)
             self._bytes += weight
@@ -200,9 +200,11 @@ class Inbox:
             raise WriterFailedError(f"Nothing can be saved any more: {self._failure}") from self._failure
 
     def _append(self, entry: Entry) -> None:
-        self.check()
+        if self._failure is not None:
+            self.check()
         self._entries.append(entry)
-        self._notify()
+        if self._wanted is not None:
+            self._notify()
 
     def _notify(self) -> None:
         if self._wanted is not None and len(self) >= self._wanted:

@@ -10,7 +10,7 @@ from dataclasses import asdict, astuple, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from pipeloom.engine.attempt import AttemptIds
 from pipeloom.engine.capture import AttemptLog
@@ -25,7 +25,7 @@ from pipeloom.engine.writer.log_retention import log_changes
 from pipeloom.engine.writer.open_attempts import OpenAttempts
 from pipeloom.engine.writer.open_file import OpenFile
 from pipeloom.engine.writer.opening import Opened, Opening
-from pipeloom.engine.writer.savepoints import Savepoints, kind_of
+from pipeloom.engine.writer.savepoints import Joined, Savepoints, joined, kind_of
 from pipeloom.engine.writer.sink import CommitBatch, Sink, Sinks
 from pipeloom.engine.writer.tries import Tries
 from pipeloom.engine.writer.writer_code import WriterCode
@@ -95,8 +95,6 @@ class Writer:
         self._seq = 0
         self._last_beat = float("-inf")
         self._giving_up = threading.Event()
-        self._refused = 0
-        """Messages that came too late for their handlers."""
         self.unsaved = 0
         """Entries that could not be written: above 0 once the writer has stopped."""
 
@@ -250,26 +248,29 @@ class Writer:
                     _log.warning("The file cannot be written now, and is tried again: %s", clean(error))
                 self._sinks.writer_waiting(clean(error))
                 tries.wait(error)
-        self.unsaved = self._refused + later
+        self.unsaved = self._savepoints.refused + later
         self._sinks.writer_waiting(None)
         if batch is not None:
             self._sinks.committed(batch)
 
     def _commit(self, entries: list[Entry]) -> CommitBatch | None:
         """Write the entries in one transaction and return what it changed; replay it when a handler rolled it back."""
-        skipped: dict[int, Rejection] = {}
+        taken, skipped = joined(entries), dict[int, Rejection]()
         while True:
             try:
-                return self._transact(entries, skipped)
+                return self._transact(taken, skipped, len(entries))
             except TransactionLostError as lost:
-                skipped[lost.index] = lost.rejection
+                if type(taken[lost.index][1]) is Joined:
+                    taken, skipped = entries, {}  # each by itself, to see which of them it was
+                else:
+                    skipped[lost.index] = lost.rejection
             except sqlite3.IntegrityError as error:
                 if len(entries) != 1 or skipped or not is_foreign_key(error):
                     raise
                 self._file.ledger.rollback()
                 skipped[0] = Rejection.of(kind_of(entries[0][1]), error)
 
-    def _transact(self, entries: list[Entry], skipped: dict[int, Rejection]) -> CommitBatch | None:
+    def _transact(self, entries: list[Entry], skipped: dict[int, Rejection], messages: int) -> CommitBatch | None:
         now = self._clock.now()
         started = monotonic()
         beat = self._clock.monotonic() - self._last_beat >= HEARTBEAT_S
@@ -300,7 +301,7 @@ class Writer:
         self._finish_transaction()
         self._file.identity.check(committed=True)
         self._log_counts.update(logs.counts)
-        return self._committed(entries, inserts, updates, stored, fold, run, rejected, monotonic() - started)
+        return self._committed(messages, inserts, updates, stored, fold, run, rejected, monotonic() - started)
 
     def _finish_transaction(self) -> None:
         """Commit; after an I/O error, ask the file whether the COMMIT happened."""
@@ -329,6 +330,7 @@ class Writer:
         """Apply the entries in order: progress and lifecycle are folded, domain messages go to their handlers."""
         run: RunRow | None = None
         progress = fold.progress
+        store = partial(self._savepoints.store, self._file.ledger, self._file.authorizer)
         handled = 0
 
         def write(level: str, text: str, at: str | None) -> None:
@@ -349,7 +351,7 @@ class Writer:
                     self._handlers.leave_code(entry.left)
                 else:
                     handled = attempt_id
-                    rejection = skipped.get(index) or self._store(index, attempt_id, entry, fold)
+                    rejection = skipped.get(index) or store(index, attempt_id, entry, fold)
                     log.close()
                     if rejection is not None:
                         rejected.setdefault(attempt_id, rejection)
@@ -357,15 +359,9 @@ class Writer:
                         fold.lifecycle(attempt_id, entry.end)
         return run
 
-    def _store(self, index: int, attempt_id: int, entry: Any, fold: Fold) -> Rejection | None:
-        """Store what one `put` has taken; return why it could not be."""
-        rejection = self._savepoints.store(self._file.ledger, self._file.authorizer, index, attempt_id, entry, fold)
-        self._refused += rejection is not None and self._giving_up.is_set()
-        return rejection
-
     def _committed(
         self,
-        entries: list[Entry],
+        messages: int,
         inserts: list[AttemptRow],
         updates: list[AttemptRow],
         stored: dict[int, AttemptRow],
@@ -390,7 +386,7 @@ class Writer:
         self._seq += 1
         self._last_beat = self._clock.monotonic()
         return CommitBatch(
-            self._seq, tuple(rows), run, len(entries), took_s, len(self._inbox), self._file.identity.log_bytes,
+            self._seq, tuple(rows), run, messages, took_s, len(self._inbox), self._file.identity.log_bytes,
             tuple(fold.found.values()), {task_id: state for task_id, (state, _) in fold.states.items()},
         )  # fmt: skip
 

@@ -39,11 +39,8 @@ _ACTING_PRAGMAS: Final = frozenset(
     {"incremental_vacuum", "optimize", "shrink_memory", "wal_checkpoint", "integrity_check", "quick_check"}
 )
 """Pragmas that work, or take long, without an argument. All others only read then."""
-_METHODS: Final[dict[str, Callable[..., sqlite3.Cursor]]] = {
-    "execute": sqlite3.Cursor.execute,
-    "executemany": sqlite3.Cursor.executemany,
-    "executescript": sqlite3.Cursor.executescript,
-}
+_Method = Callable[..., sqlite3.Cursor]
+"""A method of `sqlite3.Cursor`: no handler reaches it through its own cursor."""
 
 
 class HandlerAccessError(PipeloomError):
@@ -82,19 +79,12 @@ class HandlerAuthorizer:
         return self._connection.total_changes
 
     def handler(
-        self, budget_s: float | None = None, row: AttemptRow | None = None
+        self, budget_s: float = HANDLER_BUDGET_S, row: AttemptRow | None = None
     ) -> AbstractContextManager[HandlerConnection]:
-        """Lend the connection to a handler, for a message of the attempt `row`.
-
-        Each statement may take `budget_s` seconds (None: `HANDLER_BUDGET_S`).
-        """
-        return _Loan(self, HANDLER_BUDGET_S if budget_s is None else budget_s, row)
-
-    def lend(self, budget_s: float, row: AttemptRow | None) -> HandlerConnection:
-        """Begin the loan to a handler."""
+        """Lend the connection to a handler, for a message of the attempt `row`; a statement may take `budget_s`."""
         self._mode, self._budget_s = "handler", budget_s
-        self._lent = HandlerConnection(self._connection, self, row)
-        return self._lent
+        self._lent = lent = HandlerConnection(self._connection, self, row)
+        return _Loan(self, lent)
 
     def take_back(self) -> None:
         """End the loan to a handler, from another thread too; does nothing when it has ended."""
@@ -172,13 +162,13 @@ class HandlerAuthorizer:
 class _Loan:
     """A `with` block in which a handler has the connection: one for each message, so no generator."""
 
-    def __init__(self, authorizer: HandlerAuthorizer, budget_s: float, row: AttemptRow | None) -> None:
+    __slots__ = ("_authorizer", "_lent")
+
+    def __init__(self, authorizer: HandlerAuthorizer, lent: HandlerConnection) -> None:
         self._authorizer = authorizer
-        self._budget_s = budget_s
-        self._row = row
+        self._lent = lent
 
     def __enter__(self) -> HandlerConnection:
-        self._lent = self._authorizer.lend(self._budget_s, self._row)
         return self._lent
 
     def __exit__(self, kind: type[BaseException] | None, *_error: object) -> None:
@@ -190,24 +180,22 @@ class _Loan:
 class HandlerCursor(sqlite3.Cursor):
     """The cursor of a handler: it does not lead to the connection, and what it runs is checked as well."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        super().__init__(connection)
-        self.lent: HandlerConnection | None = None
-        """Set for a cursor that the handler asked for itself."""
+    lent: HandlerConnection | None = None
+    """Set for a cursor that the handler asked for itself."""
 
     def execute(self, sql: str, parameters: Any = (), /) -> Self:
         """Run one statement, as `HandlerConnection.execute`."""
-        return self._by_handler("execute", sql, converted(parameters))
+        return self._by_handler(sqlite3.Cursor.execute, sql, converted(parameters))
 
     def executemany(self, sql: str, parameters: Iterable[Any], /) -> Self:
         """Run one statement for each row, as `HandlerConnection.executemany`."""
-        return self._by_handler("executemany", sql, rows_to_bind(parameters))
+        return self._by_handler(sqlite3.Cursor.executemany, sql, rows_to_bind(parameters))
 
     def executescript(self, _sql: str, /) -> Self:
         """Raise `HandlerAccessError`: a script would commit."""
         raise HandlerAccessError("A cursor of a handler runs single statements: use execute or executemany.")
 
-    def _by_handler(self, method: str, sql: Any, values: Any) -> Self:
+    def _by_handler(self, method: _Method, sql: Any, values: Any) -> Self:
         if self.lent is None:
             raise HandlerAccessError("This cursor holds the rows of its statement: ask conn for another.")
         self.lent.run_on(self, method, sql, values)
@@ -243,11 +231,11 @@ class HandlerConnection:
 
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
         """Run one statement; as `sqlite3.Connection.execute`. NumPy scalars are stored as the numbers that they are."""
-        return self._run("execute", sql, converted(parameters))
+        return self._run(sqlite3.Cursor.execute, sql, converted(parameters))
 
     def executemany(self, sql: str, parameters: Iterable[Any], /) -> sqlite3.Cursor:
         """Run one statement for each row; as `sqlite3.Connection.executemany`."""
-        return self._run("executemany", sql, rows_to_bind(parameters))
+        return self._run(sqlite3.Cursor.executemany, sql, rows_to_bind(parameters))
 
     def cursor(self) -> sqlite3.Cursor:
         """Return a cursor whose statements are checked as well: pandas' `to_sql` asks for one."""
@@ -272,23 +260,23 @@ class HandlerConnection:
             "needs more, as sqlite-utils does, can make rows, and conn.executemany stores them."
         )
 
-    def run_on(self, cursor: sqlite3.Cursor, method: str, sql: Any, *arguments: Any) -> None:
+    def run_on(self, cursor: sqlite3.Cursor, method: _Method, sql: Any, *arguments: Any) -> None:
         """Run what the handler asked for; raises what it may not, in words."""
         with self._authorizer.in_use:
             self._check_lent()
             self._run_checked(cursor, method, sql, arguments)
 
-    def _run(self, method: str, sql: Any, *arguments: Any) -> sqlite3.Cursor:
+    def _run(self, method: _Method, sql: Any, *arguments: Any) -> sqlite3.Cursor:
         with self._authorizer.in_use:
             cursor = self._cursor()
             self._run_checked(cursor, method, sql, arguments)
             return cursor
 
-    def _run_checked(self, cursor: sqlite3.Cursor, method: str, sql: Any, arguments: Sequence[Any]) -> None:
+    def _run_checked(self, cursor: sqlite3.Cursor, method: _Method, sql: Any, arguments: Sequence[Any]) -> None:
         authorizer = self._authorizer
         authorizer.begin_statement()
         try:
-            _METHODS[method](cursor, authorizer.marked(sql), *arguments)
+            method(cursor, authorizer.marked(sql), *arguments)
         except (sqlite3.Error, OverflowError, UnicodeEncodeError) as error:
             raise self._explained(error, method, arguments) from error
 
@@ -303,7 +291,7 @@ class HandlerConnection:
             raise HandlerAccessError("The connection of a handler ends with the handler: do not keep it.")
         return self._connection
 
-    def _explained(self, error: Exception, method: str, arguments: Sequence[Any]) -> Exception:
+    def _explained(self, error: Exception, method: _Method, arguments: Sequence[Any]) -> Exception:
         """Return the error to raise: with what was refused, or with the place of a value that cannot be stored."""
         code = getattr(error, "sqlite_errorcode", None)
         if code == sqlite3.SQLITE_AUTH:
@@ -316,7 +304,7 @@ class HandlerConnection:
         if code == sqlite3.SQLITE_INTERRUPT:
             return HandlerAccessError(f"A handler's statement took more than {self._authorizer.budget_s:g} s.")
         if code is None and arguments:  # raised before SQLite saw the statement
-            rows = arguments[0] if method == "executemany" else None
+            rows = arguments[0] if method is sqlite3.Cursor.executemany else None
             place = misfit(arguments[0], rows)
             if place:
                 return _with_place(error, place)
@@ -345,4 +333,4 @@ class SchemaConnection(HandlerConnection):
 
     def executescript(self, sql: str, /) -> sqlite3.Cursor:
         """Run a script of statements; as `sqlite3.Connection.executescript`."""
-        return self._run("executescript", sql)
+        return self._run(sqlite3.Cursor.executescript, sql)
