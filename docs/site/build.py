@@ -13,7 +13,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import tables_and_keys
@@ -29,8 +28,6 @@ PICTURES = {
     "history": ("The history: every attempt, newest first", "history[80x24]"),
 }
 """Name in a page (`<!-- picture: NAME -->`) to its caption and the snapshot; `{}` stands for dark and light."""
-COMING = {"hooks", "schedules", "testing", "secrets", "scripts-and-environments", "home", "shell"}
-"""Pages of the navigation that may not be there yet."""
 _FONT = re.compile(r"@font-face\s*\{[^}]*\}")
 _PICTURE = re.compile(r"^<!-- picture: (\w+) -->$", re.MULTILINE)
 
@@ -64,18 +61,15 @@ def lay_out(work: Path) -> None:
     shutil.copy(SITE / "extra.css", pages / "extra.css")
     config = (SITE / "zensical.toml").read_text(encoding="utf-8")
     here = {path.relative_to(pages).as_posix() for path in pages.rglob("*.md")}
-    (work / "zensical.toml").write_text("".join(navigation(config, here)), encoding="utf-8")
+    check_navigation(config, here)
+    (work / "zensical.toml").write_text(config, encoding="utf-8")
 
 
-def navigation(config: str, here: set[str]) -> Iterator[str]:
-    """Yield the configuration without pages that are yet to come; raises `ValueError` for a page that it lacks."""
+def check_navigation(config: str, here: set[str]) -> None:
+    """Raise `ValueError` for a page that the navigation lacks."""
     named = set(re.findall(r'"([\w/-]+\.md)"', config))
     if left_out := sorted(here - named):
         raise ValueError(f"docs/site/zensical.toml has no place for {', '.join(left_out)}")
-    for line in config.splitlines(keepends=True):
-        page = re.search(r'"([\w/-]+)\.md"', line)
-        if page is None or f"{page[1]}.md" in here or page[1] not in COMING:
-            yield line
 
 
 def depth(path: Path) -> int:

@@ -16,6 +16,7 @@ from pipeloom.store.schema import OUR_TABLES, SCHEMA_VERSION, create_in_memory
 from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.attempts.detail import DetailPane
 from pipeloom.tui.history.screen import HistoryScreen
+from pipeloom.tui.home.screen import HomeScreen
 from pipeloom.tui.live.screen import LiveScreen
 from pipeloom.tui.reports.charts.screen import FileChartScreen, TaskChartScreen
 from pipeloom.tui.reports.compare.runs import CompareRunsScreen
@@ -37,6 +38,7 @@ pipeloom alone writes them. Names of what the columns hold are in [Architecture]
 
 SCREENS = {
     "Everywhere": PipeloomApp,
+    "The files you have run": HomeScreen,
     "The live screen": LiveScreen,
     "The history": HistoryScreen,
     "The table": VirtualTable,
@@ -49,6 +51,7 @@ SCREENS = {
 TABLES = {
     "pipeline_runs": "A row for each run.",
     "task_runs": "A row for each attempt; one that has ended never changes.",
+    "run_logs": "What went wrong around a run, such as in a hook ([When a run has ended](../hooks.md)).",
     "task_logs": "The lines that an attempt has logged and printed.",
     "task_state": "What a task goes on from ([Resume a long extraction](../going-on.md)).",
     "found_tasks": "Tasks that tasks of a run have found.",

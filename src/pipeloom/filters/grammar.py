@@ -253,6 +253,7 @@ FIELDS: Final = {
     "worker": "in the name of its worker",
     "fail": "of this kind of failure, by its fingerprint",
     "name": "the whole name of its task",
+    "waits": "waits for this limit or task, or for: after, limit, retry, paused, workers",
 }
 """The fields of a filter, and what each asks for."""
 

@@ -16,8 +16,8 @@ from pipeloom.cli.main import COMMANDS
 from pipeloom.cli.spec.outputs import OUTPUTS, output_of
 from pipeloom.status import Exit, RunStatus, Status
 
-WITHOUT_JSON = {"completion"}
-"""Commands whose output is no data: a script for a shell."""
+WITHOUT_JSON = {"completion", "web"}
+"""Commands whose output is no data: a script for a shell, and a server."""
 
 STATES = """
 from pipeloom import *

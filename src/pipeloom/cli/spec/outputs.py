@@ -207,7 +207,7 @@ OUTPUTS: Final[dict[str, Callable[[], Output]]] = {
     "spec": _spec,
     "unit": _unit,
 }
-"""Command to what it writes with `--json`. `completion` writes a script, and has none."""
+"""Command to what it writes with `--json`. `completion` and `web` have none."""
 
 
 def output_of(command: str) -> Output | None:
