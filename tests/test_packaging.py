@@ -6,12 +6,12 @@ import re
 import subprocess
 import sys
 import tarfile
-import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
 
+import pipeloom
 from pipeloom.tui.style.theme import SHEETS, css_paths
 
 ROOT = Path(__file__).parents[1]
@@ -72,7 +72,7 @@ def test_the_sdist_builds_the_wheel_of_the_checkout(dist: Path, tmp_path: Path) 
 
 
 def test_the_newest_changes_are_those_of_the_version_and_dated() -> None:
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    version = pipeloom.__version__
     headings = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     released = [heading for heading in headings if heading != "Unreleased"]
     assert re.fullmatch(re.escape(f"[{version}] - ") + r"\d{4}-\d\d-\d\d", released[0])

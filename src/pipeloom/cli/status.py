@@ -237,7 +237,7 @@ def _say_nothing_ran(db: Path, where: Filter, *, json: bool) -> None:
     if json:
         write_json(
             {"db": str(db), "run": None, "owner": None, "counts": {}, "failed": [], "open": [], "others": []}
-            | {"paused": False, "limits": []}
+            | {"paused": False, "limits": [], "log": []}
         )
     else:
         what = "Nothing that passes the filter" if where else "Nothing"

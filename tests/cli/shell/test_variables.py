@@ -58,7 +58,9 @@ def test_every_option_has_a_variable_which_means_the_same_everywhere() -> None:
     for option in options():
         if (variable := variable_of(option)) is not None:
             assert variable not in OTHERS
-            kinds.setdefault(variable, set()).add((option.is_flag, option.multiple, str(option.type)))
+            kinds.setdefault(variable, set()).add(
+                (option.is_flag, option.multiple, str(option.type).partition(" at 0x")[0])
+            )
         else:
             assert option.name in {"version", "help"}
     assert {"PIPELOOM_WORKERS", "PIPELOOM_NO_WAL", "PIPELOOM_PARAM", "PIPELOOM_ASCII", "PIPELOOM_JSON"} <= kinds.keys()

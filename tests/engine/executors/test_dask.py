@@ -332,7 +332,7 @@ def test_a_cluster_of_our_own_grows_keeps_to_this_machine_and_leaves_nothing(ben
     assert first.name.startswith("tcp://127.0.0.1:")
     assert first.slots == 1
     assert sorted(number for one in engine.commands.workers() for number in one.attempts) == [1, 2]
-    assert first.memory
+    wait_for(lambda: all(worker.memory for worker in engine.commands.workers()))  # comes with a heartbeat
     (pid, other) = (value for (value,) in bench.rows("SELECT value FROM notes"))
     os.kill(pid, signal.SIGKILL)
     bench.recorder.wait_for_status("error", bench.rows("SELECT task_id FROM notes WHERE value=?", pid)[0][0])

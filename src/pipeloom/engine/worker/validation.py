@@ -261,7 +261,7 @@ def _is_plain(msg: MsgTaskProgress, task_id: TaskId) -> bool:
         and type(named) is type(task_id)
         and type(msg.step) in _NUMBERS
         and type(msg.total) in _NUMBERS
-        and (not text or (type(text) is str and len(text) <= MAX_TEXT and masked(text) == text))
+        and (text is None or (type(text) is str and len(text) <= MAX_TEXT and masked(text) == text))
     )
 
 
