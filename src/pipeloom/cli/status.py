@@ -170,11 +170,12 @@ def status_command(db: Database, where: FilterText = None, json: Json = False) -
         if not meant:
             _say_nothing_ran(db, wanted, json=json)
             return
-        wanted = with_waiting(wanted, db, meant[0].id)
+        if wanted.waited_for:
+            wanted = _decided(wanted, db, meant[0])
         newest, *others = (_Standing.of(history, run, wanted) for run in meant)
         failed = tasks_of_run(history, newest.run.id, [Status.ERROR], wanted)
         under_way = open_tasks(history, newest.run.id, wanted)
-        answer = _Answer.of(db, newest.run.id, under_way) if newest.alive and under_way else _Answer()
+        answer = _Answer.of(db, newest.run.id, under_way) if newest.alive else _Answer()
         if json:
             write_json(_status_json(history, newest, others, failed, under_way, answer))
             if newest.doubt:
@@ -184,6 +185,14 @@ def status_command(db: Database, where: FilterText = None, json: Json = False) -
             write(_status_lines(db, newest, others, failed, under_way, answer, log))
     codes = {standing.code for standing in (newest, *others)}
     raise typer.Exit(next((code for code in (Exit.FAILED, Exit.CANCELLED) if code in codes), Exit.DONE))
+
+
+def _decided(where: Filter, db: Path, run: RunRow) -> Filter:
+    """Return a filter that asks what tasks wait for, as the process says that has the run under way."""
+    if is_alive(db, run):
+        return with_waiting(where, db, run.id)
+    tell(f"No process has run {run.id} under way: nothing in it waits.")
+    return where
 
 
 def runs_command(

@@ -13,6 +13,7 @@ from collections.abc import Container
 from typing import Any
 
 from pipeloom.code.version import Version
+from pipeloom.users_code import called_function
 
 
 class NamingPickler(pickle.Pickler):
@@ -65,6 +66,15 @@ def loads(data: bytes | memoryview, version: Version | None) -> Any:
     if version is None or not version.modules:
         return pickle.loads(data)  # noqa: S301 - our own bytes
     return VersionUnpickler(data, version).load()
+
+
+def is_found(function: Any, version: Version) -> bool:
+    """Tell whether a function of the version's modules is found there by name; one of others stays as it is."""
+    try:
+        loads(dumps(function, version), version)
+    except Exception:  # noqa: BLE001 - as in `translated`
+        return getattr(called_function(function), "__module__", None) not in version.modules
+    return True
 
 
 def translated(value: Any, version: Version) -> Any:

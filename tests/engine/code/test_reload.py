@@ -203,6 +203,52 @@ def test_code_that_cannot_be_loaded_changes_nothing(bench: Bench, files: Files) 
     assert "the line of the old code" in bench.one("error", 3, 2)
 
 
+OWN = """\
+from pipeloom import Pipeline, TaskDef
+
+CODE = "old"
+
+def named(task, q):
+    if CODE == "old":
+        raise ValueError(CODE)
+    return CODE
+
+def made():
+    def inner(task, q):
+        return named(task, q)
+    return inner
+
+pipeline = Pipeline("own", [TaskDef("t", worker_fn=FUNCTION)], workers=1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("function", "refusal"),
+    [("named", ""), ("lambda task, q: named(task, q)", "<lambda>"), ("made()", "inner")],
+)
+def test_a_task_with_a_function_of_its_own_runs_that_of_the_new_code_or_the_code_is_refused(
+    bench: Bench, files: Files, function: str, refusal: str
+) -> None:
+    files.pipeline.write_text(OWN.replace("FUNCTION", function))
+    engine = engine_of(bench, files.pipeline)
+    engine.start()
+    assert engine.wait(PATIENCE_S)
+    before = engine.version
+    files.pipeline.write_text(OWN.replace("FUNCTION", function).replace('"old"\n\ndef', '"new"\n\ndef'))
+    if refusal:
+        with pytest.raises(UsageError, match=f"Task 't' has a function of its own, .*{refusal}"):
+            engine.reload()
+        assert engine.version is before
+        return
+    engine.reload()
+    engine.retry([1])
+    assert engine.wait(PATIENCE_S)
+    assert bench.rows("SELECT status, code, result FROM task_runs ORDER BY id") == [
+        ("error", before.hash, None),
+        ("done", engine.version.hash, '"new"'),
+    ]
+
+
 def test_code_comes_while_the_engine_has_let_go_of_the_file_and_may_extend_its_tables(
     bench: Bench, files: Files
 ) -> None:

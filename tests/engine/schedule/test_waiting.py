@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.engine.conftest import Bench
 from tests.engine.schedule.test_limits import Workers, limited
 
 from pipeloom import Limit, Pipeline, RetryPolicy, TaskDef
 from pipeloom.engine.control.client import ControlClient
+from pipeloom.engine.control.request import RequestError, as_bits, from_bits
+from pipeloom.engine.control.spool import MAX_BYTES
 from pipeloom.engine.engine import Engine
 from pipeloom.errors import ControlError
 from pipeloom.protocols import Channel
@@ -162,3 +167,69 @@ def test_a_retry_waits_for_its_time_and_then_in_line(bench: Bench, workers: Work
 )  # fmt: skip
 def test_places_in_a_line(place: int, told: str) -> None:
     assert ordinal(place) == told
+
+
+def test_places_stay_right_when_tasks_leave_the_middle_of_the_line(bench: Bench, workers: Workers) -> None:
+    tasks = [TaskDef(f"t{number:02}") for number in range(13)]
+    engine = limited(bench, workers, tasks, {}, workers=1)
+    workers.wait_for("t00")
+    rows = {number: bench.recorder.wait_for_status("queued", f"t{number:02}").id for number in range(1, 13)}
+    engine.cancel(rows[number] for number in range(3, 9))
+    told = engine.why_waiting(rows.values())
+    assert [told[rows[number]][-len("1st in line") :] for number in (1, 2, 9, 10, 11, 12)] == [
+        "1st in line", "2nd in line", "3rd in line", "4th in line", "5th in line", "6th in line"
+    ]  # fmt: skip
+    engine.cancel(rows[number] for number in (1, 2, 9, 10, 11))
+    assert engine.why_waiting(rows.values()) == {rows[12]: "1 worker busy, 1st in line"}
+    workers.let_go()
+    assert engine.wait(20)
+    assert workers.order == ["t00", "t12"]
+
+
+def test_places_among_as_many_lanes_as_tasks(bench: Bench, workers: Workers) -> None:
+    tasks = [TaskDef(f"t{number}", limits=[f"host:{number % 4}"], priority=number % 2) for number in range(8)]
+    engine = limited(bench, workers, tasks, {"host:*": Limit(9)}, workers=1)
+    workers.wait_for("t1")
+    rows = {number: bench.recorder.wait_for_status("queued", f"t{number}").id for number in (0, 2, 3, 4, 5, 6, 7)}
+    told = engine.why_waiting(rows.values())
+    order = [3, 5, 7, 0, 2, 4, 6]
+    assert [told[rows[number]] for number in order] == [
+        f"1 worker busy, {ordinal(place)} in line" for place in range(1, 8)
+    ]
+    workers.let_go()
+    assert engine.wait(20)
+    assert workers.order == [f"t{number}" for number in (1, *order)]
+
+
+def test_a_task_waits_for_each_of_its_limits_that_are_used_up(bench: Bench, workers: Workers) -> None:
+    tasks = [TaskDef("a", limits=["api", "host:x"]), TaskDef("b", limits=["api", "host:x"])]
+    engine = limited(bench, workers, tasks, {"api": Limit(1), "host:*": Limit(1)}, workers=2)
+    workers.wait_for("a")
+    bench.recorder.wait_for_status("queued", "b")
+    for what in ("api", "host:x", "host:*", "limit"):
+        assert waiting(bench, engine, what) == ["b"]
+
+
+def test_the_answers_to_questions_are_not_kept(bench: Bench, workers: Workers) -> None:
+    engine = limited(bench, workers, [TaskDef("a"), TaskDef("b")], {}, workers=1)
+    workers.wait_for("a")
+    client = ControlClient(bench.path, engine.run_id, clock=bench.clock)
+    for _ in range(3):
+        client.waiting_for(["workers"])
+    client.pause()
+    assert len(engine._parts._control._answers) == 1
+
+
+@given(st.sets(st.integers(0, 10_000), max_size=50))
+def test_ids_travel_as_bits(ids: set[int]) -> None:
+    assert from_bits(json.loads(json.dumps(as_bits(ids)))) == tuple(sorted(ids))
+
+
+@pytest.mark.parametrize("sent", [None, 7, [1], ["x", "AA=="], [1, "no base64 "], [1, 2], {"a": 1}])
+def test_what_is_no_bits_is_refused(sent: object) -> None:
+    with pytest.raises(RequestError):
+        from_bits(sent)
+
+
+def test_every_other_attempt_of_a_million_fits_into_an_answer() -> None:
+    assert len(json.dumps(as_bits(range(0, 1_000_000, 2)))) < MAX_BYTES / 4

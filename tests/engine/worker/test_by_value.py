@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import threading
 from array import array
 from collections import OrderedDict, UserDict, defaultdict, deque
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from pipeloom.engine.worker.by_value import by_value
+from pipeloom.engine.worker.validation import as_json
 from pipeloom.engine.worker.weight import weight
 from pipeloom.errors import MessageError
 
@@ -137,3 +139,9 @@ class Signal:
 @pytest.mark.parametrize("taken", [by_value, weight])
 def test_a_message_without_a_field_is_one(taken: Callable[[Any], object]) -> None:
     assert taken(Signal())
+
+
+def test_equal_sets_are_kept_as_equal_texts() -> None:
+    names = [f"column-{number}" for number in range(50)]
+    kept = {as_json({"columns": made(order)})[0] for made in (set, frozenset) for order in (names, names[::-1])}
+    assert kept == {json.dumps({"columns": f"{{{', '.join(sorted(map(repr, names)))}}}"})}

@@ -138,6 +138,9 @@ class Answers:
     async def waiting_for(self, what: Collection[str]) -> Sequence[int]:
         return ()
 
+    def work_s(self, took_s: float) -> float:
+        return took_s
+
 
 @SIZES
 @pytest.mark.parametrize("detail", [False, True], ids=["table", "detail"])

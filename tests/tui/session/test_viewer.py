@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 from functools import partial
 from pathlib import Path
@@ -317,6 +320,26 @@ async def test_the_screen_goes_on_while_the_other_process_does_not_answer(tmp_pa
         finally:
             os.kill(owner.pid, signal.SIGCONT)
         await until(pilot, partial(shows, app, "paused 0"))
+
+
+async def test_a_run_that_has_come_and_gone_between_two_looks_is_shown(tmp_path: Path) -> None:
+    def work(task: TaskDef, q: Channel) -> None:
+        if task.name == "mine-1":
+            raise ValueError
+
+    path = tmp_path / "etl.db"
+    app = PipeloomApp(path, Engine(path, Pipeline("mine", [TaskDef(1, "mine-1")], work)))
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await until(pilot, lambda: counts(app) == {"error": 1})
+        await until(pilot, lambda: not is_owned(path))
+        code = (
+            "from pipeloom import TaskDef, run_pipeline\n"
+            f"run_pipeline({str(path)!r}, [TaskDef(1, 'quick-1')], worker_fn=lambda task, q: None, ui='none')"
+        )
+        await asyncio.to_thread(subprocess.run, [sys.executable, "-c", code], check=True, timeout=60)
+        await until(pilot, lambda: shows(app, "quick-1") and counts(app) == {"done": 1})
+    assert app.engine is not None
+    app.engine.close()
 
 
 async def test_a_screen_whose_run_has_ended_follows_the_next_run_of_another_process(tmp_path: Path, own: Own) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import cast
 
+from pipeloom.code.pickles import is_found
 from pipeloom.code.version import Version
 from pipeloom.engine.code.caches import forget_classes
 from pipeloom.engine.events import CodeChanged
@@ -15,8 +16,9 @@ from pipeloom.engine.writer.writer import Writer
 from pipeloom.errors import UsageError
 from pipeloom.pipeline import Pipeline, WorkerFn
 from pipeloom.secrets import from_environment
+from pipeloom.status import Status
 from pipeloom.text import clean
-from pipeloom.users_code import check_worker
+from pipeloom.users_code import check_worker, shown_name
 
 
 def check_renewed(before: Pipeline, after: Pipeline, options: EngineOptions) -> None:
@@ -57,14 +59,30 @@ def _parts(spec: str) -> tuple[str, str]:
 def renew(run: Run, writer: Writer, pipeline: Pipeline, version: Version) -> None:
     """Have the writer call the schema helpers and know the handlers, then new attempts run the code.
 
-    Raises `UsageError` when a helper fails, and `WriterFailedError` when nothing can be saved any more.
+    Raises `UsageError` when a helper fails, or a task's own function is none of the new code's, and `WriterFailedError`
+    when nothing can be saved any more.
     """
+    _check_own_functions(run, version)
     writer.take_code(version.hash, pipeline)
     with run.lock:
         before = run.code.version
         run.code.use(pipeline, version)
         if not run.code.is_open(before):
             leave(run, before)
+
+
+def _check_own_functions(run: Run, version: Version) -> None:
+    """Raise `UsageError` when a task that may run again has a function that the new code cannot take the place of."""
+    with run.lock:
+        left = run.attempts.in_status(*(set(Status) - {Status.DONE}))
+        own = {id(state.task.worker_fn): state.task for state in left if state.task.worker_fn is not None}
+    for task in own.values():
+        if not is_found(task.worker_fn, version):
+            name = shown_name(cast("WorkerFn", task.worker_fn))
+            raise UsageError(
+                f"Task {task.task_id!r:.80} has a function of its own, {name}, which is not found in the code on disk: "
+                "a lambda and a function inside another have no name there. Nothing has changed; end this run first."
+            )
 
 
 def leave(run: Run, version: Version) -> None:

@@ -116,22 +116,26 @@ class ControlServer:
             return
         answer = self._answers.get(request_id)
         if answer is None:
-            answer = self._answers[request_id] = self._answer(request_id, raw).encoded(request_id)
+            reply, is_question = self._answer(request_id, raw)
+            answer = reply.encoded(request_id)
+            if not is_question:  # which may be carried out twice, and whose answer may be long
+                self._answers[request_id] = answer
             while len(self._answers) > _REMEMBERED:
                 self._answers.popitem(last=False)
         spool.write(directory, f"{request_id}.answer", answer)
         spool.remove(directory, name)
 
-    def _answer(self, request_id: str, raw: bytes) -> Reply:
+    def _answer(self, request_id: str, raw: bytes) -> tuple[Reply, bool]:
+        """Return the reply to a request, and whether that is a question."""
         try:
             request = read_request(request_id, raw, self._clock.now())
         except RequestError as error:
             _log.warning("A request was refused: %s", clean(error))
-            return Reply(str(error))
-        reply = self._carry_out(request)
-        if request.command not in QUESTIONS:
+            return Reply(str(error)), False
+        reply, is_question = self._carry_out(request), request.command in QUESTIONS
+        if not is_question:
             self._record(self._entry(request, reply))
-        return reply
+        return reply, is_question
 
     def _carry_out(self, request: Request) -> Reply:
         """Carry out the command of the request."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import itertools
 from bisect import bisect_left
-from collections import deque
-from collections.abc import Callable
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable
 from heapq import heappop, heappush, heapreplace
 from operator import itemgetter
 from typing import Final, Generic, Protocol, TypeVar
@@ -58,9 +58,14 @@ class Lane(Generic[W]):
         """Return how many of its attempts go before one of a rank and a turn."""
         if self.rank != rank:
             return self.waiting if self.rank < rank else 0
-        self.head()  # those that have left do not count where they stand first
-        ahead = bisect_left(self.entries, turn, key=itemgetter(0))
-        return min(ahead, self.waiting)
+        if len(self.entries) > max(self.waiting, 1):
+            self._forget_left()
+        return min(bisect_left(self.entries, turn, key=itemgetter(0)), self.waiting)
+
+    def _forget_left(self) -> None:
+        """Take out the entries of those that have left; one stays in any case, because the lane is in a heap."""
+        there = [entry for entry in self.entries if entry[1].turn == entry[0]]
+        self.entries = deque(there or [self.entries[0]])
 
     def count(self, change: int) -> None:
         """Count attempts that come or go."""
@@ -74,6 +79,31 @@ class Lane(Generic[W]):
             if not budget.has_room(now):
                 return budget
         return None
+
+
+class Line(Generic[W]):
+    """The line for a worker at one moment: of the attempts that no limit holds back."""
+
+    def __init__(self, lanes: Iterable[Lane[W]]) -> None:
+        """Count the attempts of each lane, which is done once for all that is asked."""
+        self._heads: dict[int, list[int]] = defaultdict(list)
+        """For each rank the turns of lanes of one attempt, in order: there may be as many as values of a limit."""
+        self._long: list[Lane[W]] = []
+        for lane in lanes:
+            if lane.waiting == 1 and (head := lane.head()) is not None:
+                self._heads[lane.rank].append(head.turn)
+            elif lane.waiting:
+                self._long.append(lane)
+        for turns in self._heads.values():
+            turns.sort()
+
+    def place(self, own: Lane[W], turn: int) -> int:
+        """Return the place, from 1, of a ready attempt of the lane `own`, which may be held back itself."""
+        ahead = sum(lane.before(own.rank, turn) for lane in self._long if lane is not own)
+        for rank, turns in self._heads.items():
+            if rank <= own.rank:
+                ahead += len(turns) if rank < own.rank else bisect_left(turns, turn)
+        return 1 + ahead + (own.before(own.rank, turn) if own.waiting > 1 else 0)
 
 
 class Ready(Generic[W]):
@@ -184,14 +214,19 @@ class Ready(Generic[W]):
         """Return the first limit of an attempt that is used up; its `holders` are the attempts that use it."""
         return self._lane(attempt.task).blocked_by(self._monotonic())
 
-    def place(self, attempt: W) -> int:
-        """Return the place of a ready attempt in the line for a worker, from 1: of those that no limit holds back.
+    def used_up(self, attempt: W) -> list[Budget]:
+        """Return the limits of an attempt that are used up."""
+        now = self._monotonic()
+        return [budget for budget in self._lane(attempt.task).budgets if not budget.has_room(now)]
 
-        Costs as much as there are open lanes, which is one where tasks have neither limits nor priorities.
-        """
-        own, now = self._lane(attempt.task), self._monotonic()
-        lanes = {own, *(lane for _, _, lane in self._open if lane.blocked_by(now) is None)}
-        return 1 + sum(lane.before(own.rank, attempt.turn) for lane in lanes)
+    def line(self) -> Line[W]:
+        """Return the line for a worker; costs as much as there are open lanes."""
+        now = self._monotonic()
+        return Line(lane for _, _, lane in self._open if lane.blocked_by(now) is None)
+
+    def place(self, attempt: W, line: Line[W] | None = None) -> int:
+        """Return the place of a ready attempt in the line for a worker, from 1."""
+        return (line or self.line()).place(self._lane(attempt.task), attempt.turn)
 
     def _lane(self, task: TaskDef) -> Lane[W]:
         if not task.limits and not task.priority:

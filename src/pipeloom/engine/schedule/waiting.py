@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
@@ -11,7 +11,7 @@ from pipeloom.engine.run.attempts import Attempts, AttemptState
 from pipeloom.engine.schedule.dependencies import Dependencies
 from pipeloom.engine.schedule.limits import Budget
 from pipeloom.engine.schedule.order import ALL
-from pipeloom.engine.schedule.ready import Ready
+from pipeloom.engine.schedule.ready import Line, Ready
 from pipeloom.messages import TaskId
 from pipeloom.status import WAITING, Status
 from pipeloom.text import clean, counted, ordinal
@@ -33,6 +33,8 @@ class Waiting:
     busy: int
     """Workers that hold a task."""
     paused: bool
+    _line: list[Line[AttemptState]] = field(default_factory=list)
+    """The line for a worker, once it was asked for."""
 
     def why(self, attempt: AttemptState) -> str:
         """Return why an attempt has not begun; "" when it has, and for a retry, whose due time is in its row."""
@@ -62,7 +64,9 @@ class Waiting:
         return f"{held} of {limit.at_once} by {_listed(names, held)}"
 
     def _place(self, attempt: AttemptState) -> str:
-        place = f"{ordinal(self.ready.place(attempt))} in line"
+        if not self._line:
+            self._line.append(self.ready.line())
+        place = f"{ordinal(self.ready.place(attempt, self._line[0]))} in line"
         if not self.workers:
             return f"no worker yet, {place}"
         return f"{counted(self.workers, 'worker')} busy, {place}" if self.busy >= self.workers else place
@@ -72,12 +76,19 @@ class Waiting:
         wanted = frozenset(what)
         held_by: dict[tuple[Sequence[str], int], bool] = {}
         """For the limits and priority of a task, whether it is wanted what holds its ready attempts back."""
+        of_all: bool | None = None
+        """Whether one is wanted of the tasks that "*" stands for."""
         for attempt in self.attempts.in_status(*WAITING):
             task = attempt.task
             if attempt.status is Status.RETRYING:
                 hit = "retry" in wanted
             elif attempt.waits:
-                hit = "after" in wanted or any(str(name) in wanted for name in self.dependencies.waits_for(attempt))
+                if "after" in wanted:
+                    hit = True
+                elif task.after == ALL:
+                    of_all = hit = self._is_after(attempt, wanted) if of_all is None else of_all
+                else:
+                    hit = self._is_after(attempt, wanted)
             else:
                 key = tuple(task.limits), task.priority
                 if key not in held_by:
@@ -86,11 +97,14 @@ class Waiting:
             if hit:
                 yield attempt.id
 
-    def _held_by(self, attempt: AttemptState) -> tuple[str, ...]:
+    def _is_after(self, attempt: AttemptState, wanted: Collection[str]) -> bool:
+        return any(str(name) in wanted for name in self.dependencies.waits_for(attempt))
+
+    def _held_by(self, attempt: AttemptState) -> Sequence[str]:
         if self.paused:
             return ("paused",)
-        budget = self.ready.blocked_by(attempt)
-        return ("workers",) if budget is None else ("limit", budget.name, budget.declared.name)
+        names = [name for budget in self.ready.used_up(attempt) for name in (budget.name, budget.declared.name)]
+        return ("limit", *names) if names else ("workers",)
 
 
 def _listed(names: Sequence[TaskId], total: int) -> str:

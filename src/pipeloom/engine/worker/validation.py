@@ -32,7 +32,18 @@ MAX_MESSAGE: Final = 8 << 20
 MAX_TOGETHER: Final = 4 * MAX_MESSAGE
 """Approximate bytes that the messages of one `put` may hold."""
 
-_encoded: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=as_text).encode
+
+def _text_of(value: object) -> str:
+    """Return an object that JSON lacks as text; a set with its items in order, so that equal ones are equal texts."""
+    if issubclass(type(value), (set, frozenset)):
+        try:
+            return f"{{{', '.join(sorted(map(repr, value)))}}}"  # type: ignore[call-overload]  # it is one
+        except BaseException:  # noqa: BLE001 - a user's __repr__ may raise anything, SystemExit included
+            return as_text(value)
+    return as_text(value)
+
+
+_encoded: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_text_of).encode
 """Made once: 100,000 tasks have their params written, and compared with those of earlier runs."""
 _NUMBERS: Final = frozenset({int, float, bool, type(None)})
 _LIFECYCLE: Final = frozenset({MsgTaskProgress, MsgTaskStarted, Finish, Logged})
@@ -204,7 +215,7 @@ def as_json(value: Any) -> tuple[str | None, str | None]:
         try:
             text = _encoded(value)
         except ValueError:  # JSON has no NaN and no infinity
-            text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, default=as_text)
+            text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, default=_text_of)
     except (ValueError, TypeError, RecursionError) as error:
         return None, f"result not kept: {error}"
     if len(text) > MAX_TEXT:

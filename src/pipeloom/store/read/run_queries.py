@@ -210,7 +210,7 @@ def tasks_of_run(
     )
     found = history.rows(sql, [run_id, *statuses, *bound, limit])
     rows = (history.attempt(attempt_id) for (attempt_id,) in found)
-    return [row for row in rows if row is not None]
+    return [row for row in rows if row is not None and row.status in statuses]  # it may have gone on meanwhile
 
 
 def open_tasks(history: History, run_id: int, where: Filter | None = None) -> list[AttemptRow]:

@@ -8,6 +8,7 @@ from typing import Final
 from pipeloom.filters import Filter
 from pipeloom.status import Status
 from pipeloom.store.rows import AttemptRow
+from pipeloom.times import monotonic
 from pipeloom.tui.session.questions import Questions
 
 _EVERY_S: Final = 0.5
@@ -15,7 +16,7 @@ _EVERY_S: Final = 0.5
 _SOON_S: Final = 0.1
 """Seconds between two questions."""
 _SHARE: Final = 20
-"""Parts of the time that may go by of which a question takes one."""
+"""Parts of the time of which questions take one: the run has less for its tasks meanwhile."""
 _KEPT: Final = 5_000
 """Number of reasons above which the next answer takes the place of all."""
 
@@ -27,6 +28,7 @@ class Waits:
         self._questions = questions
         self._reasons: dict[int, str] = {}
         self._asked_s = float("-inf")
+        self._rest_s = 0.0
         self._is_asking = False
 
     def of(self, row: AttemptRow) -> str:
@@ -37,7 +39,7 @@ class Waits:
         """Tell whether to `load` the rows in view: one has no reason yet, or the last question is some time ago."""
         queued = {row.id for row in rows if row.status is Status.QUEUED}
         passed_s = now_s - self._asked_s
-        if self._is_asking or not queued or passed_s < _SOON_S:
+        if self._is_asking or not queued or passed_s < max(_SOON_S, self._rest_s):
             return False
         return passed_s >= _EVERY_S or not self._reasons.keys() >= queued
 
@@ -46,11 +48,11 @@ class Waits:
         if not self.is_due(rows, now_s):
             return False
         ids = [row.id for row in rows if row.status is Status.QUEUED]
-        self._asked_s, self._is_asking = now_s, True
+        self._asked_s, self._is_asking, began_s = now_s, True, monotonic()
         try:
             answer = await self._questions.why_waiting(ids)
         finally:
-            self._is_asking = False
+            self._is_asking, self._rest_s = False, self._questions.work_s(monotonic() - began_s) * _SHARE
         told = {attempt_id: (answer or {}).get(attempt_id, "") for attempt_id in ids}
         is_new = any(self._reasons.get(attempt_id) != why for attempt_id, why in told.items())
         self._reasons = told if len(self._reasons) > _KEPT else self._reasons | told
@@ -75,12 +77,15 @@ class WaitsFilter:
         return bool(self._asked.waited_for) and now_s >= self._due_s
 
     async def decide(self, clock: Callable[[], float]) -> Filter | None:
-        """Return the filter for the board as of now; None when it is the same as before, or another was chosen."""
-        asked, began_s = self._asked, clock()
+        """Return the filter for the board as of now; None when it is the same as before, or nothing is known of it."""
+        asked, began_s = self._asked, monotonic()
         self._due_s = float("inf")
-        found = {what: frozenset(await self._questions.waiting_for(what)) for what in asked.waited_for}
+        answers = {what: await self._questions.waiting_for(what) for what in asked.waited_for}
         if asked is not self._asked:
             return None
-        self._due_s = clock() + max(_EVERY_S, (clock() - began_s) * _SHARE)
-        is_new, self._found = found != self._found or not found, found
-        return asked.with_waiting(found.__getitem__) if is_new else None
+        self._due_s = clock() + max(_EVERY_S, self._questions.work_s(monotonic() - began_s) * _SHARE)
+        found = {what: frozenset(answer) for what, answer in answers.items() if answer is not None}
+        if len(found) < len(answers) or (found == self._found and found):
+            return None
+        self._found = found
+        return asked.with_waiting(found.__getitem__)

@@ -139,6 +139,8 @@ class _RunFollower:
         self._sink = sink
         self._run_id: int | None = None
         self._seq = 0
+        self._newest = 0
+        """The newest run when the file was opened."""
         self._history: History | None = None
         self._run: FollowedRun | None = None
         self._seen: tuple[int, str | None] | None = None
@@ -154,6 +156,7 @@ class _RunFollower:
     def read_from(self, history: History) -> None:
         """Read the file through `history` from now on."""
         self._history, self._run, self._seen = history, None, None
+        self._newest = newest_run(history) or 0
 
     def look(self) -> bool:
         """Take what has changed since the last look; returns whether there is more."""
@@ -175,10 +178,12 @@ class _RunFollower:
         return len(found.attempts) == CHUNK
 
     def _chosen(self, history: History) -> int | None:
-        """Return the run to follow: that of the living owner, else the one that was followed before."""
-        if other_owner(self._path) is None:
-            return self._run_id
-        return running_run(history) or newest_run(history)
+        """Return the run to follow: that of the living owner, else one that has come and gone, else that of before."""
+        if other_owner(self._path) is not None:
+            return running_run(history) or newest_run(history)
+        newest = newest_run(history) or 0
+        run = history.run(newest) if newest > max(self._newest, self._run_id or 0) else None
+        return self._run_id if run is None or run.pid == os.getpid() else newest
 
     def _begin(self, history: History, run_id: int) -> FollowedRun:
         if self._run_id is not None:

@@ -16,6 +16,8 @@ from pipeloom.tui.session.live_feed import LiveFeed
 
 T = TypeVar("T")
 _PATIENCE_S: Final = 3.0
+_LOOKS_S: Final = 0.3
+"""Seconds until another process has looked for requests, and its answer was found."""
 
 
 class Questions:
@@ -28,6 +30,7 @@ class Questions:
 
     def follow(self, run_id: int) -> None:
         """Ask the process from now on that has this run under way."""
+        self.stop()
         self._other = ControlClient(self._db_path, run_id, patience_s=_PATIENCE_S)
 
     def stop(self) -> None:
@@ -39,9 +42,13 @@ class Questions:
         """Return why attempts have not begun, in words; None without an answer."""
         return await self._ask(lambda run: run.why_waiting(attempt_ids[:MOST_EXPLAINED]))
 
-    async def waiting_for(self, what: Collection[str]) -> Sequence[int]:
-        """Return the attempts that wait for one of `what`; none without an answer."""
-        return await self._ask(lambda run: run.waiting_for(what)) or ()
+    async def waiting_for(self, what: Collection[str]) -> Sequence[int] | None:
+        """Return the attempts that wait for one of `what`; None without an answer."""
+        return await self._ask(lambda run: run.waiting_for(what))
+
+    def work_s(self, took_s: float) -> float:
+        """Return how many of the seconds of an answer were work: another process looks for requests now and then."""
+        return max(0.0, took_s - _LOOKS_S) if self._feed.is_viewer else took_s
 
     async def _ask(self, question: Callable[[Commands], T]) -> T | None:
         engine = self._session.engine
