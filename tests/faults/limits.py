@@ -104,6 +104,7 @@ def run(seconds: float, *, executor: str, load: int, seed: int, folder: Path) ->
     name = "coroutines" if executor == "async" else "pipeline"
     command = [*RUN, f"limited.py:{name}", "--resume", "--executor", executor, "--json"]
     others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(load)]
+    lasts = (30, 50) if executor == "dask" else (3, 12)  # a cluster takes a while to start
     until = time.monotonic() + seconds
     try:
         while time.monotonic() < until:
@@ -111,7 +112,7 @@ def run(seconds: float, *, executor: str, load: int, seed: int, folder: Path) ->
             lives.append(life)
             process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
             try:
-                _, said = process.communicate(timeout=min(choose.uniform(3, 12), max(2.0, until - time.monotonic())))
+                _, said = process.communicate(timeout=min(choose.uniform(*lasts), max(2.0, until - time.monotonic())))
                 raise AssertionError(f"The run has ended by itself:\n{said.decode()}")
             except subprocess.TimeoutExpired:
                 process.kill()
@@ -142,6 +143,8 @@ def judged(notes: Path, lives: list[Life]) -> Report:
             report.starts += 1
             for one in names:
                 starts[one].append(at)
+    if not report.starts:
+        report.faults.append("nothing has started: the lives were too short")
     for name, times in starts.items():
         limit = LIMITS["host:*" if name.startswith("host:") else name]
         report.limited[name] = len(times)

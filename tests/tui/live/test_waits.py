@@ -15,6 +15,7 @@ from tests.tui.conftest import Cockpit, SnapCompare, Synthetic, text_of, until
 from textual.pilot import Pilot
 
 from pipeloom import Limit, Pipeline, TaskDef
+from pipeloom.engine.control.client import ControlClient
 from pipeloom.engine.engine import Engine
 from pipeloom.status import Status
 from pipeloom.tui.app import PipeloomApp
@@ -116,6 +117,12 @@ async def test_a_viewer_asks_the_process_that_runs(tmp_path: Path, own: Own) -> 
         await until(pilot, partial(says, app, gated_3="2 workers busy, 1st in line"))
         await pilot.press("slash", *"waits:workers", "enter")
         await until(pilot, lambda: [row.task_id for row in app.board.shown()] == [3, 4, 5])
+        client = ControlClient(tmp_path / "etl.db", 1)
+        await asyncio.to_thread(client.pause)
+        await until(pilot, lambda: "paused 0" in text_of(app).splitlines()[0])
+        await until(pilot, lambda: not app.board.shown())
+        await asyncio.to_thread(client.resume)
+        await until(pilot, lambda: "running 0" in text_of(app).splitlines()[0])
         owner.tell("go-1")
         await until(pilot, partial(says, app, gated_4="2 workers busy, 1st in line"))
         await until(pilot, lambda: [row.task_id for row in app.board.shown()] == [4, 5])

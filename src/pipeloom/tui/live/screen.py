@@ -154,13 +154,14 @@ class LiveScreen(TableScreen):
 
     @work(group="why")
     async def _ask_now(self, now_s: float) -> None:
-        where = await self._filter.decide(self.services.monotonic) if self._filter.is_due(now_s) else None
-        if where is not None and self.is_attached:
-            self.services.board.set_filter(where)
-            self._show()
-        if await self._waits.load(self._in_view() if self.is_attached else (), now_s) and self.is_attached:
-            self.table.refresh_rows()
-            self.follow()
+        with suppress(NoMatches):  # the screen is being closed
+            where = await self._filter.decide(self.services.monotonic) if self._filter.is_due(now_s) else None
+            if where is not None and self.is_attached:
+                self.services.board.set_filter(where)
+                self._show()
+            if await self._waits.load(self._in_view(), now_s):
+                self.table.refresh_rows()
+                self.follow()
 
     def beside(self, row: AttemptRow, second: int) -> Hashable:
         """Return the second for what moves, and the reason for what waits."""

@@ -161,7 +161,7 @@ class RemoteRun:
     @property
     def known_load(self) -> EngineLoad | None:
         """The load of the other process's engine, as of its last answer."""
-        return None if self._client is None else self._client.known_load
+        return self.questions.load if self._client is None else self._client.known_load
 
     async def ask(self, command: Callable[[], T]) -> T | None:
         """Return the answer to a command; None when it is refused or not answered, which a toast says."""
