@@ -248,7 +248,8 @@ class LiveScreen(TableScreen):
     @work(exclusive=True, group="task")
     async def _load_task(self, row: AttemptRow) -> None:
         await self._shown_task.load(row)
-        self.follow()
+        with suppress(NoMatches):  # the screen is being closed
+            self.follow()
 
     # -- filter and order --------------------------------------------------------------------------------------------
 
@@ -383,8 +384,7 @@ class LiveScreen(TableScreen):
         self.table.mark(row.task_id for row in self.services.board.shown())
 
     def _row(self) -> AttemptRow | None:
-        key = self.table.cursor_key
-        return None if key is None else self.services.board.row(key)
+        return None if (key := self.table.cursor_key) is None else self.services.board.row(key)
 
     def _marks_in_view(self) -> list[Hashable]:
         return [key for key in self.table.marked if self.services.board.index(key) is not None]
