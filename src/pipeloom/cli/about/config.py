@@ -177,7 +177,7 @@ def settings_schema() -> Schema:
                             {**TEXT, "pattern": r"\S"},
                             {**listed(TEXT), "minItems": 1, "prefixItems": [{**TEXT, "minLength": 1}]},
                         ],
-                        "description": "Run when a run has failed: a line for the shell, or a program with its arguments.",
+                        "description": "Run after a failure: a line for the shell, or a program with its arguments.",
                     }
                 },
                 "description": "What is run for the user.",

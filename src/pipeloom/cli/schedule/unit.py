@@ -56,7 +56,11 @@ def unit_command(
     if watch is not None:
         words += ["--watch", str(watch.absolute())]
     name = _name(db, pipeline)
-    files = {f"{name}.service": "\n".join(_service(words, name, goes_on=watch is not None, timed=every is not None or at is not None))}
+    files = {
+        f"{name}.service": "\n".join(
+            _service(words, name, goes_on=watch is not None, timed=every is not None or at is not None)
+        )
+    }
     if period_s is not None or expression is not None:
         files[f"{name}.timer"] = "\n".join(_timer(name, period_s, expression))
     cron = expression or (as_cron(period_s) if period_s else None)

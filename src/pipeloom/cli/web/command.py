@@ -17,6 +17,7 @@ import typer
 
 from pipeloom.cli.common import tell
 from pipeloom.cli.options import OptionalPipeline, RunOptions, takes_run_options
+from pipeloom.environment.extras import how_to_get
 from pipeloom.errors import StoreError, UsageError
 from pipeloom.status import Exit
 from pipeloom.store.file.kind import READABLE, file_kind, why_unreadable
@@ -47,7 +48,7 @@ def web_command(
     Exit codes: 0 fine; 2 it could not start; with PIPELINE, those of `pipeloom run`.
     """
     if find_spec("textual_serve") is None:
-        raise UsageError("pipeloom web needs textual-serve: pip install 'pipeloom[web]'")
+        raise UsageError(f"pipeloom web needs textual-serve: {how_to_get('web')}")
     if host in _EVERYWHERE:
         raise UsageError(
             "--host takes one address, as a browser types it: the page would not find its server by this one."
