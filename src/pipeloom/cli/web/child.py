@@ -1,8 +1,8 @@
 """The run beside the server, `python -m pipeloom.cli.web.child PID run DB PIPELINE …`: it ends when process PID does.
 
-A server that is killed can end nothing. On Linux the kernel sends a signal in its place, also after the program has been
-started again in another environment; elsewhere such a run goes on. It sends one for each thread of the server, and a
-second SIGTERM would end the run at once: SIGVTALRM stops it in good order, however often it comes.
+A server that is killed can end nothing. On Linux the kernel sends a signal in its place, also after the program has
+been started again in another environment; elsewhere such a run goes on. It sends one for each thread of the server, and
+a second SIGTERM would end the run at once: SIGVTALRM stops it in good order, however often it comes.
 """
 
 from __future__ import annotations
