@@ -146,10 +146,9 @@ def test_the_page_of_the_limits_runs(tmp_path: Path) -> None:
 
 
 def test_the_pipeline_and_the_tests_of_the_page_on_tests_run(tmp_path: Path) -> None:
-    pipeline, tests = blocks(ROOT / "docs" / "testing.md")
-    file = tmp_path / "test_shop.py"
-    file.write_text(f"{pipeline}\n{tests}", encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", str(file)]
+    for block in blocks(ROOT / "docs" / "testing.md"):
+        (tmp_path / block.splitlines()[0].removeprefix("# ")).write_text(block, encoding="utf-8")
+    command = [str(Path(sys.executable).with_name("pytest")), "-q", "-p", "no:cacheprovider", "-W", "error"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert "6 passed" in done.stdout, done.stdout
 

@@ -34,6 +34,18 @@ def build() -> Any:
         sys.path.remove(str(DOCS / "site"))
 
 
+def test_a_link_has_words() -> None:
+    pages = [ROOT / "README.md", *DOCS.rglob("*.md")]
+    named = re.compile(r"\[[a-z/-]+\.md\]\(")
+    assert [path.name for path in pages if named.search(path.read_text(encoding="utf-8"))] == []
+
+
+def test_the_readme_and_the_first_page_install_the_same() -> None:
+    pages = (ROOT / "README.md", DOCS / "index.md")
+    first = [re.search(r"^uv tool install (\S+) ", page.read_text(encoding="utf-8"), re.MULTILINE) for page in pages]
+    assert {found and found[1] for found in first} == {"'pipeloom[uv]'"}
+
+
 def test_every_block_of_python_is_run() -> None:
     """Here, or by a test that names the page: those are one script each (test_docs.py)."""
     with_code = [path for path in DOCS.rglob("*.md") if "```python" in path.read_text(encoding="utf-8")]

@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import Zone
 
 from pipeloom.filters import FilterError, parse
-from pipeloom.times import local_stamp, moment, zone_names
+from pipeloom.times import local_stamp, moment, read_duration, zone_names
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,17 @@ def test_a_time_is_shown_in_the_users_zone_with_its_name(zone: Zone, name: str, 
 def test_a_list_of_times_names_the_zone_both_names_where_the_clocks_change(zone: Zone, name: str, names: str) -> None:
     zone(name)
     assert zone_names() == names
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90s", 90.0), ("1h30m", 5400.0), ("250ms", 0.25), ("1.5h", 5400.0), ("2d", 172_800.0), ("1w", 604_800.0),
+        ("1h30", None), ("10", None), ("1 h", None), ("h", None), ("", None), ("1h30m5", None),
+    ],
+)  # fmt: skip
+def test_a_length_of_time_has_a_unit_behind_each_number(text: str, seconds: float | None) -> None:
+    assert read_duration(text) == seconds
 
 
 def test_what_is_no_time_is_none() -> None:

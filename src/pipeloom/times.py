@@ -15,7 +15,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
-_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "": 1.0}
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 
 def monotonic(_read: Callable[[], float] = time.monotonic) -> float:
@@ -130,8 +130,8 @@ def valid_stamp(text: object) -> str | None:
 
 
 def read_duration(text: str) -> float | None:
-    """Return the seconds of `90s`, `5m`, `1h30m`, `2d` or a number of seconds; None for any other text."""
-    parts = re.findall(r"(\d{1,12}(?:\.\d{1,6})?)(ms|[smhdw]|)", text, re.ASCII)
+    """Return the seconds of `90s`, `5m`, `1h30m` or `2d`; None for any other text, such as a number without a unit."""
+    parts = re.findall(r"(\d{1,12}(?:\.\d{1,6})?)(ms|[smhdw])", text, re.ASCII)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         return None
     return sum(float(number) * _UNITS[unit] for number, unit in parts)

@@ -133,6 +133,35 @@ def test_a_retry_lists_the_tasks_as_the_run_did_that_it_names(run: Run, shop: Pa
     assert rows(shop, "SELECT params FROM pipeline_runs WHERE id IN (1, 3) GROUP BY params HAVING count(*) = 2")
 
 
+SECRET = """
+from pipeloom import Pipeline, Secret, TaskDef
+
+def load(task, q):
+    if task.params["token"].reveal() != "token-of-today":
+        raise PermissionError("401")
+
+pipeline = Pipeline("sec", worker_fn=load)
+
+@pipeline.tasks
+def pages(token: Secret, pages: int = 2):
+    return [TaskDef(f"page-{page}", params={"token": token}) for page in range(pages)]
+"""
+
+
+def test_a_retry_takes_what_the_file_does_not_keep_and_refuses_other_values(run: Run, folder: Path) -> None:
+    (folder / "sec.py").write_text(SECRET, encoding="utf-8")
+    assert run("pipeloom", "run", "etl.db", "sec.py", "-p", "token=token-of-old", "-p", "pages=3").returncode == 1
+    retry = ("retry", "etl.db", "status:error", "sec.py")
+    assert "sec needs token, as -p token=…" in run("pipeloom", *retry).stderr
+    done = run("pipeloom", *retry, "-p", "token=token-of-today", "-p", "pages=1")
+    assert done.returncode == 2
+    assert "Run 1 had pages=3, and this one has pages=1: leave -p out: tasks are run again with" in done.stderr
+    done = run("pipeloom", *retry, "-p", "token=token-of-today", "-p", "pages=3")
+    assert (done.returncode, names(folder, 2)) == (0, ["page-0", "page-1", "page-2"]), done.stderr
+    ((kept,),) = rows(folder, "SELECT DISTINCT params FROM pipeline_runs")
+    assert json.loads(kept) == {"token": "•••", "pages": "3"}
+
+
 def test_a_try_of_a_few_tasks_says_so_and_is_not_what_is_resumed(run: Run, shop: Path) -> None:
     run("pipeloom", "run", "etl.db", "shop.py", *FIVE)
     done = run("pipeloom", "run", "etl.db", "shop.py", *FIVE, "--first", "2", "--only", "task:eu-2026-11-02..")

@@ -21,6 +21,7 @@ import pytest
 from uv import find_uv_bin
 
 from pipeloom import Pipeline, TaskDef, run_pipeline
+from pipeloom.environment import extras
 from pipeloom.environment.enter import enter, refuse_unmet
 from pipeloom.environment.environments import Environment
 from pipeloom.environment.own import own
@@ -103,7 +104,7 @@ def without_uv(home: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
-    """A machine on which `uv tool install` has installed a wheel of this pipeloom, with the extra `uv`."""
+    """A machine on which `uv tool install` has installed a wheel of this pipeloom, with two of its extras."""
     home = tmp_path_factory.mktemp("home")
     machine = Machine(home, without_uv(home))
     machine.work.mkdir()
@@ -112,7 +113,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
     assert built.returncode == 0, built.stderr
     (wheel,) = (home / "dist").glob("*.whl")
     installed = machine.run(
-        UV, "tool", "install", "--quiet", "--python", sys.executable, f"pipeloom[uv] @ {wheel.as_uri()}"
+        UV, "tool", "install", "--quiet", "--python", sys.executable, f"pipeloom[schedule,uv] @ {wheel.as_uri()}"
     )
     assert installed.returncode == 0, installed.stderr
     wheel.unlink()  # as it is after an install from an index
@@ -136,6 +137,7 @@ def test_one_command_and_one_yes_lead_to_rows(machine: Machine) -> None:
     ((text, place, _),) = machine.rows()
     assert "moo" in text
     assert Path(place).parent == machine.home / ".cache" / "pipeloom" / "environments"
+    assert machine.run(Path(place) / "bin" / "python", "-c", "import cronsim, watchfiles").returncode == 0
     state = machine.home / ".local" / "state" / "pipeloom" / "environments.json"
     assert [*json.loads(state.read_text())] == [str(machine.work / "job.py")]
     assert stat.S_IMODE(state.stat().st_mode) == 0o600
@@ -274,9 +276,44 @@ def test_without_uv_the_ways_to_get_it_are_told(job: Path, monkeypatch: pytest.M
     assert find_uv() is None
     with pytest.raises(UsageError, match=r"pip install 'pipeloom\[uv\]'. Or install it: pip install 'cowsay>=6'"):
         enter(scripts_of([job]), "pipeloom", [], yes=True)
+    with pytest.raises(UsageError, match=r"pip install 'pipeloom\[uv\]'"):  # --yes would not help
+        enter(scripts_of([job]), "pipeloom", [], yes=False, ask=False)
     (job.parent / "uv").write_text("#!/bin/sh\n")
     (job.parent / "uv").chmod(0o755)
     assert find_uv() == str(job.parent / "uv")
+
+
+@pytest.mark.parametrize(
+    ("mark", "here", "told", "beside"),
+    [
+        ("none", {"uv"}, "pip install 'pipeloom[web]'", "pip install 'a>=1' b"),
+        ("uv-receipt.toml", set(), "uv tool install 'pipeloom[web]'", "uv tool install pipeloom --with 'a>=1' --with b"),
+        (
+            "uv-receipt.toml", {"uv", "distributed", "cronsim"}, "uv tool install 'pipeloom[dask,uv,web]'",
+            "uv tool install 'pipeloom[dask,uv]' --with 'a>=1' --with b",
+        ),
+        ("pipx_metadata.json", {"uv"}, "pipx install --force 'pipeloom[uv,web]'", "pipx inject pipeloom 'a>=1' b"),
+        ("pipeloom-ready", {"uv"}, 'add "pipeloom[web]" to the dependencies in the pipeline\'s file', None),
+    ],
+)  # fmt: skip
+def test_what_brings_an_extra_is_told_by_how_pipeloom_was_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mark: str, here: set[str], told: str, beside: str | None
+) -> None:
+    (tmp_path / mark).touch()
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setattr(extras, "find_spec", lambda name: name if name in here else None)
+    assert extras.how_to_get("web") == told
+    assert beside in (None, extras.how_to_add(["a>=1", "b"]))
+
+
+def test_the_environment_has_the_extras_of_this_installation(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = set()
+    for here, named in ((set(), ""), ({"cronsim", "watchfiles", "pyperclip", "uv"}, "[clipboard,schedule]")):
+        monkeypatch.setattr(extras, "find_spec", lambda name, here=here: name if name in here else None)
+        environment = environment_of(job)
+        folders.add(environment.folder)
+        assert environment.own.requirement(job.parent) == ["--editable", f"{ROOT}{named}"]
+    assert len(folders) == 2
 
 
 def test_an_environment_that_lacks_it_is_not_started_again(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,6 +39,22 @@ def test_a_file_that_was_run_is_found_opened_and_run_again(start: Start, write: 
     assert rows("SELECT count(*) FROM pipeline_runs") == [(2,)]
 
 
+def test_a_run_that_needs_a_parameter_tells_where_to_type_it(start: Start, write: Write) -> None:
+    write(
+        "few.py",
+        "pipeline = Pipeline('few', worker_fn=lambda task, q: None)\n@pipeline.tasks\n"
+        "def tasks(region: str):\n    return [TaskDef(region)]\n",
+    )
+    assert start("run", "etl.db", "few.py", "-p", "region=eu", program="run_main").end() == 0
+    home = start()
+    home.wait_for("1 file", "✓1")
+    home.press("n")
+    home.wait_for("Run the pipeline of etl.db again?")
+    home.press("y")
+    home.wait_for("few needs region. From a shell: pipeloom-tui")
+    assert home.end() == 2
+
+
 def test_without_a_home_the_list_is_empty(start: Start) -> None:
     terminal = start(HOME="/dev/null/x", XDG_STATE_HOME="/dev/null/x/state")
     terminal.wait_for("No file is known here yet.")

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import re
+import signal
 import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
 from importlib import util
 from pathlib import Path
 
 import pytest
+from tests.conftest import WaitFor
 
 from pipeloom.cli.common import exit_code_of
 from pipeloom.cli.main import program
@@ -17,6 +24,7 @@ from pipeloom.demo import demo
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.options import EngineOptions
 from pipeloom.errors import UsageError
+from pipeloom.store.file.owner import is_owned, owner
 from pipeloom.web.server import CockpitServer, free_port
 
 
@@ -80,3 +88,59 @@ def test_the_page_names_its_own_script_and_nothing_from_elsewhere(file: Path) ->
     assert server.command.endswith(f"-m pipeloom.web.tab {file} --control")
     page = (Path(server.templates_path) / "app_index.html").read_text(encoding="utf-8")
     assert "http" not in page
+
+
+# -- the run beside the server -----------------------------------------------------------------------------------------
+
+ENDLESS = """
+from pathlib import Path
+from pipeloom import Pipeline, TaskDef
+def work(task, q):
+    Path("arrived").touch()
+    while True:
+        q.sleep(0.02)
+pipeline = Pipeline("endless", [TaskDef(name="one")], work)
+"""
+
+
+@pytest.fixture
+def server(tmp_path: Path, wait_for: WaitFor) -> Iterator[subprocess.Popen[str]]:
+    """A server with a run beside it, started as `&` in a script does: ctrl+c is ignored."""
+    (tmp_path / "endless.py").write_text(ENDLESS, encoding="utf-8")
+    words = [sys.executable, "-m", "pipeloom", "web", "etl.db", "endless.py", "--port", "0"]
+    with subprocess.Popen(
+        ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        assert any("The page is" in line for line in process.stderr)
+        wait_for((tmp_path / "arrived").exists)
+        yield process
+        process.kill()
+
+
+def statuses(folder: Path) -> list[str]:
+    with closing(sqlite3.connect(folder / "etl.db")) as connection:
+        return [status for (status,) in connection.execute("SELECT status FROM task_runs")]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=str)
+def test_the_signal_that_ends_the_server_stops_the_run(
+    server: subprocess.Popen[str], tmp_path: Path, number: signal.Signals
+) -> None:
+    server.send_signal(signal.SIGINT)
+    server.send_signal(number)
+    _, told = server.communicate(timeout=60)
+    assert (server.returncode, statuses(tmp_path)) == (128 + number, ["interrupted"])
+    assert "endless  run 1: 1 interrupted" in told
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux tells a process that its parent has ended")
+def test_a_server_that_is_killed_takes_the_run_along_and_leaves_the_terminal_alone(
+    server: subprocess.Popen[str], tmp_path: Path, wait_for: WaitFor
+) -> None:
+    run = owner(tmp_path / "etl.db")["pid"]
+    told = {str(Path(f"/proc/{pid}/fd/2").readlink()) for pid in (run, server.pid)}
+    assert (len(told), {one.partition(":")[0] for one in told}) == (2, {"pipe"})
+    server.kill()
+    wait_for(lambda: not is_owned(tmp_path / "etl.db"))
+    assert statuses(tmp_path) == ["interrupted"]

@@ -20,7 +20,7 @@ from pipeloom.engine.commands import CommandResult
 from pipeloom.engine.control.client import ControlClient, with_waiting
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.refusal_text import refusal_text
-from pipeloom.engine.run.resume import Resume, found_in, list_today, with_found
+from pipeloom.engine.run.resume import Resume, check_same_params, found_in, list_today, with_found
 from pipeloom.engine.run.same_task import tasks_again
 from pipeloom.errors import StoreError, UsageError
 from pipeloom.filters import Filter
@@ -31,6 +31,7 @@ from pipeloom.store.file.owner import is_owned
 from pipeloom.store.maintenance.recovery import recover
 from pipeloom.store.read.history import History
 from pipeloom.store.read.run_queries import LatestAttempt, latest_attempts, run_named_by
+from pipeloom.store.rows import RunRow
 from pipeloom.text import as_typed, clean, counted
 from pipeloom.user_state import remember_pipeline
 
@@ -48,8 +49,7 @@ class Chosen:
     """The tasks that a command is meant for."""
 
     command: str
-    run_id: int
-    pipeline: str
+    run: RunRow
     tasks: list[LatestAttempt]
 
     def as_json(self, **more: Any) -> str:
@@ -57,7 +57,7 @@ class Chosen:
         tasks = [task._asdict() for task in self.tasks]
         for task in tasks:
             del task["params"]
-        return json.dumps({"command": self.command, "run_id": self.run_id, "tasks": tasks, **more})
+        return json.dumps({"command": self.command, "run_id": self.run.id, "tasks": tasks, **more})
 
 
 def cancel_command(db: WritableDatabase, where: FilterText, *, dry_run: DryRun = False, json: Json = False) -> None:
@@ -78,7 +78,7 @@ def cancel_command(db: WritableDatabase, where: FilterText, *, dry_run: DryRun =
         _ask(db, chosen, json=json)
 
 
-@takes_run_options(without=("no_store", "resume", "changed", "params", "other_params", "only", "first"))
+@takes_run_options(without=("no_store", "resume", "changed", "other_params", "only", "first"))
 def retry_command(
     db: WritableDatabase,
     where: FilterText,
@@ -91,9 +91,9 @@ def retry_command(
     """Run tasks again that have ended: in the run that another process has under way on DB, else as a new run.
 
     A new run needs PIPELINE, because code is never taken from the file, and runs tasks of its last run and of those
-    which that run continued, or of the run that FILTER names, listed with the parameters of that run. While another
-    process owns DB, the options of a run are not looked at, and PIPELINE has to be the one that it runs: it loads the
-    code again if that has changed.
+    which that run continued, or of the run that FILTER names, listed with the parameters of that run: -p gives what the
+    file does not keep, such as a secret. While another process owns DB, the options of a run are not looked at, and
+    PIPELINE has to be the one that it runs: it loads the code again if that has changed.
 
     Exit codes: as `pipeloom run`; where another process was asked: 0 all were queued again; 1 some were refused; 2 the
     command line or the file.
@@ -128,10 +128,11 @@ def retry_command(
         _say_nothing(chosen, json=json, to=data)
         return
     asked = engine_options(options, source)
-    if made.name != chosen.pipeline:
-        raise UsageError(f"Run {chosen.run_id} is one of {clean(chosen.pipeline, 60)}, and not of {made.name}.")
-    today = list_today(path, made, Resume(run_id=chosen.run_id))
-    resume = _resume(made.name, with_found(today.tasks, found_in(path, chosen.run_id)), chosen)
+    if made.name != chosen.run.pipeline:
+        raise UsageError(f"Run {chosen.run.id} is one of {clean(chosen.run.pipeline, 60)}, and not of {made.name}.")
+    today = list_today(path, made, Resume(run_id=chosen.run.id), asked.params)
+    check_same_params(chosen.run, today.params, ": tasks are run again with the parameters of their run")
+    resume = _resume(made.name, with_found(today.tasks, found_in(path, chosen.run.id)), chosen)
     engine = Engine(path, made, notifying(replace(asked, resume=resume, ask_to_resume=False)), today=today)
     if source is not None:
         remember_pipeline(path, source)
@@ -147,7 +148,7 @@ def _resume(pipeline: str, tasks: Sequence[TaskLike], chosen: Chosen) -> Resume:
     if missing := len(chosen.tasks) - len(there):
         verb = "is" if missing == 1 else "are"
         tell(f"{missing:,} of the {counted(len(chosen.tasks), 'task')} {verb} no longer part of {pipeline}.")
-    return Resume(run_id=chosen.run_id, task_ids=there)
+    return Resume(run_id=chosen.run.id, task_ids=there)
 
 
 def _must_be_there(db: Path) -> None:
@@ -181,7 +182,7 @@ def _choose(command: str, db: Path, where: Filter, statuses: Collection[Status],
             raise UsageError(f"There is no such run{of} in {db.name}.")
         where = with_waiting(where, db, run.id)
         tasks = latest_attempts(history, run.id, where, statuses, with_earlier=statuses == FINAL)
-        return Chosen(command, run.id, run.pipeline, tasks)
+        return Chosen(command, run, tasks)
 
 
 def _ask(db: Path, chosen: Chosen, *, json: bool, source: str | None = None) -> None:
@@ -189,7 +190,7 @@ def _ask(db: Path, chosen: Chosen, *, json: bool, source: str | None = None) -> 
     if not chosen.tasks:
         _say_nothing(chosen, json=json)
         return
-    client = ControlClient(db, chosen.run_id)
+    client = ControlClient(db, chosen.run.id)
     ids = [task.id for task in chosen.tasks]
     if chosen.command == "cancel":
         result = client.cancel(ids)
@@ -205,7 +206,7 @@ def _ask(db: Path, chosen: Chosen, *, json: bool, source: str | None = None) -> 
 
 def _lines(chosen: Chosen, result: CommandResult) -> list[str]:
     done = "cancelled or asked to stop" if chosen.command == "cancel" else "queued again"
-    lines = [f"run {chosen.run_id}: {len(result.accepted):,} {done}"]
+    lines = [f"run {chosen.run.id}: {len(result.accepted):,} {done}"]
     reasons = Counter(map(refusal_text, result.refused.values()))
     return lines + [f"{count:,} refused: {clean(why, 200)}" for why, count in reasons.items()]
 
@@ -217,14 +218,14 @@ def _show(chosen: Chosen, *, json: bool, to: TextIO | None = None) -> None:
         return
     lines = [f"{task.id:>8}  {task.status:<11}  {clean(task.name, 80) or '(empty)'}" for task in chosen.tasks]
     count = len(chosen.tasks)
-    run = f"run {chosen.run_id} of {clean(chosen.pipeline, 60)}"
+    run = f"run {chosen.run.id} of {clean(chosen.run.pipeline, 60)}"
     _write([f"{chosen.command} would be asked for {counted(count, 'task')} of {run}", *lines])
 
 
 def _say_nothing(chosen: Chosen, *, json: bool, to: TextIO | None = None) -> None:
     if json:
         _write([chosen.as_json(accepted=[], refused=[])], to)
-    note(f"No task of run {chosen.run_id} to {chosen.command} passes the filter: nothing was done.")
+    note(f"No task of run {chosen.run.id} to {chosen.command} passes the filter: nothing was done.")
 
 
 def _write(lines: Iterable[str], to: TextIO | None = None) -> None:

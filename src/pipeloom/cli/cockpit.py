@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -39,6 +40,7 @@ from pipeloom.console import has_terminal
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.interpreter import no_garbage_collection
 from pipeloom.errors import UsageError
+from pipeloom.parameters import MissingParameterError
 from pipeloom.pipeline import Pipeline
 from pipeloom.schedule.made import made as made_schedule
 from pipeloom.schedule.schedules import Schedule
@@ -137,7 +139,8 @@ def cockpit(
     if read_only and (pipeline is not None or demo):
         raise UsageError("With --read-only nothing is run: leave the pipeline out.")
     db = None if db is None else db.absolute()  # a pipeline's file may go to another folder, as many scripts do first
-    if db is None and pipeline is None and not demo and has_terminal():
+    at_home = db is None and pipeline is None and not demo and has_terminal()
+    if at_home:
         db, pipeline = _choose_at_home(options.on_hangup, read_only=read_only, ascii_only=ascii_only)
         if pipeline is not None:  # not named on this command line, so that `--yes` is no answer
             enter_environment([pipeline], "pipeloom-tui", further=[str(db), pipeline])
@@ -157,7 +160,7 @@ def cockpit(
     file = _file(db, demo=demo)
     schedule = made_schedule(file, every, at, watch)
     make = partial(engine_for, file, chosen, engine_options(options, source))
-    engine = make()
+    engine = _chosen_at_home(make, file, pipeline) if at_home else make()
     if has_terminal():
         _show(engine.db_path, engine, options.on_hangup, schedule=schedule, control=control, ascii_only=ascii_only)
     elif schedule is None:
@@ -232,6 +235,14 @@ def _choose_at_home(on_hangup: HangupChoice, *, read_only: bool, ascii_only: boo
     if code or app.chosen is None:
         raise typer.Exit(code)
     return app.chosen.path, app.chosen.pipeline
+
+
+def _chosen_at_home(make: Callable[[], Engine], file: Path, spec: str | None) -> Engine:
+    """Return the engine of a run that was asked for where no parameter can be given."""
+    try:
+        return make()
+    except MissingParameterError as error:
+        raise UsageError(error.told_with(f"pipeloom-tui {as_typed(file)} {as_typed(spec)}")) from None
 
 
 def _place(*, history: bool, where: str | None, **given: Any) -> Place | None:

@@ -66,7 +66,7 @@ FilterText = Annotated[
     str | None,
     typer.Argument(
         metavar="FILTER",
-        help="What the attempts have in common, for example 'status:error age:<2d'; see the README.",
+        help="What the attempts have in common, for example 'status:error age:<2d'.",
         show_default=False,
     ),
 ]

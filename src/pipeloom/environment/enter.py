@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from pipeloom.environment.environments import Environment
+from pipeloom.environment.extras import how_to_add, how_to_get
 from pipeloom.environment.needs import Lack, lacking
 from pipeloom.environment.own import own
 from pipeloom.environment.script import Script
-from pipeloom.environment.uv import GET_UV, find_uv
+from pipeloom.environment.uv import find_uv
 from pipeloom.errors import UsageError
 from pipeloom.text import as_typed, clean
 from pipeloom.user_state import UserRecords
@@ -41,6 +42,8 @@ def enter(scripts: Sequence[Script], program: str, arguments: Sequence[str], *, 
         raise UsageError(f"{told} The environment in {sys.prefix} does not have it: remove that folder, and try again.")
     agreed = yes or _is_agreed(scripts)
     if not agreed and not (ask and _may_ask()):
+        if not environment.is_ready:
+            _uv(environment, told)
         raise UsageError(f"{told} {_what_to_type(program, arguments)}")
     if not (agreed and environment.is_ready):
         _make(environment, lacks, agreed=agreed)
@@ -56,15 +59,21 @@ def refuse_unmet(script: Script) -> None:
 
 
 def _make(environment: Environment, lacks: dict[Path, list[Lack]], *, agreed: bool) -> None:
-    uv = find_uv()
-    if uv is None:
-        wanted = " ".join(shlex.quote(one) for one in environment.requirements)
-        raise UsageError(
-            f"{_told(lacks)} uv would make an environment with it: {GET_UV}. Or install it: pip install {wanted}"
-        )
+    uv = _uv(environment, _told(lacks))
     versions = [] if agreed else _ask(uv, environment, lacks)
     _say(f"Making the environment {environment.folder} …")
     environment.make(uv, versions, lambda: _say("Another pipeloom makes it: waiting for that."))
+
+
+def _uv(environment: Environment, told: str) -> str:
+    """Return the path of uv; raises `UsageError` with the ways to go on without it."""
+    uv = find_uv()
+    if uv is None:
+        raise UsageError(
+            f"{told} uv would make an environment with it: {how_to_get('uv')}. Or install it: "
+            f"{how_to_add(environment.requirements)}"
+        )
+    return uv
 
 
 def _ask(uv: str, environment: Environment, lacks: dict[Path, list[Lack]]) -> list[str]:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
+from pipeloom.environment.extras import READY
 from pipeloom.environment.needs import fits, in_force
 from pipeloom.environment.own import NAME, Own
 from pipeloom.environment.script import Script
@@ -79,7 +80,7 @@ class Environment:
 
         wanted = [Requirement(one) for one in self.requirements]
         ours = [one for one in wanted if one.name.lower() == NAME]
-        extras = {extra for one in ours for extra in one.extras}
+        extras = {*self.own.extras, *(extra for one in ours for extra in one.extras)}
         of_ours = [*in_force(map(Requirement, self.own.requires), ("", *extras))]
         for one in of_ours:
             one.marker = None
@@ -112,7 +113,7 @@ class Environment:
 
     @property
     def _mark(self) -> Path:
-        return self.folder / "pipeloom-ready"
+        return self.folder / READY
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from pipeloom.environment.extras import CARRIED, extras_here
 from pipeloom.errors import UsageError
 
 NAME: Final = "pipeloom"
@@ -32,17 +33,20 @@ class Own:
     """Names in a wheel, and where they are here."""
     digests: tuple[str, ...] = ()
     """Their hashes, as the installer has listed them."""
+    extras: tuple[str, ...] = ()
+    """Those of its extras that another environment has, too."""
 
     @property
     def identity(self) -> str:
-        """A text that differs for another version, another checkout or other files."""
-        return json.dumps([self.version, self.requires, str(self.checkout or ""), self.digests])
+        """A text that differs for another version, another checkout, other files or extras."""
+        return json.dumps([self.version, self.requires, str(self.checkout or ""), self.digests, self.extras])
 
     def requirement(self, folder: Path) -> list[str]:
         """Return the arguments that have uv install it; a wheel is written to the folder."""
+        extras = f"[{','.join(self.extras)}]" if self.extras else ""
         if self.checkout is not None:
-            return ["--editable", str(self.checkout)]
-        return [f"{NAME} @ {self._write_wheel(folder).as_uri()}"]
+            return ["--editable", f"{self.checkout}{extras}"]
+        return [f"{NAME}{extras} @ {self._write_wheel(folder).as_uri()}"]
 
     def _write_wheel(self, folder: Path) -> Path:
         wheel = folder / f"{NAME}-{self.version}-py3-none-any.whl"
@@ -65,9 +69,10 @@ def own() -> Own:
     except metadata.PackageNotFoundError:
         raise UsageError("This pipeloom is not installed, so it cannot be put into another environment.") from None
     requires = tuple(there.requires or ())
+    extras = tuple(extra for extra in extras_here() if extra in CARRIED)
     origin = json.loads(there.read_text("direct_url.json") or "{}")
     if origin.get("dir_info", {}).get("editable"):
-        return Own(there.version, requires, Path(unquote(urlsplit(origin["url"]).path)), ())
+        return Own(there.version, requires, Path(unquote(urlsplit(origin["url"]).path)), (), extras=extras)
     info = f"{NAME}-{there.version}.dist-info"
     listed = [
         file
@@ -78,4 +83,5 @@ def own() -> Own:
     files = tuple((file.as_posix(), Path(str(there.locate_file(file)))) for file in listed)
     if not files:
         raise UsageError("The files of this pipeloom are not listed where it is installed: install it by pip or uv.")
-    return Own(there.version, requires, None, files, tuple(file.hash.value if file.hash else "" for file in listed))
+    digests = tuple(file.hash.value if file.hash else "" for file in listed)
+    return Own(there.version, requires, None, files, digests, extras)

@@ -12,7 +12,6 @@ from typing import Final
 from pipeloom.errors import UsageError
 from pipeloom.text import clean
 
-GET_UV: Final = "pip install 'pipeloom[uv]'"
 _RESOLVE_S: Final = 60.0
 _SAID: Final = 600
 """Characters of what uv has said that a sentence quotes."""

@@ -4,12 +4,13 @@
 given for them, `texts` are values as the command line, the file and the screens have them: one text for each.
 """
 
-from pipeloom.parameters.declared import Parameter, bound, parameters_of, texts_of
+from pipeloom.parameters.declared import MissingParameterError, Parameter, bound, parameters_of, texts_of
 from pipeloom.parameters.texts import FIRST, ONLY, Texts, few_of, kept, read_back, typed, without_few, words_of
 
 __all__ = [
     "FIRST",
     "ONLY",
+    "MissingParameterError",
     "Parameter",
     "Texts",
     "bound",

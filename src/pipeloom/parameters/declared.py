@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, get_type_hints
 
@@ -14,6 +14,19 @@ from pipeloom.text import clean
 from pipeloom.users_code import called_function, users_error
 
 _NOTHING: Final = inspect.Parameter.empty
+
+
+class MissingParameterError(UsageError):
+    """Parameters without a default were not given."""
+
+    def __init__(self, whose: str, missing: Sequence[str], there: str) -> None:
+        self._needs = f"{clean(whose, 60)} needs {' and '.join(missing)}"
+        self._typed = " ".join(f"-p {name}=…" for name in missing)
+        super().__init__(f"{self._needs}, as -p {missing[0]}=…: {there}.")
+
+    def told_with(self, command: str) -> str:
+        """Return the sentence for a place where nothing can be typed after -p, with a command that takes it."""
+        return f"{self._needs}. From a shell: {command} {self._typed}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +95,7 @@ def bound(whose: str, parameters: Mapping[str, Parameter], given: Mapping[str, o
         raise UsageError(f"{clean(whose, 60)} has no parameter {clean(unknown[0], 60)!r}: {there}.")
     missing = [name for name, parameter in parameters.items() if parameter.is_required and name not in given]
     if missing:
-        raise UsageError(f"{clean(whose, 60)} needs {' and '.join(missing)}, as -p {missing[0]}=…: {there}.")
+        raise MissingParameterError(whose, missing, there)
     return {
         name: parameter.value(given[name]) if name in given else parameter.default
         for name, parameter in parameters.items()

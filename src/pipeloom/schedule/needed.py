@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from pipeloom.environment.extras import how_to_get
 from pipeloom.errors import UsageError
 
 
@@ -13,4 +14,4 @@ def needed(module: str, option: str) -> Any:
     try:
         return import_module(module)
     except ImportError as error:
-        raise UsageError(f"{option} needs {module}: pip install 'pipeloom[schedule]' brings it.") from error
+        raise UsageError(f"{option} needs {module}: {how_to_get('schedule')}") from error

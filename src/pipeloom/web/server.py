@@ -24,6 +24,7 @@ from pipeloom.errors import UsageError
 
 _TEMPLATES: Final = Path(__file__).with_name("templates")
 _SCRIPT: Final = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LAST_PORT: Final = 65_535
 _NOT_YOURS: Final = "Open the address that `pipeloom web` has printed, with its token.\n"
 
@@ -50,6 +51,9 @@ class CockpitServer(Server):
         self._token = secrets.token_urlsafe(16)
         self._cookie = f"pipeloom-{port}"
         self._announce = announce
+        self.ended_by: int | None = None
+        """The number of the signal that has ended it."""
+        self._ignored = {number for number in _ENDING if signal.getsignal(number) is signal.SIG_IGN}
         self._pages: set[asyncio.Task[object]] = set()
         """What serves the pages that are open."""
 
@@ -62,9 +66,19 @@ class CockpitServer(Server):
         """Leave logging as it is: textual-serve's own would show local variables."""
 
     async def on_startup(self, app: web.Application) -> None:  # noqa: ARG002 - the server calls it with it
-        """Tell the address; a terminal that goes away ends the server as ctrl+c does."""
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.request_exit)
+        """Tell the address, and take the signals that end it: none that was ignored (`nohup`, `&` in a script)."""
+        loop = asyncio.get_running_loop()
+        for number in _ENDING:
+            if number in self._ignored:
+                loop.remove_signal_handler(number)
+                signal.signal(number, signal.SIG_IGN)
+            else:
+                loop.add_signal_handler(number, self._end_by, number)
         self._announce(self.address)
+
+    def _end_by(self, number: int) -> None:
+        self.ended_by = number
+        self.request_exit()
 
     async def on_shutdown(self, app: web.Application) -> None:  # noqa: ARG002 - the server calls it with it
         """End the pages: the server would wait for their users."""

@@ -29,6 +29,9 @@ live = ["task", "status"]
 
 [filters]
 "of Miller" = "name:miller age:<1d"
+
+[notify]
+on_failure = ["notify-me", "--token", "hunter2"]
 """
 
 
@@ -61,6 +64,7 @@ def test_every_setting_is_shown_with_its_value_and_origin(
     assert found["keys.live.cancel"] == ("c", "file", f"{settings}, line 9")
     assert found["keys.live.retry"] == ("r", "default", None)
     assert found["filters.of Miller"][0] == "name:miller age:<1d"
+    assert found["notify.on_failure"] == (["notify-me", "--token", "hunter2"], "file", f"{settings}, line 16")
     assert len(told["mistakes"]) == 1
     assert "app.quti" in told["mistakes"][0]
     assert "is it app.quit?" in told["mistakes"][0]
@@ -93,6 +97,7 @@ def test_the_schema_takes_what_the_reader_takes(settings: Path, run: Run) -> Non
     schema = json.loads(run("pipeloom", "config", "schema").stdout)
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(tomllib.loads(SETTINGS), schema)
+    jsonschema.validate({"notify": {"on_failure": "mail -s failed me"}}, schema)
     for wrong in (
         "workers = 0",
         "workers = 'x'",
@@ -100,6 +105,10 @@ def test_the_schema_takes_what_the_reader_takes(settings: Path, run: Run) -> Non
         "[columns]\nlive = ['x']",
         "theme = 1",
         "[keys]\nx = ''",
+        "[notify]\non_failure = 1",
+        "[notify]\non_failure = []",
+        "[notify]\non_failure = ['']",
+        "[notify]\non_succes = 'x'",
     ):
         settings.write_text(wrong)
         assert read_settings(settings).warnings, wrong
@@ -126,7 +135,9 @@ def test_info_tells_what_a_report_needs_and_no_secret(
     assert told["unknown_variables"] == ["PIPELOOM_WORKER"]
     assert told["paths"]["settings"] == {"path": "~/.config/pipeloom/settings.toml", "there": True}
     assert {"textual", "rich", "distributed", "pyperclip"} <= told["packages"].keys()
-    assert "pytest" not in told["packages"]
+    assert {"uv", "cronsim"} <= told["packages"].keys()
+    assert not {"pytest", "zensical", "zizmor"} & told["packages"].keys()
     assert told["terminal"]["SSH_CONNECTION"] == "set"
     assert {one["key"]: one["value"] for one in told["settings"]}["filters.of Miller"] == "…"
+    assert {one["key"]: one["value"] for one in told["settings"]}["notify.on_failure"] == "…"
     assert os.environ["TERM"] == told["terminal"]["TERM"]

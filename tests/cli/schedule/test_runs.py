@@ -76,6 +76,11 @@ def test_a_run_that_fails_is_followed_by_the_next(popen: Popen, folder: Path) ->
     assert runs(folder)[:2] == ["error", "error"]
 
 
+def test_quiet_leaves_out_when_the_next_start_is(popen: Popen) -> None:
+    process = popen("pipeloom", "run", "etl.db", "good.py:failing", "--every", "1s", "--quiet")
+    assert not [line for line in lines_until(process, "failing  run 2:") if "Next start" in line]
+
+
 def test_json_has_a_line_for_each_run(folder: Path) -> None:
     arguments = ("run", "etl.db", "good.py:pipeline", "good.py:failing", "--every", "1s", "--json")
     with subprocess.Popen(
@@ -117,11 +122,16 @@ def test_a_file_that_comes_starts_a_run(popen: Popen, folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("program", "wrong"),
-    [("pipeloom", ["--every", "soon"]), ("pipeloom-tui", ["--at", "25 25 * * *"])],
-    ids=["run", "tui"],
+    [
+        ("pipeloom run", ["--every", "soon"]),
+        ("pipeloom run", ["--every", "1h30"]),
+        ("pipeloom-tui", ["--at", "25 25 * * *"]),
+        ("pipeloom unit", ["--at", ""]),
+        ("pipeloom unit", ["--every", ""]),
+    ],
 )
 def test_a_schedule_that_cannot_be_is_a_sentence(run: Run, folder: Path, program: str, wrong: list[str]) -> None:
-    done = run(program, *["run"] * (program == "pipeloom"), "etl.db", "good.py:pipeline", *wrong)
+    done = run(*program.split(), "etl.db", "good.py:pipeline", *wrong)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert done.stderr.startswith("pipeloom: ")
     assert not (folder / "etl.db").exists()

@@ -98,6 +98,23 @@ async def test_a_pipeline_that_is_loaded_for_a_rerun_needs_no_parameters_typed(
     assert names(file, 3) == {"eu-1"}
 
 
+async def test_a_rerun_that_needs_a_secret_tells_where_to_type_it(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    code = CODE.replace("region: str", "token: Secret, region: str").replace("import ", "import Secret, ")
+    (tmp_path / "pages.py").write_text(code, encoding="utf-8")
+    remember_pipeline(file, str(tmp_path / "pages.py"))
+    app = PipeloomApp(file)
+    async with app.run_test(size=(160, 40), notifications=True) as pilot:
+        await until(app, pilot, "5 attempts")
+        await pilot.press("R")
+        await until(app, pilot, "No pipeline is loaded")
+        await pilot.press("right", "enter")
+        command = f"pipeloom retry {file} 'status:error' {tmp_path / 'pages.py'} -p token=…"
+        await told(app, pilot, f"pages needs token. From a shell: {command}")
+
+
 async def test_a_rerun_whose_parameters_do_not_fit_any_more_is_told(file: Path) -> None:
     def today(region: int) -> list[TaskDef]:
         return [TaskDef(f"{region}")]

@@ -105,6 +105,7 @@ def in_force(settings: Settings, environ: Mapping[str, str]) -> Iterator[Setting
         yield _setting(settings, f"keys.{name}", settings.keys.get(name), keys)
     for name, text in settings.filters.items():
         yield _setting(settings, f"filters.{name}", text, None)
+    yield _setting(settings, "notify.on_failure", settings.on_failure, None)
 
 
 def _setting(settings: Settings, key: str, value: Any, default: Any) -> Setting:
@@ -166,6 +167,20 @@ def settings_schema() -> Schema:
                 "type": "object",
                 "additionalProperties": {**TEXT, "maxLength": 200},
                 "description": "Filters by name, for `f` in the history.",
+            },
+            "notify": {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {
+                    "on_failure": {
+                        "anyOf": [
+                            {**TEXT, "pattern": r"\S"},
+                            {**listed(TEXT), "minItems": 1, "prefixItems": [{**TEXT, "minLength": 1}]},
+                        ],
+                        "description": "Run after a failure: a line for the shell, or a program with its arguments.",
+                    }
+                },
+                "description": "What is run for the user.",
             },
         },
     }

@@ -19,6 +19,7 @@ from pipeloom.cli.options import Json
 from pipeloom.cli.output import output, write, write_json
 from pipeloom.cli.shell.variables import OTHERS, PREFIX, variable_of
 from pipeloom.cli.spec.json_schema import TEXT, WHOLE, YES_OR_NO, listed, mapped, obj, or_null
+from pipeloom.environment.extras import EXTRAS
 from pipeloom.errors import UsageError
 from pipeloom.settings.file import settings_path
 from pipeloom.store.file.layout import sqlite_version
@@ -31,6 +32,9 @@ _TERMINAL: Final = ("TERM", "COLORTERM", "TERM_PROGRAM", "LANG", "LC_ALL", "NO_C
 """Variables whose values say how the screen is drawn."""
 _AROUND: Final = ("TMUX", "STY", "SSH_CONNECTION", "CI", "WSL_DISTRO_NAME")
 """Variables of which only is told that they are set."""
+_HIDDEN: Final = ("filters.", "notify.")
+"""Beginnings of the settings of which only is told that they are set."""
+_OF_EXTRA: Final = re.compile(rf"extra\s*==\s*['\"]({'|'.join(EXTRAS)})['\"]")
 
 _PATH: Final = obj(path=or_null(TEXT), there=YES_OR_NO)
 INFO: Final = obj(
@@ -83,8 +87,8 @@ def gathered() -> dict[str, Any]:
         "packages": _packages(),
         "paths": _paths(),
         "settings": [
-            # A filter may name customers.
-            {"key": one.key, "value": "…" if one.key.startswith("filters.") else one.value, "origin": one.origin}
+            # A filter may name customers, a command may hold a token.
+            {"key": one.key, "value": "…" if one.key.startswith(_HIDDEN) else one.value, "origin": one.origin}
             for one in changed
         ],
         "terminal": _terminal(),
@@ -100,7 +104,7 @@ def _packages() -> dict[str, str | None]:
     for line in requires("pipeloom") or ():
         requirement, _, condition = line.partition(";")
         found = re.match(r"[\w.-]+", requirement)
-        if found is None or re.search(r"extra\s*==\s*['\"](dev|docs)['\"]", condition):
+        if found is None or ("extra" in condition and _OF_EXTRA.search(condition) is None):
             continue
         try:
             named[found[0]] = version(found[0])

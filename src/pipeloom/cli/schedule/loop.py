@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
 
-from pipeloom.cli.common import tell
+from pipeloom.cli.common import note, tell
 from pipeloom.errors import PipeloomError
 from pipeloom.schedule.made import next_line
 from pipeloom.schedule.schedules import Schedule
@@ -36,7 +36,7 @@ def again_and_again(schedule: Schedule, signals: Signals, run: Callable[[], int]
     """
     while True:
         if not schedule.is_due():
-            tell(next_line(schedule))
+            note(next_line(schedule))
         if signals.stop(lambda: _await(schedule)) is None:
             return Exit.DONE
         schedule.begin()

@@ -45,8 +45,9 @@ def unit_command(
     """
     if sum(given is not None for given in (every, at, watch)) > 1:
         raise UsageError("Give one of --every, --at and --watch.")
-    period_s, expression = every and period_of(every), at and cron_of(at)
-    if expression:
+    period_s = None if every is None else period_of(every)
+    expression = None if at is None else cron_of(at)
+    if expression is not None:
         At(expression, SystemClock())  # says what is wrong with it
     source = source_of(pipeline)
     if not Path(source).is_absolute() and ("/" in source or ".py" in source):
@@ -55,9 +56,13 @@ def unit_command(
     if watch is not None:
         words += ["--watch", str(watch.absolute())]
     name = _name(db, pipeline)
-    files = {f"{name}.service": "\n".join(_service(words, name, goes_on=watch is not None, timed=bool(every or at)))}
-    if period_s or expression:
-        files[f"{name}.timer"] = "\n".join(_timer(name, period_s or None, expression or None))
+    files = {
+        f"{name}.service": "\n".join(
+            _service(words, name, goes_on=watch is not None, timed=every is not None or at is not None)
+        )
+    }
+    if period_s is not None or expression is not None:
+        files[f"{name}.timer"] = "\n".join(_timer(name, period_s, expression))
     cron = expression or (as_cron(period_s) if period_s else None)
     line = None if cron is None else f"{cron} {crontab_command(words, str(Path.cwd()))}"
     with output():

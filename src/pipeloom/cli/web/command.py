@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,7 +18,9 @@ from typing import Annotated, Final
 import typer
 
 from pipeloom.cli.common import tell
-from pipeloom.cli.options import OptionalPipeline, RunOptions, takes_run_options
+from pipeloom.cli.options import HangupChoice, OptionalPipeline, RunOptions, takes_run_options
+from pipeloom.engine.signals import ASKING
+from pipeloom.environment.extras import how_to_get
 from pipeloom.errors import StoreError, UsageError
 from pipeloom.status import Exit
 from pipeloom.store.file.kind import READABLE, file_kind, why_unreadable
@@ -27,6 +31,8 @@ _HERE: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _EVERYWHERE: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - what is refused
 _RAN: Final = frozenset({Exit.DONE, Exit.FAILED, Exit.CANCELLED})
 _LOOK_S: Final = 0.05
+_TOLD_S: Final = 2.0
+"""Seconds in which what an ended run has told is waited for: a program that it left may keep the pipe open."""
 
 
 @takes_run_options()
@@ -42,12 +48,12 @@ def web_command(
     """Serve the cockpit of DB as a page, until ctrl+c; with PIPELINE, run it meanwhile.
 
     Each page is a viewer, read-only unless --control is given. The run belongs to this program: pages come and go, and
-    their end ends nothing. ctrl+c stops the run as it does for `pipeloom run`.
+    their end ends nothing. A signal such as ctrl+c stops the run as it stops `pipeloom run`.
 
     Exit codes: 0 fine; 2 it could not start; with PIPELINE, those of `pipeloom run`.
     """
     if find_spec("textual_serve") is None:
-        raise UsageError("pipeloom web needs textual-serve: pip install 'pipeloom[web]'")
+        raise UsageError(f"pipeloom web needs textual-serve: {how_to_get('web')}")
     if host in _EVERYWHERE:
         raise UsageError(
             "--host takes one address, as a browser types it: the page would not find its server by this one."
@@ -60,49 +66,68 @@ def web_command(
 
     read_settings()  # a mistake in them is told here, not in each page
     port = free_port(host, port)
-    run = None if pipeline is None else _started(db, pipeline, options)
+    if options.on_hangup is HangupChoice.CONTINUE:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    run = None if pipeline is None else _Run(db, pipeline, options)
     if host not in _HERE:
         tell(f"Who can reach {clean(host)} and knows the address sees this file. There is no encryption.")
+    server = CockpitServer(
+        db, host, port, control=control, announce=lambda url: tell(f"The page is {url} (ctrl+c ends)")
+    )
     try:
-        serve(
-            CockpitServer(
-                db, host, port, control=control, announce=lambda url: tell(f"The page is {url} (ctrl+c ends)")
-            )
-        )
+        serve(server)
     finally:
-        code = Exit.DONE if run is None else _ended(run)
+        code = Exit.DONE if run is None else run.end(server.ended_by or signal.SIGTERM)
     raise typer.Exit(code)
 
 
-def _started(db: Path, pipeline: str, options: RunOptions) -> subprocess.Popen[bytes]:
-    """Start the run in a process and wait until it has the file; leaves with its exit code when it could not start.
+class _Run:
+    """The run beside the server, in a process of its own.
 
-    It has a process group of its own: ctrl+c reaches this program alone, which then stops it once.
+    It has a process group of its own, so that ctrl+c reaches this program alone, which hands it on; and no terminal, so
+    that it leaves the shell's alone when this program is killed. What it tells is told here.
     """
-    command = [sys.executable, "-m", "pipeloom", "run", str(db), pipeline, *arguments(options)]
-    run = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0)  # noqa: S603
-    while run.poll() is None and not _owns(run.pid, db):
-        time.sleep(_LOOK_S)
-    if run.returncode is not None and run.returncode not in _RAN:
-        raise typer.Exit(run.returncode)
-    return run
+
+    def __init__(self, db: Path, pipeline: str, options: RunOptions) -> None:
+        """Start it, and wait until it has the file; leaves with its exit code when it could not start."""
+        words = [str(os.getpid()), "run", str(db), pipeline, *arguments(options)]
+        self._process = subprocess.Popen(  # noqa: S603 - this interpreter, with our own words
+            [sys.executable, "-m", "pipeloom.cli.web.child", *words],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            process_group=0,
+        )
+        self._telling = threading.Thread(target=self._tell, name="pipeloom-run-told", daemon=True)
+        self._telling.start()
+        while self._process.poll() is None and not _owns(self._process.pid, db):
+            time.sleep(_LOOK_S)
+        if self._process.returncode is not None and self._process.returncode not in _RAN:
+            raise typer.Exit(self._code())
+
+    def end(self, number: int) -> int:
+        """Stop it by the signal, at once after a second one, and return its exit code."""
+        for each in ASKING:
+            if signal.getsignal(each) is not signal.SIG_IGN:
+                signal.signal(each, lambda number, _frame: self._process.send_signal(number))
+        self._process.send_signal(number)
+        return self._code()
+
+    def _code(self) -> int:
+        code = self._process.wait()
+        self._telling.join(_TOLD_S)
+        return 128 - code if code < 0 else code
+
+    def _tell(self) -> None:
+        assert self._process.stderr is not None
+        with suppress(OSError):  # the terminal may be gone
+            while told := os.read(self._process.stderr.fileno(), 65_536):
+                os.write(sys.stderr.fileno(), told)
 
 
 def _owns(pid: int, db: Path) -> bool:
     with suppress(StoreError):  # the file is about to be made
         return is_owned(db) and owner(db).get("pid") == pid
     return False
-
-
-def _ended(run: subprocess.Popen[bytes]) -> int:
-    """Stop the run, at once after a second ctrl+c, and return its exit code."""
-    while run.poll() is None:
-        run.send_signal(signal.SIGINT)
-        try:
-            return run.wait()
-        except KeyboardInterrupt:
-            continue
-    return run.returncode
 
 
 def arguments(options: RunOptions) -> Iterator[str]:

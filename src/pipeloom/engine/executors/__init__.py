@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, cast, get_args
 
 from pipeloom.engine.executors.base import Executor
+from pipeloom.environment.extras import how_to_get
 from pipeloom.errors import UsageError
 from pipeloom.pipeline import Pipeline, WorkerFn
 from pipeloom.users_code import called_function, in_their_place, is_async, shown_name
@@ -42,7 +43,7 @@ def check_executor(name: ExecutorChoice, pipeline: Pipeline, functions: Sequence
         check_sendable(pipeline, functions)
     elif name == "dask":
         if importlib.util.find_spec("distributed") is None:
-            raise UsageError("The dask executor needs Dask's distributed: pip install 'pipeloom[dask]'")
+            raise UsageError(f"The dask executor needs Dask's distributed: {how_to_get('dask')}")
         from pipeloom.engine.executors.dask.serialization import check_sendable
 
         check_sendable(pipeline, functions)

@@ -77,7 +77,7 @@ class Earlier:
         id is another task's; as `check_named` for tasks that workers have put.
         """
         if not resume.other_params:
-            _check_same_params(self.run, today.params)
+            check_same_params(self.run, today.params)
         tasks = with_found(today.tasks, self.found)
         check_named(tasks[len(today.tasks) :], today.limits)
         same = same_tasks(tasks, self.standings)
@@ -113,16 +113,18 @@ def _with_skipped(stand: Sequence[_Stands], chosen: set[TaskId]) -> list[_Stands
     return [(task, standing) for task, standing in stand if task.task_id in chosen]
 
 
-def _check_same_params(run: RunRow, today: Texts) -> None:
-    """Raise `UsageError`, with both shown, when a parameter has another value than it had in the run."""
+def check_same_params(
+    run: RunRow, today: Texts, ways: str = " to resume it with its own, or say --other-params"
+) -> None:
+    """Raise `UsageError`, with both shown, when a parameter has another value than it had in the run.
+
+    `ways` ends the sentence "leave -p out".
+    """
     before = read_back(run.params)
     others = [name for name, text in today.items() if name in before and before[name] != text]
     if others:
         now, was = (words_of({name: texts[name] for name in others}) for texts in (today, before))
-        raise UsageError(
-            f"Run {run.id} had {clean(was, 200)}, and this one has {clean(now, 200)}: leave -p out to "
-            "resume it with its own, or say --other-params."
-        )
+        raise UsageError(f"Run {run.id} had {clean(was, 200)}, and this one has {clean(now, 200)}: leave -p out{ways}.")
 
 
 def list_today(

@@ -9,7 +9,7 @@ from typing import Any
 from pipeloom.engine.writer.sink import CommitBatch
 from pipeloom.messages import TaskId
 from pipeloom.parameters import read_back
-from pipeloom.status import FINAL, Exit, Status, run_status
+from pipeloom.status import FINAL, Exit, RunStatus, Status, run_status
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.text import first_line
 
@@ -74,6 +74,11 @@ class RunSummary:
         return sum(self.counts.values())
 
     @property
+    def status(self) -> RunStatus:
+        """The status of the run as its row has it: done, error, cancelled or interrupted."""
+        return run_status(self.counts)
+
+    @property
     def ok(self) -> bool:
         """Whether every task is done and everything was saved."""
         return not self.unsaved and self.counts.get(Status.DONE, 0) == self.total
@@ -100,7 +105,7 @@ class RunSummary:
             "run_id": self.run_id,
             "pipeline": self.pipeline,
             "db": str(self.db_path),
-            "status": str(run_status(self.counts)),
+            "status": str(self.status),
             "exit_code": int(self.exit_code),
             "counts": {str(status): count for status, count in self.counts.items()},
             "failed": [asdict(task) for task in self.failed],

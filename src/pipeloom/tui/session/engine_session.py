@@ -18,10 +18,11 @@ from pipeloom.engine.run.resume import Resume, params_of
 from pipeloom.environment.script import read_script
 from pipeloom.errors import FileBusyError, PipeloomError, StoreError
 from pipeloom.loader import file_named, load_pipeline
+from pipeloom.parameters import MissingParameterError
 from pipeloom.schedule.schedules import Schedule
 from pipeloom.status import OPEN, RunStatus
 from pipeloom.store.file.owner import is_owned
-from pipeloom.text import clean, counted
+from pipeloom.text import as_typed, clean, counted
 from pipeloom.tui.session.bridge import Delivery, UiSink
 from pipeloom.tui.session.code_watch import CodeWatch
 from pipeloom.tui.session.live_feed import LiveFeed
@@ -198,6 +199,9 @@ class EngineSession:
         try:
             self.engine = await self._made(spec)
             self.code.follow(self.engine)
+        except MissingParameterError as error:
+            command = f"pipeloom retry {as_typed(self._db_path)} 'status:error' {as_typed(spec)}"
+            self._host.tell(error.told_with(command), problem=True)
         except PipeloomError as error:
             self._host.tell(str(error), problem=True)
         return self.engine
