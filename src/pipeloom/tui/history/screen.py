@@ -385,11 +385,11 @@ class HistoryScreen(TableScreen):
     @work(exclusive=True, group="detail")
     async def _show_detail(self, attempt_id: int) -> None:
         try:
-            self.detail.show_attempt(*await read_attempt(self.services.db_path, attempt_id))
+            shown = await read_attempt(self.services.db_path, attempt_id)
+            for detail in self.query(DetailPane):  # none once the screen is being closed
+                detail.show_attempt(*shown)
         except (StoreError, InterruptedError) as error:
             self.services.tell(str(error), problem=True)
-        except NoMatches:
-            return  # the screen is being closed
 
     def place(self) -> Place:
         """Return what the screen shows."""
