@@ -103,6 +103,7 @@ def _words(text: str) -> Condition:
     return Contains(("name", "message"), text)
 
 
+_PLAIN_SECONDS: Final = re.compile(r"\d{1,12}(?:\.\d{1,6})?", re.ASCII)
 _QUOTED: Final = re.compile(r'"((?:[^"]|"")*)"')
 _NUMBER: Final = re.compile(r"-?\d{1,18}", re.ASCII)
 
@@ -283,7 +284,7 @@ def _integer(column: int, text: str) -> int:
 
 
 def _seconds(column: int, text: str) -> float:
-    seconds = read_duration(text)
+    seconds = float(text) if _PLAIN_SECONDS.fullmatch(text) else read_duration(text)
     if seconds is None:
         raise FilterError(column, f"{text!r} is not a duration: write 90s, 5m, 1h30m or 2d.")
     return seconds
