@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -23,7 +24,8 @@ MEASURED: Final = 200
 """Characters of a message for which a column of the history makes room."""
 _GAP: Final = "  "
 """Between two things in a message."""
-_RETRY: Final = "retry in "
+_SAID_ELSEWHERE: Final = re.compile(r"^(?:retry in |[\d,]+ workers? busy, )")
+"""What a narrow reason leaves out: the status and the header say it."""
 _SHORT: Final = 10_000
 """Number of rows from which it is shortened."""
 _NOT_RUN: Final = WAITING | {Status.SKIPPED}
@@ -116,7 +118,7 @@ def live_columns(
 def why_waiting(row: AttemptRow, why: str, now: float) -> str:
     """Return why an attempt waits: `why` as the engine says it, for a retry the time that is left."""
     left = until(row.due_at, now) if row.status is Status.RETRYING else ""
-    return f"{_RETRY}{left}" if left else why
+    return f"retry in {left}" if left else why
 
 
 def _id_column(hide_below: int = 0) -> Column[AttemptRow]:
@@ -238,8 +240,8 @@ def _waiting(why: str, error: str, ctx: RenderContext) -> Text:
     told, failed = cell(why, ctx.style("table--muted")), cell_first_line(error, ctx.style("table--faint"))
     if not told.plain:
         return failed
-    if failed.plain and len(told) + len(_GAP) + len(failed) > ctx.width:
-        told.plain = told.plain.removeprefix(_RETRY)  # the status says so
+    if len(told) + (len(_GAP) + len(failed) if failed.plain else 0) > ctx.width:
+        told.plain = _SAID_ELSEWHERE.sub("", told.plain)
         return _before(told, failed, gap=" ")
     return _before(told, failed)
 
