@@ -75,6 +75,14 @@ def zone() -> Iterator[Zone]:
 
 
 @pytest.fixture(autouse=True)
+def same_import_path() -> Iterator[None]:
+    """Put the import path back: loading a pipeline adds its folder, whose modules later tests would find."""
+    before = list(sys.path)
+    yield
+    sys.path[:] = before
+
+
+@pytest.fixture(autouse=True)
 def no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each test begin without a secret: what one test makes would be masked in the texts of all others."""
     monkeypatch.setattr(masks, "_known", masks._Known())

@@ -33,7 +33,7 @@ first = Pipeline("first", [], work)
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    before, path = set(sys.modules), list(sys.path)
+    before = set(sys.modules)
     for place in ("parts_of_version", ".venv/lib/python3/site-packages"):
         (tmp_path / "jobs" / place).mkdir(parents=True)
     (tmp_path / "jobs" / "pipeline.py").write_text(FILE)
@@ -45,7 +45,6 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     (packages / "installed_of_version.py").write_text("")
     sys.path.append(str(packages))
     yield tmp_path / "jobs"
-    sys.path[:] = path
     for name in [name for name in sys.modules.keys() - before if "_of_version" in name or PREFIX in name]:
         del sys.modules[name]
     sys.modules.pop("pipeline", None)

@@ -97,10 +97,9 @@ class Files:
 
 @pytest.fixture
 def files(tmp_path: Path) -> Iterator[Files]:
-    before, path = set(sys.modules), list(sys.path)
+    before = set(sys.modules)
     (tmp_path / "jobs").mkdir()
     yield Files(tmp_path / "jobs")
-    sys.path[:] = path
     for name in sys.modules.keys() - before:
         if name in ("pipeline", "rules_of_reload") or "pipeloom_file_" in name:
             del sys.modules[name]

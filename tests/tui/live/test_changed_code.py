@@ -34,9 +34,8 @@ FIXED = FILE.replace("task.task_id == 2", "not task").replace("old", "new")
 
 @pytest.fixture
 def file(tmp_path: Path) -> Iterator[Path]:
-    before, path = set(sys.modules), list(sys.path)
+    before = set(sys.modules)
     yield tmp_path / "pipeline.py"
-    sys.path[:] = path
     for name in [name for name in sys.modules.keys() - before if name == "pipeline" or "pipeloom_file_" in name]:
         del sys.modules[name]
 
