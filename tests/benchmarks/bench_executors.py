@@ -148,6 +148,9 @@ class Stopwatch:
     def broken(self, error: BaseException) -> None:
         raise error
 
+    def has_room(self, attempt_id: int) -> bool:
+        return True
+
     def slots_changed(self) -> None: ...
 
     def lost(self, reason: str) -> None: ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 from collections.abc import Callable
@@ -24,6 +25,7 @@ def state() -> list[object]:
         threading.excepthook,
         threading.gettrace(),
         threading.getprofile(),
+        gc.get_threshold(),
     ]
 
 
@@ -77,6 +79,23 @@ def test_a_task_that_takes_what_all_need_takes_it_from_no_other(bench: Bench, ha
     bench.run(lambda task, q: work(TaskDef(2, "second"), q), 1, workers=1)
     assert bench.rows("SELECT status FROM task_runs") == [("done",)] * 2
     assert state() == before
+
+
+@pytest.mark.parametrize(
+    ("before", "during"),
+    [((700, 10, 10), (10_000, 10, 10)), ((50_000, 5, 5), (50_000, 5, 5)), ((0, 10, 10), (0, 10, 10))],
+)
+def test_the_garbage_collector_looks_less_often_in_a_run_unless_it_is_off(
+    bench: Bench, before: tuple[int, int, int], during: tuple[int, int, int]
+) -> None:
+    seen: list[object] = []
+    usual = gc.get_threshold()
+    gc.set_threshold(*before)
+    try:
+        bench.run(lambda _task, _q: seen.append(gc.get_threshold()), 1)
+        assert (seen, gc.get_threshold()) == ([during], before)
+    finally:
+        gc.set_threshold(*usual)
 
 
 def test_a_task_cannot_take_the_depth_of_calls_from_others_while_it_runs(bench: Bench, gate: Gate) -> None:

@@ -161,6 +161,10 @@ class CallingThread(Executor):
         self._reports.message(attempt_id, msg)
         self._note(msg)
 
+    def has_room(self, attempt_id: int) -> bool:
+        """Tell what the engine tells."""
+        return self._reports.has_room(attempt_id)
+
     def started(self, attempt_id: int, worker: str) -> None:
         """Pass the start on."""
         self._reports.started(attempt_id, worker)

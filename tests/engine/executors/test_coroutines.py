@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 from functools import partial, wraps
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,33 @@ def rig() -> Any:
 def test_what_is_not_awaited_is_stored_all_the_same(rig: Rig) -> None:
     assert rig.run(1, async_jobs.forget_to_wait, messages=900).kind is OutcomeKind.OK
     assert rig.log.values(1) == list(range(900))
+
+
+@pytest.mark.parametrize(
+    ("room", "is_loop"),
+    [([True], {True}), ([False], {False}), ([True, False, False, True, True], {True, False})],
+    ids=["room", "no room", "now and then"],
+)
+def test_what_there_is_room_for_is_reported_by_the_loop_itself_and_in_order(
+    rig: Rig, room: list[bool], is_loop: set[bool]
+) -> None:
+    rig.log.room = cycle(room)
+    assert rig.run(1, async_jobs.count, messages=500).kind is OutcomeKind.OK
+    assert rig.log.kinds(1) == ["started", *["message"] * 500, "ended"]
+    assert rig.log.values(1) == list(range(500))
+    assert {thread == "pipeloom-loop" for thread in rig.log.threads} == is_loop
+
+
+def test_a_refusal_is_raised_by_each_put_itself_where_there_is_room(rig: Rig) -> None:
+    refused: list[int] = []
+
+    def refuse(attempt_id: int) -> None:
+        refused.append(attempt_id)
+        raise WriterFailedError("full")
+
+    rig.log.room, rig.log.answer = cycle([True]), refuse
+    rig.run(1, async_jobs.count_on, messages=5)
+    assert refused == [1] * 5
 
 
 def test_a_coroutine_that_never_waits_is_told_to(rig: Rig, wait_for: WaitFor) -> None:

@@ -129,6 +129,9 @@ class Waiting:
     def broken(self, error: BaseException) -> None:
         raise error
 
+    def has_room(self, attempt_id: int) -> bool:
+        return False
+
     def slots_changed(self) -> None:
         pass
 

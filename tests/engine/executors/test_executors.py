@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,10 @@ class Log:
         self.hold.set()
         self.answer: Callable[[int], object] = lambda attempt_id: None
         self.errors: list[BaseException] = []
+        self.room: Iterator[bool] = repeat(False)
+        """Whether there is room for each report: without, none is made on an event loop, which would wait with it."""
+        self.threads: list[str] = []
+        """Names of those that have reported, in the order of the events."""
 
     def started(self, attempt_id: int, worker: str) -> None:
         self._note(attempt_id, "started", worker)
@@ -71,6 +76,9 @@ class Log:
     def broken(self, error: BaseException) -> None:
         self.errors.append(error)
 
+    def has_room(self, attempt_id: int) -> bool:
+        return next(self.room)
+
     def slots_changed(self) -> None:
         with self.changed:
             self.changed.notify_all()
@@ -81,6 +89,7 @@ class Log:
     def _note(self, attempt_id: int, what: str, value: object) -> None:
         with self.changed:
             self.events.append((attempt_id, what, value))
+            self.threads.append(threading.current_thread().name)
             self.changed.notify_all()
 
     def of(self, attempt_id: int, what: str) -> list[Any]:

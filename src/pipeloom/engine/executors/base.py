@@ -50,6 +50,9 @@ class Capabilities:
 class Reports(Protocol):
     """What an executor reports to the engine, from threads of its own. Every call may block."""
 
+    def has_room(self, attempt_id: int) -> bool:
+        """Tell whether a report about the attempt would not wait for the writer or the disk now."""
+
     def started(self, attempt_id: int, worker: str) -> None:
         """Report that the attempt runs on `worker`."""
 

@@ -28,6 +28,11 @@ class ExecutorEvents:
     def __init__(self, run: Run) -> None:
         self._run = run
 
+    def has_room(self, attempt_id: int) -> bool:
+        """Tell whether the writer keeps up; what is held back goes to the disk, which may take its time."""
+        attempt = self._run.attempts.get(attempt_id)
+        return self._run.inbox.has_room and (attempt is None or attempt.held is None)
+
     def started(self, attempt_id: int, worker: str) -> None:
         """Note that a worker has taken the attempt."""
         run = self._run

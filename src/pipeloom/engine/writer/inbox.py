@@ -66,6 +66,11 @@ class Inbox:
         return len(self._entries) + len(self._listed)
 
     @property
+    def has_room(self) -> bool:
+        """Whether it is so far from full that no `put` is about to wait."""
+        return 2 * len(self._entries) < self._capacity and 2 * self._bytes < CAPACITY_BYTES
+
+    @property
     def failure(self) -> BaseException | None:
         """Why the writer has stopped, if it has."""
         return self._failure
@@ -76,7 +81,7 @@ class Inbox:
         Raises `WriterFailedError` once nothing can be saved any more.
         """
         with self._lock:
-            if self._is_full() and not self._has_room(given_up):
+            if self._is_full() and not self._wait_for_room(given_up):
                 return False
             self._append(entry)
             self._bytes += weight
@@ -86,7 +91,7 @@ class Inbox:
         """Wait until there is room, or nothing can be saved any more: a worker goes on no faster than the writer."""
         if self._is_full():
             with self._lock:
-                self._has_room()
+                self._wait_for_room()
 
     def put_now(self, *entries: Entry) -> None:
         """Append entries without waiting: for the dispatcher, whose entries are bounded by the number of tasks."""
@@ -171,7 +176,7 @@ class Inbox:
                     return count
         return min(most, len(self._entries))
 
-    def _has_room(self, given_up: Callable[[], bool] | None = None) -> bool:
+    def _wait_for_room(self, given_up: Callable[[], bool] | None = None) -> bool:
         """Wait for room; returns False when `given_up()` while waiting."""
         while self._is_full() and self._failure is None:
             if given_up is not None and given_up():

@@ -185,7 +185,10 @@ class CoroutineExecutor(Executor):
         if not self._is_woken:
             self._is_woken = True
             with suppress(RuntimeError):  # the loop is closed
-                self._loop.call_soon_threadsafe(self._make_calls)
+                if threading.get_ident() == self._thread.ident:
+                    self._loop.call_soon(self._make_calls)
+                else:
+                    self._loop.call_soon_threadsafe(self._make_calls)
 
     def _make_calls(self) -> None:
         self._is_woken = False  # first: what is added from here on wakes the loop again

@@ -1,4 +1,4 @@
-"""Passes on what coroutines report. A report may block: the event loop must not."""
+"""Passes on what coroutines report. A report may block: the event loop must not, so others make those that would."""
 
 from __future__ import annotations
 
@@ -54,7 +54,11 @@ class Room:
 
 
 class Outbox:
-    """Passes reports on to the engine from threads of its own, those of one attempt in their order."""
+    """Passes reports on to the engine, those of one attempt in their order.
+
+    Where it has room they go there at once: a hand-over between threads costs more than all that the engine does with
+    them. Others wait, and threads of its own pass them on.
+    """
 
     def __init__(self, reports: Reports, loop: asyncio.AbstractEventLoop) -> None:
         self._reports = reports
@@ -79,18 +83,27 @@ class Outbox:
         """Take a message; raises what the engine has refused an earlier one with."""
         if mailbox.failure is not None:
             raise mailbox.failure
-        if len(mailbox.entries) >= _MOST:
+        if self._goes_at_once(mailbox):
+            self._reports.message(mailbox.attempt_id, msg)
+        elif len(mailbox.entries) >= _MOST:
             raise MessageError(f"{_MOST:,} messages of this task wait to be stored: await each q.put(...).")
-        self._add(mailbox, "message", msg, weight(msg))
+        else:
+            self._add(mailbox, "message", msg, weight(msg))
         return Room(self, mailbox)
 
     def started(self, mailbox: Mailbox, worker: str) -> None:
         """Take the start of an attempt."""
-        self._add(mailbox, "started", worker, 0)
+        if self._goes_at_once(mailbox):
+            self._reports.started(mailbox.attempt_id, worker)
+        else:
+            self._add(mailbox, "started", worker, 0)
 
     def ended(self, mailbox: Mailbox, outcome: Outcome) -> None:
         """Take the end of an attempt."""
-        self._add(mailbox, "ended", outcome, 0)
+        if self._goes_at_once(mailbox):
+            self._reports.ended(mailbox.attempt_id, _believed(outcome, mailbox.failure))
+        else:
+            self._add(mailbox, "ended", outcome, 0)
 
     async def wait_for_room(self, mailbox: Mailbox) -> None:
         """Return when little enough of the attempt, and of all, waits to be passed on."""
@@ -110,6 +123,10 @@ class Outbox:
 
     def _is_full(self, mailbox: Mailbox) -> bool:
         return len(mailbox.entries) >= _OWN_ENTRIES or self._entries >= _ALL_ENTRIES or self._bytes >= _ALL_BYTES
+
+    def _goes_at_once(self, mailbox: Mailbox) -> bool:
+        """Tell whether a report neither waits in the engine, nor overtakes one that does here."""
+        return not mailbox.is_taken and self._reports.has_room(mailbox.attempt_id)
 
     def _add(self, mailbox: Mailbox, what: str, value: Any, size: int) -> None:
         with self._lock:
