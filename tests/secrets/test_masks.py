@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 
@@ -83,15 +82,3 @@ def test_without_secrets_a_text_stays_the_same_object() -> None:
     assert masked(text) is text
     assert masked_json(text) is text
     assert masked_start(text, 3) is text
-
-
-def test_many_values_cost_little() -> None:
-    for number in range(20):
-        masks.learn(f"s3cr&t/{number} {number * 7919:x}")
-    masked("")
-    text = "2026-11-27 21:43:37 INFO fetched page 17 of 200 from https://example.org/items?page=17 in 0.31 s" * 10
-    begin = time.perf_counter()
-    for _ in range(200):
-        masked(text)
-    each_us = (time.perf_counter() - begin) / 200 * 1e6
-    assert each_us < 500, f"{each_us:.0f} µs for {len(text)} characters"

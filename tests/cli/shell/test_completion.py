@@ -7,12 +7,11 @@ import os
 import shutil
 import sqlite3
 import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.cli.conftest import GOOD, Run, command
+from tests.cli.conftest import GOOD, Run
 from tests.cli.shell.conftest import OpenShell, shells
 
 from pipeloom.cli.main import COMMANDS
@@ -159,19 +158,3 @@ def test_the_script_is_installed_once(folder: Path, run: Run, shell: str) -> Non
             cwd=folder, env={**os.environ, "HOME": str(folder)}, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert "_pipeloom_complete pipeloom-tui" in done.stdout
-
-
-@pytest.mark.alone
-@pytest.mark.parametrize("line", ["pipeloom show etl.db 'pipeline:", "pipeloom run etl.db --w"])
-def test_an_answer_takes_less_than_a_third_of_a_second(files: Path, line: str) -> None:
-    took = []
-    for _ in range(3):
-        before = os.times()
-        environment = {**os.environ, "_PIPELOOM_COMPLETE": "bash"}
-        done = subprocess.run(
-            command("pipeloom", line, BREAKS), env=environment, capture_output=True, timeout=60, check=True
-        )
-        after = os.times()
-        assert done.stdout
-        took.append(after.children_user + after.children_system - before.children_user - before.children_system)
-    assert min(took) < 0.3, f"seconds of processor: {took} ({sys.version})"

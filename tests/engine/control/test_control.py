@@ -418,13 +418,14 @@ def test_a_spool_that_was_removed_is_made_again(
 
 
 def test_thread_and_spool_go_with_the_run(bench: Bench, folder: Path) -> None:
+    before = set(threading.enumerate())
     engine = bench.engine(lambda task, q: None)
     engine.start()
     assert folder.is_dir()
     assert engine.wait(20)
     engine.close()
     assert not folder.exists()
-    assert "pipeloom-control" not in {thread.name for thread in threading.enumerate()}
+    assert "pipeloom-control" not in {thread.name for thread in set(threading.enumerate()) - before}
 
 
 def test_an_idle_desk_looks_at_nothing_but_the_directory(
