@@ -3,7 +3,7 @@
 Whole calls of `run_pipeline`, measured in turn; each figure is the median of the tries:
 
 - tasks that a task finds, against the same tasks given as a list;
-- a state with every message, against the same messages without;
+- a state with every message, against the same messages without, for pages of a few sizes;
 - 5,000 coroutines that ask a local server, which answers after 200 ms, against `asyncio.gather` over the same client; what a cancel of
   one of them takes, and what memory they need.
 """
@@ -34,6 +34,8 @@ from pipeloom.status import Status
 TRIES = 3
 TASKS = 20_000
 MESSAGES = 20_000
+PAGES = (1, 10, 100)
+"""Rows of a message."""
 COROUTINES = 5_000
 ANSWER_S = 0.2
 CANCELS = 50
@@ -106,24 +108,23 @@ def listed() -> Pipeline:
 # -- state with every message ----------------------------------------------------------------------------------------------
 
 
-def with_state() -> Pipeline:
-    """Return a pipeline whose tasks go on where they ended."""
+def load(rows: int, *, keeps_state: bool) -> Callable[[], Pipeline]:
+    """Return what makes a pipeline whose tasks put pages of some rows, and where they are with each or not."""
 
-    def load(task: TaskDef, q: Any) -> None:
-        for number in range(MESSAGES // 4):
-            q.put(Row(task.name, number), state={"page": number})
+    def make() -> Pipeline:
+        def work(task: TaskDef, q: Any) -> None:
+            for page in range(MESSAGES // 4):
+                records = [(page, number, task.name) for number in range(rows)]
+                if keeps_state:
+                    q.put(lines.rows(records), state={"page": page})
+                else:
+                    q.put(lines.rows(records))
 
-    return pipeline_of([TaskDef(f"load-{number}") for number in range(4)], load)
+        pipeline = pipeline_of([TaskDef(f"load-{number}") for number in range(4)], work)
+        lines = pipeline.table("lines", {"page": int, "number": int, "task": str})
+        return pipeline
 
-
-def without_state() -> Pipeline:
-    """Return a pipeline whose tasks do not."""
-
-    def load(task: TaskDef, q: Any) -> None:
-        for number in range(MESSAGES // 4):
-            q.put(Row(task.name, number))
-
-    return pipeline_of([TaskDef(f"load-{number}") for number in range(4)], load)
+    return make
 
 
 # -- coroutines ------------------------------------------------------------------------------------------------------------
@@ -237,11 +238,12 @@ def main() -> None:
     if "found" in chosen:
         compare(f"{TASKS:,} tasks", found=lambda: seconds_of(found, TASKS), listed=lambda: seconds_of(listed, TASKS))
     if "state" in chosen:
-        compare(
-            f"{MESSAGES:,} messages",
-            with_state=lambda: seconds_of(with_state, 4),
-            without=lambda: seconds_of(without_state, 4),
-        )
+        for rows in PAGES:
+            compare(
+                f"{MESSAGES:,} messages of {rows} rows",
+                with_state=lambda rows=rows: seconds_of(load(rows, keeps_state=True), 4),
+                without=lambda rows=rows: seconds_of(load(rows, keeps_state=False), 4),
+            )
     if "coroutines" in chosen:
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any, Final
 
@@ -30,13 +30,15 @@ class TableRows:
     table: str
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
+    size: int = field(init=False, repr=False, compare=False)
+    """Approximate bytes of the rows, by a sample. Kept, because it is asked for more than once."""
 
-    def __sizeof__(self) -> int:
-        """Return the approximate bytes of the rows, by a sample."""
+    def __post_init__(self) -> None:
+        """Weigh the rows."""
         sample = self.rows[:: len(self.rows) // _SAMPLE + 1]
         texts = sum([len(value) for row in sample for value in row if isinstance(value, (str, bytes))])
         each = _BASE * (1 + len(self.columns)) + texts // max(1, len(sample))
-        return each * len(self.rows)
+        object.__setattr__(self, "size", each * len(self.rows))
 
     def halves(self) -> Iterator[TableRows]:
         """Yield the first and the second half of the rows."""

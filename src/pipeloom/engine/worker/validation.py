@@ -238,7 +238,7 @@ def _finite(value: Any, depth: int = 100) -> Any:
 
 def parts(rows: TableRows) -> Iterator[TableRows]:
     """Yield the rows in messages of at most `MAX_MESSAGE` bytes; each is stored whole or not at all."""
-    if weight(rows) <= MAX_MESSAGE:
+    if rows.size <= MAX_MESSAGE:
         yield rows
     elif len(rows.rows) > 1:
         for half in rows.halves():

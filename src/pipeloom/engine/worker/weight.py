@@ -49,7 +49,7 @@ def weight(msg: Any) -> int:
     if type(msg) is Together:
         return _BASE + msg.weight
     if type(msg) is TableRows:
-        return msg.__sizeof__()
+        return msg.size
     try:
         flat = flat_weight(msg)
         return _weight(msg, _DEPTH) if flat is None else flat
