@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -241,8 +242,8 @@ def main() -> None:
         for rows in PAGES:
             compare(
                 f"{MESSAGES:,} messages of {rows} rows",
-                with_state=lambda rows=rows: seconds_of(load(rows, keeps_state=True), 4),
-                without=lambda rows=rows: seconds_of(load(rows, keeps_state=False), 4),
+                with_state=partial(seconds_of, load(rows, keeps_state=True), 4),
+                without=partial(seconds_of, load(rows, keeps_state=False), 4),
             )
     if "coroutines" in chosen:
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -38,6 +38,13 @@ def test_messages_of_any_kind_harm_only_their_own_attempt(script: LoadScript, tm
     assert sum(sent.total() for sent in report.sent.values()) == 20_000
 
 
+@pytest.mark.slow
+def test_a_reader_never_sees_a_part_of_an_atomic_task(script: LoadScript, tmp_path: Path) -> None:
+    report = script("atomic").read_beside(60, tmp_path)
+    assert report.faults == []
+    assert report.looks > 0
+
+
 def can_trace() -> bool:
     """Whether strace is here and allowed to look."""
     strace = shutil.which("strace")
