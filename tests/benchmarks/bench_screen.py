@@ -88,6 +88,7 @@ def main() -> None:
     talk = measure("pipeloom, 10,000 messages/s", COCKPIT, 100_000, "talk", keys)
     threads = measure("pipeloom, 4 threads compute", COCKPIT, 100_000, "compute", keys)
     processes = measure("pipeloom, 4 processes compute", COCKPIT, 100_000, "compute", keys, "--executor", "process")
+    grow = measure("pipeloom, 2,000 tasks/s are found", COCKPIT, 100_000, "grow", keys)
     if options.baseline:
         measure("DataTable, idle", DATATABLE, 100, "idle", keys)
         measure("DataTable, idle", DATATABLE, 100_000, "idle", keys)
@@ -97,6 +98,7 @@ def main() -> None:
     for name, loaded, goal in (
         ("10,000 messages/s", talk, 2.5),
         ("4 computing threads", threads, 4),
+        ("2,000 tasks/s are found", grow, 4),
         ("4 computing processes", processes, 1.5),
     ):
         ratio(f"key to paint p95, {name}, against idle", loaded.latency.p95 / idle.latency.p95, goal)

@@ -11,6 +11,7 @@ from pipeloom import Channel, MsgTaskProgress, Pipeline, TaskDef
 TASKS = int(os.environ.get("BENCH_TASKS", "100"))
 WORK = os.environ.get("BENCH_WORK", "idle")
 MESSAGES_PER_S = int(os.environ.get("BENCH_MESSAGES", "10000"))
+FOUND_PER_S = 2_000
 WORKERS = 4
 STEPS = 40
 
@@ -46,8 +47,19 @@ def short(task: TaskDef, q: Channel) -> None:
     q.put(MsgTaskProgress(task.task_id, 2, 2, "ended"))
 
 
+def grow(task: TaskDef, q: Channel) -> None:
+    """Find tasks all the time, 100 with each `put`; all but one wait."""
+    if task.task_id != 0:
+        idle(task, q)
+    found = TASKS
+    while True:
+        q.put(*(TaskDef(number, f"task-{number:06}", STEPS) for number in range(found, found + 100)))
+        found += 100
+        time.sleep(100 / FOUND_PER_S)
+
+
 def tasks() -> list[TaskDef]:
     return [TaskDef(number, f"task-{number:06}", STEPS) for number in range(TASKS)]
 
 
-pipeline = Pipeline("bench", tasks(), {"idle": idle, "talk": talk, "compute": compute, "short": short}[WORK])
+pipeline = Pipeline("bench", tasks(), globals()[WORK])

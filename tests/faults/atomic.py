@@ -114,7 +114,7 @@ def peak_mib(size_mib: int, folder: Path, *, atomic: bool) -> float:
     over.set()
     looking.join()
     assert summary.counts == {"done": 1}, summary
-    return (peak[0] - before) / MIB
+    return float(peak[0] - before) / MIB
 
 
 def main() -> None:
