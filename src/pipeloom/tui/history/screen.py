@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, ClassVar, Final
 
-from textual import getters, on, work
+from textual import getters, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
@@ -37,6 +37,7 @@ from pipeloom.tui.sharing.place import Place
 from pipeloom.tui.table.file_table import FileTable
 from pipeloom.tui.table.virtual_table import VirtualTable
 from pipeloom.tui.textual_compat.one_shot import call_in
+from pipeloom.tui.textual_compat.work import work
 from pipeloom.tui.widgets.filter_bar import FilterBar
 from pipeloom.tui.widgets.key_footer import KeyFooter
 
@@ -238,7 +239,7 @@ class HistoryScreen(TableScreen):
 
     # -- order and filter --------------------------------------------------------------------------------------------
 
-    @work
+    @work()
     async def action_sort(self) -> None:
         """Ask for the order."""
         if (sort := await orders.ask(self.services, self.sort)) is not None:
@@ -279,7 +280,7 @@ class HistoryScreen(TableScreen):
         for name in self.quick_filters().names[place : place + 1]:
             self._toggle(name)
 
-    @work
+    @work()
     async def action_filters(self) -> None:
         """Offer the quick filters by name."""
         self._toggle(await choose_filter(self.services, self.quick_filters()))
@@ -300,24 +301,24 @@ class HistoryScreen(TableScreen):
 
     # -- what is done with a selection -------------------------------------------------------------------------------
 
-    @work
+    @work()
     async def action_retry(self) -> None:
         """Run the marked rows again, else the one under the cursor."""
         if await rerun.retry(self.services, self.selection()):
             self.table.clear_marks()
 
-    @work
+    @work()
     async def action_retry_failed(self) -> None:
         """Run the tasks again that are shown as failed."""
         if await rerun.retry_failed(self.services, self.selection()):
             self.table.clear_marks()
 
-    @work
+    @work()
     async def action_compare(self) -> None:
         """Compare two runs, or two attempts."""
         self._open_report(await actions.comparison(self.services, self.selection()))
 
-    @work
+    @work()
     async def action_timeline(self) -> None:
         """Show a run in time, and go to the attempt that is chosen there."""
         if chosen := await actions.attempt_on_timeline(self.services, self.selection()):
@@ -335,17 +336,17 @@ class HistoryScreen(TableScreen):
         if report is not None:
             self.app.push_screen(report)
 
-    @work
+    @work()
     async def action_export(self) -> None:
         """Write attempts to a file or to the clipboard."""
         await actions.export(self.services, self.selection())
 
-    @work
+    @work()
     async def action_case(self) -> None:
         """Write the case file of an attempt."""
         await actions.export_case_file(self.services, self.selection())
 
-    @work
+    @work()
     async def action_prune(self) -> None:
         """Ask for a retention policy, and remove old attempts."""
         await actions.prune(self.services)
@@ -386,8 +387,7 @@ class HistoryScreen(TableScreen):
     async def _show_detail(self, attempt_id: int) -> None:
         try:
             shown = await read_attempt(self.services.db_path, attempt_id)
-            for detail in self.query(DetailPane):  # none once the screen is being closed
-                detail.show_attempt(*shown)
+            self.detail.show_attempt(*shown)
         except (StoreError, InterruptedError) as error:
             self.services.tell(str(error), problem=True)
 

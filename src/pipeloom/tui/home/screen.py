@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar, Final
 
-from textual import getters, on, work
+from textual import getters, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.content import Content
@@ -29,6 +29,7 @@ from pipeloom.tui.style.text import content
 from pipeloom.tui.table.sources import ListSource
 from pipeloom.tui.table.virtual_table import VirtualTable
 from pipeloom.tui.textual_compat.one_shot import call_in
+from pipeloom.tui.textual_compat.work import work
 from pipeloom.tui.threads import in_daemon_thread
 from pipeloom.tui.widgets.dialogs import ConfirmDialog
 from pipeloom.tui.widgets.key_footer import KeyFooter

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import ClassVar, Final
 
-from textual import getters, on, work
+from textual import getters, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.css.query import NoMatches
 from textual.events import Key
 from textual.screen import Screen
 
@@ -32,6 +30,7 @@ from pipeloom.tui.session.bridge import Delivery
 from pipeloom.tui.sharing.place import Place
 from pipeloom.tui.style.text import content
 from pipeloom.tui.table.virtual_table import VirtualTable
+from pipeloom.tui.textual_compat.work import work
 from pipeloom.tui.widgets.filter_bar import FilterBar
 from pipeloom.tui.widgets.header import RunHeader
 
@@ -154,14 +153,13 @@ class LiveScreen(TableScreen):
 
     @work(group="why")
     async def _ask_now(self, now_s: float) -> None:
-        with suppress(NoMatches):  # the screen is being closed
-            where = await self._filter.decide(self.services.monotonic) if self._filter.is_due(now_s) else None
-            if where is not None and self.is_attached:
-                self.services.board.set_filter(where)
-                self._show()
-            if await self._waits.load(self._in_view(), now_s):
-                self.table.refresh_rows()
-                self.follow()
+        where = await self._filter.decide(self.services.monotonic) if self._filter.is_due(now_s) else None
+        if where is not None:
+            self.services.board.set_filter(where)
+            self._show()
+        if await self._waits.load(self._in_view(), now_s):
+            self.table.refresh_rows()
+            self.follow()
 
     def beside(self, row: AttemptRow, second: int) -> Hashable:
         """Return the second for what moves, and the reason for what waits."""
@@ -204,8 +202,7 @@ class LiveScreen(TableScreen):
     async def _load_baselines(self, run: RunRow) -> None:
         await self._baselines.load(run)
         if not self._keys_come_first(self._header_s):  # else the next tick does it
-            with suppress(NoMatches):  # the screen is being closed
-                self._show_header()
+            self._show_header()
 
     def place(self) -> Place:
         """Return what the screen shows; once the run has ended, the command leads to it in the history."""
@@ -248,8 +245,7 @@ class LiveScreen(TableScreen):
     @work(exclusive=True, group="task")
     async def _load_task(self, row: AttemptRow) -> None:
         await self._shown_task.load(row)
-        with suppress(NoMatches):  # the screen is being closed
-            self.follow()
+        self.follow()
 
     # -- filter and order --------------------------------------------------------------------------------------------
 
@@ -263,7 +259,7 @@ class LiveScreen(TableScreen):
         """Show only the tasks in `status`, or all again; for a click on a count."""
         self.filter_bar.toggle(f"status:{status}")
 
-    @work
+    @work()
     async def action_sort(self) -> None:
         """Ask for the column to sort by."""
         current = self._sorting.column or ""
@@ -324,7 +320,7 @@ class LiveScreen(TableScreen):
         """Cancel the chosen tasks, after a question."""
         self._cancel([row for row in self._chosen_rows() if row.status in OPEN])
 
-    @work
+    @work()
     async def _cancel(self, rows: list[AttemptRow]) -> None:
         await self._commands.cancel(rows)
 
@@ -332,30 +328,28 @@ class LiveScreen(TableScreen):
         """Run the chosen tasks again."""
         self._retry(self._chosen_rows())
 
-    @work
+    @work()
     async def _retry(self, rows: list[AttemptRow]) -> None:
         if await self._commands.retry(rows):
             self.table.unmark(row.task_id for row in rows)
 
-    @work
+    @work()
     async def action_retry_failed(self) -> None:
         """Run every failed task in view again, after a question."""
         if await self._commands.retry_failed():
             self.table.clear_marks()
 
-    @work
+    @work()
     async def action_pause(self) -> None:
         """Start no more tasks, or go on."""
         await self._commands.toggle_pause()
-        with suppress(NoMatches):  # the screen is being closed
-            self._header.state = self._header_source.state()
+        self._header.state = self._header_source.state()
 
-    @work
+    @work()
     async def action_workers(self, change: int) -> None:
         """Change the number of workers."""
         await self._commands.change_workers(change)
-        with suppress(NoMatches):  # the screen is being closed
-            self._header.state = self._header_source.state()
+        self._header.state = self._header_source.state()
 
     def action_stack(self) -> None:
         """Show the stack of the task under the cursor."""

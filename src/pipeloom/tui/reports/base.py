@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar, Final, Generic, TypeVar
 
-from textual import getters, work
+from textual import getters
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
@@ -26,6 +26,7 @@ from pipeloom.tui.sharing.clipboard import copy
 from pipeloom.tui.style.text import content
 from pipeloom.tui.textual_compat.one_answer import OneAnswerScreen
 from pipeloom.tui.textual_compat.one_shot import call_in
+from pipeloom.tui.textual_compat.work import work
 from pipeloom.tui.widgets.key_footer import KeyFooter
 
 Found = TypeVar("Found")
