@@ -92,11 +92,9 @@ class Gates:
         await screen.mount(lingering)
         await until(pilot, lambda: self.waiting >= len(workers))
         closing = asyncio.ensure_future(_awaited(close()))
-        while list(screen.children) != [lingering]:
-            await asyncio.sleep(0)
+        await until(pilot, lambda: list(screen.children) == [lingering])
         self._open.set()
-        while not all(worker.is_finished for worker in workers):
-            await asyncio.sleep(0)
+        await until(pilot, lambda: all(worker.is_finished for worker in workers))
         lingering.may_go.set()
         await closing
         assert [worker.error for worker in workers if not isinstance(worker.error, asyncio.CancelledError | None)] == []

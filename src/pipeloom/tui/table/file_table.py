@@ -95,7 +95,7 @@ class FileTable(VirtualTable[Row], Generic[Row]):
         visible, height = self.visible_range, self.size.height
 
         def take(found: Found[Row], seen: Snapshot[Row]) -> None:
-            if generation == self._generation and self.is_running:
+            if generation == self._generation:
                 self._take(found, seen)
 
         def look(history: History) -> tuple[Found[Row], Snapshot[Row] | int]:
