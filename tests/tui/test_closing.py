@@ -24,7 +24,7 @@ from textual.worker import Worker
 from pipeloom.filters import Filter
 from pipeloom.home.known import KnownFile
 from pipeloom.home.look import FileSummary
-from pipeloom.store.maintenance.prune import Policy
+from pipeloom.store.maintenance.prune import Policy, PrunePreview
 from pipeloom.store.rows import AttemptRow
 from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.history import actions, lists, orders, rerun
@@ -130,7 +130,7 @@ LIVE = [
     Case(LiveCommands, "change_workers", None, lambda screen: screen.action_workers(1)),
     Case(PipeloomApp, "push_screen_wait", "name", lambda screen: screen.action_sort()),
 ]
-SHOWN = AttemptRow(1, 1, 1, 1, "a", ROW.status), [], [], None
+SHOWN: tuple[Any, ...] = AttemptRow(1, 1, 1, 1, "a", ROW.status), [], [], None
 HISTORY = [
     Case(history, "read_attempt", SHOWN, lambda screen: screen._show_detail(1)),
     Case(history, "choose_filter", "failed", lambda screen: screen.action_filters()),
@@ -207,7 +207,7 @@ async def test_the_workers_of_the_prune_dialog_end_with_it(tmp_path: Path, gates
         await app.push_screen(screen)
         with screen.prevent(Input.Changed):
             screen.query_one("#prune-keep", Input).value = "1"
-        gates.hold(prune, "read", prune.PrunePreview())
+        gates.hold(prune, "read", PrunePreview())
         gates.hold(asyncio, "to_thread")
         workers = [screen._carry_out(Policy(1)) if removes else screen._count()]
         await gates.close_in_between(pilot, screen, app.pop_screen, workers)
