@@ -124,7 +124,19 @@ def cockpit(
     attempt: Annotated[
         int | None, typer.Option(metavar="ID", min=1, help="Show the detail of this attempt.", show_default=False)
     ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Go to this task, or to its last attempt.", show_default=False),
+    ] = None,
     tab: Annotated[TabChoice | None, typer.Option(help="The tab of the detail.", show_default=False)] = None,
+    report: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REPORT",
+            help="Open days, timeline:RUN, task:NAME, runs:RUN,RUN or attempts:ID,ID over the history.",
+            show_default=False,
+        ),
+    ] = None,
     demo: Annotated[bool, typer.Option("--demo", help="Run a packaged demonstration of forty tasks.")] = False,
     version: Version = False,  # noqa: ARG001 - the option acts by itself
 ) -> None:
@@ -133,12 +145,13 @@ def cockpit(
     Without PIPELINE, open the history of everything that ever ran in DB; without DB too, the list of the files that
     you have run or opened. Without a terminal, run PIPELINE as `pipeloom run` does.
 
-    --history, --view, --filter, --order, --run, --attempt and --tab open a file at a place, in place of what was
-    remembered for it: the key Y copies the command that returns to what is on the screen.
+    --history, --view, --filter, --order, --run, --attempt, --task, --tab and --report open a file at a place, in
+    place of what was remembered for it: the key Y copies the command that returns to what is on the screen.
     """
     if read_only and control:
         raise UsageError("Give either --read-only or --control, not both.")
-    place = _place(history=history, view=view, where=where, order=order, run=run, attempt=attempt, tab=tab)
+    shown = {"view": view, "order": order, "run": run, "attempt": attempt, "task": task, "tab": tab, "report": report}
+    place = _place(history=history, where=where, **shown)
     if place is not None and (pipeline is not None or demo):
         raise UsageError("A place is one of a file's history: leave the pipeline out, or --history and the like.")
     if read_only and (pipeline is not None or demo):
@@ -221,13 +234,16 @@ def _browse(
     from pipeloom.store.file.kind import READABLE, FileKind, file_kind, why_unreadable
     from pipeloom.store.maintenance.recovery import recover
     from pipeloom.store.read.history import History
+    from pipeloom.store.read.tasks import attempt_of
 
     if file_kind(path) is not FileKind.MISSING:
         if not read_only:
             recover(path)
         if (kind := file_kind(path)) not in READABLE:
             raise UsageError(why_unreadable(path, kind, "pipeloom-tui"))
-        History(path).close()
+        with History(path) as file:
+            if place is not None and place.task:
+                place = replace(place, attempt=attempt_of(file, place.task, place.run))
         note_opened(path)
     _show(path, None, on_hangup, schedule=None, place=place, read_only=read_only, **look)
 
@@ -273,8 +289,11 @@ def _place(*, history: bool, where: str | None, **given: Any) -> Place | None:
     if not (history or where or any(value is not None for value in given.values())):
         return None
     parsed(where)
-    from pipeloom.tui.sharing.place import Place
+    from pipeloom.tui.sharing.place import Place, check_report
 
+    if given["report"] is not None:
+        check_report(given["report"])
+        history = True
     if given["attempt"] is not None:
         history, given["tab"] = True, given["tab"] or TabChoice.OVERVIEW
     texts = {name: value for name, value in given.items() if value is not None}

@@ -9,7 +9,6 @@ from textual import getters, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
-from textual.screen import Screen
 
 from pipeloom.errors import StoreError
 from pipeloom.filters import Filter, quoted
@@ -96,6 +95,7 @@ class HistoryScreen(TableScreen):
         self.action_view(self.services.remembered("history.view") or VIEWS[0])
         if tab := self.services.remembered("history.tab"):
             self.open_detail(tab)
+        self.open_report(self.services.remembered("history.report"))
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -235,7 +235,8 @@ class HistoryScreen(TableScreen):
             return False
         if action in ("sort", "reverse"):
             return self.lists.view == "attempts"
-        return actions.is_offered(action, self.selection(), self.services) and super().check_action(action, parameters)
+        meant = str(parameters[0]) if action == "report" else action
+        return actions.is_offered(meant, self.selection(), self.services) and super().check_action(action, parameters)
 
     # -- order and filter --------------------------------------------------------------------------------------------
 
@@ -316,25 +317,17 @@ class HistoryScreen(TableScreen):
     @work()
     async def action_compare(self) -> None:
         """Compare two runs, or two attempts."""
-        self._open_report(await actions.comparison(self.services, self.selection()))
+        self.open_report(await actions.comparison(self.services, self.selection()))
+
+    def action_report(self, kind: str) -> None:
+        """Show the run of the row in time, the durations of its task, or the runs of each day."""
+        self.open_report(actions.report_on(kind, self.selection()))
 
     @work()
-    async def action_timeline(self) -> None:
-        """Show a run in time, and go to the attempt that is chosen there."""
-        if chosen := await actions.attempt_on_timeline(self.services, self.selection()):
+    async def open_report(self, report: str) -> None:
+        """Show a report, named as `Place.report`, and go to the attempt that is chosen there; "": none."""
+        if report and (chosen := await actions.show_report(self.services, report)):
             self.go_to_attempt(chosen)
-
-    def action_chart(self) -> None:
-        """Show a task's durations."""
-        self._open_report(actions.task_chart(self.services, self.selection()))
-
-    def action_days(self) -> None:
-        """Show the runs of each day."""
-        self.app.push_screen(actions.days_chart(self.services))
-
-    def _open_report(self, report: Screen[Any] | None) -> None:
-        if report is not None:
-            self.app.push_screen(report)
 
     @work()
     async def action_export(self) -> None:

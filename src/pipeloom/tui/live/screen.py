@@ -16,12 +16,12 @@ from pipeloom.status import ACTIVE, FINAL, OPEN, Status
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.text import counted
 from pipeloom.tui.attempts.columns import live_columns, second_of, why_waiting
-from pipeloom.tui.attempts.table_screen import SHARED_KEYS, TableScreen
-from pipeloom.tui.bindings import key
+from pipeloom.tui.attempts.table_screen import TableScreen
 from pipeloom.tui.live.baselines import DurationBaselines
 from pipeloom.tui.live.commands import LiveCommands
 from pipeloom.tui.live.dialogs import sort_dialog, stack_dialog, workers_dialog
 from pipeloom.tui.live.header import HeaderSource
+from pipeloom.tui.live.keys import LIVE_KEYS
 from pipeloom.tui.live.shown_task import ShownTask
 from pipeloom.tui.live.sorting import COLUMNS, Sorting
 from pipeloom.tui.live.told import WHY_NOT, counts, why_no_commands, why_nothing
@@ -48,30 +48,7 @@ _CHANGING: Final = frozenset({"cancel", "retry", "retry_failed", "pause", "worke
 class LiveScreen(TableScreen):
     """Shows the board, and passes the user's commands on."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        key("x", "cancel", "Cancel", "Cancel the marked tasks, else the one under the cursor.", "live.cancel"),
-        key("r", "retry", "Retry", "Run the marked tasks again, else the one under the cursor.", "live.retry"),
-        key("R", "retry_failed", "Failed", "Run every failed task in view again.", "live.retry_failed", footer=False),
-        key("asterisk", "mark_all", "All", "Mark every task in view.", "live.all", display="*", footer=False),
-        key("p", "pause", "Pause", "Start no more tasks, or go on.", "live.pause"),
-        key("s", "sort", "Sort", "Choose the order of the tasks.", "live.sort", footer=False),
-        key("S", "reverse", "Reverse", "Turn the order round.", "live.reverse", footer=False),
-        key("T", "stack", "Stack", "Show where the running task's code is just now.", "live.stack", footer=False),
-        key(
-            "W",
-            "show_workers",
-            "Workers",
-            "Show the workers, what they do, and the limits.",
-            "live.workers",
-            footer=False,
-        ),
-        key(
-            "full_stop", "next_running", "Next", "Go to the next running task.", "live.next", display=".", footer=False
-        ),
-        key("plus", "workers(1)", "More", "Add a worker.", "live.more", display="+", footer=False),
-        key("minus", "workers(-1)", "Fewer", "Take a worker away.", "live.fewer", display="-", footer=False),
-        *SHARED_KEYS,
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = LIVE_KEYS
 
     screen_name = "live"
 
@@ -87,6 +64,8 @@ class LiveScreen(TableScreen):
         self._waits = Waits(services.questions)
         self._filter = WaitsFilter(services.questions)
         self._sorting = Sorting.from_text(services.remembered("live.sort"))
+        self._goal = services.remembered("live.task")
+        """Id of the task that the cursor goes to, as text; "" for none."""
         self._offered: Status | None = None
         """Status of the row that the footer's keys are for."""
         self._header_s = float("-inf")
@@ -118,6 +97,8 @@ class LiveScreen(TableScreen):
             self._show()
         else:
             self._sort()
+        if tab := self.services.remembered("live.tab"):
+            self.open_detail(tab)
 
     # -- showing -----------------------------------------------------------------------------------------------------
 
@@ -139,6 +120,9 @@ class LiveScreen(TableScreen):
         self.table.empty_text = why_nothing(self.services.board)
         self.table.tick(self.services.clock())
         self.table.refresh_rows()
+        if self._goal and (place := self.services.board.index_of(self._goal)) is not None:
+            self._goal = ""
+            self.table.move_cursor(place)
         if self.detail.display:
             self.share_lines()
             self.follow()
@@ -206,8 +190,13 @@ class LiveScreen(TableScreen):
 
     def place(self) -> Place:
         """Return what the screen shows; once the run has ended, the command leads to it in the history."""
-        run = self.services.board.run
-        return replace(super().place(), run=None if run is None else run.id, order=self._sorting.text, tab="")
+        run, row = self.services.board.run, self._row()
+        return replace(
+            super().place(),
+            run=None if run is None else run.id,
+            order=self._sorting.text,
+            task="" if row is None else str(row.task_id),
+        )
 
     def _show_count(self) -> None:
         in_view = len(self._marks_in_view())
