@@ -75,11 +75,7 @@ class Gates:
     def held(self, answer: object = None) -> Callable[..., Awaitable[Any]]:
         async def wait(*_: object, **_more: object) -> object:
             self.waiting += 1
-            try:
-                await self._open.wait()
-            except asyncio.CancelledError:
-                self._open.set()  # nobody waits any more
-                raise
+            await self._open.wait()
             return answer
 
         return wait
@@ -137,7 +133,7 @@ LIVE = [
     Case(LiveCommands, "retry_failed", True, lambda screen: screen.action_retry_failed()),
     Case(LiveCommands, "toggle_pause", None, lambda screen: screen.action_pause()),
     Case(LiveCommands, "change_workers", None, lambda screen: screen.action_workers(1)),
-    Case(PipeloomApp, "push_screen_wait", "name", lambda screen: screen.action_sort()),
+    Case(PipeloomApp, "push_screen_wait", "elapsed", lambda screen: screen.action_sort()),
 ]
 SHOWN: tuple[Any, ...] = AttemptRow(1, 1, 1, 1, "a", ROW.status), [], [], None
 HISTORY = [
