@@ -37,6 +37,7 @@ from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.history import queries
 from pipeloom.tui.live.screen import LiveScreen
+from pipeloom.tui.settings import Settings
 from pipeloom.tui.style.stylesheet import KeptStylesheet
 from pipeloom.tui.style.theme import THEMES, css_paths, variable_defaults
 from pipeloom.tui.widgets.toasts import ROOMY
@@ -322,12 +323,17 @@ RUN = RunRow(12, "weather", RunStatus.RUNNING, at(0), workers=4, executor="threa
 class Cockpit:
     """The app over a synthetic run: batches are handed to its sink, no engine is started, no clock moves."""
 
-    def __init__(self, folder: Path, *, pipeline: Pipeline | None = None) -> None:
+    def __init__(self, folder: Path, *, pipeline: Pipeline | None = None, settings: Settings | None = None) -> None:
         made = pipeline or Pipeline("weather", [], print, retry=RetryPolicy(retries=2))
         self.engine = Engine(folder / "etl.db", made)
         self.monotonic = 1000.0
         self.app = PipeloomApp(
-            folder / "etl.db", self.engine, start=False, clock=lambda: CLOCK, monotonic=lambda: self.monotonic
+            folder / "etl.db",
+            self.engine,
+            settings=settings,
+            start=False,
+            clock=lambda: CLOCK,
+            monotonic=lambda: self.monotonic,
         )
         self.seq = 0
 

@@ -162,10 +162,10 @@ def test_a_filter_is_kept_in_the_file_that_a_link_leads_to(tmp_path: Path) -> No
     assert read_settings(real).workers == 3
 
 
-async def test_settings_choose_theme_columns_and_keys(cockpit: Cockpit, synthetic: Synthetic) -> None:
+async def test_settings_choose_theme_columns_and_keys(tmp_path: Path, synthetic: Synthetic) -> None:
+    chosen = Settings(theme="pipeloom-light", columns={"live": ("status", "task")}, keys={"live.cancel": "c"})
+    cockpit = Cockpit(tmp_path, settings=chosen)
     app = cockpit.app
-    app.settings = Settings(theme="pipeloom-light", columns={"live": ("status", "task")}, keys={"live.cancel": "c"})
-    app.set_keymap({"live.cancel": "c"})
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         cockpit.commit(synthetic.rows(), synthetic.run)
         await cockpit.settle(pilot)

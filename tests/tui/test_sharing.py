@@ -5,15 +5,23 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import sqlite3
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.conftest import Own, WaitFor
 from tests.tui.conftest import text_of
+from tests.tui.conftest import until as until_true
 from tests.tui.history.test_history_screen import make, until
+from textual.pilot import Pilot
+from textual.screen import Screen
 
+from pipeloom import Pipeline, TaskDef, run_pipeline
+from pipeloom.errors import UsageError
 from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.history.screen import HistoryScreen
 from pipeloom.tui.live.screen import LiveScreen
@@ -205,11 +213,73 @@ async def test_views_and_orders_come_back(tmp_path: Path, keys: tuple[str, ...])
     async with again.run_test(size=(140, 40)) as pilot:
         screen = again.screen
         assert isinstance(screen, HistoryScreen)
-        for _ in range(400):
-            if screen.place() == wanted:
-                break
-            await pilot.pause(0.02)
-        assert screen.place() == wanted
+        await at(pilot, screen, wanted)
+
+
+REPORTS = {"t": "timeline:3", "h": "task:task-2500", "D": "days", "c": "attempts:2499,2500", "b c": "runs:2,3"}
+
+
+@pytest.mark.parametrize(("keys", "report"), REPORTS.items(), ids=REPORTS.values())
+async def test_the_command_returns_to_a_report(tmp_path: Path, keys: str, report: str) -> None:
+    from pipeloom.tui.reports.base import ReportScreen
+
+    path = with_runs(tmp_path / "etl.db")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE task_runs SET name = 'task-2500' WHERE id = 2499")
+    app = PipeloomApp(path)
+    async with app.run_test(size=(140, 40), notifications=True) as pilot:
+        await until(app, pilot, "2,500 attempts")
+        if keys.startswith("b"):
+            await pilot.press("b", "down")
+        await pilot.press(keys[-1])
+        await shown(pilot)
+        await pilot.press("Y")
+        await until(app, pilot, "Copied: pipeloom-tui")
+        arguments, seen = copied(app), text_of(app).splitlines()[:20]
+    assert arguments == [str(path), "--history", f"--report={report}"]
+    again = opened(arguments)
+    async with again.run_test(size=(140, 40)) as pilot:
+        screen = await shown(pilot)
+        assert isinstance(screen, ReportScreen)
+        assert text_of(again).splitlines()[:20] == seen
+        await pilot.press("escape")
+        assert isinstance(again.screen, HistoryScreen)
+
+
+async def test_an_attempt_is_chosen_on_a_timeline_that_a_command_has_opened(tmp_path: Path) -> None:
+    pipeline = Pipeline("p", [TaskDef(1, "a")], lambda task, q: None)
+    run_pipeline(tmp_path / "etl.db", pipeline, ui="none")
+    app = opened([str(tmp_path / "etl.db"), "--report=timeline:1"])
+    async with app.run_test(size=(140, 40)) as pilot:
+        await shown(pilot)
+        await pilot.press("enter")
+        screen = app.screen
+        assert isinstance(screen, HistoryScreen)
+        await at(pilot, screen, Place(history=True, attempt=1, tab="overview"))
+
+
+@pytest.mark.parametrize("text", ["", "weeks", "timeline", "timeline:x", "runs:1", "runs:1,2,3", "attempts:-1,2"])
+def test_what_is_no_report_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError, match="--report is days, timeline:RUN"):
+        opened([str(make(tmp_path / "etl.db", 1)), f"--report={text}"])
+
+
+async def shown(pilot: Pilot[None]) -> Screen[Any]:
+    """Return the report on the screen, once it was read."""
+    from pipeloom.tui.reports.base import ReportScreen
+
+    await until_true(pilot, lambda: isinstance(pilot.app.screen, ReportScreen) and pilot.app.screen.found is not None)
+    await pilot.pause()
+    return pilot.app.screen
+
+
+async def at(pilot: Pilot[None], screen: LiveScreen | HistoryScreen, wanted: Place) -> None:
+    """Wait until a screen shows a place."""
+    for _ in range(400):
+        if screen.place() == wanted:
+            return
+        await pilot.pause(0.02)
+    assert screen.place() == wanted
 
 
 async def test_the_command_of_the_live_screen_returns_to_the_run_or_to_what_is_left_of_it(
@@ -223,14 +293,16 @@ async def test_the_command_of_the_live_screen_returns_to_the_run_or_to_what_is_l
         assert isinstance(screen, LiveScreen)
         screen.filter_bar.set("-status:done")
         await pilot.pause()
-        await pilot.press("Y")
+        await pilot.press("down", "l", "Y")
         arguments = copied(app)
-    assert arguments == [str(tmp_path / "etl.db"), "--filter=-status:done", "--run=1"]
+        wanted = screen.place()
+    assert arguments == [str(tmp_path / "etl.db"), "--filter=-status:done", "--run=1", "--task=2", "--tab=log"]
     again = opened(arguments)
     async with again.run_test(size=(140, 40)) as pilot:
         await until(again, pilot, "of 3")
-        assert isinstance(again.screen, LiveScreen)
-        assert again.screen.filter_bar.text == "-status:done"
+        screen = again.screen
+        assert isinstance(screen, LiveScreen)
+        await at(pilot, screen, wanted)
     forced = opened([*arguments, "--history"])
     async with forced.run_test(size=(140, 40)) as pilot:
         await until(forced, pilot, "run 1")
@@ -241,7 +313,7 @@ async def test_the_command_of_the_live_screen_returns_to_the_run_or_to_what_is_l
         await until(after, pilot, "run 1")
         screen = after.screen
         assert isinstance(screen, HistoryScreen)
-        assert (screen.filter_bar.text, screen.scope.run_id) == ("-status:done", 1)
+        await at(pilot, screen, Place(history=True, where="-status:done", run=1, attempt=2, tab="log"))
 
 
 async def test_y_is_in_the_help_and_the_palette(tmp_path: Path) -> None:

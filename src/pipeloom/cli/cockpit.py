@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from pipeloom.cli.command import Plain, new_program
-from pipeloom.cli.common import LEFT_EARLY, is_quiet, tell
+from pipeloom.cli.common import LEFT_EARLY, STOPPED_GRACE_S, is_quiet, limit_the_end, tell
 from pipeloom.cli.options import (
     HangupChoice,
     OptionalPipeline,
@@ -39,8 +39,11 @@ from pipeloom.cli.schedule.options import AtOption, EveryOption, WatchOption
 from pipeloom.console import has_terminal
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.interpreter import no_garbage_collection
+from pipeloom.engine.options import EngineOptions
+from pipeloom.engine.run.resume import params_of
 from pipeloom.errors import UsageError
-from pipeloom.parameters import MissingParameterError
+from pipeloom.home.way_back import WayBack
+from pipeloom.parameters import MissingParameterError, options_of
 from pipeloom.pipeline import Pipeline
 from pipeloom.schedule.made import made as made_schedule
 from pipeloom.schedule.schedules import Schedule
@@ -80,6 +83,8 @@ Control = Annotated[
 
 Ascii = Annotated[bool, typer.Option("--ascii", help="Draw with ASCII characters alone.")]
 
+_LEFT_BY_KEY: Final = frozenset({Exit.DONE, Exit.FAILED, Exit.CANCELLED})
+"""Exit codes of a cockpit in which nothing went wrong that the shell has to tell."""
 _NAME_ONE: Final = "Name one: pipeloom-tui demo.db --demo"
 
 program = new_program("pipeloom-tui")
@@ -119,7 +124,19 @@ def cockpit(
     attempt: Annotated[
         int | None, typer.Option(metavar="ID", min=1, help="Show the detail of this attempt.", show_default=False)
     ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Go to this task, or to its last attempt.", show_default=False),
+    ] = None,
     tab: Annotated[TabChoice | None, typer.Option(help="The tab of the detail.", show_default=False)] = None,
+    report: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REPORT",
+            help="Open days, timeline:RUN, task:NAME, runs:RUN,RUN or attempts:ID,ID over the history.",
+            show_default=False,
+        ),
+    ] = None,
     demo: Annotated[bool, typer.Option("--demo", help="Run a packaged demonstration of forty tasks.")] = False,
     version: Version = False,  # noqa: ARG001 - the option acts by itself
 ) -> None:
@@ -128,45 +145,50 @@ def cockpit(
     Without PIPELINE, open the history of everything that ever ran in DB; without DB too, the list of the files that
     you have run or opened. Without a terminal, run PIPELINE as `pipeloom run` does.
 
-    --history, --view, --filter, --order, --run, --attempt and --tab open a file at a place, in place of what was
-    remembered for it: the key Y copies the command that returns to what is on the screen.
+    --history, --view, --filter, --order, --run, --attempt, --task, --tab and --report open a file at a place, in
+    place of what was remembered for it: the key Y copies the command that returns to what is on the screen.
     """
     if read_only and control:
         raise UsageError("Give either --read-only or --control, not both.")
-    place = _place(history=history, view=view, where=where, order=order, run=run, attempt=attempt, tab=tab)
+    shown = {"view": view, "order": order, "run": run, "attempt": attempt, "task": task, "tab": tab, "report": report}
+    place = _place(history=history, where=where, **shown)
     if place is not None and (pipeline is not None or demo):
         raise UsageError("A place is one of a file's history: leave the pipeline out, or --history and the like.")
     if read_only and (pipeline is not None or demo):
         raise UsageError("With --read-only nothing is run: leave the pipeline out.")
     db = None if db is None else db.absolute()  # a pipeline's file may go to another folder, as many scripts do first
-    at_home = db is None and pipeline is None and not demo and has_terminal()
-    if at_home:
+    way_back = WayBack.noted()
+    if db is None and pipeline is None and not demo and has_terminal():
+        way_back = WayBack.from_here()
         db, pipeline = _choose_at_home(options.on_hangup, read_only=read_only, ascii_only=ascii_only)
         if pipeline is not None:  # not named on this command line, so that `--yes` is no answer
-            enter_environment([pipeline], "pipeloom-tui", further=[str(db), pipeline])
+            with way_back.for_the_next():
+                enter_environment([pipeline], "pipeloom-tui", further=[str(db), pipeline])
     elif pipeline is not None and not demo:
         enter_environment([pipeline], "pipeloom-tui", yes=options.yes)
     with no_garbage_collection():
         chosen, source = _chosen(pipeline, demo=demo, ascii_only=ascii_only)
     if chosen is None and (every, at, watch) != (None, None, None):
         raise UsageError("--every, --at and --watch say when a pipeline is run: name one.")
-    if chosen is None:
-        _browse(db, options.on_hangup, place, read_only=read_only, control=control, ascii_only=ascii_only)
-        return
-    if options.workers is None and chosen.workers is None and options.address is None and has_terminal():
-        from pipeloom.tui.settings import read_settings
+    with _coming_back(way_back):
+        if chosen is None:
+            _browse(db, options.on_hangup, place, read_only=read_only, control=control, ascii_only=ascii_only)
+            return
+        if options.workers is None and chosen.workers is None and options.address is None and has_terminal():
+            from pipeloom.tui.settings import read_settings
 
-        options = replace(options, workers=read_settings().workers)
-    file = _file(db, demo=demo)
-    schedule = made_schedule(file, every, at, watch)
-    make = partial(engine_for, file, chosen, engine_options(options, source))
-    engine = _chosen_at_home(make, file, pipeline) if at_home else make()
-    if has_terminal():
-        _show(engine.db_path, engine, options.on_hangup, schedule=schedule, control=control, ascii_only=ascii_only)
-    elif schedule is None:
-        run_engine(engine, options.on_hangup)
-    else:
-        run_scheduled(schedule, [make], options.on_hangup)
+            options = replace(options, workers=read_settings().workers)
+        file = _file(db, demo=demo)
+        schedule = made_schedule(file, every, at, watch)
+        wanted = engine_options(options, source)
+        make = partial(engine_for, file, chosen, wanted)
+        engine = make() if way_back is None else _engine_again(file, chosen, wanted)
+        if has_terminal():
+            _show(engine.db_path, engine, options.on_hangup, schedule=schedule, control=control, ascii_only=ascii_only)
+        elif schedule is None:
+            run_engine(engine, options.on_hangup)
+        else:
+            run_scheduled(schedule, [make], options.on_hangup)
 
 
 def _chosen(spec: str | None, *, demo: bool, ascii_only: bool) -> tuple[Pipeline | None, str | None]:
@@ -212,13 +234,16 @@ def _browse(
     from pipeloom.store.file.kind import READABLE, FileKind, file_kind, why_unreadable
     from pipeloom.store.maintenance.recovery import recover
     from pipeloom.store.read.history import History
+    from pipeloom.store.read.tasks import attempt_of
 
     if file_kind(path) is not FileKind.MISSING:
         if not read_only:
             recover(path)
         if (kind := file_kind(path)) not in READABLE:
             raise UsageError(why_unreadable(path, kind, "pipeloom-tui"))
-        History(path).close()
+        with History(path) as file:
+            if place is not None and place.task:
+                place = replace(place, attempt=attempt_of(file, place.task, place.run))
         note_opened(path)
     _show(path, None, on_hangup, schedule=None, place=place, read_only=read_only, **look)
 
@@ -237,12 +262,26 @@ def _choose_at_home(on_hangup: HangupChoice, *, read_only: bool, ascii_only: boo
     return app.chosen.path, app.chosen.pipeline
 
 
-def _chosen_at_home(make: Callable[[], Engine], file: Path, spec: str | None) -> Engine:
-    """Return the engine of a run that was asked for where no parameter can be given."""
+@contextmanager
+def _coming_back(way: WayBack | None) -> Iterator[None]:
+    """Show the home screen again, from which the user has come, when the cockpit was left by key."""
     try:
-        return make()
+        yield
+    except typer.Exit as leaving:
+        if way is not None and leaving.exit_code in _LEFT_BY_KEY and has_terminal():
+            limit_the_end(leaving.exit_code, STOPPED_GRACE_S)
+            way.go()
+        raise
+
+
+def _engine_again(file: Path, pipeline: Pipeline, options: EngineOptions) -> Engine:
+    """Return the engine of a run from the home screen: with the parameters of the last one, where none can be typed."""
+    params = {**params_of(file, pipeline), **options.params}
+    try:
+        return engine_for(file, pipeline, replace(options, params=params))
     except MissingParameterError as error:
-        raise UsageError(error.told_with(f"pipeloom-tui {as_typed(file)} {as_typed(spec)}")) from None
+        words = ["pipeloom-tui", as_typed(file), as_typed(options.source), *options_of(params)]
+        raise UsageError(error.told_with(" ".join(words))) from None
 
 
 def _place(*, history: bool, where: str | None, **given: Any) -> Place | None:
@@ -250,8 +289,11 @@ def _place(*, history: bool, where: str | None, **given: Any) -> Place | None:
     if not (history or where or any(value is not None for value in given.values())):
         return None
     parsed(where)
-    from pipeloom.tui.sharing.place import Place
+    from pipeloom.tui.sharing.place import Place, check_report
 
+    if given["report"] is not None:
+        check_report(given["report"])
+        history = True
     if given["attempt"] is not None:
         history, given["tab"] = True, given["tab"] or TabChoice.OVERVIEW
     texts = {name: value for name, value in given.items() if value is not None}

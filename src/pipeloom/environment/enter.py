@@ -22,6 +22,8 @@ from pipeloom.user_state import UserRecords
 
 GUARD: Final = "PIPELOOM_ENVIRONMENT"
 """Environment variable with what this process was started for, so that it is not started again and again."""
+CHANGED: Final = (GUARD, "VIRTUAL_ENV", "PATH", "PYTHONHOME")
+"""Environment variables that are others in there."""
 _AGREED: Final = "environments"
 _PROGRAMS: Final = ("pipeloom", "pipeloom-tui")
 

@@ -5,7 +5,18 @@ given for them, `texts` are values as the command line, the file and the screens
 """
 
 from pipeloom.parameters.declared import MissingParameterError, Parameter, bound, parameters_of, texts_of
-from pipeloom.parameters.texts import FIRST, ONLY, Texts, few_of, kept, read_back, typed, without_few, words_of
+from pipeloom.parameters.texts import (
+    FIRST,
+    ONLY,
+    Texts,
+    few_of,
+    kept,
+    options_of,
+    read_back,
+    typed,
+    without_few,
+    words_of,
+)
 
 __all__ = [
     "FIRST",
@@ -16,6 +27,7 @@ __all__ = [
     "bound",
     "few_of",
     "kept",
+    "options_of",
     "parameters_of",
     "read_back",
     "texts_of",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Final, TypeGuard
 
 from pipeloom.errors import UsageError
 from pipeloom.secrets import masked_json
-from pipeloom.text import clean
+from pipeloom.text import as_typed, clean
 
 Text = str | list[str] | None
 """A value as text: one, one for each item of a list, or None."""
@@ -45,7 +45,7 @@ def read_back(params: str | None) -> Texts:
     return {name: text for name, text in found.items() if _is_text(text)} if isinstance(found, dict) else {}
 
 
-def _is_text(value: object) -> bool:
+def _is_text(value: object) -> TypeGuard[Text]:
     return (
         value is None or isinstance(value, str) or (isinstance(value, list) and all(isinstance(x, str) for x in value))
     )
@@ -58,6 +58,11 @@ def words_of(texts: Texts) -> str:
         for name, text in texts.items()
         for one in items(text)
     )
+
+
+def options_of(texts: Mapping[str, object]) -> list[str]:
+    """Return the options that give texts on a command line, in quotes where a shell needs them: `-p region=eu`."""
+    return [f"-p {as_typed(f'{name}={one}')}" for name, text in texts.items() if _is_text(text) for one in items(text)]
 
 
 def without_few(texts: Texts) -> Texts:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
@@ -12,7 +10,6 @@ from typing import Any, ClassVar, Self, TypeVar
 from textual import on
 from textual.binding import BindingType
 from textual.events import Event, Key
-from textual.filter import LineFilter
 from textual.signal import Signal
 
 from pipeloom.code.version import Change
@@ -24,13 +21,13 @@ from pipeloom.engine.run.summary import RunSummary
 from pipeloom.errors import PipeloomError
 from pipeloom.schedule.schedules import Schedule
 from pipeloom.times import monotonic, unix_time
+from pipeloom.tui.base_app import BaseApp
 from pipeloom.tui.bindings import key
 from pipeloom.tui.history.screen import HistoryScreen
 from pipeloom.tui.live.board import Board
 from pipeloom.tui.live.screen import LiveScreen
-from pipeloom.tui.palette import ActionCommands
 from pipeloom.tui.session.bridge import Committed, Delivery, UiSink, WriterFailed, WriterWaiting
-from pipeloom.tui.session.engine_session import EngineSession, StartFailed, Stopped
+from pipeloom.tui.session.engine_session import EngineSession, StartFailed
 from pipeloom.tui.session.file_monitor import FileChanged, MonitorFailed, RunFollowed
 from pipeloom.tui.session.live_feed import LiveFeed
 from pipeloom.tui.session.notice import notice_of
@@ -38,30 +35,18 @@ from pipeloom.tui.session.remote_run import RemoteRun
 from pipeloom.tui.settings import Settings, read_settings
 from pipeloom.tui.settings_check import in_short, mistakes
 from pipeloom.tui.start_screen import StartScreen
-from pipeloom.tui.style.ascii import AsciiFilter
-from pipeloom.tui.style.glyphs import wants_ascii
-from pipeloom.tui.style.stylesheet import KeptStylesheet
-from pipeloom.tui.style.theme import THEMES, css_paths, variable_defaults
 from pipeloom.tui.table.virtual_table import VirtualTable
-from pipeloom.tui.textual_compat.crash import QuietCrashApp
 from pipeloom.tui.textual_compat.key_dispatch import run_binding
-from pipeloom.tui.textual_compat.loop_driver import TerminalNote
 from pipeloom.tui.textual_compat.notice import write_terminal
 from pipeloom.tui.widgets.help import HelpDialog, help_sections
-from pipeloom.tui.widgets.toasts import ROOMY, Toasts
+from pipeloom.tui.widgets.toasts import ROOMY
 from pipeloom.user_state import UserState
 
 T = TypeVar("T")
 
 
-class PipeloomApp(QuietCrashApp):
+class PipeloomApp(BaseApp):
     """Shows a run live, and the history of a file."""
-
-    TITLE = "pipeloom"
-    CSS_PATH = [*css_paths()]  # noqa: RUF012 - Textual's own declaration is no ClassVar
-    COMMANDS = {ActionCommands}  # noqa: RUF012 - not a ClassVar in Textual
-    HORIZONTAL_BREAKPOINTS = [(0, "-too-narrow"), (40, "-narrow"), (140, "-wide")]  # noqa: RUF012 - not a ClassVar in Textual
-    VERTICAL_BREAKPOINTS = [(0, "-too-low"), (12, "-high"), (20, "-tall"), (ROOMY, "-roomy")]  # noqa: RUF012 - not a ClassVar in Textual
 
     BINDINGS: ClassVar[list[BindingType]] = [
         key("1", "show('live')", "Live", "Show the run as it goes.", "app.live"),
@@ -92,9 +77,8 @@ class PipeloomApp(QuietCrashApp):
         With `read_only` nothing changes the file, not even to close what a dead owner left open. With `control` a run
         of another process takes the commands that one of this process takes. With `ascii_only` only ASCII is drawn.
         """
-        super().__init__()
+        super().__init__(settings, ascii_only=ascii_only, clock=clock, monotonic=monotonic)
         self.db_path = db_path
-        self.clock, self.monotonic = clock, monotonic
         self.commits: Signal[Delivery] = Signal(self, "commits")
         self.file_changes: Signal[FileChanged] = Signal(self, "file-changes")
         self.feed = LiveFeed(self, self.commits)
@@ -105,36 +89,14 @@ class PipeloomApp(QuietCrashApp):
         self.next_start, self.questions = self.session.scheduled.next_start, self.remote.questions
         self.summary: RunSummary | None = None
         """How the run ended, once the engine is closed."""
-        self.signalled: int | None = None
-        """The signal that ended the program, if one did."""
-        self.left = threading.Event()
-        """Set when the screen has ended."""
-        self.ascii_only = ascii_only or wants_ascii(encoding=getattr(sys.__stdout__, "encoding", None) or "utf-8")
-        self._ascii_filter = AsciiFilter()
-        self._toasts = Toasts(self, monotonic)
         self._start = start
-        self.stylesheet = KeptStylesheet(variables=self.get_css_variables())
-        for theme in THEMES:
-            self.register_theme(theme)
-        self.settings = settings or Settings()
         self.memory = memory
         """The saved state of the screens for this file; None: nothing is saved."""
-        self.theme = THEMES[0].name
-        self.set_keymap(dict(self.settings.keys))
 
     @classmethod
     def of_user(cls, db_path: Path, engine: Engine | None, **look: Any) -> Self:
         """Return the app with the user's settings and the saved state of the screens; `look` are flags of the app."""
         return cls(db_path, engine, settings=read_settings(), memory=UserState(db_path), **look)
-
-    def get_line_filters(self) -> Sequence[LineFilter]:
-        """Return Textual's line filters, and with `ascii_only` ours."""
-        filters = super().get_line_filters()
-        return [*filters, self._ascii_filter] if self.ascii_only else filters
-
-    def get_theme_variable_defaults(self) -> dict[str, str]:
-        """Give every theme the variables that our style sheets share."""
-        return variable_defaults(self.current_theme)
 
     # -- the start and the end ---------------------------------------------------------------------------------------
 
@@ -142,8 +104,7 @@ class PipeloomApp(QuietCrashApp):
         """Choose the first screen, and start the engine off this thread."""
         for name, screen in (("live", LiveScreen), ("history", HistoryScreen), ("start", StartScreen)):
             self.add_mode(name, screen)
-        self._apply_settings()
-        self.app_resume_signal.subscribe(self, lambda _app: self.screen.refresh())  # the shell has written meanwhile
+        self._tell_mistakes()
         self.set_interval(1.0, self.feed.fetch_late)
         self.commits.subscribe(self, self.session.note_commit)
         if self.engine is not None:
@@ -170,20 +131,9 @@ class PipeloomApp(QuietCrashApp):
         """Whether the program is about to end."""
         return self.session.is_leaving or self.signalled is not None
 
-    def leave(self) -> None:
-        """End the app; from any thread."""
-        try:
-            self.post_message(Stopped())
-        except RuntimeError:
-            self.left.set()
-
     @on(StartFailed)
     def _give_up(self, event: StartFailed) -> None:
         self.session.give_up(event.error)
-
-    @on(Stopped)
-    def _end(self) -> None:
-        self.exit()
 
     @property
     def notice(self) -> str:
@@ -312,16 +262,10 @@ class PipeloomApp(QuietCrashApp):
     def _tell_failure(self, event: MonitorFailed) -> None:
         self.tell(f"The file is not watched any more: {event.error}", problem=True)
 
-    @on(TerminalNote)
-    def _tell_note(self, note: TerminalNote) -> None:
-        self.tell(note.sentence, problem=True)
-
     # -- settings and saved state ------------------------------------------------------------------------------------
 
-    def _apply_settings(self) -> None:
-        """Take the theme, and say what is wrong with the settings."""
-        if self.settings.theme in self.available_themes:
-            self.theme = self.settings.theme
+    def _tell_mistakes(self) -> None:
+        """Say what is wrong with the settings."""
         if told := [*mistakes(self.settings, self.available_themes, type(self))]:
             self.tell(in_short(told, roomy=self.size.height >= ROOMY), problem=True)
 
@@ -339,10 +283,6 @@ class PipeloomApp(QuietCrashApp):
         return "" if self.memory is None else self.memory.get(name)
 
     # -- the terminal and its keys -----------------------------------------------------------------------------------
-
-    def tell(self, sentence: str, *, problem: bool = False, topic: str = "") -> None:
-        """Show a toast, in place of the one on the same topic."""
-        self._toasts.tell(sentence, problem=problem, topic=topic)
 
     def write_terminal(self, sequence: str) -> None:
         """Write a control sequence to the terminal."""

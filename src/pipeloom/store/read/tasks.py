@@ -25,6 +25,8 @@ WINDOW: Final = 200
 RECENT: Final = 20
 
 _NAME_LIMIT: Final = 500
+_DIGITS: Final = 19
+"""Digits from which on a number may be none of SQLite's."""
 
 # Steps from name to name by the index, instead of over every attempt.
 _NAMES: Final = """
@@ -123,6 +125,21 @@ class TaskStats:
     def success(self) -> float | None:
         """Share of done attempts among those that are done or failed, 0..1."""
         return self.done / self.ended if self.ended else None
+
+
+def attempt_of(history: History, task: str, run_id: int | None = None) -> int | None:
+    """Return the last attempt of the task whose id a user has typed, in a run or in all; None when there is none."""
+    ids = typed_ids(task)
+    sql = f"SELECT max(id) FROM task_runs WHERE task_id IN ({', '.join('?' * len(ids))})"
+    bound: list[object] = [*ids] if run_id is None else [*ids, run_id]
+    found: int | None = history.rows(sql if run_id is None else f"{sql} AND run_id = ?", bound)[0][0]
+    return found
+
+
+def typed_ids(text: str) -> list[TaskId]:
+    """Return the ids of tasks that a user may mean by a text: the text itself, and a number."""
+    is_number = text.isascii() and text.removeprefix("-").isdecimal() and len(text) < _DIGITS
+    return [text, int(text)] if is_number else [text]
 
 
 def task_names(history: History, where: Filter | None = None) -> list[str]:

@@ -20,7 +20,7 @@ from pipeloom.tui.attempts.detail import DetailPane
 from pipeloom.tui.bindings import key
 from pipeloom.tui.services import ServicesGetter
 from pipeloom.tui.sharing.clipboard import copy
-from pipeloom.tui.sharing.place import Place
+from pipeloom.tui.sharing.place import Place, copy_command
 from pipeloom.tui.table.columns import Column
 from pipeloom.tui.table.row_view import HEADER_LINES
 from pipeloom.tui.table.sources import RowSource
@@ -221,15 +221,7 @@ class TableScreen(Screen[None]):
 
     def action_copy_command(self) -> None:
         """Put the command on the clipboard that returns to what is on the screen."""
-        services = self.services
-        flags = {"--read-only": services.read_only, "--ascii": services.ascii_only}
-        try:
-            command = self.place().command(services.db_path, *(flag for flag, given in flags.items() if given))
-        except ValueError as error:
-            services.tell(f"There is no such command: {error}.", problem=True)
-            return
-        copy(services, command)
-        services.tell(f"Copied: {command}")
+        copy_command(self.services, self.place())
 
     def place(self) -> Place:
         """Return what the screen shows."""

@@ -6,6 +6,7 @@ The screens that an action opens are imported when it is called.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from textual.screen import Screen
@@ -24,10 +25,8 @@ def is_offered(action: str, selection: Selection, services: AppServices) -> bool
     """Tell whether an action works on the selection; unknown actions always do."""
     row = selection.row
     match action:
-        case "timeline":
-            return selection.run_id is not None
-        case "chart":
-            return selection.task_name is not None
+        case "timeline" | "task":
+            return bool(report_on(action, selection))
         case "case":
             return selection.attempt_id is not None
         case "compare":
@@ -56,93 +55,83 @@ def _can_run_again(selection: Selection) -> bool:
 # -- reports -------------------------------------------------------------------------------------------------------
 
 
-async def comparison(services: AppServices, selection: Selection) -> Screen[Any] | None:
-    """Return the screen that compares two runs or two attempts; None, and a toast, when there are not two."""
+def report_on(kind: str, selection: Selection) -> str:
+    """Return a report of the row, named as `Place.report`; "" where there is none."""
+    match kind:
+        case "timeline" if selection.run_id is not None:
+            return f"timeline:{selection.run_id}"
+        case "task" if selection.task_name is not None:
+            return f"task:{selection.task_name}"
+    return "days" if kind == "days" else ""
+
+
+async def show_report(services: AppServices, report: str) -> int | None:
+    """Show a report of `Place.report`; returns the attempt that the user chose there. For a worker of the screen."""
+    return await services.push_screen_wait(_report_screen(services.db_path, report))
+
+
+def _report_screen(db_path: Path, report: str) -> Screen[Any]:
+    from pipeloom.tui.reports.charts.screen import FileChartScreen, TaskChartScreen
+    from pipeloom.tui.reports.compare.attempts import CompareAttemptsScreen
+    from pipeloom.tui.reports.compare.runs import CompareRunsScreen
+    from pipeloom.tui.reports.timeline.screen import TimelineScreen
+
+    kind, _, of = report.partition(":")
+    match kind:
+        case "timeline":
+            return TimelineScreen(db_path, int(of))
+        case "task":
+            return TaskChartScreen(db_path, of)
+        case "days":
+            return FileChartScreen(db_path)
+    first, second = map(int, of.split(","))
+    compared = CompareRunsScreen if kind == "runs" else CompareAttemptsScreen
+    return compared(db_path, first, second)
+
+
+async def comparison(services: AppServices, selection: Selection) -> str:
+    """Return the report that compares two runs or two attempts; "", and a toast, when there are not two."""
+    from pipeloom.store.read.run_queries import run_before
+    from pipeloom.store.read.tasks import attempt_before
+
     marked = sorted(selection.marked_ids)
     match selection.row:
         case _ if len(marked) > 2:
             services.tell("Mark two of them to compare.", problem=True)
         case RunItem(run=run) if run is not None:
-            return await _runs_comparison(services, marked, run.id, run.pipeline)
+            nothing = f"There is no run of {run.pipeline} before run {run.id} to compare it with."
+            return await _pair(
+                services, "runs", marked, run.id, lambda file: run_before(file, run.id, run.pipeline), nothing
+            )
         case AttemptRow() as row:
-            return await _attempts_comparison(services, marked, row)
-    return None
-
-
-async def _runs_comparison(services: AppServices, marked: list[int], run_id: int, pipeline: str) -> Screen[Any] | None:
-    from pipeloom.store.read.run_queries import run_before
-    from pipeloom.tui.reports.compare.runs import CompareRunsScreen
-
-    pair = await _pair(
-        services,
-        marked,
-        run_id,
-        lambda file: run_before(file, run_id, pipeline),
-        f"There is no run of {pipeline} before run {run_id} to compare it with.",
-    )
-    return None if pair is None else CompareRunsScreen(services.db_path, *pair)
-
-
-async def _attempts_comparison(services: AppServices, marked: list[int], row: AttemptRow) -> Screen[Any] | None:
-    from pipeloom.store.read.tasks import attempt_before
-    from pipeloom.tui.reports.compare.attempts import CompareAttemptsScreen
-
-    pair = await _pair(
-        services,
-        marked,
-        row.id,
-        lambda file: attempt_before(file, row.name, row.id),
-        "There is no attempt of this task before this one to compare it with.",
-    )
-    return None if pair is None else CompareAttemptsScreen(services.db_path, *pair)
+            nothing = "There is no attempt of this task before this one to compare it with."
+            return await _pair(
+                services, "attempts", marked, row.id, lambda file: attempt_before(file, row.name, row.id), nothing
+            )
+    return ""
 
 
 async def _pair(
     services: AppServices,
+    kind: str,
     marked: list[int],
     this: int,
     find_before: Callable[[History], int | None],
     nothing: str,
-) -> tuple[int, int] | None:
-    """Return the two marked ids, else this one and the one before; None, and a toast, when there is none."""
+) -> str:
+    """Return the report of the two marked ids, else of this one and the one before; "", and a toast, without one."""
     chosen = marked if len(marked) == 2 else sorted({*marked, this})
-    if len(chosen) == 2:
-        return chosen[0], chosen[1]
-    try:
-        before = await read(services.db_path, find_before)
-    except (PipeloomError, InterruptedError) as error:
-        services.tell(str(error), problem=True)
-        return None
-    if before is None:
-        services.tell(nothing, problem=True)
-        return None
-    return before, this
-
-
-async def attempt_on_timeline(services: AppServices, selection: Selection) -> int | None:
-    """Show the run of the row in time; returns the attempt that the user chose there."""
-    from pipeloom.tui.reports.timeline.screen import TimelineScreen
-
-    run_id = selection.run_id
-    if run_id is None:
-        return None
-    screen: Screen[Any] = TimelineScreen(services.db_path, run_id)
-    return await services.push_screen_wait(screen)
-
-
-def task_chart(services: AppServices, selection: Selection) -> Screen[Any] | None:
-    """Return the screen with the durations of the row's task."""
-    from pipeloom.tui.reports.charts.screen import TaskChartScreen
-
-    name = selection.task_name
-    return None if name is None else TaskChartScreen(services.db_path, name)
-
-
-def days_chart(services: AppServices) -> Screen[Any]:
-    """Return the screen with the runs of each day."""
-    from pipeloom.tui.reports.charts.screen import FileChartScreen
-
-    return FileChartScreen(services.db_path)
+    if len(chosen) != 2:
+        try:
+            before = await read(services.db_path, find_before)
+        except (PipeloomError, InterruptedError) as error:
+            services.tell(str(error), problem=True)
+            return ""
+        if before is None:
+            services.tell(nothing, problem=True)
+            return ""
+        chosen = [before, this]
+    return f"{kind}:{chosen[0]},{chosen[1]}"
 
 
 # -- files ---------------------------------------------------------------------------------------------------------

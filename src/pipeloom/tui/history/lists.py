@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.content import Content
@@ -33,6 +33,7 @@ from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.text import content
 from pipeloom.tui.table.columns import Column
 from pipeloom.tui.table.file_table import FileTable, Found
+from pipeloom.tui.textual_compat.work import work
 from pipeloom.tui.widgets.filter_bar import FilterBar
 
 _NOUNS: Final = {

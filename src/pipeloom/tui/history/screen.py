@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any, ClassVar, Final
 
-from textual import getters, on, work
+from textual import getters, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
-from textual.screen import Screen
 
 from pipeloom.errors import StoreError
 from pipeloom.filters import Filter, quoted
@@ -37,6 +36,7 @@ from pipeloom.tui.sharing.place import Place
 from pipeloom.tui.table.file_table import FileTable
 from pipeloom.tui.table.virtual_table import VirtualTable
 from pipeloom.tui.textual_compat.one_shot import call_in
+from pipeloom.tui.textual_compat.work import work
 from pipeloom.tui.widgets.filter_bar import FilterBar
 from pipeloom.tui.widgets.key_footer import KeyFooter
 
@@ -95,6 +95,7 @@ class HistoryScreen(TableScreen):
         self.action_view(self.services.remembered("history.view") or VIEWS[0])
         if tab := self.services.remembered("history.tab"):
             self.open_detail(tab)
+        self.open_report(self.services.remembered("history.report"))
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -234,11 +235,12 @@ class HistoryScreen(TableScreen):
             return False
         if action in ("sort", "reverse"):
             return self.lists.view == "attempts"
-        return actions.is_offered(action, self.selection(), self.services) and super().check_action(action, parameters)
+        meant = str(parameters[0]) if action == "report" else action
+        return actions.is_offered(meant, self.selection(), self.services) and super().check_action(action, parameters)
 
     # -- order and filter --------------------------------------------------------------------------------------------
 
-    @work
+    @work()
     async def action_sort(self) -> None:
         """Ask for the order."""
         if (sort := await orders.ask(self.services, self.sort)) is not None:
@@ -279,7 +281,7 @@ class HistoryScreen(TableScreen):
         for name in self.quick_filters().names[place : place + 1]:
             self._toggle(name)
 
-    @work
+    @work()
     async def action_filters(self) -> None:
         """Offer the quick filters by name."""
         self._toggle(await choose_filter(self.services, self.quick_filters()))
@@ -300,52 +302,44 @@ class HistoryScreen(TableScreen):
 
     # -- what is done with a selection -------------------------------------------------------------------------------
 
-    @work
+    @work()
     async def action_retry(self) -> None:
         """Run the marked rows again, else the one under the cursor."""
         if await rerun.retry(self.services, self.selection()):
             self.table.clear_marks()
 
-    @work
+    @work()
     async def action_retry_failed(self) -> None:
         """Run the tasks again that are shown as failed."""
         if await rerun.retry_failed(self.services, self.selection()):
             self.table.clear_marks()
 
-    @work
+    @work()
     async def action_compare(self) -> None:
         """Compare two runs, or two attempts."""
-        self._open_report(await actions.comparison(self.services, self.selection()))
+        self.open_report(await actions.comparison(self.services, self.selection()))
 
-    @work
-    async def action_timeline(self) -> None:
-        """Show a run in time, and go to the attempt that is chosen there."""
-        if chosen := await actions.attempt_on_timeline(self.services, self.selection()):
+    def action_report(self, kind: str) -> None:
+        """Show the run of the row in time, the durations of its task, or the runs of each day."""
+        self.open_report(actions.report_on(kind, self.selection()))
+
+    @work()
+    async def open_report(self, report: str) -> None:
+        """Show a report, named as `Place.report`, and go to the attempt that is chosen there; "": none."""
+        if report and (chosen := await actions.show_report(self.services, report)):
             self.go_to_attempt(chosen)
 
-    def action_chart(self) -> None:
-        """Show a task's durations."""
-        self._open_report(actions.task_chart(self.services, self.selection()))
-
-    def action_days(self) -> None:
-        """Show the runs of each day."""
-        self.app.push_screen(actions.days_chart(self.services))
-
-    def _open_report(self, report: Screen[Any] | None) -> None:
-        if report is not None:
-            self.app.push_screen(report)
-
-    @work
+    @work()
     async def action_export(self) -> None:
         """Write attempts to a file or to the clipboard."""
         await actions.export(self.services, self.selection())
 
-    @work
+    @work()
     async def action_case(self) -> None:
         """Write the case file of an attempt."""
         await actions.export_case_file(self.services, self.selection())
 
-    @work
+    @work()
     async def action_prune(self) -> None:
         """Ask for a retention policy, and remove old attempts."""
         await actions.prune(self.services)
@@ -386,8 +380,7 @@ class HistoryScreen(TableScreen):
     async def _show_detail(self, attempt_id: int) -> None:
         try:
             shown = await read_attempt(self.services.db_path, attempt_id)
-            for detail in self.query(DetailPane):  # none once the screen is being closed
-                detail.show_attempt(*shown)
+            self.detail.show_attempt(*shown)
         except (StoreError, InterruptedError) as error:
             self.services.tell(str(error), problem=True)
 

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar, Final
 
-from textual import getters, on, work
+from textual import getters, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.content import Content
@@ -17,9 +17,14 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Static
 
+from pipeloom.errors import StoreError
 from pipeloom.home.known import KnownFile, forget, known_files
 from pipeloom.home.look import FileSummary, look, state_of
+from pipeloom.parameters import read_back, without_few, words_of
+from pipeloom.secrets import hides
 from pipeloom.status import Status
+from pipeloom.store.read.history import History
+from pipeloom.store.rows import RunRow
 from pipeloom.text import counted
 from pipeloom.tui.bindings import key
 from pipeloom.tui.home.columns import READING, home_columns, shown_path
@@ -29,6 +34,7 @@ from pipeloom.tui.style.text import content
 from pipeloom.tui.table.sources import ListSource
 from pipeloom.tui.table.virtual_table import VirtualTable
 from pipeloom.tui.textual_compat.one_shot import call_in
+from pipeloom.tui.textual_compat.work import work
 from pipeloom.tui.threads import in_daemon_thread
 from pipeloom.tui.widgets.dialogs import ConfirmDialog
 from pipeloom.tui.widgets.key_footer import KeyFooter
@@ -240,16 +246,10 @@ class HomeScreen(Screen[None]):
         if row.status is Status.RUNNING:
             self.services.tell(f"A run of {name} goes on: enter shows it.", problem=True)
             return
-        body = Content("\n").join(
-            [
-                content(f"  {spec}", "bold", limit=300),
-                Content(""),
-                content("It is the one that you last ran on this file.", "$muted"),
-            ]
-        )
+        run = await in_daemon_thread(partial(_run_before, row), "pipeloom-home-run")
         dialog = ConfirmDialog(
             f"Run the pipeline of {name} again?",
-            body,
+            _again_content(spec, run),
             "Run it",
             cancel_label="Leave it",
             destructive=False,
@@ -292,6 +292,32 @@ def _empty_content() -> Content:
         for place, line in enumerate(lines)
     ]
     return Content("\n").join(styled)
+
+
+def _run_before(row: FileSummary) -> RunRow | None:
+    """Return the run whose parameters the next one gets; None when it is not known to be of the same pipeline."""
+    if row.run is None:
+        return None
+    try:
+        with History(row.file.path) as history:
+            run = history.last_run(row.run.pipeline)
+    except StoreError:
+        return None
+    return run if run is not None and run.source == row.file.pipeline else None
+
+
+def _again_content(spec: str, run: RunRow | None) -> Content:
+    """Return what is run: the pipeline, and its parameters where they are known."""
+    texts = {} if run is None else without_few(read_back(run.params))
+    lines = [content(f"  {spec}", "bold", limit=300)]
+    if run is not None and texts:
+        lines += [content(f"  {words_of(texts)}", limit=600), Content("")]
+        lines.append(content(f"You last ran it on this file; parameters as in run {run.id}.", "$muted"))
+    else:
+        lines += [Content(""), content("It is the one that you last ran on this file.", "$muted")]
+    if hidden := [name for name, text in texts.items() if hides(text)]:
+        lines.append(content(f"Secrets are not kept: {', '.join(hidden)} gets its default, or is asked for.", "$muted"))
+    return Content("\n").join(lines)
 
 
 def _second_of(row: FileSummary, second: int) -> int:

@@ -12,6 +12,7 @@ from sortedcontainers import SortedKeyList, SortedList
 from pipeloom.filters import Filter
 from pipeloom.messages import TaskId
 from pipeloom.status import ACTIVE, Status
+from pipeloom.store.read.tasks import typed_ids
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.tui.live.throughput import Throughput, time_left
 from pipeloom.tui.style import format as fmt
@@ -105,6 +106,10 @@ class Board:
         group = self._group(self._rows[place])
         in_group: int = self._groups[group].index(self._ranks[place])
         return sum(map(len, self._groups[:group])) + in_group
+
+    def index_of(self, text: str) -> int | None:
+        """Return the index of the task whose id a user has typed; None when there is none, or it does not pass."""
+        return next((place for key in typed_ids(text) if (place := self.index(key)) is not None), None)
 
     def row(self, task_id: object) -> AttemptRow | None:
         """Return the latest attempt of a task."""

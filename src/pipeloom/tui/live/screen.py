@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import ClassVar, Final
 
-from textual import getters, on, work
+from textual import getters, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.css.query import NoMatches
 from textual.events import Key
 from textual.screen import Screen
 
@@ -18,12 +16,12 @@ from pipeloom.status import ACTIVE, FINAL, OPEN, Status
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.text import counted
 from pipeloom.tui.attempts.columns import live_columns, second_of, why_waiting
-from pipeloom.tui.attempts.table_screen import SHARED_KEYS, TableScreen
-from pipeloom.tui.bindings import key
+from pipeloom.tui.attempts.table_screen import TableScreen
 from pipeloom.tui.live.baselines import DurationBaselines
 from pipeloom.tui.live.commands import LiveCommands
 from pipeloom.tui.live.dialogs import sort_dialog, stack_dialog, workers_dialog
 from pipeloom.tui.live.header import HeaderSource
+from pipeloom.tui.live.keys import LIVE_KEYS
 from pipeloom.tui.live.shown_task import ShownTask
 from pipeloom.tui.live.sorting import COLUMNS, Sorting
 from pipeloom.tui.live.told import WHY_NOT, counts, why_no_commands, why_nothing
@@ -32,6 +30,7 @@ from pipeloom.tui.session.bridge import Delivery
 from pipeloom.tui.sharing.place import Place
 from pipeloom.tui.style.text import content
 from pipeloom.tui.table.virtual_table import VirtualTable
+from pipeloom.tui.textual_compat.work import work
 from pipeloom.tui.widgets.filter_bar import FilterBar
 from pipeloom.tui.widgets.header import RunHeader
 
@@ -49,30 +48,7 @@ _CHANGING: Final = frozenset({"cancel", "retry", "retry_failed", "pause", "worke
 class LiveScreen(TableScreen):
     """Shows the board, and passes the user's commands on."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        key("x", "cancel", "Cancel", "Cancel the marked tasks, else the one under the cursor.", "live.cancel"),
-        key("r", "retry", "Retry", "Run the marked tasks again, else the one under the cursor.", "live.retry"),
-        key("R", "retry_failed", "Failed", "Run every failed task in view again.", "live.retry_failed", footer=False),
-        key("asterisk", "mark_all", "All", "Mark every task in view.", "live.all", display="*", footer=False),
-        key("p", "pause", "Pause", "Start no more tasks, or go on.", "live.pause"),
-        key("s", "sort", "Sort", "Choose the order of the tasks.", "live.sort", footer=False),
-        key("S", "reverse", "Reverse", "Turn the order round.", "live.reverse", footer=False),
-        key("T", "stack", "Stack", "Show where the running task's code is just now.", "live.stack", footer=False),
-        key(
-            "W",
-            "show_workers",
-            "Workers",
-            "Show the workers, what they do, and the limits.",
-            "live.workers",
-            footer=False,
-        ),
-        key(
-            "full_stop", "next_running", "Next", "Go to the next running task.", "live.next", display=".", footer=False
-        ),
-        key("plus", "workers(1)", "More", "Add a worker.", "live.more", display="+", footer=False),
-        key("minus", "workers(-1)", "Fewer", "Take a worker away.", "live.fewer", display="-", footer=False),
-        *SHARED_KEYS,
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = LIVE_KEYS
 
     screen_name = "live"
 
@@ -88,6 +64,8 @@ class LiveScreen(TableScreen):
         self._waits = Waits(services.questions)
         self._filter = WaitsFilter(services.questions)
         self._sorting = Sorting.from_text(services.remembered("live.sort"))
+        self._goal = services.remembered("live.task")
+        """Id of the task that the cursor goes to, as text; "" for none."""
         self._offered: Status | None = None
         """Status of the row that the footer's keys are for."""
         self._header_s = float("-inf")
@@ -119,6 +97,8 @@ class LiveScreen(TableScreen):
             self._show()
         else:
             self._sort()
+        if tab := self.services.remembered("live.tab"):
+            self.open_detail(tab)
 
     # -- showing -----------------------------------------------------------------------------------------------------
 
@@ -140,6 +120,9 @@ class LiveScreen(TableScreen):
         self.table.empty_text = why_nothing(self.services.board)
         self.table.tick(self.services.clock())
         self.table.refresh_rows()
+        if self._goal and (place := self.services.board.index_of(self._goal)) is not None:
+            self._goal = ""
+            self.table.move_cursor(place)
         if self.detail.display:
             self.share_lines()
             self.follow()
@@ -154,14 +137,13 @@ class LiveScreen(TableScreen):
 
     @work(group="why")
     async def _ask_now(self, now_s: float) -> None:
-        with suppress(NoMatches):  # the screen is being closed
-            where = await self._filter.decide(self.services.monotonic) if self._filter.is_due(now_s) else None
-            if where is not None and self.is_attached:
-                self.services.board.set_filter(where)
-                self._show()
-            if await self._waits.load(self._in_view(), now_s):
-                self.table.refresh_rows()
-                self.follow()
+        where = await self._filter.decide(self.services.monotonic) if self._filter.is_due(now_s) else None
+        if where is not None:
+            self.services.board.set_filter(where)
+            self._show()
+        if await self._waits.load(self._in_view(), now_s):
+            self.table.refresh_rows()
+            self.follow()
 
     def beside(self, row: AttemptRow, second: int) -> Hashable:
         """Return the second for what moves, and the reason for what waits."""
@@ -204,13 +186,17 @@ class LiveScreen(TableScreen):
     async def _load_baselines(self, run: RunRow) -> None:
         await self._baselines.load(run)
         if not self._keys_come_first(self._header_s):  # else the next tick does it
-            with suppress(NoMatches):  # the screen is being closed
-                self._show_header()
+            self._show_header()
 
     def place(self) -> Place:
         """Return what the screen shows; once the run has ended, the command leads to it in the history."""
-        run = self.services.board.run
-        return replace(super().place(), run=None if run is None else run.id, order=self._sorting.text, tab="")
+        run, row = self.services.board.run, self._row()
+        return replace(
+            super().place(),
+            run=None if run is None else run.id,
+            order=self._sorting.text,
+            task="" if row is None else str(row.task_id),
+        )
 
     def _show_count(self) -> None:
         in_view = len(self._marks_in_view())
@@ -248,8 +234,7 @@ class LiveScreen(TableScreen):
     @work(exclusive=True, group="task")
     async def _load_task(self, row: AttemptRow) -> None:
         await self._shown_task.load(row)
-        with suppress(NoMatches):  # the screen is being closed
-            self.follow()
+        self.follow()
 
     # -- filter and order --------------------------------------------------------------------------------------------
 
@@ -263,7 +248,7 @@ class LiveScreen(TableScreen):
         """Show only the tasks in `status`, or all again; for a click on a count."""
         self.filter_bar.toggle(f"status:{status}")
 
-    @work
+    @work()
     async def action_sort(self) -> None:
         """Ask for the column to sort by."""
         current = self._sorting.column or ""
@@ -324,7 +309,7 @@ class LiveScreen(TableScreen):
         """Cancel the chosen tasks, after a question."""
         self._cancel([row for row in self._chosen_rows() if row.status in OPEN])
 
-    @work
+    @work()
     async def _cancel(self, rows: list[AttemptRow]) -> None:
         await self._commands.cancel(rows)
 
@@ -332,30 +317,28 @@ class LiveScreen(TableScreen):
         """Run the chosen tasks again."""
         self._retry(self._chosen_rows())
 
-    @work
+    @work()
     async def _retry(self, rows: list[AttemptRow]) -> None:
         if await self._commands.retry(rows):
             self.table.unmark(row.task_id for row in rows)
 
-    @work
+    @work()
     async def action_retry_failed(self) -> None:
         """Run every failed task in view again, after a question."""
         if await self._commands.retry_failed():
             self.table.clear_marks()
 
-    @work
+    @work()
     async def action_pause(self) -> None:
         """Start no more tasks, or go on."""
         await self._commands.toggle_pause()
-        with suppress(NoMatches):  # the screen is being closed
-            self._header.state = self._header_source.state()
+        self._header.state = self._header_source.state()
 
-    @work
+    @work()
     async def action_workers(self, change: int) -> None:
         """Change the number of workers."""
         await self._commands.change_workers(change)
-        with suppress(NoMatches):  # the screen is being closed
-            self._header.state = self._header_source.state()
+        self._header.state = self._header_source.state()
 
     def action_stack(self) -> None:
         """Show the stack of the task under the cursor."""

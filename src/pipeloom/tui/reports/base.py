@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar, Final, Generic, TypeVar
 
-from textual import getters, work
+from textual import getters
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
@@ -23,9 +23,11 @@ from pipeloom.tui.services import ServicesGetter
 from pipeloom.tui.session.bridge import Delivery
 from pipeloom.tui.session.file_monitor import FileChanged
 from pipeloom.tui.sharing.clipboard import copy
+from pipeloom.tui.sharing.place import Place, copy_command
 from pipeloom.tui.style.text import content
 from pipeloom.tui.textual_compat.one_answer import OneAnswerScreen
 from pipeloom.tui.textual_compat.one_shot import call_in
+from pipeloom.tui.textual_compat.work import work
 from pipeloom.tui.widgets.key_footer import KeyFooter
 
 Found = TypeVar("Found")
@@ -37,6 +39,7 @@ _RELOAD_S: Final = 1.0
 REPORT_KEYS: Final[list[BindingType]] = [
     key("escape", "leave", "Back", "Go back to where you came from.", "picture.back"),
     key("y", "copy", "Copy", "Copy what is shown, as text.", "picture.copy", footer=False),
+    key("Y", "copy_command", "Command", "Copy the command that returns to this.", "picture.copy_command", footer=False),
     key("f5", "reload", "Reload", "Read the file again.", "picture.reload", footer=False),
 ]
 """Listed by each screen after its own keys, which come first in the footer."""
@@ -106,6 +109,10 @@ class ReportScreen(OneAnswerScreen[Answer], Generic[Answer, Found]):
         """Return the report as text."""
         raise NotImplementedError
 
+    def place(self) -> Place:
+        """Return what the screen shows."""
+        raise NotImplementedError
+
     def goes_on(self, found: Found) -> bool:
         """Tell whether the report may still change: then it follows the file."""
         del found
@@ -151,6 +158,10 @@ class ReportScreen(OneAnswerScreen[Answer], Generic[Answer, Found]):
         if self.found is not None:
             copy(self.services, self.plain(self.found))
             self.services.tell("Copied.")
+
+    def action_copy_command(self) -> None:
+        """Put the command on the clipboard that returns to what is on the screen."""
+        copy_command(self.services, self.place())
 
     def action_leave(self) -> None:
         """Close the screen."""

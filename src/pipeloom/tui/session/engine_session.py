@@ -45,10 +45,6 @@ class StartFailed(Message):
     error: PipeloomError
 
 
-class Stopped(Message):
-    """The engine has been closed."""
-
-
 class SessionHost(ScheduleHost, Protocol):
     """What the session uses of the app."""
 
@@ -74,6 +70,9 @@ class SessionHost(ScheduleHost, Protocol):
 
     def exit(self) -> None:
         """End the app."""
+
+    def leave(self) -> None:
+        """End the app; from any thread."""
 
 
 class EngineSession:
@@ -307,7 +306,7 @@ class EngineSession:
 
     async def _close_engine(self, engine: Engine) -> None:
         await in_daemon_thread(partial(engine.close, reason="stopped by the user"), "pipeloom-close")
-        self._host.post_message(Stopped())
+        self._host.leave()
 
 
 def _tasks(count: int) -> str:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
+from pipeloom.errors import UsageError
 from pipeloom.text import as_text, clean
+from pipeloom.tui.services import AppServices
+from pipeloom.tui.sharing.clipboard import copy
 from pipeloom.user_state import UserState
+
+_REPORT: Final = re.compile(r"days|timeline:\d{1,18}|task:.*|(runs|attempts):\d{1,18},\d{1,18}", re.ASCII | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +23,8 @@ class Place:
 
     history: bool = False
     """Whether it is the history, also while a run goes on."""
+    report: str = ""
+    """What is open over the history: `days`, `timeline:RUN`, `task:NAME`, `runs:A,B` or `attempts:A,B`."""
     view: str = ""
     """Attempts, tasks or failures of the history."""
     where: str = ""
@@ -26,17 +35,21 @@ class Place:
     """The run whose rows are shown; None: all."""
     attempt: int | None = None
     """The attempt whose detail is open."""
+    task: str = ""
+    """The id of the task under the cursor of the run; the history has it by its latest attempt."""
     tab: str = ""
     """The tab of the detail."""
 
     def options(self) -> list[str]:
         """Return the options of `pipeloom-tui`."""
         given = {
+            "report": self.report,
             "view": self.view,
             "filter": self.where,
             "order": self.order,
             "run": "" if self.run is None else str(self.run),
             "attempt": "" if self.attempt is None else str(self.attempt),
+            "task": self.task,
             "tab": self.tab,
         }
         return ["--history"] * self.history + [f"--{name}={value}" for name, value in given.items() if value]
@@ -57,12 +70,34 @@ class Place:
             "app.screen": "history" if self.history else "",
             "live.filter": self.where,
             "live.sort": self.order,
+            "live.task": self.task,
+            "live.tab": self.tab,
             "history.filter": self.where,
             "history.view": self.view,
-            "history.order": self.order,
+            "history.order": "" if self.task else self.order,
             "history.run": "" if self.run is None else str(self.run),
             "history.attempt": "" if self.attempt is None else str(self.attempt),
             "history.tab": self.tab,
+            "history.report": self.report,
         }
         for name, value in notes.items():
             memory.lend(name, value)
+
+
+def check_report(text: str) -> None:
+    """Raise `UsageError` for what is no `Place.report`."""
+    if _REPORT.fullmatch(text) is None:
+        ways = "days, timeline:RUN, task:NAME, runs:RUN,RUN or attempts:ID,ID"
+        raise UsageError(f"--report is {ways}, not {clean(text, 80)!r}.")
+
+
+def copy_command(services: AppServices, place: Place) -> None:
+    """Put the command on the clipboard that returns to a place, and say which it is."""
+    flags = {"--read-only": services.read_only, "--ascii": services.ascii_only}
+    try:
+        command = place.command(services.db_path, *(flag for flag, given in flags.items() if given))
+    except ValueError as error:
+        services.tell(f"There is no such command: {error}.", problem=True)
+        return
+    copy(services, command)
+    services.tell(f"Copied: {command}")

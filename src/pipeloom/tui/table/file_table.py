@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Generic
 
-from textual import work
-
 from pipeloom.errors import StoreError
 from pipeloom.store.read.history import History
 from pipeloom.tui.reader import read
 from pipeloom.tui.table.columns import Column, Row
 from pipeloom.tui.table.sources import PagedSource, Query, Snapshot, load_pages, snapshot
 from pipeloom.tui.table.virtual_table import TableMessage, VirtualTable
+from pipeloom.tui.textual_compat.work import work
 
 _COUNT_BUDGET_S: Final = 0.08
 """Seconds that the first rows wait for their count."""

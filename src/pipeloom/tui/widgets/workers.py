@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from typing import ClassVar, Final, NamedTuple
 
-from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
-from textual.css.query import NoMatches
 from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 
@@ -19,6 +16,7 @@ from pipeloom.engine.commands import LimitUse
 from pipeloom.engine.executors.base import WorkerInfo
 from pipeloom.tui.style.text import clip, clip_middle, content
 from pipeloom.tui.textual_compat.one_answer import OneAnswerScreen
+from pipeloom.tui.textual_compat.work import work
 
 _UPDATE_S: Final = 0.25
 _NAME: Final = 30
@@ -110,10 +108,9 @@ class WorkersDialog(ModalScreen[None], OneAnswerScreen[None]):
         if seen is None:
             self._timer.stop()
             return
-        with suppress(NoMatches):  # it is being closed
-            shown = self.query_one("#workers", Static)
-            shown.update(workers_content(seen.workers, self._name_of, shown.size.width))
-            self._show_limits(seen.limits)
+        shown = self.query_one("#workers", Static)
+        shown.update(workers_content(seen.workers, self._name_of, shown.size.width))
+        self._show_limits(seen.limits)
 
     def _show_limits(self, limits: Sequence[LimitUse]) -> None:
         options, names = self._limits, [use.name for use in limits]
@@ -138,7 +135,7 @@ class WorkersDialog(ModalScreen[None], OneAnswerScreen[None]):
         else:
             self._limits.action_cursor_up()
 
-    @work
+    @work()
     async def action_change(self, at_once: int, per_second: int) -> None:
         """Change the limit that is chosen."""
         place = self._limits.highlighted

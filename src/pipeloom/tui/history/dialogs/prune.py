@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 from typing import ClassVar, Final
 
-from textual import getters, on, work
+from textual import getters, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
@@ -25,6 +25,7 @@ from pipeloom.tui.services import AppServices
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.text import content
 from pipeloom.tui.textual_compat.one_answer import OneAnswerScreen
+from pipeloom.tui.textual_compat.work import work
 from pipeloom.tui.widgets.bar import bar_content
 from pipeloom.tui.widgets.dialogs import ConfirmDialog
 from pipeloom.tui.widgets.toasts import ROOMY

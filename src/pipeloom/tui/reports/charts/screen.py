@@ -22,6 +22,7 @@ from pipeloom.tui.bindings import key
 from pipeloom.tui.reports.base import REPORT_KEYS, ReportScreen
 from pipeloom.tui.reports.charts.axis import count_ticks, log_ticks, places, time_ticks
 from pipeloom.tui.reports.charts.pane import EDGE_CELLS, FRAME_LINES, ChartPane
+from pipeloom.tui.sharing.place import Place
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.glyphs import badge
 from pipeloom.tui.style.text import content
@@ -60,6 +61,10 @@ class TaskChartScreen(ReportScreen[None, list[TaskPoint]]):
     def compose_body(self) -> list[Widget]:
         """Yield the chart."""
         return [ChartPane(self._draw, self._words, ascii_only=self.services.ascii_only)]
+
+    def place(self) -> Place:
+        """Return the report of what is shown."""
+        return Place(history=True, report=f"task:{self._task_name}")
 
     def look_up(self, history: History) -> list[TaskPoint] | None:
         """Read the latest attempts."""
@@ -171,6 +176,10 @@ class FileChartScreen(ReportScreen[None, list[Day]]):
     def compose_body(self) -> list[Widget]:
         """Yield the chart."""
         return [ChartPane(self._draw, self._words, ascii_only=self.services.ascii_only)]
+
+    def place(self) -> Place:
+        """Return the report of what is shown."""
+        return Place(history=True, report="days")
 
     def look_up(self, history: History) -> list[Day] | None:
         """Read the runs."""

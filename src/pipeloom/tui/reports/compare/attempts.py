@@ -21,6 +21,7 @@ from pipeloom.tui.bindings import key
 from pipeloom.tui.reports.base import REPORT_KEYS, ReportScreen
 from pipeloom.tui.reports.compare.columns import signed
 from pipeloom.tui.reports.compare.diff_text import LINES, diff_lines, json_lines
+from pipeloom.tui.sharing.place import Place
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.glyphs import badge
 from pipeloom.tui.style.text import clip, content
@@ -63,6 +64,10 @@ class CompareAttemptsScreen(ReportScreen[None, AttemptSides]):
     def compose_body(self) -> list[Widget]:
         """Yield one scrolling text."""
         return [VerticalScroll(Static("", id="attempts"), id="attempts-scroll")]
+
+    def place(self) -> Place:
+        """Return the report of what is shown."""
+        return Place(history=True, report="attempts:{},{}".format(*self._ids))
 
     def look_up(self, history: History) -> AttemptSides | None:
         """Read both attempts and compare their texts."""

@@ -26,6 +26,7 @@ from pipeloom.tui.reports.compare.columns import (
     signed,
 )
 from pipeloom.tui.reports.compare.run_sides import RunSides
+from pipeloom.tui.sharing.place import Place
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.text import content
 from pipeloom.tui.table.sources import ListSource
@@ -65,6 +66,10 @@ class CompareRunsScreen(ReportScreen[None, RunComparison]):
             self._source, compare_columns(), ascii_only=self.services.ascii_only
         )
         return [RunSides(), Chips(), self._table]
+
+    def place(self) -> Place:
+        """Return the report of what is shown."""
+        return Place(history=True, report="runs:{},{}".format(*self._ids))
 
     def look_up(self, history: History) -> RunComparison | None:
         """Read and compare both runs."""

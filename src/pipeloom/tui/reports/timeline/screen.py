@@ -20,6 +20,7 @@ from pipeloom.tui.bindings import key
 from pipeloom.tui.reports.base import REPORT_KEYS, ReportScreen
 from pipeloom.tui.reports.timeline.lanes import TimelineLanes
 from pipeloom.tui.reports.timeline.view import fill, several
+from pipeloom.tui.sharing.place import Place
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.glyphs import badge
 from pipeloom.tui.style.text import content
@@ -60,6 +61,10 @@ class TimelineScreen(ReportScreen[int, Timeline]):
     def compose_body(self) -> list[Widget]:
         """Yield lanes, the attempt under the cursor, and the legend."""
         return [TimelineLanes(), Static("", id="timeline-about"), Static("", id="timeline-legend")]
+
+    def place(self) -> Place:
+        """Return the report of what is shown."""
+        return Place(history=True, report=f"timeline:{self._run_id}")
 
     def look_up(self, history: History) -> Timeline | None:
         """Read the run."""
