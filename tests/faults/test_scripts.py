@@ -19,7 +19,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_done_is_repeated_when_the_prog
     assert report.faults == []
     assert report.cycles == 20
     assert report.killed > 5
-    assert report.acknowledged > 1000
+    assert report.acknowledged > 10 * report.killed  # kills hit runs at work, however slow the machine is
 
 
 @pytest.mark.kill
