@@ -46,7 +46,7 @@ from pipeloom.schedule.made import made as made_schedule
 from pipeloom.schedule.schedules import Schedule
 from pipeloom.status import Exit
 from pipeloom.text import as_typed
-from pipeloom.user_state import private_folder, user_folder
+from pipeloom.user_state import SCREENS, UserRecords, private_folder, user_folder
 
 if TYPE_CHECKING:
     from pipeloom.tui.sharing.place import Place
@@ -275,6 +275,8 @@ def _show(
         from pipeloom.tui.style.ascii import in_ascii
         from pipeloom.tui.terminal import run_app
 
+    if told := UserRecords(SCREENS).set_aside():
+        tell(told)  # before the screen, and so on the terminal after it
     app = PipeloomApp.of_user(path, engine, schedule=schedule, **look)
     if place is not None and app.memory is not None:
         place.lend_to(app.memory)

@@ -17,7 +17,7 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Static
 
-from pipeloom.home.known import KnownFile, forget, known_files
+from pipeloom.home.known import KnownFile, forget, known_files, set_list_aside
 from pipeloom.home.look import FileSummary, look, state_of
 from pipeloom.status import Status
 from pipeloom.text import counted
@@ -120,6 +120,8 @@ class HomeScreen(Screen[None]):
 
     def _fill(self) -> None:
         """Show the list; what was read of a file before stays until it is read again."""
+        if told := set_list_aside():
+            self.services.tell(told, problem=True)
         known = {row.file.path: row for row in self._source.rows}
         files = known_files()
         rows = [known.get(file.path, FileSummary(file, READING)) for file in files]
