@@ -151,7 +151,7 @@ def _set_aside(path: Path) -> str:
     if not why:
         return ""
     real = Path(os.path.realpath(path))
-    names = (f"{real.name}.unreadable{number and f'-{number}' or ''}" for number in count())
+    names = (f"{real.name}.unreadable{f'-{number}' if number else ''}" for number in count())
     kept = next(kept for kept in map(real.with_name, names) if not os.path.lexists(kept))
     real.rename(kept)
     return f"{path} cannot be read ({why}): it is kept as {kept.name}, and a new one is begun."

@@ -35,6 +35,7 @@ from pipeloom.cli.run import (
     run_scheduled,
     source_of,
 )
+from pipeloom.cli.schedule.loaded import LoadedPipelines
 from pipeloom.cli.schedule.options import AtOption, EveryOption, WatchOption
 from pipeloom.console import has_terminal
 from pipeloom.engine.engine import Engine
@@ -166,7 +167,9 @@ def cockpit(
     elif schedule is None:
         run_engine(engine, options.on_hangup)
     else:
-        run_scheduled(schedule, [make], options.on_hangup)
+        loaded = LoadedPipelines([chosen])
+        asked = engine_options(options, source)
+        run_scheduled(schedule, loaded, [lambda: engine_for(file, loaded.now[0], asked)], options.on_hangup)
 
 
 def _chosen(spec: str | None, *, demo: bool, ascii_only: bool) -> tuple[Pipeline | None, str | None]:

@@ -239,7 +239,7 @@ def test_what_differs_is_told(shop: Shop) -> None:
         TaskDef("plain"),
     ]
     assert shop.why(after) == {
-        "p": "params.n: 1 -> \"1\"; params.gone: null -> (none); params.text: x -> y z; params.new: (none) -> true",
+        "p": 'params.n: 1 -> "1"; params.gone: null -> (none); params.text: x -> y z; params.new: (none) -> true',
         "v": "version (none) -> 3",
         "i": "inputs: b.csv left out",
         7: "name: page-7 -> page-8",

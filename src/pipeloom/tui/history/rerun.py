@@ -24,7 +24,7 @@ from pipeloom.store.read.selected_tasks import SelectedTask, selected_tasks, tas
 from pipeloom.store.read.tasks import TaskStats, tasks_with_state, with_state
 from pipeloom.store.rows import AttemptRow
 from pipeloom.text import counted
-from pipeloom.tui.attempts.code_question import Code, change_time, code_dialog
+from pipeloom.tui.attempts.code_question import Code, code_dialog
 from pipeloom.tui.attempts.questions import Again, again_dialog, needs_question, retry_dialog, retry_title
 from pipeloom.tui.history.queries import RunItem
 from pipeloom.tui.history.selection import Selection
@@ -138,7 +138,7 @@ async def _code_is_chosen(services: AppServices, action: str, title: str = "") -
     """Ask which code to run if the files have changed, and load it; False: nothing is run."""
     if (change := services.code_change) is None:
         return True
-    title = title or f"With the code of {change_time(change)}, or as it was loaded?"
+    title = title or f"With the code of {change.time}, or as it was loaded?"
     code = await services.push_screen_wait(code_dialog(title, change, action=action))
     return code is Code.LOADED or (code is Code.NEW and await services.renew_code())
 
