@@ -216,20 +216,12 @@ def plan_tasks(engine: Engine, chosen: Sequence[SelectedTask], *, leave_done: bo
         ),
         (len(chosen) - len(mine), "is of another pipeline", "are of other pipelines"),
         (len(same.changed), "has other params now", "have other params now"),
-        (_followers(earlier, engine, tasks), *followers),
+        (0 if earlier is None else len(earlier.followers(engine.today, there)), *followers),
     )
     remarks = [counted(count, one, many) for count, one, many in left if count]
     if leave_done and all(selected.is_done for selected in mine):
         remarks.append("All of them have been done since.")
     return _plan_of(engine, tasks, runs, remarks)
-
-
-def _followers(earlier: Earlier | None, engine: Engine, tasks: Sequence[TaskLike]) -> int:
-    """Return how many tasks that were skipped are run besides these, because they come after one of them."""
-    if earlier is None:
-        return 0
-    resume = Resume(task_ids=frozenset(task.task_id for task in tasks), other_params=True)
-    return len(earlier.wanted(engine.today, resume)) - len(tasks)
 
 
 def _with_state(engine: Engine, tasks: Iterable[TaskLike]) -> int:
