@@ -234,7 +234,7 @@ def _show(chosen: Chosen, *, json: bool, to: TextIO | None = None) -> None:
 def _show_retry(chosen: Chosen, followers: Sequence[TaskLike] | None, *, json: bool, to: TextIO | None = None) -> None:
     """Write which tasks would run again, and which would besides; None: that cannot be told without the pipeline."""
     if json:
-        also = followers and [{"task_id": task.task_id, "name": task.name} for task in followers]
+        also = None if followers is None else [{"task_id": task.task_id, "name": task.name} for task in followers]
         _write([chosen.as_json(dry_run=True, followers=also)], to)
         return
     _show(chosen, json=False, to=to)

@@ -124,13 +124,14 @@ def _status() -> Output:
 
 
 def _runs() -> Output:
-    return Output({**_RUN, **obj("run", **_RUN["properties"], counts=_COUNTS)}, lines=True)
+    return Output({**_RUN, **obj("run", **_RUN["properties"], counts=_COUNTS, log_errors=WHOLE)}, lines=True)
 
 
 def _show() -> Output:
     log = listed(obj(at=TEXT, level=TEXT, text=TEXT))
     whole = obj("attempt in full", **_ATTEMPT, attempts=listed(WHOLE), log=log)
-    return Output(one_of(whole, obj("attempt", **_ATTEMPT)), lines=True)
+    run = obj("run in full", run=_RUN, counts=_COUNTS, log=listed(of_type(LogRow)))
+    return Output(one_of(whole, run, obj("attempt", **_ATTEMPT)), lines=True)
 
 
 def _unit() -> Output:

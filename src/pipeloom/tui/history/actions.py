@@ -24,7 +24,7 @@ def is_offered(action: str, selection: Selection, services: AppServices) -> bool
     """Tell whether an action works on the selection; unknown actions always do."""
     row = selection.row
     match action:
-        case "timeline":
+        case "timeline" | "run_log":
             return selection.run_id is not None
         case "chart":
             return selection.task_name is not None
@@ -136,6 +136,13 @@ def task_chart(services: AppServices, selection: Selection) -> Screen[Any] | Non
 
     name = selection.task_name
     return None if name is None else TaskChartScreen(services.db_path, name)
+
+
+def run_log(services: AppServices, selection: Selection) -> Screen[Any] | None:
+    """Return the screen with the own log of the row's run."""
+    from pipeloom.tui.reports.run_log import RunLogScreen
+
+    return None if selection.run_id is None else RunLogScreen(services.db_path, selection.run_id)
 
 
 def days_chart(services: AppServices) -> Screen[Any]:

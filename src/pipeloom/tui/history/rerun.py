@@ -14,7 +14,7 @@ from pathlib import Path
 from textual.content import Content
 
 from pipeloom.engine.engine import Engine
-from pipeloom.engine.run.resume import NOT_DONE, Earlier, Resume, earlier_run, with_found
+from pipeloom.engine.run.resume import NOT_DONE, Resume, earlier_run, with_found
 from pipeloom.engine.run.same_task import tasks_again
 from pipeloom.errors import PipeloomError, UsageError
 from pipeloom.messages import TaskLike
