@@ -226,7 +226,7 @@ def test_who_looks_later_sees_that_a_hook_failed(run: Run, folder: Path) -> None
     assert (one["run"]["id"], one["counts"], [line["level"] for line in one["log"]]) == (
         1,
         {"done": 1},
-        ["INFO", "ERROR"],
+        ["STDOUT", "ERROR"],
     )
     case = run("pipeloom", "export", "etl.db", "--case", "1").stdout
     assert "## Log of the run\n" in case

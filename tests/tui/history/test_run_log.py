@@ -30,7 +30,7 @@ async def test_a_run_whose_hook_failed_has_a_mark_and_shows_its_log(tmp_path: Pa
         await pilot.press("down", "L")
         await until(pilot, lambda: "Nothing was logged about this run" in text_of(app))
         await pilot.press("escape", "down", "L")
-        await until(pilot, lambda: "ERROR     tell: ConnectionError: no [route] to host" in text_of(app))
+        await until(pilot, lambda: "ERROR   tell: ConnectionError: no [route] to host" in text_of(app))
         assert "log of run 1  etl.db" in text_of(app)
         await pilot.press("escape", "b", "L")
-        await until(pilot, lambda: "ERROR     tell: ConnectionError" in text_of(app)), "also from an attempt's row"
+        await until(pilot, lambda: "ERROR   tell: ConnectionError" in text_of(app))  # from an attempt's row, too
