@@ -23,6 +23,10 @@ from pipeloom.tui.style.text import content
 class RunLogScreen(ReportScreen[None, Sequence[LogRow]]):
     """Shows the log of one run, oldest line first."""
 
+    DEFAULT_CSS = """
+    #run-log-text { padding: 0 1; }
+    """
+
     TITLE = "Run log"
     EMPTY = "Nothing was logged about this run itself: its hooks have raised and said nothing."
     BINDINGS: ClassVar[list[BindingType]] = REPORT_KEYS
