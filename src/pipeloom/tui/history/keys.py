@@ -23,7 +23,7 @@ HISTORY_KEYS: Final[list[BindingType]] = [
     key("f5", "newest", "Reload", "Read the file again, from the newest on.", "history.reload", footer=False),
     key("c", "compare", "Compare", "Compare two marked runs or attempts, else with the one before.", "history.compare"),
     key("t", "timeline", "Timeline", "Show the run of this row in time, a lane for each worker.", "history.timeline"),
-    key("L", "run_log", "Run log", "Show what this run's hooks have said.", "history.run_log", footer=False),
+    key("L", "run_log", "Run-log", "Show what this run's hooks have said.", "history.run_log", footer=False),
     key("h", "chart", "Chart", "Show how long this task took over the runs.", "history.chart", footer=False),
     key(
         "D",
