@@ -208,3 +208,13 @@ def test_a_file_runs_by_its_path_in_each_layout(tmp_path: Path, files: tuple[str
         for name in sys.modules.keys() - before:
             if name.partition(".")[0] in ("pkg", "near", "other", "job") or PREFIX in name:
                 del sys.modules[name]
+
+
+def test_a_file_that_may_not_be_read_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> bytes:  # root may read everything
+        raise PermissionError(13, "Permission denied", str(path))
+
+    (tmp_path / "secret.py").touch()
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(UsageError, match=r"secret\.py cannot be read: Permission denied\.$"):
+        load_pipeline(str(tmp_path / "secret.py"))

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from pipeloom.cli.main import COMMANDS
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
@@ -101,6 +103,15 @@ def test_pictures_are_those_of_the_snapshots(build: Any, tmp_path: Path) -> None
         assert "font-face" not in path.read_text(encoding="utf-8")
     shown = build.with_pictures("<!-- picture: live -->", 1)
     assert set(re.findall(r"\]\(\.\./pictures/([\w.-]+)#only", shown)) == {"live-dark.svg", "live-light.svg"}
+
+
+def test_the_help_of_each_command_is_text_that_a_narrow_page_wraps(build: Any) -> None:
+    page = build.made_pages()["commands"]
+    for name in ("pipeloom-tui", *(f"pipeloom {name}" for name in COMMANDS)):
+        help_of = page.partition(f"## `{name}`\n")[2].partition("\n## ")[0]
+        assert help_of.startswith(f"\n<p><code>{name} ")
+        assert "<dt><code>-h, --help</code></dt><dd>" in help_of
+    assert "<dt><code>--every TIME</code></dt>" in page
 
 
 def test_a_page_without_a_place_is_told(build: Any) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, redirect_stdout, suppress
-from io import StringIO
+from contextlib import closing, contextmanager
+from html import escape
+from typing import Any
 
 import typer
 from textual.binding import Binding
 
 from pipeloom.cli.cockpit import program as cockpit
-from pipeloom.cli.main import COMMANDS, program
+from pipeloom.cli.main import COMMANDS, command_named
 from pipeloom.store.schema import OUR_TABLES, SCHEMA_VERSION, create_in_memory
 from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.attempts.detail import DetailPane
@@ -23,7 +25,6 @@ from pipeloom.tui.reports.compare.runs import CompareRunsScreen
 from pipeloom.tui.reports.timeline.screen import TimelineScreen
 from pipeloom.tui.table.virtual_table import VirtualTable
 
-_WIDTH = 80
 _KEYS = """# Keys
 
 `?` on any screen lists the keys that work there, and `ctrl+p` finds an action by its name. The id stands for the action
@@ -61,23 +62,57 @@ TABLES = {
 
 def commands() -> str:
     """Return the page of the commands."""
-    return "# Commands\n\n" + "".join(f"## `{name}`\n\n```text\n{text}\n```\n\n" for name, text in helps())
+    return "# Commands\n\n" + "".join(f"## `{name}`\n\n{text}\n\n" for name, text in helps())
 
 
 def helps() -> Iterator[tuple[str, str]]:
-    """Yield the programs' commands, each with its help."""
-    yield "pipeloom-tui", _help(cockpit, "pipeloom-tui")
+    """Yield the programs' commands, each with its help as HTML, which a narrow page wraps."""
+    yield "pipeloom-tui", _help(typer.main.get_command(cockpit), "pipeloom-tui")
     for name in COMMANDS:
-        yield f"pipeloom {name}", _help(program, "pipeloom", name)
+        yield f"pipeloom {name}", _help(command_named(name), f"pipeloom {name}")
 
 
-def _help(of: typer.Typer, *words: str) -> str:
-    written = StringIO()
-    with redirect_stdout(written), suppress(SystemExit):
-        typer.main.get_command(of).main(
-            [*words[1:], "--help"], words[0], max_content_width=_WIDTH, terminal_width=_WIDTH
-        )
-    return written.getvalue().strip()
+def _help(command: Any, path: str) -> str:
+    page = _HtmlHelp()
+    with command.make_context(path, [], resilient_parsing=True) as context:
+        command.format_help(context, page)
+    return "\n".join(page.pieces)
+
+
+class _HtmlHelp:
+    """What a command writes its help to: the methods of click's `HelpFormatter` that are used."""
+
+    def __init__(self) -> None:
+        self.pieces: list[str] = []
+
+    def write_usage(self, prog: str, args: str = "") -> None:
+        self.pieces.append(f"<p><code>{escape(prog)} {escape(args)}</code></p>")
+
+    def write_paragraph(self) -> None:
+        """Do nothing: a paragraph has its own room."""
+
+    @contextmanager
+    def indentation(self) -> Iterator[None]:
+        yield
+
+    @contextmanager
+    def section(self, name: str) -> Iterator[None]:
+        self.pieces.append(f"<p><strong>{escape(name)}</strong></p>")
+        yield
+
+    def write_text(self, text: str) -> None:
+        self.pieces += [f"<p>{_with_code(one)}</p>" for one in text.split("\n\n") if one.strip()]
+
+    write = write_text
+
+    def write_dl(self, rows: Iterable[tuple[str, str]]) -> None:
+        entries = (f"<dt><code>{escape(name)}</code></dt><dd>{_with_code(told)}</dd>" for name, told in rows)
+        self.pieces.append(f"<dl>{''.join(entries)}</dl>")
+
+
+def _with_code(text: str) -> str:
+    """Return a text as HTML, with what stands between backticks as code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(" ".join(text.split()), quote=False))
 
 
 def keys() -> str:

@@ -125,13 +125,10 @@ def _named(found: dict[str, Pipeline], namespace: dict[str, object], name: str, 
 def import_file(place: str) -> ModuleType:
     """Import a Python file, once; its module's name follows from its path, so it is the same in every process.
 
-    Raises `UsageError` when there is no such file or when importing it fails.
+    Raises `UsageError` as `read_pipeline`, and when importing it fails.
     """
     path = Path(place)
-    if _exists(path) and path.is_dir():
-        raise UsageError(f"{path} is a folder: name the Python file in it that holds the pipeline.")
-    if not _exists(path):
-        raise UsageError(f"There is no file {path}: name the Python file that holds the pipeline.")
+    text = read_pipeline(path)
     real = path.resolve()
     package, root = _package_of(real)
     stem = os.fsencode(real.stem).decode("utf-8", "replace")  # a name that is no UTF-8 has no place in a pickle
@@ -142,17 +139,29 @@ def import_file(place: str) -> ModuleType:
     for folder in (root, real.parent):
         if str(folder) not in sys.path:
             sys.path.insert(0, str(folder))
-    if real.suffix != ".py":
-        raise UsageError(f"{path} is not a Python file: its name must end in .py.")
     alias = f"{package}{real.stem}"
     try:
         with _importing(str(path)), importing(_folder_of(str(real))):
-            source = Source(name, str(real), real.read_bytes(), "" if alias in sys.modules else alias)
+            source = Source(name, str(real), text, "" if alias in sys.modules else alias)
             return make_module(source)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         raise UsageError(_import_failure(str(path), error)) from error
+
+
+def read_pipeline(path: Path) -> bytes:
+    """Return the content of a pipeline's file; raises `UsageError` when it is none, or cannot be read."""
+    if _exists(path) and path.is_dir():
+        raise UsageError(f"{path} is a folder: name the Python file in it that holds the pipeline.")
+    if not _exists(path):
+        raise UsageError(f"There is no file {path}: name the Python file that holds the pipeline.")
+    if path.resolve().suffix != ".py":
+        raise UsageError(f"{path} is not a Python file: its name must end in .py.")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
 def _package_of(path: Path) -> tuple[str, Path]:

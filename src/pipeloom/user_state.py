@@ -14,12 +14,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
 from platformdirs import user_state_path
 
-from pipeloom.text import kind_of_entry, size
+from pipeloom.text import first_line, kind_of_entry, size
 from pipeloom.times import monotonic, now_stamp
 
 _FILES: Final = 500
@@ -83,10 +84,15 @@ def write_private(path: Path, text: str) -> None:
         raise
 
 
+SCREENS: Final = "screens"
+"""The table of what the screens remember of each database file."""
+
+
 class UserRecords:
     """A table of JSON in the user's state directory, the newest entry last. One that cannot be read counts as empty.
 
-    Programs that change it at the same time lose nothing: each reads and writes it under a lock.
+    Programs that change it at the same time lose nothing: each reads and writes it under a lock. One that cannot be
+    read is never written over: it is kept under another name.
     """
 
     def __init__(self, name: str, path: Path | None = None) -> None:
@@ -95,25 +101,60 @@ class UserRecords:
 
     def read(self) -> dict[str, Any]:
         """Return the entries."""
-        if self._path is None:
-            return {}
+        return {} if self._path is None else _read(self._path)[0]
+
+    def set_aside(self) -> str:
+        """Give a table that cannot be read another name; return a sentence about it, "" for nothing to tell."""
+        if self._path is None or not _read(self._path)[1]:
+            return ""
         try:
-            known = json.loads(read_small(self._path))
-        except (OSError, ValueError, RecursionError):
-            return {}
-        return known if isinstance(known, dict) else {}
+            with _locked(self._path.parent):
+                return _set_aside(self._path)
+        except OSError as error:
+            return f"{self._path} cannot be read, nor be given another name: {error.strerror or error}."
 
     def change(self, change: Callable[[dict[str, Any]], None]) -> None:
-        """Read the entries, let `change` have its way, and write them, where that is possible."""
+        """Read the entries, let `change` have its way, and write them, where that is possible.
+
+        A table that cannot be read is set aside, which is logged.
+        """
         if self._path is None:
             return
         try:
             with _locked(private_folder(self._path.parent)):
+                if told := _set_aside(self._path):
+                    _log.warning("%s", told)
                 known = self.read()
                 change(known)
                 write_private(self._path, _fitted(known))
         except OSError as error:
             _log.debug("%s is not kept: %s", self._path.name, error)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], str]:
+    """Return the entries of a table, and why it cannot be read, "" for no reason; one without content has none."""
+    try:
+        content = read_small(path)
+        known = json.loads(content) if content else {}
+    except FileNotFoundError:
+        return {}, ""
+    except OSError as error:
+        return {}, error.strerror or str(error)
+    except (ValueError, RecursionError) as error:
+        return {}, f"it is no JSON: {first_line(error)}"
+    return (known, "") if isinstance(known, dict) else ({}, "it is no JSON object")
+
+
+def _set_aside(path: Path) -> str:
+    """Give a table that cannot be read another name beside it; return a sentence, "" for one that is fine."""
+    why = _read(path)[1]
+    if not why:
+        return ""
+    real = Path(os.path.realpath(path))
+    names = (f"{real.name}.unreadable{f'-{number}' if number else ''}" for number in count())
+    kept = next(kept for kept in map(real.with_name, names) if not os.path.lexists(kept))
+    real.rename(kept)
+    return f"{path} cannot be read ({why}): it is kept as {kept.name}, and a new one is begun."
 
 
 def _fitted(known: dict[str, Any]) -> str:
@@ -150,7 +191,7 @@ def _taken(descriptor: int) -> bool:
 class UserState:
     """Texts by name about one database file."""
 
-    def __init__(self, db_path: Path, path: Path | None = None, *, name: str = "screens") -> None:
+    def __init__(self, db_path: Path, path: Path | None = None, *, name: str = SCREENS) -> None:
         self._records = UserRecords(name, path)
         self._key = os.path.realpath(db_path)
         mine = self._records.read().get(self._key)

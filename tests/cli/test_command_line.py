@@ -11,6 +11,7 @@ import pytest
 from tests.cli.conftest import Run
 
 from pipeloom.cli import cockpit, main
+from pipeloom.cli.command import _reworded
 from pipeloom.cli.common import exit_code_of
 from pipeloom.cli.main import COMMANDS
 
@@ -146,3 +147,7 @@ def test_the_help_has_no_words_of_programmers_and_cuts_no_sentence(
     usage, *rest = out.splitlines()
     assert usage.startswith(f"Usage: {program} ")
     assert any(line.split() == ["-h,", "--help", "Show", "this", "message", "and", "exit."] for line in rest)
+
+
+def test_a_file_that_may_not_be_read_is_named_plainly() -> None:
+    assert _reworded("Path 'etl.db' is not readable.") == "'etl.db' may not be read by this user"

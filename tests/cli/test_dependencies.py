@@ -85,6 +85,29 @@ def test_skipped_tasks_are_told_everywhere_and_run_with_what_they_wait_for(run: 
     ]
 
 
+def test_a_dry_run_of_a_retry_tells_the_skipped_tasks_that_come_along(run: Run, shop: Path) -> None:
+    run("pipeloom", "run", "etl.db", "p.py:shop")
+    told = run("pipeloom", "retry", "etl.db", "status:error", "p.py:shop", "--dry-run").stdout.splitlines()
+    assert told == [
+        "retry would be asked for 1 task of run 1 of shop",
+        "       3  error        load",
+        "with 2 tasks that were skipped and come after them",
+        "          skipped      report",
+        "          skipped      merge",
+    ]
+    (one,) = run("pipeloom", "retry", "etl.db", "status:error", "p.py:shop", "--dry-run", "--json").stdout.splitlines()
+    assert [task["name"] for task in json.loads(one)["followers"]] == ["report", "merge"]
+    unnamed = run("pipeloom", "retry", "etl.db", "status:error", "--dry-run")
+    assert unnamed.stderr == "pipeloom: Tasks that were skipped after them run, too: name the pipeline to see which.\n"
+    json_of = run("pipeloom", "retry", "etl.db", "status:error", "--dry-run", "--json").stdout
+    assert json.loads(json_of)["followers"] is None
+    all_of_it = run("pipeloom", "retry", "etl.db", "status:error,skipped", "--dry-run")
+    assert (len(all_of_it.stdout.splitlines()), all_of_it.stderr) == (4, "")
+    (shop / "mended").touch()
+    again = run("pipeloom", "retry", "etl.db", "status:error", "p.py:shop", "--json")
+    assert json.loads(again.stdout.splitlines()[-1])["counts"] == {"done": 3}, "as many as the dry run has told"
+
+
 @pytest.mark.kill
 def test_after_a_kill_a_run_goes_on_in_its_order_with_the_results_of_the_file(
     run: Run, popen: Popen, shop: Path

@@ -89,6 +89,29 @@ def test_a_change_is_another_content_and_not_another_time(folder: Path) -> None:
     assert watch.look() is None
 
 
+def test_what_a_function_imports_later_is_watched_and_loaded_again_but_not_hashed(folder: Path) -> None:
+    late = folder / "late_of_version.py"
+    late.write_text("value = 1\n")
+    (folder / "pipeline.py").write_text(FILE.replace("pass", "import late_of_version; return late_of_version.value"))
+    pipeline = load_pipeline(str(folder / "pipeline.py"))
+    version = version_of(pipeline)
+    watch = Watch(version)
+    late.write_text("value = 2\n")
+    assert watch.look() is None, "it is not imported yet"
+    assert pipeline.worker_fn(None, None) == 2
+    assert (watch.look(), version.is_on_disk()) == (None, True)
+    late.write_text("value = 3\n")
+    change = watch.look()
+    assert change is not None
+    assert (Path(change.path).name, version.is_on_disk()) == ("late_of_version.py", False)
+    assert noted(version_of(load_pipeline(str(folder / "pipeline.py")))) == noted(version)
+    taken: list[Any] = []
+    reload_pipeline(version, lambda new, _: taken.append(new))
+    assert taken[0].worker_fn(None, None) == 3
+    assert Watch(version_of(taken[0])).look() is None
+    assert version_of(taken[0]).hash == version.hash
+
+
 def test_an_edit_of_the_same_size_in_the_same_second_is_seen_and_run(folder: Path) -> None:
     file = folder / "parts_of_version" / "two.py"
     file.write_text("value = 1\n")

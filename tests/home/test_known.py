@@ -53,6 +53,48 @@ def test_a_list_that_is_damaged_is_read_as_far_as_it_goes(state: Path, written: 
     assert "d.db" in names()
 
 
+@pytest.mark.parametrize("name", ["pipelines", "screens", "environments"])
+def test_a_table_that_cannot_be_read_is_kept_beside_the_new_one_and_told(
+    state: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    state.mkdir(parents=True)
+    path = state / f"{name}.json"
+    for number, (written, why) in enumerate(
+        [(b"{", "it is no JSON"), (b"[1]", "it is no JSON object"), (b"x" * 1_000_001, "1.0 MB")]
+    ):
+        path.write_bytes(written)
+        caplog.clear()
+        UserRecords(name).change(lambda known: known.update(a={}))
+        kept = path.with_name(f"{name}.json.unreadable" + (f"-{number}" if number else ""))
+        assert kept.read_bytes() == written
+        (told,) = caplog.messages
+        assert f"{path} cannot be read ({why}" in told.replace("it has ", "")
+        assert f"it is kept as {kept.name}," in told
+        assert UserRecords(name).read() == {"a": {}}
+    caplog.clear()
+    UserRecords(name).change(lambda known: known.update(b={}))
+    path.write_bytes(b"")
+    UserRecords(name).change(lambda known: known.update(b={}))
+    assert (caplog.messages, len([*state.iterdir()])) == ([], 4)
+
+
+def test_a_command_says_that_the_list_was_unreadable_and_the_list_of_a_link_stays_a_link(
+    state: Path, tmp_path: Path
+) -> None:
+    state.mkdir(parents=True)
+    (tmp_path / "mine.json").write_text("garbage")
+    (state / "pipelines.json").symlink_to(tmp_path / "mine.json")
+    (tmp_path / "job.py").write_text(JOB)
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeloom", "run", "a.db", "job.py"],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stderr.count("pipelines.json cannot be read (it is no JSON: ") == 1
+    assert (tmp_path / "mine.json.unreadable").read_text() == "garbage"
+    assert (state / "pipelines.json").is_symlink()
+    assert names() == ["a.db"]
+
+
 def test_programs_that_note_at_the_same_time_lose_nothing(state: Path) -> None:
     code = (
         "import sys\nfrom pathlib import Path\nfrom pipeloom.home.known import note_opened\ninput()\n"

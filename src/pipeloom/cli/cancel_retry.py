@@ -20,7 +20,7 @@ from pipeloom.engine.commands import CommandResult
 from pipeloom.engine.control.client import ControlClient, with_waiting
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.refusal_text import refusal_text
-from pipeloom.engine.run.resume import Resume, check_same_params, found_in, list_today, with_found
+from pipeloom.engine.run.resume import Resume, check_same_params, earlier_run, found_in, list_today, with_found
 from pipeloom.engine.run.same_task import tasks_again
 from pipeloom.errors import StoreError, UsageError
 from pipeloom.filters import Filter
@@ -100,14 +100,12 @@ def retry_command(
     """
     wanted = _meant(where)
     _must_be_there(db)
-    if is_owned(db):
-        chosen = _choose("retry", db, wanted, _RETRYABLE)
-        if dry_run:
-            _show(chosen, json=json)
-        else:
-            _ask(db, chosen, json=json, source=pipeline and source_of(pipeline))
+    path, source = db.absolute(), pipeline and source_of(pipeline)
+    if (owned := is_owned(db)) and not dry_run:
+        _ask(db, _choose("retry", db, wanted, _RETRYABLE), json=json, source=source)
         return
-    _check_writable(db)
+    if not owned:
+        _check_writable(db)
     if pipeline is None and not dry_run:
         raise UsageError(
             f"No process runs a pipeline on {db}: name the pipeline whose tasks to run again, for example "
@@ -117,22 +115,26 @@ def retry_command(
         enter_environment([pipeline], "pipeloom", yes=options.yes)
     if not dry_run:
         recover(db)
-    path, source = db.absolute(), pipeline and source_of(pipeline)
     data = take_stdout() if json else None  # before the file is imported: it may print
     made = imported(pipeline) if pipeline is not None else None
-    chosen = _choose("retry", path, wanted, FINAL, None if made is None else made.name)
-    if dry_run or made is None:
-        _show(chosen, json=json, to=data)
+    chosen = _choose("retry", path, wanted, _RETRYABLE if owned else FINAL, None if made is None else made.name)
+    asked = engine_options(options, source)
+    if made is None or (dry_run and not chosen.tasks):
+        _show_retry(chosen, None if chosen.tasks and _others_were_skipped(path, chosen) else [], json=json, to=data)
         return
     if not chosen.tasks:
         _say_nothing(chosen, json=json, to=data)
         return
-    asked = engine_options(options, source)
     if made.name != chosen.run.pipeline:
         raise UsageError(f"Run {chosen.run.id} is one of {clean(chosen.run.pipeline, 60)}, and not of {made.name}.")
     today = list_today(path, made, Resume(run_id=chosen.run.id), asked.params)
     check_same_params(chosen.run, today.params, ": tasks are run again with the parameters of their run")
     resume = _resume(made.name, with_found(today.tasks, found_in(path, chosen.run.id)), chosen)
+    if dry_run:
+        earlier = earlier_run(path, made.name, chosen.run.id)
+        followers = [] if earlier is None else earlier.followers(today, resume.task_ids or ())
+        _show_retry(chosen, followers, json=json, to=data)
+        return
     engine = Engine(path, made, notifying(replace(asked, resume=resume, ask_to_resume=False)), today=today)
     if source is not None:
         remember_pipeline(path, source)
@@ -185,6 +187,13 @@ def _choose(command: str, db: Path, where: Filter, statuses: Collection[Status],
         return Chosen(command, run, tasks)
 
 
+def _others_were_skipped(db: Path, chosen: Chosen) -> bool:
+    """Tell whether tasks of the run were skipped that are not among the chosen."""
+    with History(db) as history:
+        skipped = latest_attempts(history, chosen.run.id, Filter(), {Status.SKIPPED}, with_earlier=True)
+    return not {task.task_id for task in skipped} <= {task.task_id for task in chosen.tasks}
+
+
 def _ask(db: Path, chosen: Chosen, *, json: bool, source: str | None = None) -> None:
     """Send the command to the owner of the file and write its answer; `source` is the pipeline that a retry names."""
     if not chosen.tasks:
@@ -220,6 +229,21 @@ def _show(chosen: Chosen, *, json: bool, to: TextIO | None = None) -> None:
     count = len(chosen.tasks)
     run = f"run {chosen.run.id} of {clean(chosen.run.pipeline, 60)}"
     _write([f"{chosen.command} would be asked for {counted(count, 'task')} of {run}", *lines])
+
+
+def _show_retry(chosen: Chosen, followers: Sequence[TaskLike] | None, *, json: bool, to: TextIO | None = None) -> None:
+    """Write which tasks would run again, and which would besides; None: that cannot be told without the pipeline."""
+    if json:
+        also = None if followers is None else [{"task_id": task.task_id, "name": task.name} for task in followers]
+        _write([chosen.as_json(dry_run=True, followers=also)], to)
+        return
+    _show(chosen, json=False, to=to)
+    if followers:
+        that = "that was skipped and comes" if len(followers) == 1 else "that were skipped and come"
+        names = [f"{'':>8}  {Status.SKIPPED:<11}  {clean(task.name, 80) or '(empty)'}" for task in followers]
+        _write([f"with {counted(len(followers), 'task')} {that} after them", *names], to)
+    elif followers is None:
+        note("Tasks that were skipped after them run, too: name the pipeline to see which.")
 
 
 def _say_nothing(chosen: Chosen, *, json: bool, to: TextIO | None = None) -> None:

@@ -8,7 +8,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -35,6 +34,7 @@ from pipeloom.cli.run import (
     run_scheduled,
     source_of,
 )
+from pipeloom.cli.schedule.loaded import LoadedPipelines
 from pipeloom.cli.schedule.options import AtOption, EveryOption, WatchOption
 from pipeloom.console import has_terminal
 from pipeloom.engine.engine import Engine
@@ -49,7 +49,7 @@ from pipeloom.schedule.made import made as made_schedule
 from pipeloom.schedule.schedules import Schedule
 from pipeloom.status import Exit
 from pipeloom.text import as_typed
-from pipeloom.user_state import private_folder, user_folder
+from pipeloom.user_state import SCREENS, UserRecords, private_folder, user_folder
 
 if TYPE_CHECKING:
     from pipeloom.tui.sharing.place import Place
@@ -133,7 +133,7 @@ def cockpit(
         str | None,
         typer.Option(
             metavar="REPORT",
-            help="Open days, timeline:RUN, task:NAME, runs:RUN,RUN or attempts:ID,ID over the history.",
+            help="Open days, timeline:RUN, log:RUN, task:NAME, runs:RUN,RUN or attempts:ID,ID over the history.",
             show_default=False,
         ),
     ] = None,
@@ -181,14 +181,14 @@ def cockpit(
         file = _file(db, demo=demo)
         schedule = made_schedule(file, every, at, watch)
         wanted = engine_options(options, source)
-        make = partial(engine_for, file, chosen, wanted)
-        engine = make() if way_back is None else _engine_again(file, chosen, wanted)
+        engine = engine_for(file, chosen, wanted) if way_back is None else _engine_again(file, chosen, wanted)
         if has_terminal():
             _show(engine.db_path, engine, options.on_hangup, schedule=schedule, control=control, ascii_only=ascii_only)
         elif schedule is None:
             run_engine(engine, options.on_hangup)
         else:
-            run_scheduled(schedule, [make], options.on_hangup)
+            loaded = LoadedPipelines([chosen])
+            run_scheduled(schedule, loaded, [lambda: engine_for(file, loaded.now[0], wanted)], options.on_hangup)
 
 
 def _chosen(spec: str | None, *, demo: bool, ascii_only: bool) -> tuple[Pipeline | None, str | None]:
@@ -317,6 +317,8 @@ def _show(
         from pipeloom.tui.style.ascii import in_ascii
         from pipeloom.tui.terminal import run_app
 
+    if told := UserRecords(SCREENS).set_aside():
+        tell(told)  # before the screen, and so on the terminal after it
     app = PipeloomApp.of_user(path, engine, schedule=schedule, **look)
     if place is not None and app.memory is not None:
         place.lend_to(app.memory)

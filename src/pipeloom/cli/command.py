@@ -31,6 +31,7 @@ _REWORDED: Final = (
     (r"(?:Value error, )?(.* is not one of .*?)\.?", r"has a wrong value: \1"),
     (r"Option '(\S+)' requires an argument\.?", r"\1 needs a value"),
     (r"Option '(\S+)' does not take a value\.?", r"\1 takes no value"),
+    (r"(?:Path|File|Directory) (.*) is not readable\.?", r"\1 may not be read by this user"),
     (r"No such option: (\S+)", r"There is no option \1"),
     (r"No such command (.*?)\. Did you mean (.*)\?", r"There is no command \1; there is \2"),
     (r"No such command (.*)\.", r"There is no command \1"),

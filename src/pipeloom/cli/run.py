@@ -25,6 +25,7 @@ from pipeloom.cli.common import (
     tell,
 )
 from pipeloom.cli.options import PIPELINE_HELP, HangupChoice, RunOptions, parsed, takes_run_options
+from pipeloom.cli.schedule.loaded import LoadedPipelines
 from pipeloom.cli.schedule.loop import again_and_again
 from pipeloom.cli.schedule.options import AtOption, EveryOption, WatchOption
 from pipeloom.console.lines import LineReporter, json_lines, json_summary, no_lines
@@ -95,20 +96,22 @@ def run_command(
     # The files may go to another folder, as many scripts do first.
     db, sources = db.absolute(), [source_of(spec) for spec in pipeline]
     schedule = made_schedule(db, every, at, watch)
-    made = [imported(spec) for spec in pipeline]
-    chosen = [engine_options(options, source) for source in sources]
-    for place, params in enumerate(_shared_params(made, chosen[0].params)):
-        chosen[place] = replace(chosen[place], params=params)
+    loaded = LoadedPipelines([imported(spec) for spec in pipeline])
+
+    def chosen(place: int) -> EngineOptions:
+        asked = engine_options(options, sources[place])
+        return replace(asked, params=_shared_params(loaded.now, asked.params)[place])
 
     def engine(place: int) -> Engine:
         left_s = _await_file(db, wait_s)
-        return engine_for(db, made[place], replace(chosen[place], wait_s=left_s))
+        return engine_for(db, loaded.now[place], replace(chosen(place), wait_s=left_s))
 
-    makers = [partial(engine, place) for place in range(len(made))]
+    makers = [partial(engine, place) for place in range(len(sources))]
+    _shared_params(loaded.now, engine_options(options, None).params)  # before the first of several runs
     if schedule is not None:
-        for one, options_of in zip(made, chosen, strict=True):  # what cannot be run at all is told now, not at night
-            Engine(db, one, options_of).check()
-        run_scheduled(schedule, makers, options.on_hangup, data)
+        for place, one in enumerate(loaded.now):  # what cannot be run at all is told now, not at night
+            Engine(db, one, chosen(place)).check()
+        run_scheduled(schedule, loaded, makers, options.on_hangup, data)
     run_engines(makers, options.on_hangup, data, strict_rows=strict_rows)
 
 
@@ -173,16 +176,23 @@ def run_engines(
 
 def run_scheduled(
     schedule: Schedule,
+    loaded: LoadedPipelines,
     makers: Sequence[Callable[[], Engine]],
     on_hangup: HangupChoice,
     json: TextIO | None = None,
 ) -> NoReturn:
     """Make and run engines in turn whenever the schedule says so, and leave with the code of `again_and_again`.
 
-    With `json` each run is an object there.
+    The engines are those of the `loaded` pipelines, which are loaded again once their files have changed. With `json`
+    each run is an object there.
     """
     signals = StopSignals(hangup_stops=on_hangup is HangupChoice.STOP)
-    code = again_and_again(schedule, signals, lambda: run_in_turn(makers, signals, json, only_summary=True))
+
+    def turn() -> int:
+        signals.stop(loaded.renew)
+        return run_in_turn(makers, signals, json, only_summary=True)
+
+    code = again_and_again(schedule, signals, turn)
     schedule.close()
     leave(code, STOPPED_GRACE_S)
 

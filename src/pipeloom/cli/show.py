@@ -1,4 +1,4 @@
-"""`pipeloom show`: one attempt in full, or a table of those that pass a filter."""
+"""`pipeloom show`: one attempt or one run in full, or a table of the attempts that pass a filter."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 
 from pipeloom.cli.options import Database, Json, parsed
 from pipeloom.cli.output import STARTED, cut, is_terminal, named, output, room, write, write_json
+from pipeloom.cli.runs.one import indented, log_lines, one_as_json, one_as_lines, state_of
 from pipeloom.engine.changes.input_key import key_of
 from pipeloom.errors import UsageError
 from pipeloom.export.attempts import whole_rows
@@ -21,9 +22,8 @@ from pipeloom.store.read.paging import NEWEST, Sort
 from pipeloom.store.read.run_queries import attempts_as_left
 from pipeloom.store.rows import AttemptRow
 from pipeloom.text import beside_usual, clean, figure
-from pipeloom.times import duration, local_stamp, shown
+from pipeloom.times import duration, local_stamp
 
-_TEXT: Final = 1 << 16
 _TAKEN: Final = 48 + STARTED
 """Columns of a line of the table beside the name and the message."""
 
@@ -79,23 +79,39 @@ def show_command(
             show_default=False,
         ),
     ] = None,
+    run: Annotated[
+        int | None,
+        typer.Option("--run", metavar="N", help="Show run N, with its own log: what hooks said.", show_default=False),
+    ] = None,
     sort: SortBy = None,
     limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, help="How many attempts to show.")] = 50,
     json: Json = False,
 ) -> None:
     """Show attempt ID with its params, result, error and log; or a table of the attempts that pass FILTER.
 
+    With --run N, a run: its tasks by status, and its own log, which has what hooks have raised, printed and logged.
+
     With --row TABLE KEY, the attempt that wrote a row of a table of yours; without a key the rowid names it.
 
-    With --json, one object for an attempt, or one a line for a table. Times of the text are local.
+    With --json, one object for an attempt or a run, or one a line for a table. Times of the text are local.
 
-    Exit codes: 0 fine; 2 the command line or the file, or there is no such attempt; 4 the output could not be written.
+    Exit codes: 0 fine; 2 the command line or the file, or there is no such attempt or run; 4 the output could not
+    be written.
     """
     words = what or []
     text = " ".join(words).strip()
+    if run is not None and (words or table is not None):
+        raise UsageError("--run N shows one run: leave the rest out, or filter attempts by 'run:N'.")
     if table is None and len(words) > 1:
         raise UsageError(f"A filter of several words goes in quotes: '{clean(text, 100)}'.")
     with output(), History(db) as history:
+        if run is not None:
+            state = state_of(history, run)
+            if json:
+                write_json(one_as_json(history, state))
+            else:
+                write(one_as_lines(history, state))
+            return
         if table is not None:
             _show_one(history, attempt_of_row(history, table, words), json=json)
             return
@@ -164,16 +180,8 @@ def _sections(history: History, row: AttemptRow) -> Iterator[str]:
         ("error", row.error),
     ):
         if text:
-            yield f"\n{title}:\n{_indented(text)}"
-    log = history.logs(row.id)
-    zones = {shown(line.at, "%Z") for line in log} - {""}
-    pattern = "%H:%M:%S" if len(zones) == 1 else "%H:%M:%S %Z"
-    if log:
-        yield f"\nlog ({zones.pop()}):\n" if len(zones) == 1 else "\nlog:\n"
-    for line in log:
-        yield _indented(
-            f"{shown(line.at, pattern)} {clean(line.level, 8):<8} {clean(line.text, _TEXT, multiline=True)}"
-        )
+            yield f"\n{title}:\n{indented(text)}"
+    yield from log_lines(history.logs(row.id))
 
 
 def _overview(row: AttemptRow) -> Iterator[str]:
@@ -203,7 +211,3 @@ def _pretty(text: str | None) -> str:
     """Return JSON with indented lines; other text as it is."""
     value = embedded(text)
     return value if isinstance(value, str) else "" if value is None else json.dumps(value, indent=2, ensure_ascii=False)
-
-
-def _indented(text: str) -> str:
-    return "".join(f"  {line}\n" for line in clean(text, _TEXT, multiline=True).split("\n"))

@@ -1,4 +1,4 @@
-"""`pipeloom status` and `pipeloom runs`: the state of the last run, and a list of all runs."""
+"""`pipeloom status`: the state of the last run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import typer
 from rich.cells import cell_len
@@ -14,7 +14,6 @@ from rich.cells import cell_len
 from pipeloom.cli.common import tell
 from pipeloom.cli.options import Database, FilterText, Json, parsed
 from pipeloom.cli.output import (
-    STARTED,
     cut,
     named,
     output,
@@ -23,29 +22,24 @@ from pipeloom.cli.output import (
     write,
     write_json,
 )
+from pipeloom.cli.runs.state import RunState, run_json
 from pipeloom.engine.commands import EngineLoad, LimitUse
 from pipeloom.engine.control.client import ControlClient, with_waiting
 from pipeloom.errors import ControlError
 from pipeloom.filters import Filter
 from pipeloom.parameters import read_back, words_of
 from pipeloom.status import FINAL, Exit, RunStatus, Status
-from pipeloom.store.file.owner import owner, owner_name, why_unknown
+from pipeloom.store.file.owner import owner, owner_name
 from pipeloom.store.read.history import History
 from pipeloom.store.read.run_queries import (
-    Counts,
-    as_left,
-    counts_as_left,
     is_alive,
     last_runs,
     open_tasks,
-    rows_written,
-    runs_with,
-    task_counts,
     tasks_of_run,
 )
 from pipeloom.store.rows import AttemptRow, LogRow, RunRow
 from pipeloom.text import clean, first_line
-from pipeloom.times import duration, local_stamp, unix_time, until
+from pipeloom.times import unix_time, until
 
 _SHOWN: Final = (
     "id",
@@ -67,9 +61,7 @@ _BESIDE: Final = 16
 """Columns of a task's line beside its name and what is told of it."""
 _PATIENCE_S: Final = 3.0
 """Seconds for which the process is asked that has the run under way."""
-_AT_ONCE: Final = 50
 _SIGNS: Final = {Status.ERROR: "×", Status.INTERRUPTED: "!", Status.QUEUED: "○", Status.RETRYING: "»"}
-_STOPPED: Final = frozenset({Status.CANCELLED, Status.INTERRUPTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,57 +96,6 @@ class _Answer:
             yield f"  limits: {'; '.join(map(_used, self.limits))}\n"
 
 
-@dataclass(frozen=True, slots=True)
-class _Standing:
-    """How the last run of a pipeline stands."""
-
-    run: RunRow
-    counts: Counts
-    """Tasks whose latest attempt passes the filter."""
-    alive: bool
-    unchanged: int = 0
-    """Tasks without an attempt, because nothing had changed; 0 with a filter."""
-    doubt: str = ""
-    """Why it cannot be told whether its process lives."""
-
-    @classmethod
-    def of(cls, history: History, run: RunRow, where: Filter) -> _Standing:
-        """Read how a run stands."""
-        doubt = why_unknown(history.path) if run.status is RunStatus.RUNNING else ""
-        alive, unchanged = not doubt and is_alive(history.path, run), 0 if where else run.unchanged or 0
-        return cls(run, task_counts(history, run.id, where), alive, unchanged, doubt)
-
-    @property
-    def code(self) -> Exit:
-        """The exit code of the run alone."""
-        if self.counts.get(Status.ERROR):
-            return Exit.FAILED
-        ended_badly = _STOPPED if self.alive or self.doubt else _STOPPED | (frozenset(Status) - FINAL)
-        if any(self.counts.get(status) for status in ended_badly):
-            return Exit.CANCELLED
-        return Exit.FAILED if self.counts.get(Status.SKIPPED) else Exit.DONE  # for what an earlier run has failed
-
-    @property
-    def as_told(self) -> tuple[RunStatus, Counts]:
-        """The status and the counts as they are, or will be once what a dead process has left is settled."""
-        if self.alive or self.doubt:
-            return self.run.status, self.counts
-        return as_left(self.run).status, counts_as_left(self.counts)
-
-    @property
-    def tasks(self) -> str:
-        """The tasks by status, in words."""
-        return _counted(self.as_told[1], self.unchanged) or "no tasks"
-
-    def headline(self) -> str:
-        """Return pipeline, run, status and times."""
-        run = self.run
-        took = duration(run.took_s())
-        of = "" if run.parent_run_id is None else f" (continues run {run.parent_run_id})"
-        began = local_stamp(run.started_at)
-        return f"{clean(run.pipeline, 60)}  run {run.id}{of}: {self.as_told[0]}, since {began}{took and f', {took}'}"
-
-
 def status_command(db: Database, where: FilterText = None, json: Json = False) -> None:
     """Show how the last run of DB stands: its tasks by status, those that failed, those that are under way.
 
@@ -172,7 +113,7 @@ def status_command(db: Database, where: FilterText = None, json: Json = False) -
             return
         if wanted.waited_for:
             wanted = _decided(wanted, db, meant[0])
-        newest, *others = (_Standing.of(history, run, wanted) for run in meant)
+        newest, *others = (RunState.of(history, run, wanted) for run in meant)
         failed = tasks_of_run(history, newest.run.id, [Status.ERROR], wanted)
         under_way = open_tasks(history, newest.run.id, wanted)
         answer = _Answer.of(db, newest.run.id, under_way) if newest.alive else _Answer()
@@ -183,7 +124,7 @@ def status_command(db: Database, where: FilterText = None, json: Json = False) -
         else:
             log = history.run_logs(newest.run.id, _LOGGED)
             write(_status_lines(db, newest, others, failed, under_way, answer, log))
-    codes = {standing.code for standing in (newest, *others)}
+    codes = {state.code for state in (newest, *others)}
     raise typer.Exit(next((code for code in (Exit.FAILED, Exit.CANCELLED) if code in codes), Exit.DONE))
 
 
@@ -193,53 +134,6 @@ def _decided(where: Filter, db: Path, run: RunRow) -> Filter:
         return with_waiting(where, db, run.id)
     tell(f"No process has run {run.id} under way: nothing in it waits.")
     return where
-
-
-def runs_command(
-    db: Database,
-    where: FilterText = None,
-    limit: Annotated[
-        int, typer.Option("--limit", "-n", metavar="N", min=1, help="How many runs to show, newest first.")
-    ] = 20,
-    json: Json = False,
-) -> None:
-    """List the runs of DB, newest first: when, how long, how they ended, their tasks by status. Times are local.
-
-    With FILTER only runs that have such attempts are listed, and only tasks count whose latest attempt passes.
-
-    Exit codes: 0 fine; 2 the command line or the file; 4 the output could not be written.
-    """
-    wanted = parsed(where)
-    with output(), History(db) as history:
-        found = _runs(history, wanted, limit)
-        if json:
-            for run, counts in found:
-                write_json(_run_json(history, run, alive=is_alive(db, run)) | {"counts": counts})
-            return
-        runs = [*found]
-        width = _wide([run.pipeline for run, _ in runs])
-        write([f"{'run':>4}  {'pipeline':<{width}}  {'started':<{STARTED}}  {'time':>7}  {'status':<11}  tasks\n"])
-        for run, counts in runs:
-            unchanged = 0 if wanted else run.unchanged or 0
-            write([_run_line(run, width, counts, unchanged, alive=is_alive(db, run))])
-
-
-def _runs(history: History, where: Filter, limit: int) -> Iterator[tuple[RunRow, Counts]]:
-    """Yield the newest runs with their counts, a few at a time."""
-    below, left = 1 << 62, limit
-    while left:
-        page = _page(history, where, below, min(left, _AT_ONCE))
-        if not page:
-            return
-        yield from ((run, task_counts(history, run.id, where)) for run in page)
-        below, left = page[-1].id, left - len(page)
-
-
-def _page(history: History, where: Filter, below: int, limit: int) -> list[RunRow]:
-    if not where:
-        return history.runs(before=below, limit=limit)
-    found = (history.run(number) for number in runs_with(history, where, before=below, limit=limit))
-    return [run for run in found if run is not None]
 
 
 def _say_nothing_ran(db: Path, where: Filter, *, json: bool) -> None:
@@ -255,15 +149,15 @@ def _say_nothing_ran(db: Path, where: Filter, *, json: bool) -> None:
 
 def _status_json(
     history: History,
-    newest: _Standing,
-    others: list[_Standing],
+    newest: RunState,
+    others: list[RunState],
     failed: list[AttemptRow],
     under_way: list[AttemptRow],
     answer: _Answer,
 ) -> dict[str, Any]:
     return {
         "db": str(history.path),
-        "run": _run_json(history, newest.run, alive=newest.alive),
+        "run": run_json(history, newest.run, alive=newest.alive),
         "owner": owner(history.path) if newest.alive else None,
         "counts": newest.counts,
         "failed": [_shown(row) | {"error_type": row.error_type, "error": reason(row)} for row in failed],
@@ -271,14 +165,8 @@ def _status_json(
         "paused": answer.load is not None and answer.load.paused,
         "limits": [asdict(limit) for limit in answer.limits],
         "log": [asdict(line) for line in history.run_logs(newest.run.id, _LOGGED)],
-        "others": [{"run": _run_json(history, one.run, alive=one.alive), "counts": one.counts} for one in others],
+        "others": [{"run": run_json(history, one.run, alive=one.alive), "counts": one.counts} for one in others],
     }
-
-
-def _run_json(history: History, run: RunRow, *, alive: bool) -> dict[str, Any]:
-    """Return a run as the file has it, and whether its process lives: one that died leaves the status `running`."""
-    more = {"params": read_back(run.params), "rows": rows_written(history, run.id)}
-    return {**asdict(run), **more, "duration_s": run.took_s(), "alive": alive}
 
 
 def _shown(row: AttemptRow) -> dict[str, Any]:
@@ -287,8 +175,8 @@ def _shown(row: AttemptRow) -> dict[str, Any]:
 
 def _status_lines(
     db: Path,
-    newest: _Standing,
-    others: list[_Standing],
+    newest: RunState,
+    others: list[RunState],
     failed: list[AttemptRow],
     under_way: list[AttemptRow],
     answer: _Answer,
@@ -349,23 +237,3 @@ def _label(row: AttemptRow) -> str:
     """Return the name of a task, with its id where that is another."""
     name = row.name or "(empty)"
     return name if str(row.task_id) == row.name else f"{name} ({row.task_id})"
-
-
-def _counted(counts: Counts, unchanged: int) -> str:
-    told = [f"{number:,} {status}" for status, number in counts.items()]
-    return ", ".join([*told, f"{unchanged:,} unchanged"] if unchanged else told)
-
-
-def _wide(names: list[str]) -> int:
-    """Return the width of the names of pipelines: no more than they need, nor than a terminal has."""
-    longest = max((cell_len(clean(name)) for name in names), default=0)
-    return max(len("pipeline"), min(longest, room(54 + STARTED, 20, 40)))
-
-
-def _run_line(run: RunRow, width: int, counts: Counts, unchanged: int, *, alive: bool) -> str:
-    if not alive:
-        run, counts = as_left(run), counts_as_left(counts)
-    began, took = local_stamp(run.started_at), duration(run.took_s())
-    name, given = named(run.pipeline, width), clean(words_of(read_back(run.params)), 200)
-    told = "  ".join(filter(None, (_counted(counts, unchanged), given)))
-    return f"{run.id:>4}  {name}  {began:<{STARTED}}  {took:>7}  {run.status:<11}  {told}\n"

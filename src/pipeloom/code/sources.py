@@ -45,9 +45,11 @@ class Source:
 class NotedLoader(SourceFileLoader):
     """Makes a module of a text that is kept; never of a compiled file, which an edit in the same second outdates."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, *, later: bool = False) -> None:
+        """Make a module of the source; `later` is one that was imported after its pipeline was loaded."""
         super().__init__(source.name, source.path)
         self.source = source
+        self.later = later
 
     def get_source(self, fullname: str) -> str:  # noqa: ARG002 - there is one
         """Return the text."""
@@ -68,27 +70,40 @@ class NotedLoader(SourceFileLoader):
         linecache.cache[self.source.path] = (len(text), None, text.splitlines(keepends=True), self.source.path)
 
 
-def module_spec(source: Source, locations: list[str] | None = None) -> ModuleSpec:
+def module_spec(source: Source, locations: list[str] | None = None, *, later: bool = False) -> ModuleSpec:
     """Return the spec of a module that is made of the source; `locations` are those of a package's modules."""
     if locations is None and Path(source.path).name == "__init__.py":
         locations = [str(Path(source.path).parent)]
     spec = importlib.util.spec_from_file_location(
-        source.name, source.path, loader=NotedLoader(source), submodule_search_locations=locations
+        source.name, source.path, loader=NotedLoader(source, later=later), submodule_search_locations=locations
     )
     assert spec is not None
     return spec
 
 
+def _loader_of_module(module: object) -> NotedLoader | None:
+    loader = getattr(module, "__dict__", {}).get("__loader__")
+    return loader if isinstance(loader, NotedLoader) else None
+
+
 def source_of_module(module: object) -> Source | None:
     """Return the source that a module was made of; None for one that was not imported here."""
-    loader = getattr(module, "__dict__", {}).get("__loader__")
-    return loader.source if isinstance(loader, NotedLoader) else None
+    loader = _loader_of_module(module)
+    return None if loader is None else loader.source
 
 
 def loaded_sources() -> tuple[Source, ...]:
-    """Return the sources of all modules of this process that have one, in the order of their imports."""
-    found = (source_of_module(module) for module in list(sys.modules.values()))
-    return tuple(dict.fromkeys(source for source in found if source is not None))
+    """Return the sources of all modules that were imported with a pipeline, in the order of their imports."""
+    found = (_loader_of_module(module) for module in list(sys.modules.values()))
+    return tuple(dict.fromkeys(loader.source for loader in found if loader is not None and not loader.later))
+
+
+def later_sources(folder: Path) -> Iterator[Source]:
+    """Yield the sources of the modules of a folder that functions have imported since its pipeline was loaded."""
+    for name in list(_later):
+        source = source_of_module(sys.modules.get(name))
+        if source is not None and is_within(source.path, folder):
+            yield source
 
 
 def is_within(path: str | None, folder: Path) -> bool:
@@ -115,37 +130,59 @@ class _Import:
         """Return the spec of a module as any other finder has it, with a `NotedLoader` where it is the user's."""
         if name in self._texts:
             return module_spec(self._texts[name])
-        for finder in sys.meta_path:
-            find = getattr(finder, "find_spec", None)
-            spec = None if find is None or finder is _finder else find(name, path, target)
-            if spec is not None:
-                return self._noted(name, spec)
-        return None
+        spec = _found_elsewhere(name, path, target)
+        return spec if spec is None or self._folder is None else _noted(spec, self._folder)
 
-    def _noted(self, name: str, spec: ModuleSpec) -> ModuleSpec:
-        if (
-            self._folder is None
-            or type(spec.loader) is not SourceFileLoader
-            or not is_within(spec.origin, self._folder)
-        ):
+
+def _found_elsewhere(name: str, path: Sequence[str] | None, target: ModuleType | None) -> ModuleSpec | None:
+    """Return the spec of a module as the other finders have it."""
+    for finder in sys.meta_path:
+        find = getattr(finder, "find_spec", None)
+        spec: ModuleSpec | None = None if find is None or finder is _finder else find(name, path, target)
+        if spec is not None:
             return spec
-        path = str(spec.origin)
-        try:
-            source = Source(name, path, Path(path).read_bytes())
-        except OSError:
-            return spec
-        return module_spec(source, spec.submodule_search_locations)
+    return None
+
+
+def _noted(spec: ModuleSpec, folder: Path, *, later: bool = False) -> ModuleSpec:
+    """Return the spec of a module, with a `NotedLoader` where it is one of the user's in the folder."""
+    if type(spec.loader) is not SourceFileLoader or not is_within(spec.origin, folder):
+        return spec
+    path = str(spec.origin)
+    try:
+        source = Source(spec.name, path, Path(path).read_bytes())
+    except OSError:
+        return spec
+    return module_spec(source, spec.submodule_search_locations, later=later)
 
 
 class _Finder(MetaPathFinder):
-    """Asks the import that goes on in this thread, if it is one of `importing`."""
+    """Asks the import that goes on in this thread, if it is one of `importing`; notes what functions import later."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return the spec of a module; None beside an import of `importing`."""
-        going_on = _import.get()
-        return None if going_on is None else going_on.find(fullname, path, target)
+        """Return the spec of a module; None where there is nothing to note."""
+        if (going_on := _import.get()) is not None:
+            return going_on.find(fullname, path, target)
+        spec = _found_elsewhere(fullname, path, target) if _folders else None
+        folder = None if spec is None else next((one for one in _folders if is_within(spec.origin, one)), None)
+        if spec is None or folder is None:
+            return spec
+        _later.add(fullname)
+        return _noted(spec, folder, later=True)
+
+
+def note_later_imports(folder: Path) -> None:
+    """Note what is imported from a folder from now on, by functions of its pipeline for example."""
+    if folder not in _folders:
+        _folders.append(folder)
+
+
+_folders: Final[list[Path]] = []
+"""The folders of the pipelines that were loaded."""
+_later: Final[set[str]] = set()
+"""Names of modules that were imported from them since."""
 
 
 _import: ContextVar[_Import | None] = ContextVar("pipeloom_import", default=None)

@@ -9,12 +9,23 @@ import sys
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from pipeloom.code.sources import PREFIX, NotedLoader, Source, is_within, loaded_sources, source_of_module
+from pipeloom.code.sources import (
+    PREFIX,
+    NotedLoader,
+    Source,
+    is_within,
+    later_sources,
+    loaded_sources,
+    note_later_imports,
+    source_of_module,
+)
 from pipeloom.pipeline import Pipeline
+from pipeloom.times import shown, stamp
 from pipeloom.users_code import called_function
 
 _HASH_BYTES: Final = 4
@@ -32,6 +43,17 @@ class Change:
     others: int = 0
     """Further files that have changed."""
 
+    @property
+    def time(self) -> str:
+        """When it was saved, as "12:41", in the user's zone."""
+        return shown(stamp(datetime.fromtimestamp(self.at, UTC)), "%H:%M")
+
+    @property
+    def told(self) -> str:
+        """What has changed, as "pipeline.py changed 12:41"."""
+        others = f" and {self.others} more" if self.others else ""
+        return f"{Path(self.path).name}{others} changed {self.time}"
+
 
 @dataclass(frozen=True, eq=False)
 class Version:
@@ -48,6 +70,18 @@ class Version:
     """By name."""
     strangers: frozenset[str] = frozenset()
     """Modules of the folder that others had imported before, which a reload leaves alone."""
+
+    @property
+    def watched(self) -> tuple[Source, ...]:
+        """Its sources, and those of the modules of its folder that functions have imported since."""
+        return self.sources if self.folder is None else (*self.sources, *later_sources(self.folder))
+
+    def is_on_disk(self) -> bool:
+        """Tell whether all files are there as they were loaded."""
+        try:
+            return all(Path(source.path).read_bytes() == source.text for source in self.watched)
+        except OSError:
+            return False
 
     def find(self, module: str, name: str) -> Any:
         """Return the class or function of a module of this version; of any other module as it is imported now.
@@ -73,7 +107,7 @@ class Watch:
 
     def look(self) -> Change | None:
         """Return what has changed since the version was loaded, the newest change first; None: nothing."""
-        for source in self._version.sources:
+        for source in self._version.watched:
             with suppress(OSError):  # an editor is about to put a new one in its place
                 self._look_at(source)
         if not self._changed:
@@ -105,6 +139,8 @@ def note_version(
     version = Version(sources, _hash_of(sources), spec if sources else None, folder, modules, strangers)
     if not sources:
         version = _unloaded(pipeline)
+    elif folder is not None:
+        note_later_imports(folder)
     vars(pipeline)[_NOTED] = version  # beside the fields: a copy of the pipeline is another one
     return version
 

@@ -12,7 +12,7 @@ from typing import Final
 from pipeloom.errors import UsageError
 from pipeloom.export.formats import plain, table_line
 from pipeloom.store.read.history import History
-from pipeloom.store.rows import AttemptRow, RunRow
+from pipeloom.store.rows import AttemptRow, LogRow, RunRow
 from pipeloom.text import clean
 
 _BLOCK: Final = 1 << 20
@@ -46,6 +46,8 @@ def case_file(history: History, attempt_id: int) -> Iterator[str]:
     yield from _section("Result", [fenced(row.result)])
     yield from _section("Log", [fenced("".join(_log(history, row.id)))])
     yield from _section("Run", _run(history.run(row.run_id)))
+    if log := history.run_logs(row.run_id):
+        yield from _section("Log of the run", [fenced("".join(map(_log_line, log)))])
     yield from _section("Versions", _facts(versions()))
 
 
@@ -89,9 +91,13 @@ def _attempts(history: History, row: AttemptRow) -> Iterator[str]:
 def _log(history: History, attempt_id: int) -> Iterator[str]:
     lines = history.logs(attempt_id, _LOG_LINES + 1)
     for line in lines[:_LOG_LINES]:
-        yield f"{line.at} {line.level:<8} {line.text}\n"
+        yield _log_line(line)
     if len(lines) > _LOG_LINES:
         yield f"… only the first {_LOG_LINES:,} lines are shown …\n"
+
+
+def _log_line(line: LogRow) -> str:
+    return f"{line.at} {line.level:<8} {line.text}\n"
 
 
 def _run(run: RunRow | None) -> Iterator[str]:

@@ -34,6 +34,11 @@ def known_files() -> list[KnownFile]:
     return sorted(found, key=lambda file: file.used_at, reverse=True)
 
 
+def set_list_aside() -> str:
+    """Give a list that cannot be read another name; return a sentence about it, "" for nothing to tell."""
+    return UserRecords(PIPELINES).set_aside()
+
+
 def note_opened(path: Path, *, again: bool = True) -> None:
     """Note that this user has opened a file; without `again`, one that is known stays where it is in the list."""
     key = os.path.realpath(path)

@@ -195,6 +195,60 @@ def test_a_command_that_fails_is_in_the_log_of_the_run(run: Run, settings: Path)
     assert [line["level"] for line in told["log"]] == ["ERROR"]
 
 
+HOOKED = """
+from pipeloom import Pipeline, TaskDef
+pipeline = Pipeline("hooked", [TaskDef(1, "a")], lambda task, q: None)
+@pipeline.on_end
+def tell_the_team(summary):
+    print("calling")
+    raise ConnectionError("no route to host")
+"""
+
+
+def test_who_looks_later_sees_that_a_hook_failed(run: Run, folder: Path) -> None:
+    (folder / "hooked.py").write_text(HOOKED, encoding="utf-8")
+    for spec in ("hooked.py", "good.py:pipeline", "good.py:pipeline"):
+        assert run("pipeloom", "run", "etl.db", spec).returncode == 0
+    listed = run("pipeloom", "runs", "etl.db").stdout.splitlines()
+    assert [line.endswith("1 done  ! 1 error in its log") for line in listed] == [False, False, False, True]
+    told = [json.loads(line) for line in run("pipeloom", "runs", "etl.db", "--json").stdout.splitlines()]
+    assert [(one["id"], one["log_errors"]) for one in told] == [(3, 0), (2, 0), (1, 1)]
+    shown = run("pipeloom", "show", "etl.db", "--run", "1", zone="UTC").stdout
+    assert shown.startswith("hooked  run 1: done, since ")
+    log = shown.partition("log (UTC):\n")[2].splitlines()
+    assert [line.split(maxsplit=1)[1] for line in log[:2]] == [
+        "STDOUT   calling",
+        "ERROR    tell_the_team: ConnectionError: no route to host",
+    ]
+    assert any("Traceback" in line for line in log)
+    assert "Nothing was logged about the run itself." in run("pipeloom", "show", "etl.db", "--run", "2").stdout
+    one = json.loads(run("pipeloom", "show", "etl.db", "--run", "1", "--json").stdout)
+    assert (one["run"]["id"], one["counts"], [line["level"] for line in one["log"]]) == (
+        1,
+        {"done": 1},
+        ["STDOUT", "ERROR"],
+    )
+    case = run("pipeloom", "export", "etl.db", "--case", "1").stdout
+    assert "## Log of the run\n" in case
+    assert "tell_the_team: ConnectionError: no route to host" in case.partition("## Log of the run")[2]
+    assert "## Log of the run" not in run("pipeloom", "export", "etl.db", "--case", "2").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--run", "9"], "There is no run 9 in "),
+        (["--run", "x"], "--run needs a whole number"),
+        (["--run", "1", "status:error"], "--run N shows one run: leave the rest out"),
+    ],
+)
+def test_a_run_that_cannot_be_shown_is_a_sentence(run: Run, words: list[str], told: str) -> None:
+    run("pipeloom", "run", "etl.db", "good.py:pipeline")
+    done = run("pipeloom", "show", "etl.db", *words)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert told in done.stderr
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

@@ -151,6 +151,22 @@ def test_what_cannot_be_is_a_sentence(run: Run, wrong: list[str]) -> None:
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
 
 
+@pytest.mark.parametrize(
+    ("spec", "told"),
+    [
+        (".", ". is a folder: name the Python file in it"),
+        ("none.py", "There is no file none.py"),
+        ("data.csv", "data.csv is not a Python file"),
+        ("none.py:pipeline", "There is no file none.py"),
+    ],
+)
+def test_a_unit_is_made_for_a_file_that_can_hold_a_pipeline(run: Run, folder: Path, spec: str, told: str) -> None:
+    (folder / "data.csv").touch()
+    done = run("pipeloom", "unit", "etl.db", spec, "--every", "15m")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert told in done.stderr
+
+
 def test_the_text_says_where_each_part_goes(run: Run) -> None:
     told = run("pipeloom", "unit", "etl.db", "good.py", "--every", "45m").stdout
     assert "# ~/.config/systemd/user/pipeloom-good-etl.timer\n[Unit]" in told

@@ -85,6 +85,7 @@ COMMAND_LINES = [
     "show etl.db --json",
     "show all.db --json",
     "show etl.db 1 --json",
+    "show etl.db --run 1 --json",
     "show etl.db 3 --json",
     "show etl.db --row items 1 --json",
     "state etl.db --json",

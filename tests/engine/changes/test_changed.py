@@ -239,12 +239,48 @@ def test_what_differs_is_told(shop: Shop) -> None:
         TaskDef("plain"),
     ]
     assert shop.why(after) == {
-        "p": "params.n: 1 -> 1; params.gone: null -> (none); params.text: x -> y z; params.new: (none) -> true",
+        "p": 'params.n: 1 -> "1"; params.gone: null -> (none); params.text: x -> y z; params.new: (none) -> true',
         "v": "version (none) -> 3",
         "i": "inputs: b.csv left out",
         7: "name: page-7 -> page-8",
         "m": "inputs: c.csv is missing; inputs: dir.csv is a folder: name the files in it",
     }
+
+
+def test_a_bool_is_no_number_and_the_order_of_a_dict_no_change(shop: Shop) -> None:
+    before: list[TaskLike] = [
+        TaskDef("b", params={"x": True, "n": [0, {"deep": False}], "f": 1, "same": {"a": 1, "b": 2}}),
+        TaskDef("o", params={"same": {"a": 1, "b": 2}, "y": 1}),
+    ]
+    shop.run(fine, before)
+    after: list[TaskLike] = [
+        TaskDef("b", params={"x": 1, "n": [False, {"deep": False}], "f": 1.0, "same": {"b": 2, "a": 1}}),
+        TaskDef("o", params={"y": 1, "same": {"b": 2, "a": 1}}),
+    ]
+    told = 'params.x: true -> 1; params.n: [0, {"deep": false}] -> [false, {"deep": false}]; params.f: 1 -> 1.0'
+    assert shop.why(after) == {"b": told}
+
+
+class Plain:
+    """Has no text of its own."""
+
+
+def test_an_object_without_a_text_of_its_own_is_told_in_one_sentence_and_its_task_always_runs(shop: Shop) -> None:
+    def tasks() -> list[TaskLike]:
+        return [
+            TaskDef("o", params={"n": 1, "x": Plain()}),
+            TaskDef("in", params={"x": [{"a": Plain()}]}),
+            TaskDef("text", params={"x": "an <X object at 0x7f0012345678>, as a text"}),
+        ]
+
+    kept = tasks()
+    shop.run(fine, kept)
+    for again in (tasks(), kept):
+        told = shop.why(again)
+        words = f"params.x has no fixed form ({__name__}.Plain object at …): the task always runs"
+        assert told == {"o": words, "in": words}
+    changed = shop.why([TaskDef("o", params={"n": 2, "x": Plain()})])["o"]
+    assert changed.startswith("params.n: 1 -> 2; params.x has no fixed form (")
 
 
 def test_a_missing_input_fails_its_task_alone_in_one_sentence(shop: Shop) -> None:

@@ -122,6 +122,16 @@ async def filled(pilot: Pilot[None]) -> None:
     await until(pilot, lambda: is_read(app))
 
 
+async def test_a_list_that_cannot_be_read_is_told_and_kept(state: Path) -> None:
+    path = state / "pipeloom" / "pipelines.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("{")
+    app = app_of()
+    async with app.run_test(size=(200, 40), notifications=True) as pilot:
+        await until(pilot, lambda: "pipelines.json.unreadable" in text_of(app))
+    assert path.with_name("pipelines.json.unreadable").read_text() == "{"
+
+
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["80x24", "120x40"])
 @pytest.mark.parametrize("ascii_only", [False, True], ids=["", "ascii"])
 def test_the_list(snap_compare: SnapCompare, listed: Path, size: tuple[int, int], ascii_only: bool) -> None:

@@ -17,9 +17,9 @@ from pipeloom.cli.schedule.command_line import own_program, words_of
 from pipeloom.cli.schedule.options import AtOption, EveryOption, WatchOption
 from pipeloom.cli.schedule.quoting import crontab_command, systemd_command, systemd_path
 from pipeloom.errors import UsageError
+from pipeloom.loader import file_named, read_pipeline
 from pipeloom.schedule.clock import SystemClock
 from pipeloom.schedule.schedules import At, cron_of, period_of
-from pipeloom.text import clean
 
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9_.-]+")
 _FOLDER: Final = "~/.config/systemd/user"
@@ -50,8 +50,8 @@ def unit_command(
     if expression is not None:
         At(expression, SystemClock())  # says what is wrong with it
     source = source_of(pipeline)
-    if not Path(source).is_absolute() and ("/" in source or ".py" in source):
-        raise UsageError(f"There is no file {clean(source, 200)}: a unit needs one that is there.")
+    if (file := file_named(pipeline)) is not None:
+        read_pipeline(file)
     words = [*own_program(), "run", str(db.absolute()), source, *words_of(options)]
     if watch is not None:
         words += ["--watch", str(watch.absolute())]

@@ -124,13 +124,14 @@ def _status() -> Output:
 
 
 def _runs() -> Output:
-    return Output({**_RUN, **obj("run", **_RUN["properties"], counts=_COUNTS)}, lines=True)
+    return Output({**_RUN, **obj("run", **_RUN["properties"], counts=_COUNTS, log_errors=WHOLE)}, lines=True)
 
 
 def _show() -> Output:
     log = listed(obj(at=TEXT, level=TEXT, text=TEXT))
     whole = obj("attempt in full", **_ATTEMPT, attempts=listed(WHOLE), log=log)
-    return Output(one_of(whole, obj("attempt", **_ATTEMPT)), lines=True)
+    run = obj("run in full", run=_RUN, counts=_COUNTS, log=listed(of_type(LogRow)))
+    return Output(one_of(whole, run, obj("attempt", **_ATTEMPT)), lines=True)
 
 
 def _unit() -> Output:
@@ -156,12 +157,13 @@ def _backup() -> Output:
     return Output(obj("backup", db=TEXT, copy=TEXT, bytes=WHOLE))
 
 
-def _asked(command: str) -> Schema:
+def _asked(command: str, **more: Schema) -> Schema:
+    """Return the schema of a command's answer; `more` is what a dry run has besides."""
     task = {name: schema for name, schema in fields_of(LatestAttempt).items() if name != "params"}
     told = {"command": const(command), "run_id": WHOLE, "tasks": listed(obj(**task))}
     refused = listed(obj(id=WHOLE, reason=TEXT))
     return one_of(
-        obj("what is meant", **told, dry_run=const(value=True)),
+        obj("what is meant", **told, dry_run=const(value=True), **more),
         obj("answer", **told, accepted=listed(WHOLE), refused=refused),
     )
 
@@ -171,7 +173,8 @@ def _cancel() -> Output:
 
 
 def _retry() -> Output:
-    return Output(one_of(_asked("retry"), _run_lines().schema), lines=True)
+    followers = or_null(listed(obj(task_id=_TASK_ID, name=TEXT)))
+    return Output(one_of(_asked("retry", followers=followers), _run_lines().schema), lines=True)
 
 
 def _info() -> Output:

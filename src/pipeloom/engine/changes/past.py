@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeloom.engine.changes.input_key import FileKey, InputError, InputKey, digest_of, is_same, key_of, looked_at
-from pipeloom.engine.run.same_task import stored_name, stored_params
+from pipeloom.engine.run.same_task import has_fixed_text, stored_name, stored_params
 from pipeloom.messages import TaskDef, TaskId
 from pipeloom.parameters import Texts, read_back, without_few
 from pipeloom.pipeline import task_inputs, task_params, task_version
@@ -30,6 +30,8 @@ ENDS: Final = {
     Status.INTERRUPTED: "last attempt was interrupted",
     Status.SKIPPED: "last attempt was skipped",
 }
+_ADDRESS: Final = " at 0x"
+"""In the text of an object whose class has none of its own: another one for each object, and in each process."""
 _SHOWN: Final = 60
 """Characters of a value that are told."""
 
@@ -95,6 +97,7 @@ def _is_unchanged(past: TaskPast, task: TaskDef) -> bool:
     return (
         (task.name == past.done_name or stored_name(task) == past.done_name)
         and _kept_params(task) == past.params
+        and _ADDRESS not in (past.params or "")
         and is_same(past.input_key, task_version(task), task_inputs(task))
     )
 
@@ -124,12 +127,26 @@ def _changed_params(before: str | None, task: TaskDef) -> Iterator[str]:
     now = _kept_params(task)
     if now == "":
         yield "params: they are too large to be compared"
-    if now == before:
-        return
     was, has = _as_dict(before), _as_dict(now)
-    for key in {**was, **has}:
-        if key not in was or key not in has or was[key] != has[key]:
-            yield f"params.{clean(key, _SHOWN)}: {_value(was, key)} -> {_value(has, key)}"
+    loose = _without_fixed_form(task, has) if now is not None and _ADDRESS in now else {}
+    for key in () if now == before and not loose else {**was, **has}:
+        if key in loose:
+            yield f"params.{clean(key, _SHOWN)} has no fixed form ({loose[key]}): the task always runs"
+        elif key not in was or key not in has or _as_text(was[key]) != _as_text(has[key]):
+            yield f"params.{clean(key, _SHOWN)}: {' -> '.join(_values(was, has, key))}"
+
+
+def _without_fixed_form(task: TaskDef, kept: Mapping[str, Any]) -> dict[str, str]:
+    """Return the params whose text holds an address, each with what stands before that."""
+    given = task_params(task).items()
+    texts = {str(key): _as_text(kept.get(str(key))) for key, value in given if not has_fixed_text(value)}
+    starts = {key: text.partition(_ADDRESS)[0] for key, text in texts.items() if _ADDRESS in text}
+    return {key: f"{clean(start[start.rfind('<') + 1 :], _SHOWN)} at …" for key, start in starts.items()}
+
+
+def _as_text(value: Any) -> str:
+    """Return a value as JSON: Python takes `True` for 1."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
 def _as_dict(params: str | None) -> dict[str, Any]:
@@ -140,11 +157,17 @@ def _as_dict(params: str | None) -> dict[str, Any]:
     return read if isinstance(read, dict) else {}
 
 
-def _value(params: dict[str, Any], key: str) -> str:
+def _values(was: Mapping[str, Any], has: Mapping[str, Any], key: str) -> tuple[str, str]:
+    """Return a value as it was and as it is; texts without quotes, unless both would look alike then."""
+    before, now = _value(was, key), _value(has, key)
+    return (before, now) if before != now else (_value(was, key, quoted=True), _value(has, key, quoted=True))
+
+
+def _value(params: Mapping[str, Any], key: str, *, quoted: bool = False) -> str:
     if key not in params:
         return "(none)"
     value = params[key]
-    plain = isinstance(value, str) and value.strip() == value != ""
+    plain = isinstance(value, str) and value.strip() == value != "" and not quoted
     return clean(value if plain else json.dumps(value, ensure_ascii=False), _SHOWN)
 
 

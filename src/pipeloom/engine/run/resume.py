@@ -94,6 +94,11 @@ class Earlier:
         )
         return _with_skipped(stand, {task.task_id for task in again})
 
+    def followers(self, today: TaskList, chosen: Collection[TaskId]) -> list[TaskLike]:
+        """Return the tasks that run besides those chosen: they were skipped, and come after one of them."""
+        resume = Resume(task_ids=frozenset(chosen), other_params=True)
+        return [task for task, _ in self.wanted(today, resume) if task.task_id not in chosen]
+
     def left_out(self, today: TaskList, run: Collection[TaskId]) -> dict[TaskId, TaskStanding]:
         """Return how the tasks of today stand that are not among those that run, by id."""
         same = same_tasks(with_found(today.tasks, self.found), self.standings)

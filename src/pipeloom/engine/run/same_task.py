@@ -82,7 +82,7 @@ def same_tasks(tasks: Sequence[TaskLike], earlier: Iterable[Found]) -> SameTasks
     tell them apart. Params that JSON lacks are kept as text, which may be another one in each process: they tell
     nothing.
     """
-    unsteady = {key for task in tasks for key, value in task_params(task).items() if not _is_plain(value)}
+    unsteady = {key for task in tasks for key, value in task_params(task).items() if not has_fixed_text(value)}
     by_id: dict[TaskId, Found] = {}
     by_meaning: dict[_Meaning, dict[TaskId, Found]] = defaultdict(dict)
     for task in earlier:
@@ -110,7 +110,7 @@ def same_tasks(tasks: Sequence[TaskLike], earlier: Iterable[Found]) -> SameTasks
     return same
 
 
-def _is_plain(value: Any) -> bool:
+def has_fixed_text(value: Any) -> bool:
     """Tell whether JSON has the value, so that its text is the same in every process."""
     if type(value) in _SCALARS or isinstance(value, Secret):  # whose text is the same for all
         return True

@@ -201,6 +201,14 @@ class History:
             LogRow(text(at), text(level), text(line), seq) for at, level, line, seq in self.rows(sql, [run_id, limit])
         ][::-1]
 
+    def log_errors(self, run_ids: Sequence[int]) -> dict[int, int]:
+        """Return the number of errors in the runs' own logs, for those that have some."""
+        if not self.has_run_logs or not run_ids:
+            return {}
+        places = ", ".join("?" * len(run_ids))
+        sql = f"SELECT run_id, count(*) FROM run_logs WHERE run_id IN ({places}) AND level IN ('ERROR', 'CRITICAL')"
+        return dict(self.rows(f"{sql} GROUP BY run_id", run_ids))
+
     def has_open_runs(self) -> bool:
         """Tell whether a run has not ended: it is under way, or its owner died."""
         return bool(self.rows("SELECT 1 FROM pipeline_runs WHERE status = 'running' LIMIT 1", []))

@@ -25,7 +25,7 @@ def is_offered(action: str, selection: Selection, services: AppServices) -> bool
     """Tell whether an action works on the selection; unknown actions always do."""
     row = selection.row
     match action:
-        case "timeline" | "task":
+        case "timeline" | "log" | "task":
             return bool(report_on(action, selection))
         case "case":
             return selection.attempt_id is not None
@@ -60,6 +60,8 @@ def report_on(kind: str, selection: Selection) -> str:
     match kind:
         case "timeline" if selection.run_id is not None:
             return f"timeline:{selection.run_id}"
+        case "log" if selection.run_id is not None:
+            return f"log:{selection.run_id}"
         case "task" if selection.task_name is not None:
             return f"task:{selection.task_name}"
     return "days" if kind == "days" else ""
@@ -74,12 +76,15 @@ def _report_screen(db_path: Path, report: str) -> Screen[Any]:
     from pipeloom.tui.reports.charts.screen import FileChartScreen, TaskChartScreen
     from pipeloom.tui.reports.compare.attempts import CompareAttemptsScreen
     from pipeloom.tui.reports.compare.runs import CompareRunsScreen
+    from pipeloom.tui.reports.run_log import RunLogScreen
     from pipeloom.tui.reports.timeline.screen import TimelineScreen
 
     kind, _, of = report.partition(":")
     match kind:
         case "timeline":
             return TimelineScreen(db_path, int(of))
+        case "log":
+            return RunLogScreen(db_path, int(of))
         case "task":
             return TaskChartScreen(db_path, of)
         case "days":

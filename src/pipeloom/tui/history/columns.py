@@ -93,6 +93,8 @@ def _run_took(item: RunItem, ctx: RenderContext) -> Text:
 
 def _run_counts(item: RunItem, ctx: RenderContext) -> Text:
     text = Text("", no_wrap=True, end="")
+    if item.log_errors:
+        text.append("! ", ctx.style("status--error"))
     if item.counts is None:
         return text
     left = sum(count for status, count in item.counts.items() if status not in FINAL)

@@ -29,6 +29,7 @@ HISTORY_KEYS: Final[list[BindingType]] = [
         "Show the run of this row in time, a lane for each worker.",
         "history.timeline",
     ),
+    key("L", "report('log')", "Run-log", "Show what this run's hooks have said.", "history.run_log", footer=False),
     key("h", "report('task')", "Chart", "Show how long this task took over the runs.", "history.chart", footer=False),
     key(
         "D",

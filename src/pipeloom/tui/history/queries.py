@@ -76,6 +76,8 @@ class RunItem:
     run: RunRow | None = None
     counts: Counts | None = None
     """None: not counted."""
+    log_errors: int = 0
+    """Errors in the run's own log, as of a hook."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,8 @@ class RunsQuery:
         first = [RunItem()] if after is None and not offset else []
         skipped = offset - 1 if after is None and offset else offset
         runs = history.runs(before=below, limit=limit - len(first), offset=skipped)
-        return first + [self._item(history, run) for run in runs]
+        errors = history.log_errors([run.id for run in runs])
+        return first + [replace(self._item(history, run), log_errors=errors.get(run.id, 0)) for run in runs]
 
     def _before(self, history: History, limit: int, before: RunItem | Literal["end"], offset: int) -> list[RunItem]:
         """Return the lines before one of them, or before the end, by counting: runs are few."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from textual.content import Content
 
 from pipeloom.engine.engine import Engine
-from pipeloom.engine.run.resume import NOT_DONE, Earlier, Resume, earlier_run, with_found
+from pipeloom.engine.run.resume import NOT_DONE, Resume, earlier_run, with_found
 from pipeloom.engine.run.same_task import tasks_again
 from pipeloom.errors import PipeloomError, UsageError
 from pipeloom.messages import TaskLike
@@ -24,7 +24,7 @@ from pipeloom.store.read.selected_tasks import SelectedTask, selected_tasks, tas
 from pipeloom.store.read.tasks import TaskStats, tasks_with_state, with_state
 from pipeloom.store.rows import AttemptRow
 from pipeloom.text import counted
-from pipeloom.tui.attempts.code_question import Code, change_time, code_dialog
+from pipeloom.tui.attempts.code_question import Code, code_dialog
 from pipeloom.tui.attempts.questions import Again, again_dialog, needs_question, retry_dialog, retry_title
 from pipeloom.tui.history.queries import RunItem
 from pipeloom.tui.history.selection import Selection
@@ -138,7 +138,7 @@ async def _code_is_chosen(services: AppServices, action: str, title: str = "") -
     """Ask which code to run if the files have changed, and load it; False: nothing is run."""
     if (change := services.code_change) is None:
         return True
-    title = title or f"With the code of {change_time(change)}, or as it was loaded?"
+    title = title or f"With the code of {change.time}, or as it was loaded?"
     code = await services.push_screen_wait(code_dialog(title, change, action=action))
     return code is Code.LOADED or (code is Code.NEW and await services.renew_code())
 
@@ -216,20 +216,12 @@ def plan_tasks(engine: Engine, chosen: Sequence[SelectedTask], *, leave_done: bo
         ),
         (len(chosen) - len(mine), "is of another pipeline", "are of other pipelines"),
         (len(same.changed), "has other params now", "have other params now"),
-        (_followers(earlier, engine, tasks), *followers),
+        (0 if earlier is None else len(earlier.followers(engine.today, there)), *followers),
     )
     remarks = [counted(count, one, many) for count, one, many in left if count]
     if leave_done and all(selected.is_done for selected in mine):
         remarks.append("All of them have been done since.")
     return _plan_of(engine, tasks, runs, remarks)
-
-
-def _followers(earlier: Earlier | None, engine: Engine, tasks: Sequence[TaskLike]) -> int:
-    """Return how many tasks that were skipped are run besides these, because they come after one of them."""
-    if earlier is None:
-        return 0
-    resume = Resume(task_ids=frozenset(task.task_id for task in tasks), other_params=True)
-    return len(earlier.wanted(engine.today, resume)) - len(tasks)
 
 
 def _with_state(engine: Engine, tasks: Iterable[TaskLike]) -> int:

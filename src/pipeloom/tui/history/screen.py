@@ -191,9 +191,7 @@ class HistoryScreen(TableScreen):
     def _choose_run(self, event: VirtualTable.Highlighted) -> None:
         """Show the rows of the run under the cursor of the list of runs."""
         event.stop()
-        if event.row is None:
-            return
-        scope = Scope.of(event.row.run)
+        scope = self.scope if event.row is None else Scope.of(event.row.run)
         if scope.run_id != self.scope.run_id:
             self.scope = scope
             self.lists.current.clear_marks()
@@ -231,10 +229,8 @@ class HistoryScreen(TableScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer the actions that work here; none that needs the lists before they exist."""
-        if not self.is_mounted:
+        if not self.is_mounted or (action in ("sort", "reverse") and self.lists.view != "attempts"):
             return False
-        if action in ("sort", "reverse"):
-            return self.lists.view == "attempts"
         meant = str(parameters[0]) if action == "report" else action
         return actions.is_offered(meant, self.selection(), self.services) and super().check_action(action, parameters)
 
@@ -320,7 +316,7 @@ class HistoryScreen(TableScreen):
         self.open_report(await actions.comparison(self.services, self.selection()))
 
     def action_report(self, kind: str) -> None:
-        """Show the run of the row in time, the durations of its task, or the runs of each day."""
+        """Show the run of the row in time, its log, the durations of its task, or the runs of each day."""
         self.open_report(actions.report_on(kind, self.selection()))
 
     @work()
@@ -369,9 +365,9 @@ class HistoryScreen(TableScreen):
     def _offer(self) -> None:
         """Update the offered keys when they may have changed: asking Textual for them is slow."""
         row, table = self.table.cursor_row, self.table
-        status = row.status if isinstance(row, AttemptRow) else None
-        marks, filtering = bool(table.marked), self.filter_bar.is_filtering
-        offered = (table.id, type(row), status in FINAL, marks, self.scope.run_id, filtering)
+        ended = isinstance(row, AttemptRow) and row.status in FINAL
+        shown = bool(table.marked), self.scope.run_id, self.filter_bar.is_filtering
+        offered = (table.id, type(row), ended, *shown)
         if offered != self._offered:
             self._offered = offered
             self.refresh_bindings()

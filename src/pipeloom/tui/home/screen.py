@@ -18,7 +18,7 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from pipeloom.errors import StoreError
-from pipeloom.home.known import KnownFile, forget, known_files
+from pipeloom.home.known import KnownFile, forget, known_files, set_list_aside
 from pipeloom.home.look import FileSummary, look, state_of
 from pipeloom.parameters import read_back, without_few, words_of
 from pipeloom.secrets import hides
@@ -126,6 +126,8 @@ class HomeScreen(Screen[None]):
 
     def _fill(self) -> None:
         """Show the list; what was read of a file before stays until it is read again."""
+        if told := set_list_aside():
+            self.services.tell(told, problem=True)
         known = {row.file.path: row for row in self._source.rows}
         files = known_files()
         rows = [known.get(file.path, FileSummary(file, READING)) for file in files]

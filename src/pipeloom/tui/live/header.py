@@ -10,7 +10,6 @@ from typing import Final
 from pipeloom.engine.commands import EngineLoad
 from pipeloom.parameters import few_of, read_back, without_few, words_of
 from pipeloom.status import ACTIVE, RunStatus, Status
-from pipeloom.tui.attempts.code_question import change_text
 from pipeloom.tui.services import AppServices
 from pipeloom.tui.session.bridge import Delivery
 from pipeloom.tui.widgets.header import SPARK_WIDTH, HeaderState, Spent
@@ -43,7 +42,7 @@ class HeaderSource:
     def state(self) -> HeaderState:
         """Return the header's state now."""
         services, run, now = self._services, self._services.board.run, self._services.monotonic()
-        engine = services.engine
+        engine, change = services.engine, services.code_change
         load = engine.load() if engine is not None and engine.is_started else None
         known = load or services.known_load
         self._measure(now, load)
@@ -76,7 +75,7 @@ class HeaderSource:
             elapsed_s=run.took_s(clock) if run else None,
             owner_pid=run.pid if run and services.is_viewer and services.owner is not None else None,
             controls=services.controls is not None,
-            code="" if services.is_viewer else change_text(services.code_change),
+            code="" if change is None or services.is_viewer else change.told,
             notice=services.notice,
             next_start=services.next_start(),
         )

@@ -14,7 +14,9 @@ from pipeloom.tui.services import AppServices
 from pipeloom.tui.sharing.clipboard import copy
 from pipeloom.user_state import UserState
 
-_REPORT: Final = re.compile(r"days|timeline:\d{1,18}|task:.*|(runs|attempts):\d{1,18},\d{1,18}", re.ASCII | re.DOTALL)
+_REPORT: Final = re.compile(
+    r"days|(timeline|log):\d{1,18}|task:.*|(runs|attempts):\d{1,18},\d{1,18}", re.ASCII | re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +26,7 @@ class Place:
     history: bool = False
     """Whether it is the history, also while a run goes on."""
     report: str = ""
-    """What is open over the history: `days`, `timeline:RUN`, `task:NAME`, `runs:A,B` or `attempts:A,B`."""
+    """What is open over the history: `days`, `timeline:RUN`, `log:RUN`, `task:NAME`, `runs:A,B` or `attempts:A,B`."""
     view: str = ""
     """Attempts, tasks or failures of the history."""
     where: str = ""
@@ -87,7 +89,7 @@ class Place:
 def check_report(text: str) -> None:
     """Raise `UsageError` for what is no `Place.report`."""
     if _REPORT.fullmatch(text) is None:
-        ways = "days, timeline:RUN, task:NAME, runs:RUN,RUN or attempts:ID,ID"
+        ways = "days, timeline:RUN, log:RUN, task:NAME, runs:RUN,RUN or attempts:ID,ID"
         raise UsageError(f"--report is {ways}, not {clean(text, 80)!r}.")
 
 
