@@ -810,7 +810,7 @@ async def test_a_key_acts_on_the_marks_in_view_and_says_what_the_filter_hides(
         assert f"· {len(failed)} marked in view, {len(running)} hidden" in text_of(cockpit.app)
         assert cockpit.live._chosen_rows() == failed
         await pilot.pause()
-        assert "marked tasks are hidden by the filter, and left alone" in " ".join(text_of(cockpit.app).split())
+        assert "marked tasks are hidden and left alone; u unmarks." in " ".join(text_of(cockpit.app).split())
         table.unmark(row.task_id for row in failed)
         assert cockpit.live._chosen_rows() == [table.cursor_row], "the row under the cursor, when no mark is in view"
         await pilot.press("u")
@@ -831,6 +831,27 @@ async def test_what_is_open_stays_with_its_task_when_the_rows_move(
         cockpit.commit([row._replace(status=Status.DONE) for row in rows if row.task_id == first])
         await cockpit.settle(pilot)
         assert table.cursor_key == first
+
+
+@pytest.mark.parametrize("key", ["d", "l", "x"])
+async def test_what_is_open_stays_with_its_task_when_it_passes_the_filter_no_longer(
+    cockpit: Cockpit, synthetic: Synthetic, key: str
+) -> None:
+    async with cockpit.app.run_test(size=(120, 40)) as pilot:
+        rows = synthetic.rows()
+        cockpit.commit(rows, synthetic.run)
+        cockpit.live.filter_bar.set("status:running")
+        await cockpit.settle(pilot)
+        table = cockpit.live.table
+        first, count = table.cursor_key, table.row_count
+        await pilot.press(key)
+        cockpit.commit([row._replace(status=Status.DONE) for row in rows if row.task_id == first])
+        await cockpit.settle(pilot)
+        assert (table.cursor_key, table.row_count) == (first, count)
+        await pilot.press("escape")
+        cockpit.live.table.move_cursor(0)
+        await cockpit.settle(pilot)
+        assert (table.cursor_key == first, table.row_count) == (False, count - 1), "until the cursor is moved"
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])

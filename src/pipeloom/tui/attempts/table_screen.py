@@ -161,7 +161,8 @@ class TableScreen(Screen[None]):
         return super().check_action(action, parameters)
 
     def action_filter(self) -> None:
-        """Focus the filter line."""
+        """Focus the filter line, beside the table when the detail is the whole screen."""
+        self._zoom(whole=False)
         self.filter_bar.begin()
 
     def action_detail(self) -> None:

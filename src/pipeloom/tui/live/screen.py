@@ -212,6 +212,7 @@ class LiveScreen(TableScreen):
         run = self.services.board.run
         return replace(super().place(), run=None if run is None else run.id, order=self._sorting.text, tab="")
 
+    @on(VirtualTable.MarksChanged)
     def _show_count(self) -> None:
         in_view = len(self._marks_in_view())
         told = counts(self.services.board, in_view, len(self.table.marked) - in_view)
@@ -228,12 +229,10 @@ class LiveScreen(TableScreen):
     @on(VirtualTable.Highlighted)
     def _follow(self) -> None:
         self.follow()
+        if self.services.board.held != self.table.cursor_key and self.services.board.hold(None):
+            self._show_rows()
         self._offer_keys()
         self._ask()
-
-    @on(VirtualTable.MarksChanged)
-    def _count_marks(self) -> None:
-        self._show_count()
 
     def follow(self) -> None:
         """Show the task under the cursor in the detail, if that is open."""
@@ -256,6 +255,7 @@ class LiveScreen(TableScreen):
     @on(FilterBar.Changed)
     def _apply_filter(self, event: FilterBar.Changed) -> None:
         self._filter.choose(event.where)
+        self.services.board.hold(None)
         self.services.board.set_filter(event.where)
         self._show()
 
@@ -394,7 +394,7 @@ class LiveScreen(TableScreen):
         marked = self._marks_in_view()
         if hidden := len(self.table.marked) - len(marked):
             told = counted(hidden, "marked task is", "marked tasks are")
-            self.services.tell(f"{told} hidden by the filter, and left alone; u unmarks.")
+            self.services.tell(f"{told} hidden and left alone; u unmarks.")
         self.table.hold_cursor()  # a second key means the same task
-        keys = marked or [self.table.cursor_key]
-        return [row for key in keys if (row := self.services.board.row(key)) is not None]
+        self.services.board.hold(self.table.cursor_key)
+        return [row for key in marked or [self.table.cursor_key] if (row := self.services.board.row(key)) is not None]
