@@ -10,7 +10,7 @@ from pipeloom.store.rows import AttemptRow
 from pipeloom.tui.attempts.columns import COLUMN_IDS, history_columns, live_columns
 from pipeloom.tui.live.sorting import COLUMNS
 from pipeloom.tui.style.ascii import in_ascii
-from pipeloom.tui.table.columns import RenderContext, SeenWidths, fit
+from pipeloom.tui.table.columns import RenderContext, SeenTexts, fit
 
 SCREENS = {"live": live_columns(1, lambda _row: 0.0), "history": history_columns()}
 
@@ -29,7 +29,7 @@ def test_the_number_of_a_try_is_shown_where_there_is_more_than_one(
     granted: int, attempt: int, shown: str | None, width: int
 ) -> None:
     columns, row = live_columns(granted, lambda _row: 0.0), AttemptRow(1, 1, 1, attempt, "one", Status.QUEUED)
-    seen: SeenWidths[AttemptRow] = SeenWidths()
+    seen: SeenTexts[AttemptRow] = SeenTexts()
     seen.note(columns, [row])
     cells = [
         slot.column.cell(row, RenderContext(slot.width, 0.0, ascii_only=True, style=lambda _name: Style())).plain

@@ -41,7 +41,11 @@ def _start(kept: AttemptRow) -> tuple[str, int]:
 
 
 steps = st.lists(
-    st.tuples(st.integers(0, 11), st.sampled_from(["next", "retry", "progress", "filter", "hold", "let go"]), st.integers(0, 7)),
+    st.tuples(
+        st.integers(0, 11),
+        st.sampled_from(["next", "retry", "progress", "filter", "hold", "let go"]),
+        st.integers(0, 7),
+    ),
     max_size=60,
 )
 

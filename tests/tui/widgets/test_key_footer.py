@@ -56,7 +56,9 @@ async def test_a_click_presses_the_key_under_it() -> None:
     async with app.run_test(size=(60, 5)) as pilot:
         await until(pilot, lambda: "palette" in text_of(app))
         line = text_of(app).splitlines()[-1]
-        assert line.split("▏")[0].split() == ["a", "Act", "o", "Off", "?", "Help", "^t", "Tell"], "an action is shown once"
+        assert line.split("▏")[0].split() == ["a", "Act", "o", "Off", "?", "Help", "^t", "Tell"], (
+            "an action is shown once"
+        )
         for word in ("Act", "Help"):
             await pilot.click(KeyFooter, offset=(line.index(word), 0))
             await pilot.pause()

@@ -15,7 +15,7 @@ from pipeloom.times import until
 from pipeloom.tui.attempts.estimate import Estimate, estimate
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.glyphs import ODD, badge, status_text
-from pipeloom.tui.style.text import cell, cell_first_line, clip_middle
+from pipeloom.tui.style.text import cell, cell_first_line
 from pipeloom.tui.table.columns import Column, RenderContext
 from pipeloom.tui.widgets.bar import bar
 
@@ -131,12 +131,13 @@ def _id_column(hide_below: int = 0) -> Column[AttemptRow]:
         justify="right",
         hide_below=hide_below,
         content=_shown_id,
+        names=True,
         hide_empty=True,
     )
 
 
 def _task_column() -> Column[AttemptRow]:
-    return Column("task", "Task", _name, 12, share=6, max_width=60, content=lambda row: row.name)
+    return Column("task", "Task", _name, 12, share=6, max_width=60, content=lambda row: row.name, names=True)
 
 
 def _status_column() -> Column[AttemptRow]:
@@ -177,14 +178,14 @@ def _shown_id(row: AttemptRow) -> str:
 
 
 def _task_id(row: AttemptRow, ctx: RenderContext) -> Text:
-    return cell(_shown_id(row), ctx.style("table--muted"))
+    return cell(ctx.cut(clean(_shown_id(row)), ctx.width), ctx.style("table--muted"))
 
 
 def _name(row: AttemptRow, ctx: RenderContext) -> Text:
-    """Return the name, cut in the middle: names often differ at the end."""
+    """Return the name, cut where the others are the same."""
     if not row.name.strip():
         return cell("(empty)", ctx.style("table--muted"))
-    return cell(clip_middle(clean(row.name), ctx.width))
+    return cell(ctx.cut(clean(row.name), ctx.width))
 
 
 def _status(row: AttemptRow, ctx: RenderContext) -> Text:

@@ -41,7 +41,7 @@ def run_columns() -> list[Column[RunItem]]:
 def task_columns() -> list[Column[TaskStats]]:
     """Return the columns of the list of tasks."""
     return [
-        Column("task", "Task", _task, 12, share=3, max_width=60, content=lambda row: row.name),
+        Column("task", "Task", _task, 12, share=3, max_width=60, content=lambda row: row.name, names=True),
         Column("last", "Last", _last, 13),
         Column("success", "Done", _success, 5, justify="right"),
         Column("attempts", "Of", _attempts, 4, justify="right", hide_below=70),
@@ -123,7 +123,7 @@ def _executor(item: RunItem, ctx: RenderContext) -> Text:
 def _task(row: TaskStats, ctx: RenderContext) -> Text:
     if not row.name.strip():
         return cell("(empty)", ctx.style("table--muted"))
-    return cell(clip_middle(clean(row.name), ctx.width))
+    return cell(ctx.cut(clean(row.name), ctx.width))
 
 
 def _last(row: TaskStats, ctx: RenderContext) -> Text:

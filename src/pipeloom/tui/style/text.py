@@ -14,7 +14,7 @@ from rich.text import Text
 from textual.content import Content
 
 from pipeloom import text as text_module
-from pipeloom.text import LIMIT, clean, first_line
+from pipeloom.text import LIMIT, LongNames, clean, first_line
 
 DETAIL_LIMIT: Final = 64 * 1024
 """Characters that a pane of details shows at most."""
@@ -54,6 +54,11 @@ def clip(text: str, width: int) -> str:
 def clip_middle(text: str, width: int) -> str:
     """Return `text` cut to `width` cells in its middle, so that a path keeps its end."""
     return text_module.clip_middle(text, width, cell_len)
+
+
+def cut_name(names: LongNames, name: str, width: int) -> str:
+    """Return one of `names` cut to `width` cells where they are all the same."""
+    return names.cut(name, width, cell_len)
 
 
 def _styled(plain: str, style: str) -> Content:
