@@ -35,6 +35,7 @@ from pipeloom.store.write.ledger import Ledger
 from pipeloom.text import clean
 from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.attempts.detail import DetailPane
+from pipeloom.tui.attempts.questions import CAN_RUN_AGAIN
 from pipeloom.tui.attempts.table_screen import TableScreen
 from pipeloom.tui.history.screen import HistoryScreen
 from pipeloom.tui.live.limits import stepped
@@ -488,6 +489,22 @@ async def test_cancel_retry_and_quit_with_a_real_engine(tmp_path: Path) -> None:
         await pilot.press("q")
         await until(pilot, lambda: not app.is_running)
     engine.close()
+
+
+async def test_a_retry_is_of_the_marked_tasks_that_have_ended(cockpit: Cockpit, synthetic: Synthetic) -> None:
+    async with cockpit.app.run_test(size=(120, 40), notifications=True) as pilot:
+        rows = synthetic.rows()
+        cockpit.commit(rows, synthetic.run)
+        await cockpit.settle(pilot)
+        table = cockpit.live.table
+        ended = [row for row in rows if row.status in CAN_RUN_AGAIN]
+        table.mark(row.task_id for row in rows)
+        await pilot.press("r")
+        await until(pilot, lambda: f"Run {len(ended)} tasks again?" in text_of(cockpit.app))
+        await pilot.press("n")
+        table.unmark(row.task_id for row in ended)
+        await pilot.press("r")
+        await until(pilot, lambda: "it has not ended yet" in text_of(cockpit.app))
 
 
 @pytest.mark.parametrize("mode", ["live", "history"])

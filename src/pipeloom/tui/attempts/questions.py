@@ -9,7 +9,7 @@ from typing import Final
 
 from textual.content import Content
 
-from pipeloom.status import Status
+from pipeloom.status import FINAL, Status
 from pipeloom.store.rows import AttemptRow
 from pipeloom.text import LongNames, clean, counted
 from pipeloom.tui.style.text import content, cut_name
@@ -20,6 +20,9 @@ _NAMED: Final = 5
 
 _NAME: Final = 48
 """Cells of a name."""
+
+CAN_RUN_AGAIN: Final = FINAL | {Status.RETRYING}
+"""Statuses in which an attempt can be followed by another: it has ended, or waits for the time of its retry."""
 
 ReadRows = Callable[[], Sequence[AttemptRow]]
 """Returns the attempts of a question as they are now."""

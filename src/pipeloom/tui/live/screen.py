@@ -14,10 +14,11 @@ from textual.css.query import NoMatches
 from textual.events import Key
 from textual.screen import Screen
 
-from pipeloom.status import ACTIVE, FINAL, OPEN, Status
+from pipeloom.status import ACTIVE, OPEN, Status
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.text import counted
 from pipeloom.tui.attempts.columns import live_columns, second_of, why_waiting
+from pipeloom.tui.attempts.questions import CAN_RUN_AGAIN
 from pipeloom.tui.attempts.table_screen import SHARED_KEYS, TableScreen
 from pipeloom.tui.bindings import key
 from pipeloom.tui.live.baselines import DurationBaselines
@@ -307,8 +308,7 @@ class LiveScreen(TableScreen):
             return self.services.engine is not None and not self.services.is_viewer
         if action in ("cancel", "retry") and not self._marks_in_view():
             row = self._row()
-            allowed = OPEN if action == "cancel" else FINAL | {Status.RETRYING}
-            return row is not None and row.status in allowed
+            return row is not None and row.status in (OPEN if action == "cancel" else CAN_RUN_AGAIN)
         return super().check_action(action, parameters)
 
     def on_key(self, event: Key) -> None:
@@ -330,7 +330,7 @@ class LiveScreen(TableScreen):
 
     def action_retry(self) -> None:
         """Run the chosen tasks again."""
-        self._retry(self._chosen_rows())
+        self._retry([row for row in self._chosen_rows() if row.status in CAN_RUN_AGAIN])
 
     @work
     async def _retry(self, rows: list[AttemptRow]) -> None:
