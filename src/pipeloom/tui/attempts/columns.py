@@ -24,8 +24,10 @@ MEASURED: Final = 200
 """Characters of a message for which a column of the history makes room."""
 _GAP: Final = "  "
 """Between two things in a message."""
-_SAID_ELSEWHERE: Final = re.compile(r"^(?:retry in |[\d,]+ workers? busy, )")
-"""What a narrow reason leaves out: the status and the header say it."""
+_LEFT_OUT: Final = tuple(
+    map(re.compile, (r"^(?:retry in |[\d,]+ workers? busy, )", r"(?<=: )\d+ of \d+ by ", r"^limit (?=.*: )"))
+)
+"""What a narrow reason leaves out, one after the other: status and header say it, or that the attempt waits."""
 _SHORT: Final = 10_000
 """Number of rows from which it is shortened."""
 _NOT_RUN: Final = WAITING | {Status.SKIPPED}
@@ -241,10 +243,11 @@ def _waiting(why: str, error: str, ctx: RenderContext) -> Text:
     told, failed = cell(why, ctx.style("table--muted")), cell_first_line(error, ctx.style("table--faint"))
     if not told.plain:
         return failed
-    if len(told) + (len(_GAP) + len(failed) if failed.plain else 0) > ctx.width:
-        told.plain = _SAID_ELSEWHERE.sub("", told.plain)
-        return _before(told, failed, gap=" ")
-    return _before(told, failed)
+    gap = _GAP
+    for words in _LEFT_OUT:
+        if len(told) + (len(gap) + len(failed) if failed.plain else 0) > ctx.width:
+            told.plain, gap = words.sub("", told.plain, count=1), " "
+    return _before(told, failed, gap)
 
 
 def _before(said: Text, message: Text, gap: str = _GAP) -> Text:
