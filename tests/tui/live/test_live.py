@@ -787,6 +787,18 @@ async def test_the_footer_shows_whole_keys_and_always_help_and_the_way_out(
             assert shown.index("?") == shown.index("Help") - 1
 
 
+async def test_the_footer_offers_what_works_on_the_marks(cockpit: Cockpit, synthetic: Synthetic) -> None:
+    async with cockpit.app.run_test(size=(80, 24)) as pilot:
+        cockpit.commit(synthetic.rows(), synthetic.run)
+        await cockpit.settle(pilot)
+        footer = text_of(cockpit.app).splitlines()[-1]
+        assert ("Cancel" in footer) is not ("Retry" in footer), "one task"
+        await pilot.press("asterisk")
+        await until(pilot, lambda: {"Cancel", "Retry"} <= set(text_of(cockpit.app).splitlines()[-1].split()))
+        await pilot.press("u")
+        await until(pilot, lambda: text_of(cockpit.app).splitlines()[-1] == footer)
+
+
 async def test_ctrl_c_says_how_to_leave(cockpit: Cockpit, synthetic: Synthetic) -> None:
     async with cockpit.app.run_test(size=(80, 24), notifications=True) as pilot:
         await cockpit.settle(pilot)

@@ -89,8 +89,8 @@ class LiveScreen(TableScreen):
         self._waits = Waits(services.questions)
         self._filter = WaitsFilter(services.questions)
         self._sorting = Sorting.from_text(services.remembered("live.sort"))
-        self._offered: Status | None = None
-        """Status of the row that the footer's keys are for."""
+        self._offered: tuple[Status | None, bool] = None, False
+        """What the footer's keys are for: the status of the row, and whether rows are marked."""
         self._header_s = float("-inf")
         """When the header was last updated, in monotonic seconds."""
         self._tick_s = float("-inf")
@@ -215,16 +215,16 @@ class LiveScreen(TableScreen):
 
     @on(VirtualTable.MarksChanged)
     def _show_count(self) -> None:
-        in_view = len(self._marks_in_view())
-        told = counts(self.services.board, in_view, len(self.table.marked) - in_view)
-        self.filter_bar.show_count(content(told, "$muted"))
+        in_view, marked = len(self._marks_in_view()), len(self.table.marked)
+        self.filter_bar.show_count(content(counts(self.services.board, in_view, marked - in_view), "$muted"))
+        self._offer_keys()
 
     def _offer_keys(self) -> None:
-        """Update the footer when the row under the cursor has another status: other keys work on it."""
+        """Update the footer when other keys work on what is marked, or on the row under the cursor."""
         row = self._row()
-        status = None if row is None else row.status
-        if status is not self._offered:
-            self._offered = status
+        offered = None if row is None else row.status, bool(self._marks_in_view())
+        if offered != self._offered:
+            self._offered = offered
             self.refresh_bindings()
 
     @on(VirtualTable.Highlighted)
