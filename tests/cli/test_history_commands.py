@@ -413,6 +413,16 @@ def test_names_that_differ_at_the_end_differ_on_a_terminal(days: Path, columns: 
     assert ", 2025 " in line.replace("north, 2025", ", 2025"), line
 
 
+@pytest.mark.parametrize("command", ["status", "show"])
+def test_names_that_differ_in_the_middle_differ_on_a_terminal(folder: Path, command: str) -> None:
+    parts = ("alpha", "bravo", "delta")
+    names = [f"s3://lake/raw/region={part}/year=2025/part-0000.snappy.parquet" for part in parts]
+    attempts = [row(number, Status.ERROR, name=name, task_id=name) for number, name in enumerate(names, 1)]
+    lines = on_terminal(make(folder / "etl.db", attempts, [RunStatus.ERROR]), 80, command)
+    for part in parts:
+        assert sum(part in line for line in lines) == 1, lines
+
+
 def test_runs_of_pipelines_with_short_names_fit_a_terminal(db: Path) -> None:
     assert max(map(len, on_terminal(db, 80, "runs"))) <= 80
 
