@@ -20,6 +20,8 @@ from pipeloom.tui.table.columns import Column, RenderContext
 _SHOWN_COUNTS = (Status.ERROR, Status.INTERRUPTED, Status.CANCELLED, Status.SKIPPED, Status.DONE)
 _ROOMY = 36
 """Minimum width for words before a failure's message."""
+_MORE = " …"
+"""After the counts of a run for which there is room."""
 _NEW = "new in this run  "
 _BAD_SHARE = 0.9
 """Share of success below which a task's line has the colour of a failure."""
@@ -31,9 +33,9 @@ def run_columns() -> list[Column[RunItem]]:
         Column("run", "Run", _run, 5, max_width=8, content=lambda item: f"● {item.run.id}" if item.run else ""),
         Column("started", "Started", _run_started, 11),
         Column("took", "Time", _run_took, 6, justify="right", hide_below=40),
-        Column("counts", "Tasks", _run_counts, 7, share=1, max_width=24),
-        Column("pipeline", "Pipeline", _pipeline, 10, share=1, max_width=24, hide_below=60),
-        Column("params", "Params", _params, 10, share=3, hide_below=70),
+        Column("counts", "Tasks", _run_counts, 7, share=3, max_width=24, content=_counts_text),
+        Column("pipeline", "Pipeline", _pipeline, 10, share=1, max_width=24, hide_below=60, content=_pipeline_name),
+        Column("params", "Params", _params, 10, share=3, hide_below=70, content=_params_text),
         Column("executor", "By", _executor, 8, hide_below=100),
     ]
 
@@ -47,7 +49,7 @@ def task_columns() -> list[Column[TaskStats]]:
         Column("attempts", "Of", _attempts, 4, justify="right", hide_below=70),
         Column("median", "p50", lambda row, _ctx: cell(fmt.duration(row.median_s)), 6, justify="right"),
         Column("p95", "p95", lambda row, _ctx: cell(fmt.duration(row.p95_s)), 6, justify="right"),
-        Column("recent", "Last 20", _recent, 20, hide_below=76),
+        Column("recent", "Last 20", _recent, 7, max_width=20, hide_below=76, content=lambda row: "." * len(row.recent)),
     ]
 
 
@@ -92,28 +94,54 @@ def _run_took(item: RunItem, ctx: RenderContext) -> Text:
 
 
 def _run_counts(item: RunItem, ctx: RenderContext) -> Text:
-    text = Text("", no_wrap=True, end="")
-    if item.counts is None:
-        return text
-    left = sum(count for status, count in item.counts.items() if status not in FINAL)
-    for status in _SHOWN_COUNTS:
-        if count := item.counts.get(status, 0):
-            shown = badge(status, ascii_only=ctx.ascii_only)
-            text.append(f"{shown.glyph}{fmt.short(count) if count > 9999 else count} ", ctx.style(shown.style))
-    if left:
-        text.append(f"… {fmt.count(left)} ", ctx.style("table--muted"))
-    if item.run is not None and item.run.unchanged:
-        text.append(f"={fmt.short(item.run.unchanged)}", ctx.style("table--muted"))
+    """Return the counts that fit, each whole: a number that is cut would be another number."""
+    text, parts = Text("", no_wrap=True, end=""), _counts(item, ascii_only=ctx.ascii_only)
+    for place, (told, style) in enumerate(parts):
+        gap, is_last = " " * bool(place), place == len(parts) - 1
+        if len(text) + len(gap + told) + (0 if is_last else len(_MORE)) > ctx.width:
+            return text.append(_MORE.rjust(min(len(_MORE), ctx.width - len(text))), ctx.style("table--muted"))
+        text.append(gap + told, ctx.style(style))
     return text
 
 
+def _counts(item: RunItem, *, ascii_only: bool = False) -> list[tuple[str, str]]:
+    """Return the number of tasks by status, of those that have not ended, and of the unchanged, with their styles."""
+    if item.counts is None:
+        return []
+    found = []
+    for status in _SHOWN_COUNTS:
+        if count := item.counts.get(status, 0):
+            shown = badge(status, ascii_only=ascii_only)
+            found.append((f"{shown.glyph}{_number(count)}", shown.style))
+    if left := sum(count for status, count in item.counts.items() if status not in FINAL):
+        found.append((f"{'...' if ascii_only else '…'}{_number(left)}", "table--muted"))
+    if item.run is not None and item.run.unchanged:
+        found.append((f"={fmt.short(item.run.unchanged)}", "table--muted"))
+    return found
+
+
+def _number(count: int) -> str:
+    return fmt.short(count) if count > 9999 else str(count)
+
+
+def _counts_text(item: RunItem) -> str:
+    return " ".join(told for told, _style in _counts(item))
+
+
+def _pipeline_name(item: RunItem) -> str:
+    return "" if item.run is None else clean(item.run.pipeline, MEASURED)
+
+
 def _pipeline(item: RunItem, ctx: RenderContext) -> Text:
-    return cell("" if item.run is None else clean(item.run.pipeline, MEASURED), ctx.style("table--muted"))
+    return cell(_pipeline_name(item), ctx.style("table--muted"))
+
+
+def _params_text(item: RunItem) -> str:
+    return "" if item.run is None else clean(words_of(read_back(item.run.params)), MEASURED)
 
 
 def _params(item: RunItem, ctx: RenderContext) -> Text:
-    words = "" if item.run is None else words_of(read_back(item.run.params))
-    return cell(clean(words), ctx.style("table--muted"))
+    return cell(_params_text(item), ctx.style("table--muted"))
 
 
 def _executor(item: RunItem, ctx: RenderContext) -> Text:
