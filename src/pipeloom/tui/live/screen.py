@@ -396,5 +396,5 @@ class LiveScreen(TableScreen):
             told = counted(hidden, "marked task is", "marked tasks are")
             self.services.tell(f"{told} hidden and left alone; u unmarks.")
         self.table.hold_cursor()  # a second key means the same task
-        self.services.board.hold(self.table.cursor_key)
+        self.services.board.hold(None if marked else self.table.cursor_key)
         return [row for key in marked or [self.table.cursor_key] if (row := self.services.board.row(key)) is not None]

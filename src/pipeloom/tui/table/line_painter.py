@@ -140,7 +140,8 @@ class LinePainter(Generic[Row]):
         label = column.label
         if sorted_by is not None and sorted_by[0] == column.id:
             up, down = ("^", "v") if self._ascii_only else ("↑", "↓")
-            label = f"{label[: max(0, width - 2)]} {down if sorted_by[1] else up}"
+            gap = " " * (len(label) + 2 <= width)
+            label = f"{label[: max(0, width - 1 - len(gap))]}{gap}{down if sorted_by[1] else up}"
         return _fitted(Text(label), width, column.justify)
 
     def _strip(self, gutter: Iterable[Segment], cells: Iterable[list[Segment]], style: Style) -> Strip:
