@@ -159,7 +159,8 @@ def _sections(history: History, row: AttemptRow) -> Iterator[str]:
     attempts = attempts_as_left(history, _attempts(history, row))
     if len(attempts) > 1:
         yield "\nattempts of the task in this run:\n"
-        yield from (f"  {'»' if attempt.id == row.id else ' '} {_line(attempt, 28)}" for attempt in attempts)
+        name = LongNames([clean(row.name)])
+        yield from (f"  {'»' if attempt.id == row.id else ' '} {_line(attempt, 28, name)}" for attempt in attempts)
     inputs = "\n".join(key_of(row.input_key).lines())
     for title, text in (
         ("params", _pretty(row.params)),

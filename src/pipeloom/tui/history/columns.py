@@ -14,14 +14,12 @@ from pipeloom.tui.attempts.columns import MEASURED
 from pipeloom.tui.history.queries import RunItem
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.glyphs import badge, spark_level, status_text
-from pipeloom.tui.style.text import cell, clip_middle
+from pipeloom.tui.style.text import cell, clip_middle, whole_parts
 from pipeloom.tui.table.columns import Column, RenderContext
 
 _SHOWN_COUNTS = (Status.ERROR, Status.INTERRUPTED, Status.CANCELLED, Status.SKIPPED, Status.DONE)
 _ROOMY = 36
 """Minimum width for words before a failure's message."""
-_MORE = " …"
-"""After the counts of a run for which there is room."""
 _NEW = "new in this run  "
 _BAD_SHARE = 0.9
 """Share of success below which a task's line has the colour of a failure."""
@@ -94,14 +92,8 @@ def _run_took(item: RunItem, ctx: RenderContext) -> Text:
 
 
 def _run_counts(item: RunItem, ctx: RenderContext) -> Text:
-    """Return the counts that fit, each whole: a number that is cut would be another number."""
-    text, parts = Text("", no_wrap=True, end=""), _counts(item, ascii_only=ctx.ascii_only)
-    for place, (told, style) in enumerate(parts):
-        gap, is_last = " " * bool(place), place == len(parts) - 1
-        if len(text) + len(gap + told) + (0 if is_last else len(_MORE)) > ctx.width:
-            return text.append(_MORE.rjust(min(len(_MORE), ctx.width - len(text))), ctx.style("table--muted"))
-        text.append(gap + told, ctx.style(style))
-    return text
+    counts = _counts(item, ascii_only=ctx.ascii_only)
+    return whole_parts([(told, ctx.style(style)) for told, style in counts], ctx.width)
 
 
 def _counts(item: RunItem, *, ascii_only: bool = False) -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ anywhere else, `lines` for what may have several.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from rich.cells import cell_len, set_cell_size
@@ -20,6 +21,8 @@ DETAIL_LIMIT: Final = 64 * 1024
 """Characters that a pane of details shows at most."""
 
 ELLIPSIS: Final = "…"
+_MORE: Final = f" {ELLIPSIS}"
+"""After the parts for which there is room."""
 
 
 def cell(value: object, style: str | Style = "") -> Text:
@@ -49,6 +52,17 @@ def clip(text: str, width: int) -> str:
     if cell_len(text) <= width:
         return text
     return set_cell_size(text, width - 1).rstrip() + ELLIPSIS
+
+
+def whole_parts(parts: Sequence[tuple[str, Style]], width: int) -> Text:
+    """Return the parts that fit `width` cells, each whole: a number that is cut would be another number."""
+    text = Text("", no_wrap=True, end="")
+    for place, (told, style) in enumerate(parts):
+        is_last = place == len(parts) - 1
+        if len(text) + len(told) + (0 if is_last else len(_MORE)) > width:
+            return text.append(ELLIPSIS, style)
+        text.append(f"{told} ", style)
+    return text
 
 
 def clip_middle(text: str, width: int) -> str:
