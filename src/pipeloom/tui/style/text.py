@@ -62,6 +62,8 @@ def whole_parts(parts: Sequence[tuple[str, Style]], width: int) -> Text:
         if len(text) + len(told) + (0 if is_last else len(_MORE)) > width:
             return text.append(ELLIPSIS, style)
         text.append(f"{told} ", style)
+    if len(text) > width:
+        text.right_crop(1)  # the blank after the last
     return text
 
 
