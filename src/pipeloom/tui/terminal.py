@@ -332,7 +332,8 @@ def _tell_crash(path: Path | None, error: BaseException) -> None:
         return
     with os.fdopen(_open_log(path), "a", encoding="utf-8", errors="backslashreplace") as log:
         log.writelines(traceback.format_exception(error))
-    _say(f"pipeloom: the screen has crashed; its traceback is in {path} {blamed(error)}".rstrip())
+    hint = blamed(error)
+    _say(f"pipeloom: the screen has crashed; its traceback is in {path}{hint and f': {hint}'}")
 
 
 def _say(sentence: str) -> None:
