@@ -17,8 +17,8 @@ COUNTS = {Status.ERROR: 49, Status.INTERRUPTED: 103, Status.DONE: 1570, Status.Q
 @pytest.mark.parametrize(
     ("width", "shown"),
     [
-        (24, "×49 !103 ✓1570 …12k"),
-        (19, "×49 !103 ✓1570 …12k"),
+        (24, "×49 !103 ✓1570 … 12k"),
+        (20, "×49 !103 ✓1570 … 12k"),
         (18, "×49 !103 ✓1570 …"),
         (15, "×49 !103 …"),
         (9, "×49 …"),

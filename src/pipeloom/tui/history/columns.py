@@ -106,7 +106,7 @@ def _counts(item: RunItem, *, ascii_only: bool = False) -> list[tuple[str, str]]
             shown = badge(status, ascii_only=ascii_only)
             found.append((f"{shown.glyph}{_number(count)}", shown.style))
     if left := sum(count for status, count in item.counts.items() if status not in FINAL):
-        found.append((f"{'...' if ascii_only else '…'}{_number(left)}", "table--muted"))
+        found.append((f"{'...' if ascii_only else '…'} {_number(left)}", "table--muted"))
     if item.run is not None and item.run.unchanged:
         found.append((f"={fmt.short(item.run.unchanged)}", "table--muted"))
     return found
