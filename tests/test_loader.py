@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -157,6 +158,16 @@ def test_a_pipeline_may_have_the_name_of_one_of_pythons_modules(file: Path) -> N
     with pytest.raises(UsageError) as raised:
         load_pipeline(str(path))
     assert "rename it" not in str(raised.value)
+
+
+def test_a_pipeline_stands_in_the_place_of_no_module_that_python_imports_later(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "sched", raising=False)
+    path = file.with_name("sched.py")
+    path.write_text(ONE)
+    assert load_pipeline(str(path)).name == "first"
+    assert callable(importlib.import_module("sched").scheduler)
 
 
 LAYOUTS = {

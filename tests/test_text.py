@@ -7,8 +7,9 @@ import unicodedata
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
-from pipeloom.text import LIMIT, as_text, clean, clip_middle, counted, figure, first_line, storable
+from pipeloom.text import LIMIT, LongNames, as_text, clean, clip_middle, counted, figure, first_line, storable
 
 ODD = "\x00\x07\x1b\t\r\n\x7f\x80\x9b\u061c\u200b\u200c\u200d\u200e\u202a\u202e\u2060\u2066\u2069\ufeff\ufffe\uffff"
 ODD += "\U000e0001\U000e0041\U0001fffe\U0010ffff\ud800\udfff\udcff\u0301\u0489\u20dd\ufe20aé日👩"
@@ -186,6 +187,48 @@ def test_a_figure_of_nothing_has_no_sign(value: float, text: str) -> None:
 )
 def test_a_text_that_is_cut_in_the_middle_keeps_its_end(text: str, width: int, shown: str) -> None:
     assert clip_middle(text, width, len) == shown
+
+
+@pytest.mark.parametrize(
+    ("names", "width", "shown"),
+    [
+        (["load-2025-03-01", "load-2025-03-02"], 12, "loa…25-03-01"),
+        (["s3://raw/region=north/year=2025/part-0.parquet", "s3://raw/region=south/year=2025/part-0.parquet"], 16,
+         "s3:…nor….parquet"),
+        (["export of customer 1 to the warehouse of the north", "export of customer 2 to the warehouse of the north"],
+         32, "export of customer 1…f the north"),
+        (["a" * 30 + "1" + "b" * 8, "a" * 30 + "2" + "b" * 8], 20, "aaaaaa…aaaa1bbbbbbbb"),
+        (["only one that is long", "short"], 10, "onl…s long"),
+        (["raw/region=north/year=2025/part-0.parquet", "raw/region=south/year=2025/part-0.parquet", "export of all"], 16,
+         "raw/region=nor…t"),
+        (["warehouse/ok/orders_1_full.parquet", "warehouse/fail/items_2_full.parquet"], 12, "…ok/…ders_1…"),
+    ],
+)  # fmt: skip
+def test_a_name_is_cut_where_all_are_the_same(names: list[str], width: int, shown: str) -> None:
+    assert LongNames(names, least=8).cut(names[0], width, len) == shown
+
+
+@given(
+    st.text("ab/", max_size=40), st.sets(st.text("01-", max_size=8), min_size=2), st.text("yz.", max_size=40),
+    st.integers(11, 40), st.lists(TEXTS, max_size=2),
+)  # fmt: skip
+def test_names_that_differ_look_different_when_cut(
+    head: str, middles: set[str], tail: str, width: int, others: list[str]
+) -> None:
+    names = [f"{head}<{middle}>{tail}" for middle in middles]
+    seen = LongNames([*others, *names])
+    assert not seen.note(names), "in the same way from then on"
+    told = {seen.cut(name, width, len) for name in names}
+    assert max(map(len, told)) <= width
+    if not any(name[:3] == other[:3] for name in names for other in others) and max(map(len, middles)) + 7 <= width:
+        assert len(told) == len(names)
+
+
+@given(st.lists(TEXTS), TEXTS, st.integers(0, 40))
+def test_a_name_that_is_cut_fits(names: list[str], name: str, width: int) -> None:
+    cut = LongNames(names).cut(name, width, cell_len)
+    assert cell_len(cut) <= width
+    assert cut == name or cell_len(name) > width
 
 
 @given(TEXTS, st.integers(0, 40))

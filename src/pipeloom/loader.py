@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType
@@ -24,6 +24,8 @@ from pipeloom.users_code import blamed, users_error
 _LONGEST = 4096
 _PROJECT: Final = ("pyproject.toml", "setup.py", "setup.cfg")
 """Files of which a project has one in its folder."""
+_WITH_EFFECTS: Final = frozenset({"antigravity", "this"})
+"""Modules of Python that do something when they are imported."""
 _imported: ContextVar[str | None] = ContextVar("pipeloom_imported", default=None)
 
 
@@ -135,6 +137,7 @@ def import_file(place: str) -> ModuleType:
     name = f"{package}{PREFIX}{stem}_{hashlib.sha256(os.fsencode(real)).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
+    _keep_pythons_own(real)
     # As `python file.py` does, so that the file may import its neighbours; never the current directory as such.
     for folder in (root, real.parent):
         if str(folder) not in sys.path:
@@ -162,6 +165,16 @@ def read_pipeline(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+def _keep_pythons_own(path: Path) -> None:
+    """Import the module of Python that has the name of a file, or a later `import` would find the file in its place."""
+    name = path.stem
+    if name in sys.stdlib_module_names - _WITH_EFFECTS and name not in sys.modules:
+        spec = importlib.util.find_spec(name)
+        with suppress(ImportError):  # it is of another system
+            if spec is not None and spec.origin != str(path):
+                importlib.import_module(name)
 
 
 def _package_of(path: Path) -> tuple[str, Path]:

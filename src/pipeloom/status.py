@@ -33,6 +33,8 @@ class RunStatus(StrEnum):
 
 
 FINAL: Final = frozenset({Status.DONE, Status.ERROR, Status.CANCELLED, Status.INTERRUPTED, Status.SKIPPED})
+SETTLED: Final = FINAL - {Status.INTERRUPTED}
+"""Statuses of tasks of which nothing is left to do; a run that is resumed runs those again that were interrupted."""
 OPEN: Final = frozenset(Status) - FINAL
 WAITING: Final = frozenset({Status.QUEUED, Status.RETRYING})
 ACTIVE: Final = frozenset({Status.RUNNING, Status.CANCELLING})

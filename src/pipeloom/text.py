@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import shlex
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from pipeloom.secrets import masked, masked_start
@@ -19,6 +19,8 @@ LIMIT: Final = 500
 """Characters that a cell, a toast or a line of output shows at most."""
 
 _MAX_COMBINING: Final = 4
+_BEGIN: Final = 3
+"""Characters at the start of a name by which it is one of a kind."""
 
 # C0 characters have pictures (U+2400 plus the code); others are shown as U+FFFD.
 _PICTURES: Final = {code: chr(0x2400 + code) for code in range(0x20)} | {0x7F: "\u2421"}
@@ -96,6 +98,66 @@ def clip_middle(text: str, width: int, cells: Callable[[str], int]) -> str:
     while cells(tail) > width - 1 - before:
         tail = tail[1:]
     return f"{head}…{tail}"
+
+
+class LongNames:
+    """Names of which some are too long for their place: they are cut where all that were seen are the same.
+
+    Names that begin alike are compared. What they share only becomes less, so that they are not cut in one way and
+    then in another.
+    """
+
+    def __init__(self, names: Iterable[str] = (), *, least: int = 0) -> None:
+        """Begin with `names`. Those of up to `least` characters are never cut, and do not count."""
+        self._least = least
+        self._kinds: dict[str, tuple[str, int, int]] = {}
+        """By how names begin: the first of them, and how many characters all share at their start and at their end."""
+        self.note(names)
+
+    def note(self, names: Iterable[str]) -> bool:
+        """Count more names; returns whether names are cut in another way than before."""
+        changed, kinds = False, len(self._kinds)
+        for name in names:
+            if len(name) > self._least:
+                begin = name[:_BEGIN]
+                first, head, tail = before = self._kinds.get(begin, (name, len(name), len(name)))
+                if not name.startswith(first[:head]):
+                    head = _alike(first[:head], name)
+                if tail and not name.endswith(first[-tail:]):
+                    tail = _alike(first[: -tail - 1 : -1], name[::-1])
+                self._kinds[begin] = first, head, tail
+                changed |= (first, head, tail) != before
+        return changed or kinds < 2 <= len(self._kinds)
+
+    def cut(self, name: str, width: int, cells: Callable[[str], int]) -> str:
+        """Return a name in at most `width` cells, which `cells` counts."""
+        plain = clip_middle(name, width, cells)
+        if plain == name or width < 2 * _BEGIN + 2:
+            return plain
+        _, head, tail = self._kinds.get(name[:_BEGIN], ("", 0, 0))
+        start, stop = min(head, len(name)), max(head, len(name) - tail)  # of what differs
+        first, lost = (width - 1) // 3, len(name) - width + 1
+        if first + lost <= start or first >= stop:
+            return plain
+        kept = name[: min(start, _BEGIN)] if len(self._kinds) > 1 else ""
+        told = [f"{name[: start - lost]}…{name[start:]}"] * (lost <= start - len(kept))
+        told += [f"{name[:stop]}…{name[stop + lost :]}"] * (lost <= len(name) - stop)
+        if told:  # the longer of the two parts that are shared is cut
+            told = told[:1] if start >= len(name) - stop else told[-1:]
+        else:
+            before, after = "…" * (start > len(kept)), "…" * (stop < len(name))
+            room = width - len(kept + before + after) - (stop - start)
+            begin = name[: max(len(kept), room // 3)] if before else kept
+            end = len(name) - max(0, room - len(begin) + len(kept))
+            differs = clip_middle(name[start:stop], stop - start + min(room, 0), cells)
+            told = [f"{begin}{before}{differs}{after}{name[end:]}"]
+        return told[0] if cells(told[0]) <= width else plain
+
+
+def _alike(one: str, other: str) -> int:
+    """Return how many characters two texts share at their start."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (this, that) in pairs if this != that), min(len(one), len(other)))
 
 
 def size(count: int) -> str:

@@ -413,6 +413,23 @@ def test_names_that_differ_at_the_end_differ_on_a_terminal(days: Path, columns: 
     assert ", 2025 " in line.replace("north, 2025", ", 2025"), line
 
 
+def test_an_attempt_is_shown_with_the_others_of_its_task(run: Run, db: Path) -> None:
+    told = run("pipeloom", "show", db.name, "3").stdout
+    _before, _title, after = told.partition("attempts of the task in this run:\n")
+    assert [line.split()[-8:].count("error") for line in after.splitlines()[:1]] == [1], told
+    assert after.splitlines()[1].startswith("  »     2         3  "), told
+
+
+@pytest.mark.parametrize("command", ["status", "show"])
+def test_names_that_differ_in_the_middle_differ_on_a_terminal(folder: Path, command: str) -> None:
+    parts = ("alpha", "bravo", "delta")
+    names = [f"s3://lake/raw/region={part}/year=2025/part-0000.snappy.parquet" for part in parts]
+    attempts = [row(number, Status.ERROR, name=name, task_id=name) for number, name in enumerate(names, 1)]
+    lines = on_terminal(make(folder / "etl.db", attempts, [RunStatus.ERROR]), 80, command)
+    for part in parts:
+        assert sum(part in line for line in lines) == 1, lines
+
+
 def test_runs_of_pipelines_with_short_names_fit_a_terminal(db: Path) -> None:
     assert max(map(len, on_terminal(db, 80, "runs"))) <= 80
 

@@ -31,6 +31,18 @@ def test_the_cockpit_needs_no_home(start: Start, write: Write, home: str) -> Non
     assert terminal.end() == 0
 
 
+def test_a_neighbour_that_is_named_like_a_module_of_the_screen_harms_nothing(
+    start: Start, write: Write, tmp_path: Path
+) -> None:
+    (tmp_path / "jobs").mkdir()
+    for name in ("tty", "colorsys", "few"):
+        write(f"jobs/{name}.py", FEW)
+    terminal = start("etl.db", "jobs/few.py")
+    terminal.wait_for("3/3", "3 done")
+    terminal.press("q")
+    assert terminal.end() == 0
+
+
 def test_a_log_that_cannot_be_opened_is_not_kept(start: Start, write: Write, tmp_path: Path) -> None:
     write("few.py", FEW)
     (tmp_path / "state" / "pipeloom" / "log" / "tui.log").mkdir(parents=True)

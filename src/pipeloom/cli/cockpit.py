@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -201,6 +202,8 @@ def _chosen(spec: str | None, *, demo: bool, ascii_only: bool) -> tuple[Pipeline
     if spec is None:
         return None, None
     source = source_of(spec)
+    if has_terminal():
+        import_module("pipeloom.tui.app")  # first: a file beside the pipeline may be named like a module that it uses
     return imported(spec, ascii_only=ascii_only), source
 
 

@@ -17,7 +17,7 @@ from pipeloom.cli.common import tell
 from pipeloom.console.streams import point_nowhere
 from pipeloom.status import Exit
 from pipeloom.store.rows import AttemptRow
-from pipeloom.text import clean, clip_middle, first_line
+from pipeloom.text import LongNames, clean, first_line
 
 STARTED: Final = len("2026-08-01 14:00:41 ") + max(map(len, time.tzname))
 """Columns of a time with the name of its zone."""
@@ -61,11 +61,11 @@ def room(taken: int, least: int, most: int) -> int:
     return max(least, min(get_terminal_size().columns - taken, most)) if is_terminal() else most
 
 
-def named(value: object, width: int) -> str:
-    """Return a name in `width` cells, on a terminal without its middle when it is longer; "(empty)" for none."""
+def named(value: object, width: int, names: LongNames | None = None) -> str:
+    """Return a name in `width` cells, "(empty)" for none. On a terminal a longer one is cut where all `names` agree."""
     text = clean(value) or "(empty)"
     if is_terminal():
-        text = clip_middle(text, width, cell_len)
+        text = (names or LongNames()).cut(text, width, cell_len)
     return text + " " * (width - cell_len(text))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from enum import StrEnum
-from itertools import islice
+from itertools import chain, islice
 from typing import Annotated, Any, Final
 
 import typer
@@ -21,9 +21,11 @@ from pipeloom.store.read.history import History, attempt_of_row, walk
 from pipeloom.store.read.paging import NEWEST, Sort
 from pipeloom.store.read.run_queries import attempts_as_left
 from pipeloom.store.rows import AttemptRow
-from pipeloom.text import beside_usual, clean, figure
+from pipeloom.text import LongNames, beside_usual, clean, figure
 from pipeloom.times import duration, local_stamp
 
+_COMPARED: Final = 200
+"""Number of rows of which the names are compared: what they share is cut first."""
 _TAKEN: Final = 48 + STARTED
 """Columns of a line of the table beside the name and the message."""
 
@@ -127,7 +129,9 @@ def show_command(
         name = max(20, wide)
         write([_head(name)])
         rows = islice(walk(history, where, sort_of(sort)), limit)
-        write(_line(row, name) for one in rows for row in attempts_as_left(history, [one]))
+        first = list(islice(rows, _COMPARED))
+        names = LongNames(clean(row.name) for row in first)
+        write(_line(row, name, names) for one in chain(first, rows) for row in attempts_as_left(history, [one]))
 
 
 def _head(width: int) -> str:
@@ -135,11 +139,11 @@ def _head(width: int) -> str:
     return f"{'run':>5}  {'id':>8}  {'task':<{width}}  {'status':<11}  {'try':>3}  {began}  {'time':>7}  message\n"
 
 
-def _line(row: AttemptRow, width: int) -> str:
-    """Return a line of the table, with `width` columns for the name."""
+def _line(row: AttemptRow, width: int, names: LongNames) -> str:
+    """Return a line of the table, with `width` columns for the name, which is one of `names`."""
     message = cut(clean(row.message), room(_TAKEN + width, 20, 200))
     began, took = f"{local_stamp(row.started_at):<{STARTED}}", duration(row.duration_s)
-    name = named(row.name, width)
+    name = named(row.name, width, names)
     return (
         f"{row.run_id:>5}  {row.id:>8}  {name}  {row.status:<11}  {row.attempt:>3}  {began}  {took:>7}  {message}"
     ).rstrip() + "\n"
@@ -171,7 +175,8 @@ def _sections(history: History, row: AttemptRow) -> Iterator[str]:
     attempts = attempts_as_left(history, _attempts(history, row))
     if len(attempts) > 1:
         yield "\nattempts of the task in this run:\n"
-        yield from (f"  {'»' if attempt.id == row.id else ' '} {_line(attempt, 28)}" for attempt in attempts)
+        name = LongNames([clean(row.name)])
+        yield from (f"  {'»' if attempt.id == row.id else ' '} {_line(attempt, 28, name)}" for attempt in attempts)
     inputs = "\n".join(key_of(row.input_key).lines())
     for title, text in (
         ("params", _pretty(row.params)),

@@ -38,7 +38,7 @@ from pipeloom.store.read.run_queries import (
     tasks_of_run,
 )
 from pipeloom.store.rows import AttemptRow, LogRow, RunRow
-from pipeloom.text import clean, first_line
+from pipeloom.text import LongNames, clean, first_line
 from pipeloom.times import unix_time, until
 
 _SHOWN: Final = (
@@ -222,13 +222,14 @@ def _tasks(
 ) -> Iterator[str]:
     if rows:
         yield f"{title}:\n"
-    longest = max((cell_len(clean(_label(row))) for row in rows[:_LISTED]), default=0)
-    width = min(longest, max(20, room(_BESIDE, 40, 200) * 2 // 5))
+    labels = [clean(_label(row)) for row in rows[:_LISTED]]
+    names = LongNames(labels)
+    width = min(max(map(cell_len, labels), default=0), max(20, room(_BESIDE, 40, 200) * 2 // 5))
     for row in rows[:_LISTED]:
         said = clean(waits.get(row.id) or row.message, 200)
         told = reason(row) if row.status is Status.ERROR else f"{row.status:<10} {said}".rstrip()
         sign = _SIGNS.get(row.status, "●")
-        yield f"  {sign} {row.id:>8}  {named(_label(row), width)}  {cut(told, room(_BESIDE + width, 20, 250))}\n"
+        yield f"  {sign} {row.id:>8}  {named(_label(row), width, names)}  {cut(told, room(_BESIDE + width, 20, 250))}\n"
     if total > min(len(rows), _LISTED):
         yield f"  … and {total - min(len(rows), _LISTED):,} more\n"
 

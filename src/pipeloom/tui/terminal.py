@@ -29,6 +29,7 @@ from pipeloom.tui.textual_compat.event_loop import priority_runner
 from pipeloom.tui.textual_compat.notice import drop_output
 from pipeloom.tui.textual_compat.reopen import reopen_terminal
 from pipeloom.user_state import private_folder, user_folder
+from pipeloom.users_code import blamed
 
 if TYPE_CHECKING:
     from pipeloom.tui.app import PipeloomApp
@@ -331,7 +332,8 @@ def _tell_crash(path: Path | None, error: BaseException) -> None:
         return
     with os.fdopen(_open_log(path), "a", encoding="utf-8", errors="backslashreplace") as log:
         log.writelines(traceback.format_exception(error))
-    _say(f"pipeloom: the screen has crashed; its traceback is in {path}")
+    hint = blamed(error)
+    _say(f"pipeloom: the screen has crashed; its traceback is in {path}{hint and f': {hint}'}")
 
 
 def _say(sentence: str) -> None:

@@ -10,7 +10,7 @@ from pipeloom.store.rows import AttemptRow
 from pipeloom.tui.attempts.columns import COLUMN_IDS, history_columns, live_columns
 from pipeloom.tui.live.sorting import COLUMNS
 from pipeloom.tui.style.ascii import in_ascii
-from pipeloom.tui.table.columns import RenderContext, SeenWidths, fit
+from pipeloom.tui.table.columns import RenderContext, SeenTexts, fit
 
 SCREENS = {"live": live_columns(1, lambda _row: 0.0), "history": history_columns()}
 
@@ -29,7 +29,7 @@ def test_the_number_of_a_try_is_shown_where_there_is_more_than_one(
     granted: int, attempt: int, shown: str | None, width: int
 ) -> None:
     columns, row = live_columns(granted, lambda _row: 0.0), AttemptRow(1, 1, 1, attempt, "one", Status.QUEUED)
-    seen: SeenWidths[AttemptRow] = SeenWidths()
+    seen: SeenTexts[AttemptRow] = SeenTexts()
     seen.note(columns, [row])
     cells = [
         slot.column.cell(row, RenderContext(slot.width, 0.0, ascii_only=True, style=lambda _name: Style())).plain
@@ -84,3 +84,41 @@ def test_odd_rows_are_marked_beside_the_number_and_before_the_message(
     marked = [isinstance(cell.style, Style) and cell.style.meta == {"of": "status--retrying"} for cell in told]
     assert marked == [bool(row.odd)] * 2
     assert in_ascii(told[0]).plain == shown.replace("▲", "^").replace("▼", "v")
+
+
+@pytest.mark.parametrize(
+    ("why", "width", "shown"),
+    [
+        ("3 workers busy, 1st in line", 30, "3 workers busy, 1st in line"),
+        ("3 workers busy, 1st in line", 20, "1st in line"),
+        ("limit api: 2 of 2 by load-1, load-2", 40, "limit api: 2 of 2 by load-1, load-2"),
+        ("limit api: 2 of 2 by load-1, load-2", 30, "limit api: load-1, load-2"),
+        ("limit api: 2 of 2 by load-1, load-2", 21, "api: load-1, load-2"),
+        ("limit a: 5 a second", 15, "a: 5 a second"),
+        ("after load-1, load-2", 10, "after load-1, load-2"),
+    ],
+)
+def test_a_narrow_reason_keeps_what_is_said_nowhere_else(why: str, width: int, shown: str) -> None:
+    columns = live_columns(1, lambda _row: 0.0, waits=lambda _row: why)
+    (column,) = (column for column in columns if column.id == "message")
+    context = RenderContext(width, 0.0, ascii_only=True, style=lambda _name: Style())
+    assert column.cell(AttemptRow(1, 1, 1, 1, "one", Status.QUEUED), context).plain == shown
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("what", ["id", "name"])
+def test_names_and_ids_that_differ_in_the_middle_look_different(screen: str, width: int, what: str) -> None:
+    texts = [
+        f"s3://data-lake-raw/production/region={part}/2025/part-0000.snappy.parquet" for part in ("ab", "cd", "ef")
+    ]
+    rows = [AttemptRow(n, 1, text, 1, text if what == "name" else "one", Status.DONE) for n, text in enumerate(texts)]
+    columns, seen = SCREENS[screen], SeenTexts[AttemptRow]()
+    seen.note(columns, rows)
+    slots = {slot.column.id: slot for slot in fit(columns, width, seen.cells).slots}
+    slot = slots.get("task" if what == "name" else "id")
+    if slot is not None:
+        context = RenderContext(slot.width, 0.0, ascii_only=True, style=lambda _: Style(), cut=seen.cut(slot.column))
+        told = {slot.column.cell(row, context).plain for row in rows}
+        assert len(told) == len(rows)
+        assert all(len(text) <= slot.width for text in told)

@@ -194,6 +194,19 @@ async def test_the_detail_becomes_the_whole_screen_and_small_again(
         assert cockpit.app.focused is cockpit.live.table
 
 
+async def test_the_filter_line_is_in_sight_when_it_takes_the_keys(cockpit: Cockpit, synthetic: Synthetic) -> None:
+    async with cockpit.app.run_test(size=(80, 24)) as pilot:
+        cockpit.commit(synthetic.rows(500), synthetic.run)
+        await cockpit.settle(pilot)
+        await pilot.press("e", "z")
+        await pilot.pause()
+        assert not cockpit.live.filter_bar.region
+        await pilot.press("slash")
+        await pilot.pause()
+        assert cockpit.live.filter_bar.region
+        assert cockpit.live.filter_bar.has_focus_within
+
+
 async def test_left_and_right_change_the_tab_from_the_table_and_e_goes_to_the_error(
     cockpit: Cockpit, synthetic: Synthetic
 ) -> None:

@@ -84,6 +84,8 @@ async def test_filter_and_detail_work_on_a_file_without_a_run(tmp_path: Path) ->
         await until(app, pilot, "2 of 50 attempts")
         await pilot.press("enter", "enter")
         await until(app, pilot, "Overview")
+        await app.workers.wait_for_complete()
+        await pilot.pause()
         assert app.screen.query_one(DetailPane).plain == "m49", "what failed is shown by its error"
         app.screen.query_one(DetailPane).show_tab("overview")
         await until(app, pilot, "task 49 · attempt 1 · run 1")

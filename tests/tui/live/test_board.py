@@ -22,10 +22,10 @@ def row(task: int, status: Status = Status.QUEUED, attempt: int = 1, **changes: 
     return AttemptRow(task * 100 + attempt, 1, task, attempt, status=status, **given)
 
 
-def naive(rows: dict[int, AttemptRow], where: Filter) -> list[AttemptRow]:
+def naive(rows: dict[int, AttemptRow], where: Filter, held: int | None = None) -> list[AttemptRow]:
     """Sort everything anew: what the board must show at less cost."""
     return sorted(
-        (kept for kept in rows.values() if where.matches(kept)),
+        (kept for kept in rows.values() if where.matches(kept) or kept.task_id == held),
         key=lambda kept: (_group(kept), _start(kept), int(kept.task_id)),
     )
 
@@ -41,14 +41,20 @@ def _start(kept: AttemptRow) -> tuple[str, int]:
 
 
 steps = st.lists(
-    st.tuples(st.integers(0, 11), st.sampled_from(["next", "retry", "progress", "filter"]), st.integers(0, 7)),
+    st.tuples(
+        st.integers(0, 11),
+        st.sampled_from(["next", "retry", "progress", "filter", "hold", "let go"]),
+        st.integers(0, 7),
+    ),
     max_size=60,
 )
 
 
 @given(steps)
 def test_the_board_shows_what_sorting_everything_anew_would_show(actions: list[tuple[int, str, int]]) -> None:
-    board, rows, where = Board(), {}, Filter()
+    board, where = Board(), Filter()
+    rows: dict[int, AttemptRow] = {}
+    held: int | None = None
     for task in range(12):
         rows[task] = row(task)
     board.apply(rows.values(), None, 0.0)
@@ -67,8 +73,12 @@ def test_the_board_shows_what_sorting_everything_anew_would_show(actions: list[t
         elif action == "filter":
             where = parse(["", "status:running,queued", "-status:done", "task-1"][pick % 4])
             board.set_filter(where)
+        elif action == "hold" and board.index(task) is not None:
+            board.hold(held := task)
+        elif action == "let go":
+            board.hold(held := None)
         board.apply([rows[task]], None, 1.0)
-        expected = naive(rows, where)
+        expected = naive(rows, where, held)
         assert list(board.window(0, 99)) == board.shown() == expected
         assert board.count() == len(expected)
         assert [board.index(kept.task_id) for kept in expected] == list(range(len(expected)))

@@ -35,6 +35,7 @@ from pipeloom.store.write.ledger import Ledger
 from pipeloom.text import clean
 from pipeloom.tui.app import PipeloomApp
 from pipeloom.tui.attempts.detail import DetailPane
+from pipeloom.tui.attempts.questions import CAN_RUN_AGAIN
 from pipeloom.tui.attempts.table_screen import TableScreen
 from pipeloom.tui.history.screen import HistoryScreen
 from pipeloom.tui.live.limits import stepped
@@ -490,6 +491,22 @@ async def test_cancel_retry_and_quit_with_a_real_engine(tmp_path: Path) -> None:
     engine.close()
 
 
+async def test_a_retry_is_of_the_marked_tasks_that_have_ended(cockpit: Cockpit, synthetic: Synthetic) -> None:
+    async with cockpit.app.run_test(size=(120, 40), notifications=True) as pilot:
+        rows = synthetic.rows()
+        cockpit.commit(rows, synthetic.run)
+        await cockpit.settle(pilot)
+        table = cockpit.live.table
+        ended = [row for row in rows if row.status in CAN_RUN_AGAIN]
+        table.mark(row.task_id for row in rows)
+        await pilot.press("r")
+        await until(pilot, lambda: f"Run {len(ended)} tasks again?" in text_of(cockpit.app))
+        await pilot.press("n")
+        table.unmark(row.task_id for row in ended)
+        await pilot.press("r")
+        await until(pilot, lambda: "it has not ended yet" in text_of(cockpit.app))
+
+
 @pytest.mark.parametrize("mode", ["live", "history"])
 @pytest.mark.parametrize(
     ("keys", "title"),
@@ -770,6 +787,18 @@ async def test_the_footer_shows_whole_keys_and_always_help_and_the_way_out(
             assert shown.index("?") == shown.index("Help") - 1
 
 
+async def test_the_footer_offers_what_works_on_the_marks(cockpit: Cockpit, synthetic: Synthetic) -> None:
+    async with cockpit.app.run_test(size=(80, 24)) as pilot:
+        cockpit.commit(synthetic.rows(), synthetic.run)
+        await cockpit.settle(pilot)
+        footer = text_of(cockpit.app).splitlines()[-1]
+        assert ("Cancel" in footer) is not ("Retry" in footer), "one task"
+        await pilot.press("asterisk")
+        await until(pilot, lambda: {"Cancel", "Retry"} <= set(text_of(cockpit.app).splitlines()[-1].split()))
+        await pilot.press("u")
+        await until(pilot, lambda: text_of(cockpit.app).splitlines()[-1] == footer)
+
+
 async def test_ctrl_c_says_how_to_leave(cockpit: Cockpit, synthetic: Synthetic) -> None:
     async with cockpit.app.run_test(size=(80, 24), notifications=True) as pilot:
         await cockpit.settle(pilot)
@@ -810,7 +839,7 @@ async def test_a_key_acts_on_the_marks_in_view_and_says_what_the_filter_hides(
         assert f"· {len(failed)} marked in view, {len(running)} hidden" in text_of(cockpit.app)
         assert cockpit.live._chosen_rows() == failed
         await pilot.pause()
-        assert "marked tasks are hidden by the filter, and left alone" in " ".join(text_of(cockpit.app).split())
+        assert "marked tasks are hidden and left alone; u unmarks." in " ".join(text_of(cockpit.app).split())
         table.unmark(row.task_id for row in failed)
         assert cockpit.live._chosen_rows() == [table.cursor_row], "the row under the cursor, when no mark is in view"
         await pilot.press("u")
@@ -831,6 +860,27 @@ async def test_what_is_open_stays_with_its_task_when_the_rows_move(
         cockpit.commit([row._replace(status=Status.DONE) for row in rows if row.task_id == first])
         await cockpit.settle(pilot)
         assert table.cursor_key == first
+
+
+@pytest.mark.parametrize("key", ["d", "l", "x"])
+async def test_what_is_open_stays_with_its_task_when_it_passes_the_filter_no_longer(
+    cockpit: Cockpit, synthetic: Synthetic, key: str
+) -> None:
+    async with cockpit.app.run_test(size=(120, 40)) as pilot:
+        rows = synthetic.rows()
+        cockpit.commit(rows, synthetic.run)
+        cockpit.live.filter_bar.set("status:running")
+        await cockpit.settle(pilot)
+        table = cockpit.live.table
+        first, count = table.cursor_key, table.row_count
+        await pilot.press(key)
+        cockpit.commit([row._replace(status=Status.DONE) for row in rows if row.task_id == first])
+        await cockpit.settle(pilot)
+        assert (table.cursor_key, table.row_count) == (first, count)
+        await pilot.press("escape")
+        cockpit.live.table.move_cursor(0)
+        await cockpit.settle(pilot)
+        assert (table.cursor_key == first, table.row_count) == (False, count - 1), "until the cursor is moved"
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])

@@ -130,6 +130,22 @@ async def test_a_viewer_asks_the_process_that_runs(tmp_path: Path, own: Own) -> 
         await until(pilot, lambda: "VIEWER" not in text_of(app))
 
 
+@pytest.mark.parametrize("control", [False, True])
+async def test_a_viewer_of_a_paused_run_says_so_when_no_task_in_view_waits(
+    tmp_path: Path, own: Own, *, control: bool
+) -> None:
+    own(2)
+    app = PipeloomApp(tmp_path / "etl.db", control=control)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "running 0" in text_of(app).splitlines()[0])
+        client = ControlClient(tmp_path / "etl.db", 1)
+        await asyncio.to_thread(client.pause)
+        await until(pilot, lambda: "paused 0" in text_of(app).splitlines()[0])
+        assert "eta" not in text_of(app).splitlines()[0]
+        await asyncio.to_thread(client.resume)
+        await until(pilot, lambda: "running 0" in text_of(app).splitlines()[0])
+
+
 class Answers:
     """Questions that are answered as a test says, with words that a task may have chosen."""
 
@@ -138,6 +154,8 @@ class Answers:
         "limit host:[/]: 2 of 2 by seattle-2012-01, seattle-2012-02 and 3 others",
         "4 workers busy, 1,022nd in line",
     )
+
+    is_stale = False
 
     async def why_waiting(self, attempt_ids: Sequence[int]) -> dict[int, str] | None:
         return dict(zip(sorted(attempt_ids), self.WHY, strict=False))

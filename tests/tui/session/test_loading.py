@@ -13,7 +13,7 @@ async def test_a_file_that_needs_what_is_not_here_is_not_imported(tmp_path: Path
     job = tmp_path / "job.py"
     job.write_text("# /// script\n# dependencies = ['not-to-be-found-0']\n# ///\nopen(__file__ + '.imported', 'w')\n")
     told: list[str] = []
-    host: Any = SimpleNamespace(tell=lambda sentence, problem: told.append(sentence))
+    host: Any = SimpleNamespace(tell=lambda sentence, problem=False: told.extend([sentence] * problem))
     session = EngineSession(host, tmp_path / "etl.db", cast("Any", None), None)
     assert await session.load(str(job)) is None
     assert [sentence.partition("job.py")[2] for sentence in told] == [

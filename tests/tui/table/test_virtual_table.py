@@ -14,7 +14,7 @@ from textual.app import App
 from textual.message import Message
 from textual.strip import Strip
 
-from pipeloom.tui.table.columns import GUTTER, Column, RenderContext, SeenWidths, fit
+from pipeloom.tui.table.columns import GUTTER, Column, RenderContext, SeenTexts, fit
 from pipeloom.tui.table.virtual_table import VirtualTable
 
 
@@ -462,7 +462,7 @@ def test_a_column_that_no_row_has_content_for_is_not_there() -> None:
         Column[Item]("id", "ID", note, 2, content=lambda item: item.name, hide_empty=True),
         Column[Item]("note", "Note", note, 12, share=4),
     ]
-    seen: SeenWidths[Item] = SeenWidths()
+    seen: SeenTexts[Item] = SeenTexts()
     assert [slot.column.id for slot in fit(columns, 60, seen.cells).slots] == ["id", "note"]
     assert not seen.note(columns, [None])
     assert [slot.column.id for slot in fit(columns, 60, seen.cells).slots] == ["id", "note"], "it is not loaded yet"
@@ -480,7 +480,7 @@ def test_columns_are_as_wide_as_what_they_hold_and_the_rest_goes_to_the_others(w
         Column[Item]("name", "Name", note, 12, share=3, max_width=60, content=lambda item: item.name),
         Column[Item]("note", "Note", note, 12, share=4),
     ]
-    seen: SeenWidths[Item] = SeenWidths()
+    seen: SeenTexts[Item] = SeenTexts()
     assert seen.note(columns, [Item(1234, "n" * (200 if long == "name" else 15)), None])
     assert not seen.note(columns, [Item(7, "x")]), "a column never gets narrower under the hand"
     layout = fit(columns, width, seen.cells)
@@ -495,7 +495,7 @@ def test_a_column_without_a_maximum_takes_what_is_left_when_all_hold_their_texts
         Column[Item]("name", "Name", note, 12, share=3, max_width=60, content=lambda item: item.name),
         Column[Item]("note", "Note", note, 12, share=4, content=lambda _: ""),
     ]
-    seen: SeenWidths[Item] = SeenWidths()
+    seen: SeenTexts[Item] = SeenTexts()
     seen.note(columns, [Item(1, "n" * 50)])
     assert [slot.width for slot in fit(columns, 80, seen.cells).slots] == [50, 80 - GUTTER - 1 - 50]
     assert [slot.width for slot in fit(columns, 60, seen.cells).slots] == [60 - GUTTER - 1 - 12, 12]

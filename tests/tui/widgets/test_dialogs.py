@@ -75,6 +75,7 @@ async def test_it_fits_a_small_terminal(themed_app: MakeThemedApp) -> None:
 async def test_the_key_of_the_action_that_asks_answers_as_it_is_set(themed_app: MakeThemedApp) -> None:
     answers: list[bool | None] = []
     app = themed_app(Static("below"))
+    app._bindings.bind("ctrl+c", "bell", description="Ring", show=False, priority=True)
     app._bindings.bind("c", "bell", description="Ring", key_display="c")
     async with app.run_test(size=(80, 24)) as pilot:
         for keys in (["c"], ["n"], ["y"]):

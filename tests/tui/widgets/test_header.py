@@ -55,6 +55,17 @@ def test_a_wide_header_says_all() -> None:
     assert counts.endswith("workers 4/4 · 1.2k msg/s")
 
 
+def test_the_bar_of_an_interrupted_run_is_not_full() -> None:
+    state = replace(
+        STATE, status=RunStatus.INTERRUPTED, counts={Status.DONE: 1, Status.ERROR: 1, Status.INTERRUPTED: 2}
+    )
+    _title, progress, counts = (row.rstrip() for row in render_header(state, 80, ascii_only=True).plain.split("\n"))
+    bar = progress.split()[0]
+    assert "2/4   50%" in progress
+    assert bar.count("-") == pytest.approx(len(bar) / 2, abs=1)
+    assert "2 interrupted" in counts
+
+
 def test_a_narrow_header_keeps_what_matters() -> None:
     title, progress, counts = rows(STATE, 40)
     assert "weather" in title

@@ -9,6 +9,7 @@ from tests.tui.conftest import ThemedApp, text_of, until
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.strip import Strip
+from textual.widgets import Input
 
 from pipeloom.tui.widgets.key_footer import KeyFooter
 
@@ -21,6 +22,8 @@ class Keys(ThemedApp):
         Binding("b", "act('a')", "Act", show=True),
         Binding("o", "off", "Off", tooltip="Not now."),
         Binding("question_mark", "help", "Help", key_display="?"),
+        Binding("slash", "off", "Slash", key_display="/"),
+        Binding("ctrl+t", "act('t')", "Tell"),
     ]
 
     def __init__(self) -> None:
@@ -53,7 +56,9 @@ async def test_a_click_presses_the_key_under_it() -> None:
     async with app.run_test(size=(60, 5)) as pilot:
         await until(pilot, lambda: "palette" in text_of(app))
         line = text_of(app).splitlines()[-1]
-        assert line.split("▏")[0].split() == ["a", "Act", "o", "Off", "?", "Help"], "an action is shown once"
+        assert line.split("▏")[0].split() == ["a", "Act", "o", "Off", "?", "Help", "^t", "Tell"], (
+            "an action is shown once"
+        )
         for word in ("Act", "Help"):
             await pilot.click(KeyFooter, offset=(line.index(word), 0))
             await pilot.pause()
@@ -106,3 +111,13 @@ async def test_without_a_change_nothing_is_drawn_again(monkeypatch: pytest.Monke
         app.ready = True
         app.refresh_bindings()
         await until(pilot, lambda: drawn)
+
+
+async def test_a_key_that_would_be_typed_is_not_offered() -> None:
+    app = Keys()
+    async with app.run_test(size=(60, 5)) as pilot:
+        await until(pilot, lambda: "palette" in text_of(app))
+        await app.mount(field := Input())
+        field.focus()
+        await until(pilot, lambda: "Act" not in text_of(app))
+        assert text_of(app).splitlines()[-1].split("▏")[0].split() == ["^t", "Tell"]

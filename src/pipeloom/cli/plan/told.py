@@ -12,7 +12,7 @@ from pipeloom.cli.output import cut, named, room
 from pipeloom.engine.changes.plan import Plan, PlannedTask
 from pipeloom.parameters import words_of
 from pipeloom.pipeline import Pipeline, TaskList
-from pipeloom.text import clean, counted
+from pipeloom.text import LongNames, clean, counted
 
 _WIDEST: Final = 40
 _MEASURED: Final = 1_000
@@ -47,10 +47,11 @@ def plan_lines(pipeline: Pipeline, today: TaskList, plan: Plan) -> Iterator[str]
         f"{len(plan.gone):,} gone" if plan.gone else "",
     ]
     yield f"{name}{given and f' with {clean(given, 200)}'}: {', '.join(filter(None, numbers))}\n"
-    labels = [cell_len(_label(one)) for one in plan.tasks[:_MEASURED]]
-    width = min(max(labels, default=0), max(20, room(4, 40, 2 * _WIDEST) // 2))
+    labels = [_label(one) for one in plan.tasks[:_MEASURED]]
+    names = LongNames(labels)
+    width = min(max(map(cell_len, labels), default=0), max(20, room(4, 40, 2 * _WIDEST) // 2))
     for one in plan.tasks:
-        yield f"  {named(_label(one), width)}  {cut('; '.join(one.why), room(4 + width, 30, 400))}\n"
+        yield f"  {named(_label(one), width, names)}  {cut('; '.join(one.why), room(4 + width, 30, 400))}\n"
     for task_id, gone in plan.gone:
         yield f"  gone: {clean(gone or task_id)}\n"
 

@@ -54,6 +54,8 @@ class ControlClient:
         self._given_up = threading.Event()
         self.known_load: EngineLoad | None = None
         """The load of the engine at its last answer."""
+        self.answered_s = float("-inf")
+        """When that was, in monotonic seconds."""
 
     def cancel(self, attempt_ids: Iterable[int]) -> CommandResult:
         """Cancel attempts: those that wait end at once, those that run are asked to stop."""
@@ -138,7 +140,7 @@ class ControlClient:
         reply = self._send(request)
         if reply.refusal is not None:
             raise ControlError(reply.refusal)
-        self.known_load = reply.load
+        self.known_load, self.answered_s = reply.load, monotonic()
         return reply
 
     def _send(self, request: Request) -> Reply:

@@ -9,7 +9,7 @@ from typing import Any
 from pipeloom.engine.writer.sink import CommitBatch
 from pipeloom.messages import TaskId
 from pipeloom.parameters import read_back
-from pipeloom.status import FINAL, Exit, RunStatus, Status, run_status
+from pipeloom.status import SETTLED, Exit, RunStatus, Status, run_status
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.text import first_line
 
@@ -164,8 +164,8 @@ class RunCounts:
         return len(self._latest)
 
     def settled(self) -> int:
-        """Return the number of tasks whose latest attempt is final."""
-        return sum(self._counts[status] for status in FINAL)
+        """Return the number of tasks that have come to an end; one that was interrupted has not."""
+        return sum(self._counts[status] for status in SETTLED)
 
     def failed(self) -> tuple[FailedTask, ...]:
         """Return the failed tasks in the order of their first row."""

@@ -15,7 +15,7 @@ from pipeloom.times import until
 from pipeloom.tui.attempts.estimate import Estimate, estimate
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.glyphs import ODD, badge, status_text
-from pipeloom.tui.style.text import cell, cell_first_line, clip_middle
+from pipeloom.tui.style.text import cell, cell_first_line
 from pipeloom.tui.table.columns import Column, RenderContext
 from pipeloom.tui.widgets.bar import bar
 
@@ -24,8 +24,10 @@ MEASURED: Final = 200
 """Characters of a message for which a column of the history makes room."""
 _GAP: Final = "  "
 """Between two things in a message."""
-_SAID_ELSEWHERE: Final = re.compile(r"^(?:retry in |[\d,]+ workers? busy, )")
-"""What a narrow reason leaves out: the status and the header say it."""
+_LEFT_OUT: Final = tuple(
+    map(re.compile, (r"^(?:retry in |[\d,]+ workers? busy, )", r"(?<=: )\d+ of \d+ by ", r"^limit (?=.*: )"))
+)
+"""What a narrow reason leaves out, one after the other: status and header say it, or that the attempt waits."""
 _SHORT: Final = 10_000
 """Number of rows from which it is shortened."""
 _NOT_RUN: Final = WAITING | {Status.SKIPPED}
@@ -131,12 +133,13 @@ def _id_column(hide_below: int = 0) -> Column[AttemptRow]:
         justify="right",
         hide_below=hide_below,
         content=_shown_id,
+        names=True,
         hide_empty=True,
     )
 
 
 def _task_column() -> Column[AttemptRow]:
-    return Column("task", "Task", _name, 12, share=6, max_width=60, content=lambda row: row.name)
+    return Column("task", "Task", _name, 12, share=6, max_width=60, content=lambda row: row.name, names=True)
 
 
 def _status_column() -> Column[AttemptRow]:
@@ -177,14 +180,14 @@ def _shown_id(row: AttemptRow) -> str:
 
 
 def _task_id(row: AttemptRow, ctx: RenderContext) -> Text:
-    return cell(_shown_id(row), ctx.style("table--muted"))
+    return cell(ctx.cut(clean(_shown_id(row)), ctx.width), ctx.style("table--muted"))
 
 
 def _name(row: AttemptRow, ctx: RenderContext) -> Text:
-    """Return the name, cut in the middle: names often differ at the end."""
+    """Return the name, cut where the others are the same."""
     if not row.name.strip():
         return cell("(empty)", ctx.style("table--muted"))
-    return cell(clip_middle(clean(row.name), ctx.width))
+    return cell(ctx.cut(clean(row.name), ctx.width))
 
 
 def _status(row: AttemptRow, ctx: RenderContext) -> Text:
@@ -240,10 +243,11 @@ def _waiting(why: str, error: str, ctx: RenderContext) -> Text:
     told, failed = cell(why, ctx.style("table--muted")), cell_first_line(error, ctx.style("table--faint"))
     if not told.plain:
         return failed
-    if len(told) + (len(_GAP) + len(failed) if failed.plain else 0) > ctx.width:
-        told.plain = _SAID_ELSEWHERE.sub("", told.plain)
-        return _before(told, failed, gap=" ")
-    return _before(told, failed)
+    gap = _GAP
+    for words in _LEFT_OUT:
+        if len(told) + (len(gap) + len(failed) if failed.plain else 0) > ctx.width:
+            told.plain, gap = words.sub("", told.plain, count=1), " "
+    return _before(told, failed, gap)
 
 
 def _before(said: Text, message: Text, gap: str = _GAP) -> Text:

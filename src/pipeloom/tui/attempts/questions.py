@@ -9,14 +9,20 @@ from typing import Final
 
 from textual.content import Content
 
-from pipeloom.status import Status
+from pipeloom.status import FINAL, Status
 from pipeloom.store.rows import AttemptRow
-from pipeloom.text import counted
-from pipeloom.tui.style.text import content
+from pipeloom.text import LongNames, clean, counted
+from pipeloom.tui.style.text import content, cut_name
 from pipeloom.tui.widgets.dialogs import Choice, ChoiceDialog
 
 _NAMED: Final = 5
 """Number of tasks that a dialog names; it counts the rest."""
+
+_NAME: Final = 48
+"""Cells of a name."""
+
+CAN_RUN_AGAIN: Final = FINAL | {Status.RETRYING}
+"""Statuses in which an attempt can be followed by another: it has ended, or waits for the time of its retry."""
 
 ReadRows = Callable[[], Sequence[AttemptRow]]
 """Returns the attempts of a question as they are now."""
@@ -67,7 +73,8 @@ def retry_dialog(read: ReadRows, *, action: str, with_state: int = 0) -> ChoiceD
 
 def named_tasks(rows: Sequence[AttemptRow]) -> Content:
     """Return the number of attempts in each status, and the names of the first."""
-    shown = [_line(row) for row in rows[:_NAMED]]
+    names = LongNames(clean(row.name) for row in rows[:_NAMED])
+    shown = [_line(row, names) for row in rows[:_NAMED]]
     if len(rows) > _NAMED:
         shown.append(content(f"  … and {len(rows) - _NAMED:,} more", "$muted"))
     if len(rows) > 1:
@@ -77,5 +84,6 @@ def named_tasks(rows: Sequence[AttemptRow]) -> Content:
     return Content("\n").join(shown)
 
 
-def _line(row: AttemptRow) -> Content:
-    return Content.assemble("  ", content(row.name or "(empty)", "bold", limit=48), (f"  {row.status}", "$muted"))
+def _line(row: AttemptRow, names: LongNames) -> Content:
+    name = cut_name(names, clean(row.name), _NAME) or "(empty)"
+    return Content.assemble("  ", content(name, "bold"), (f"  {row.status}", "$muted"))

@@ -161,7 +161,10 @@ class TableScreen(Screen[None]):
         return super().check_action(action, parameters)
 
     def action_filter(self) -> None:
-        """Focus the filter line."""
+        """Focus the filter line, which is no longer hidden then by a detail that is the whole screen."""
+        if self.has_class(_WHOLE):
+            self.remove_class(_WHOLE)
+            self.app.stylesheet.apply(self.filter_bar)  # at once: what is hidden takes no focus
         self.filter_bar.begin()
 
     def action_detail(self) -> None:

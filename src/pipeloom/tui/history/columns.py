@@ -14,7 +14,7 @@ from pipeloom.tui.attempts.columns import MEASURED
 from pipeloom.tui.history.queries import RunItem
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.glyphs import badge, spark_level, status_text
-from pipeloom.tui.style.text import cell, clip_middle
+from pipeloom.tui.style.text import cell, clip_middle, whole_parts
 from pipeloom.tui.table.columns import Column, RenderContext
 
 _SHOWN_COUNTS = (Status.ERROR, Status.INTERRUPTED, Status.CANCELLED, Status.SKIPPED, Status.DONE)
@@ -31,9 +31,9 @@ def run_columns() -> list[Column[RunItem]]:
         Column("run", "Run", _run, 5, max_width=8, content=lambda item: f"● {item.run.id}" if item.run else ""),
         Column("started", "Started", _run_started, 11),
         Column("took", "Time", _run_took, 6, justify="right", hide_below=40),
-        Column("counts", "Tasks", _run_counts, 7, share=1, max_width=24),
-        Column("pipeline", "Pipeline", _pipeline, 10, share=1, max_width=24, hide_below=60),
-        Column("params", "Params", _params, 10, share=3, hide_below=70),
+        Column("counts", "Tasks", _run_counts, 7, share=3, max_width=24, content=_counts_text),
+        Column("pipeline", "Pipeline", _pipeline, 10, share=1, max_width=24, hide_below=60, content=_pipeline_name),
+        Column("params", "Params", _params, 10, share=3, hide_below=70, content=_params_text),
         Column("executor", "By", _executor, 8, hide_below=100),
     ]
 
@@ -41,13 +41,13 @@ def run_columns() -> list[Column[RunItem]]:
 def task_columns() -> list[Column[TaskStats]]:
     """Return the columns of the list of tasks."""
     return [
-        Column("task", "Task", _task, 12, share=3, max_width=60, content=lambda row: row.name),
+        Column("task", "Task", _task, 12, share=3, max_width=60, content=lambda row: row.name, names=True),
         Column("last", "Last", _last, 13),
         Column("success", "Done", _success, 5, justify="right"),
         Column("attempts", "Of", _attempts, 4, justify="right", hide_below=70),
         Column("median", "p50", lambda row, _ctx: cell(fmt.duration(row.median_s)), 6, justify="right"),
         Column("p95", "p95", lambda row, _ctx: cell(fmt.duration(row.p95_s)), 6, justify="right"),
-        Column("recent", "Last 20", _recent, 20, hide_below=76),
+        Column("recent", "Last 20", _recent, 7, max_width=20, hide_below=76, content=lambda row: "." * len(row.recent)),
     ]
 
 
@@ -92,30 +92,48 @@ def _run_took(item: RunItem, ctx: RenderContext) -> Text:
 
 
 def _run_counts(item: RunItem, ctx: RenderContext) -> Text:
-    text = Text("", no_wrap=True, end="")
-    if item.log_errors:
-        text.append("! ", ctx.style("status--error"))
+    counts = _counts(item, ascii_only=ctx.ascii_only)
+    return whole_parts([(told, ctx.style(style)) for told, style in counts], ctx.width)
+
+
+def _counts(item: RunItem, *, ascii_only: bool = False) -> list[tuple[str, str]]:
+    """Return a mark of errors in the run's log, and how many tasks have each status or are unchanged, with styles."""
+    found = [("!", "status--error")] if item.log_errors else []
     if item.counts is None:
-        return text
-    left = sum(count for status, count in item.counts.items() if status not in FINAL)
+        return found
     for status in _SHOWN_COUNTS:
         if count := item.counts.get(status, 0):
-            shown = badge(status, ascii_only=ctx.ascii_only)
-            text.append(f"{shown.glyph}{fmt.short(count) if count > 9999 else count} ", ctx.style(shown.style))
-    if left:
-        text.append(f"… {fmt.count(left)} ", ctx.style("table--muted"))
+            shown = badge(status, ascii_only=ascii_only)
+            found.append((f"{shown.glyph}{_number(count)}", shown.style))
+    if left := sum(count for status, count in item.counts.items() if status not in FINAL):
+        found.append((f"{'...' if ascii_only else '…'} {_number(left)}", "table--muted"))
     if item.run is not None and item.run.unchanged:
-        text.append(f"={fmt.short(item.run.unchanged)}", ctx.style("table--muted"))
-    return text
+        found.append((f"={fmt.short(item.run.unchanged)}", "table--muted"))
+    return found
+
+
+def _number(count: int) -> str:
+    return fmt.short(count) if count > 9999 else str(count)
+
+
+def _counts_text(item: RunItem) -> str:
+    return " ".join(told for told, _style in _counts(item))
+
+
+def _pipeline_name(item: RunItem) -> str:
+    return "" if item.run is None else clean(item.run.pipeline, MEASURED)
 
 
 def _pipeline(item: RunItem, ctx: RenderContext) -> Text:
-    return cell("" if item.run is None else clean(item.run.pipeline, MEASURED), ctx.style("table--muted"))
+    return cell(_pipeline_name(item), ctx.style("table--muted"))
+
+
+def _params_text(item: RunItem) -> str:
+    return "" if item.run is None else clean(words_of(read_back(item.run.params)), MEASURED)
 
 
 def _params(item: RunItem, ctx: RenderContext) -> Text:
-    words = "" if item.run is None else words_of(read_back(item.run.params))
-    return cell(clean(words), ctx.style("table--muted"))
+    return cell(_params_text(item), ctx.style("table--muted"))
 
 
 def _executor(item: RunItem, ctx: RenderContext) -> Text:
@@ -125,7 +143,7 @@ def _executor(item: RunItem, ctx: RenderContext) -> Text:
 def _task(row: TaskStats, ctx: RenderContext) -> Text:
     if not row.name.strip():
         return cell("(empty)", ctx.style("table--muted"))
-    return cell(clip_middle(clean(row.name), ctx.width))
+    return cell(ctx.cut(clean(row.name), ctx.width))
 
 
 def _last(row: TaskStats, ctx: RenderContext) -> Text:

@@ -25,7 +25,14 @@ from pipeloom.store.read.tasks import TaskStats, tasks_with_state, with_state
 from pipeloom.store.rows import AttemptRow
 from pipeloom.text import counted
 from pipeloom.tui.attempts.code_question import Code, code_dialog
-from pipeloom.tui.attempts.questions import Again, again_dialog, needs_question, retry_dialog, retry_title
+from pipeloom.tui.attempts.questions import (
+    CAN_RUN_AGAIN,
+    Again,
+    again_dialog,
+    needs_question,
+    retry_dialog,
+    retry_title,
+)
 from pipeloom.tui.history.queries import RunItem
 from pipeloom.tui.history.selection import Selection
 from pipeloom.tui.reader import read
@@ -83,14 +90,18 @@ async def _retry_in_open_run(services: AppServices, engine: Engine, attempt_ids:
     except (PipeloomError, InterruptedError) as error:
         services.tell(str(error), problem=True)
         return False
-    there, again = [row for row in rows if row is not None], Again.GO_ON
+    there, again = [row for row in rows if row is not None and row.status in CAN_RUN_AGAIN], Again.GO_ON
+    if not there:
+        services.tell("Nothing to run again here: it has not ended yet.", problem=True)
+        return False
     if not await _code_is_chosen(services, "retry", retry_title(there)):
         return False
     if kept or needs_question(there):
         again = await services.push_screen_wait(retry_dialog(lambda: there, action="retry", with_state=kept))
     if again is Again.NO:
         return False
-    result = await services.ask(lambda: engine.retry(attempt_ids, from_start=again is Again.FROM_START))
+    ended = [row.id for row in there]
+    result = await services.ask(lambda: engine.retry(ended, from_start=again is Again.FROM_START))
     if result is None:
         return False
     services.report({"queued again": len(result.accepted)}, result.refused)

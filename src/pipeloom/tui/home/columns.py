@@ -12,7 +12,7 @@ from pipeloom.status import FINAL, Status
 from pipeloom.text import clean, size
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.glyphs import badge, status_text
-from pipeloom.tui.style.text import cell, clip_middle
+from pipeloom.tui.style.text import cell, clip_middle, whole_parts
 from pipeloom.tui.table.columns import Column, RenderContext
 
 _COUNTED: Final = (Status.ERROR, Status.INTERRUPTED, Status.CANCELLED, Status.SKIPPED, Status.DONE)
@@ -82,14 +82,14 @@ def interval(seconds: float) -> str:
 
 
 def _counts(row: FileSummary, ctx: RenderContext) -> Text:
-    text = Text("", no_wrap=True, end="")
+    parts = []
     for status in _COUNTED:
         if count := row.counts.get(status, 0):
             shown = badge(status, ascii_only=ctx.ascii_only)
-            text.append(f"{shown.glyph}{fmt.short(count) if count > 9999 else count} ", ctx.style(shown.style))
+            parts.append((f"{shown.glyph}{fmt.short(count) if count > 9999 else count}", ctx.style(shown.style)))
     if left := sum(count for status, count in row.counts.items() if status not in FINAL):
-        text.append(f"{'...' if ctx.ascii_only else '…'} {fmt.count(left)} ", ctx.style("table--muted"))
-    return text
+        parts.append((f"{'...' if ctx.ascii_only else '…'} {fmt.count(left)}", ctx.style("table--muted")))
+    return whole_parts(parts, ctx.width)
 
 
 def _size(row: FileSummary, ctx: RenderContext) -> Text:

@@ -65,6 +65,8 @@ class Board:
         self._groups = self._sorted_groups([[]] * _GROUP_COUNT)
         """The ranks of the shown tasks, by group."""
         self._asked = self._filter = Filter()
+        self.held: TaskId | None = None
+        """The task that stays in view although it passes the filter no longer; see `hold`."""
         self._shown = bytearray()
         """For each place, whether its row passes the filter."""
         self._throughput = Throughput()
@@ -140,6 +142,16 @@ class Board:
         self._shown = bytearray(self._passing(self._rows))
         self._regroup()
 
+    def hold(self, key: Hashable | None) -> bool:
+        """Keep a task in view, also when it stops passing the filter; returns whether the one held before has left."""
+        before = self.row(self.held)
+        row = self.row(key)
+        self.held = None if row is None else row.task_id
+        if before is None or self._passes(before):
+            return False
+        self._hide(self._places[before.task_id], before)
+        return True
+
     def sort(self, order: SortKey | None, *, descending: bool = False) -> None:
         """Sort the tasks by `order` as it is now, equal ones as submitted; None: by groups again."""
         self._is_sorted = order is not None
@@ -156,7 +168,10 @@ class Board:
         self._regroup()
 
     def _passing(self, rows: Sequence[AttemptRow]) -> bytes:
-        return bytes(map(self._filter.matches, rows)) if self._filter else b"\1" * len(rows)
+        return bytes(map(self._passes, rows)) if self._filter else b"\1" * len(rows)
+
+    def _passes(self, row: AttemptRow) -> bool:
+        return not self._filter or row.task_id == self.held or self._filter.matches(row)
 
     def _regroup(self) -> None:
         self._groups = self._sorted_groups(self._grouped(range(len(self._rows))))
@@ -280,7 +295,7 @@ class Board:
         self._older[row.task_id] = [kept for _, kept in sorted((known | {row.attempt: row}).items())]
 
     def _show(self, place: int, row: AttemptRow) -> None:
-        if not self._filter or self._filter.matches(row):
+        if self._passes(row):
             self._shown[place] = True
             self._groups[self._group(row)].add(self._ranks[place])
 

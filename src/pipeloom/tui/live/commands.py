@@ -13,6 +13,7 @@ from pipeloom.store.rows import AttemptRow
 from pipeloom.tui.attempts.code_question import Code, code_dialog
 from pipeloom.tui.attempts.questions import Again, named_tasks, needs_question, retry_dialog, retry_title
 from pipeloom.tui.live.dialogs import abandon_dialog, cancel_dialog
+from pipeloom.tui.live.told import WHY_NOT
 from pipeloom.tui.reader import read
 from pipeloom.tui.services import AppServices
 
@@ -27,7 +28,7 @@ class LiveCommands:
         """Cancel open attempts; offer to abandon them when all of them are being cancelled already."""
         services, controls = self._services, self._services.controls
         if controls is None or not rows:
-            services.tell("Nothing to cancel here: it has ended already.", problem=True)
+            services.tell(WHY_NOT["cancel"], problem=True)
             return
         if all(row.status is Status.CANCELLING for row in rows):
             await self._abandon(rows)
@@ -54,6 +55,9 @@ class LiveCommands:
 
     async def retry(self, rows: Sequence[AttemptRow]) -> bool:
         """Run the attempts' tasks again, asking where `needs_question` says so; returns whether the engine answered."""
+        if not rows:
+            self._services.tell(WHY_NOT["retry"], problem=True)
+            return False
         with_state = await self._with_state(rows)
         if with_state or needs_question(rows) or self._change() is not None:
             return await self._retry_after_question(rows, "retry", with_state)

@@ -12,10 +12,11 @@ from textual.binding import Binding, BindingType
 from textual.events import Key
 from textual.screen import Screen
 
-from pipeloom.status import ACTIVE, FINAL, OPEN, Status
+from pipeloom.status import ACTIVE, OPEN, Status
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.text import counted
 from pipeloom.tui.attempts.columns import live_columns, second_of, why_waiting
+from pipeloom.tui.attempts.questions import CAN_RUN_AGAIN
 from pipeloom.tui.attempts.table_screen import TableScreen
 from pipeloom.tui.live.baselines import DurationBaselines
 from pipeloom.tui.live.commands import LiveCommands
@@ -66,8 +67,8 @@ class LiveScreen(TableScreen):
         self._sorting = Sorting.from_text(services.remembered("live.sort"))
         self._goal = services.remembered("live.task")
         """Id of the task that the cursor goes to, as text; "" for none."""
-        self._offered: Status | None = None
-        """Status of the row that the footer's keys are for."""
+        self._offered: tuple[Status | None, bool] = None, False
+        """What the footer's keys are for: the status of the row, and whether rows are marked."""
         self._header_s = float("-inf")
         """When the header was last updated, in monotonic seconds."""
         self._tick_s = float("-inf")
@@ -198,28 +199,27 @@ class LiveScreen(TableScreen):
             task="" if row is None else str(row.task_id),
         )
 
+    @on(VirtualTable.MarksChanged)
     def _show_count(self) -> None:
-        in_view = len(self._marks_in_view())
-        told = counts(self.services.board, in_view, len(self.table.marked) - in_view)
-        self.filter_bar.show_count(content(told, "$muted"))
+        in_view, marked = len(self._marks_in_view()), len(self.table.marked)
+        self.filter_bar.show_count(content(counts(self.services.board, in_view, marked - in_view), "$muted"))
+        self._offer_keys()
 
     def _offer_keys(self) -> None:
-        """Update the footer when the row under the cursor has another status: other keys work on it."""
+        """Update the footer when other keys work on what is marked, or on the row under the cursor."""
         row = self._row()
-        status = None if row is None else row.status
-        if status is not self._offered:
-            self._offered = status
+        offered = None if row is None else row.status, bool(self._marks_in_view())
+        if offered != self._offered:
+            self._offered = offered
             self.refresh_bindings()
 
     @on(VirtualTable.Highlighted)
     def _follow(self) -> None:
         self.follow()
+        if self.services.board.held != self.table.cursor_key and self.services.board.hold(None):
+            self._show_rows()
         self._offer_keys()
         self._ask()
-
-    @on(VirtualTable.MarksChanged)
-    def _count_marks(self) -> None:
-        self._show_count()
 
     def follow(self) -> None:
         """Show the task under the cursor in the detail, if that is open."""
@@ -241,6 +241,7 @@ class LiveScreen(TableScreen):
     @on(FilterBar.Changed)
     def _apply_filter(self, event: FilterBar.Changed) -> None:
         self._filter.choose(event.where)
+        self.services.board.hold(None)
         self.services.board.set_filter(event.where)
         self._show()
 
@@ -292,8 +293,7 @@ class LiveScreen(TableScreen):
             return self.services.engine is not None and not self.services.is_viewer
         if action in ("cancel", "retry") and not self._marks_in_view():
             row = self._row()
-            allowed = OPEN if action == "cancel" else FINAL | {Status.RETRYING}
-            return row is not None and row.status in allowed
+            return row is not None and row.status in (OPEN if action == "cancel" else CAN_RUN_AGAIN)
         return super().check_action(action, parameters)
 
     def on_key(self, event: Key) -> None:
@@ -315,7 +315,7 @@ class LiveScreen(TableScreen):
 
     def action_retry(self) -> None:
         """Run the chosen tasks again."""
-        self._retry(self._chosen_rows())
+        self._retry([row for row in self._chosen_rows() if row.status in CAN_RUN_AGAIN])
 
     @work()
     async def _retry(self, rows: list[AttemptRow]) -> None:
@@ -377,7 +377,7 @@ class LiveScreen(TableScreen):
         marked = self._marks_in_view()
         if hidden := len(self.table.marked) - len(marked):
             told = counted(hidden, "marked task is", "marked tasks are")
-            self.services.tell(f"{told} hidden by the filter, and left alone; u unmarks.")
+            self.services.tell(f"{told} hidden and left alone; u unmarks.")
         self.table.hold_cursor()  # a second key means the same task
-        keys = marked or [self.table.cursor_key]
-        return [row for key in keys if (row := self.services.board.row(key)) is not None]
+        self.services.board.hold(None if marked else self.table.cursor_key)
+        return [row for key in marked or [self.table.cursor_key] if (row := self.services.board.row(key)) is not None]

@@ -23,10 +23,11 @@ class ShownTask:
         """The task's attempts in the file, by id. Only for a run of another process, whose commits bring no errors."""
 
     def show(self, detail: DetailPane, row: AttemptRow | None, waits: str = "") -> None:
-        """Show the latest attempt of a task, why it waits, and those before it; None: no task."""
+        """Show the latest attempt of a task, which stays in view, why it waits, and those before it; None: no task."""
         if row is None:
             detail.show_attempt(None)
             return
+        self._services.board.hold(row.task_id)
         attempts = self._services.board.attempts_of(row.task_id)
         is_loaded = self._loaded is not None and self._loaded[0] == row.id
         if is_loaded and self._whole:

@@ -17,6 +17,8 @@ _SOON_S: Final = 0.1
 """Seconds between two questions."""
 _SHARE: Final = 20
 """Parts of the time of which questions take one: the run has less for its tasks meanwhile."""
+_LOAD_EVERY_S: Final = 1.0
+"""Seconds between two questions when no task in view waits."""
 _KEPT: Final = 5_000
 """Number of reasons above which the next answer takes the place of all."""
 
@@ -36,11 +38,16 @@ class Waits:
         return self._reasons.get(row.id, "") if row.status is Status.QUEUED else ""
 
     def is_due(self, rows: Sequence[AttemptRow], now_s: float) -> bool:
-        """Tell whether to `load` the rows in view: one has no reason yet, or the last question is some time ago."""
+        """Tell whether to `load` the rows in view: one has no reason yet, or the last question is some time ago.
+
+        When none of them waits, that is the case while it is not known whether the run is paused.
+        """
         queued = {row.id for row in rows if row.status is Status.QUEUED}
         passed_s = now_s - self._asked_s
-        if self._is_asking or not queued or passed_s < max(_SOON_S, self._rest_s):
+        if self._is_asking or passed_s < max(_SOON_S, self._rest_s):
             return False
+        if not queued:
+            return passed_s >= _LOAD_EVERY_S and self._questions.is_stale
         return passed_s >= _EVERY_S or not self._reasons.keys() >= queued
 
     async def load(self, rows: Sequence[AttemptRow], now_s: float) -> bool:
@@ -50,7 +57,9 @@ class Waits:
         ids = [row.id for row in rows if row.status is Status.QUEUED]
         self._asked_s, self._is_asking, began_s = now_s, True, monotonic()
         try:
-            answer = await self._questions.why_waiting(ids)
+            if not ids:
+                await self._questions.learn_load()
+            answer = await self._questions.why_waiting(ids) if ids else None
         finally:
             self._is_asking, self._rest_s = False, self._questions.work_s(monotonic() - began_s) * _SHARE
         told = {attempt_id: (answer or {}).get(attempt_id, "") for attempt_id in ids}

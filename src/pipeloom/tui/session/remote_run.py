@@ -161,7 +161,8 @@ class RemoteRun:
     @property
     def known_load(self) -> EngineLoad | None:
         """The load of the other process's engine, as of its last answer."""
-        return self.questions.load if self._client is None else self._client.known_load
+        asked, client = self.questions, self._client
+        return asked.load if client is None or asked.answered_s > client.answered_s else client.known_load
 
     async def ask(self, command: Callable[[], T]) -> T | None:
         """Return the answer to a command; None when it is refused or not answered, which a toast says."""

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Generic, Literal, TypeVar
 
 from rich.cells import cell_len
 from rich.style import Style
 from rich.text import Text
+
+from pipeloom.text import LongNames, clean
+from pipeloom.tui.style.text import clip_middle, cut_name
 
 Row = TypeVar("Row")
 
@@ -30,6 +34,8 @@ class RenderContext:
     ascii_only: bool
     style: Callable[[str], Style]
     """Returns a component class, such as "status--running" or "table--muted", as a Rich style without background."""
+    cut: Callable[[str, int], str] = clip_middle
+    """Cuts a name to a number of cells: in a column of names, where all that were seen are the same."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,8 @@ class Column(Generic[Row]):
     """Width of the table in cells below which the column is hidden."""
     content: Callable[[Row], str] | None = None
     """Returns the text of a row that the column has to hold; None: its width does not depend on the rows."""
+    names: bool = False
+    """Whether the contents are names, which `RenderContext.cut` tells apart."""
     hide_empty: bool = False
     """Whether the column is hidden while none of the rows that were seen has content for it."""
 
@@ -88,24 +96,41 @@ class Layout(Generic[Row]):
         return next((slot for slot in self.slots if x < slot.x + slot.width), None)
 
 
-class SeenWidths(Generic[Row]):
-    """The widest text that was seen in each column. It only grows, so that columns do not move to and fro."""
+class SeenTexts(Generic[Row]):
+    """The widest text that was seen in each column, and what names share.
+
+    Widths only grow, so that columns do not move to and fro.
+    """
 
     def __init__(self) -> None:
         self.cells: dict[str, int] = {}
         """Cells by column id."""
+        self.names: dict[str, LongNames] = {}
+        """The names by column id."""
 
     def note(self, columns: Iterable[Column[Row]], rows: Sequence[Row | None]) -> bool:
-        """Measure rows (None: not loaded); returns whether a column needs more than before."""
-        before = dict(self.cells)
+        """Measure rows (None: not loaded); returns whether a column needs more than before, or cuts otherwise."""
+        before, changed = dict(self.cells), False
         if not any(row is not None for row in rows):
             return False
         for column in columns:
             if column.content is not None:
-                texts = (column.content(row)[: column.max_width] for row in rows if row is not None)
-                seen = max(map(cell_len, texts), default=0)
+                texts = [column.content(row) for row in rows if row is not None]
+                seen = max((cell_len(text[: column.max_width]) for text in texts), default=0)
                 self.cells[column.id] = max(seen, self.cells.get(column.id, 0))
-        return self.cells != before
+                if column.names:
+                    changed |= self._names(column).note(map(clean, texts))
+        return changed or self.cells != before
+
+    def cut(self, column: Column[Row]) -> Callable[[str, int], str]:
+        """Return what cuts the names of a column."""
+        return partial(cut_name, self._names(column)) if column.names else clip_middle
+
+    def _names(self, column: Column[Row]) -> LongNames:
+        if column.id not in self.names:
+            least = column.width if column.share else column.max_width or 0
+            self.names[column.id] = LongNames(least=least)
+        return self.names[column.id]
 
 
 def fit(columns: Sequence[Column[Row]], width: int, seen: Mapping[str, int] | None = None) -> Layout[Row]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Final, Generic
@@ -53,9 +53,18 @@ class LineState:
 class LinePainter(Generic[Row]):
     """Draws header, rows and placeholders for one layout and one set of styles."""
 
-    def __init__(self, widget: Widget, layout: Layout[Row], width: int, *, ascii_only: bool) -> None:
-        """Draw in the styles that `widget` has now."""
+    def __init__(
+        self,
+        widget: Widget,
+        layout: Layout[Row],
+        width: int,
+        cut: Callable[[Column[Row]], Callable[[str, int], str]],
+        *,
+        ascii_only: bool,
+    ) -> None:
+        """Draw in the styles that `widget` has now; `cut` returns what cuts the names of a column."""
         self.layout = layout
+        self._cut = cut
         self.width = width
         """Visible cells of a line."""
         self._full = cache(widget.get_component_rich_style)
@@ -121,7 +130,8 @@ class LinePainter(Generic[Row]):
         if now != self._now or not self._contexts:
             self._now = now
             self._contexts = [
-                RenderContext(slot.width, now, self._ascii_only, self._partial) for slot in self.layout.slots
+                RenderContext(slot.width, now, self._ascii_only, self._partial, self._cut(slot.column))
+                for slot in self.layout.slots
             ]
         for slot, context in zip(self.layout.slots, self._contexts, strict=True):
             yield _fitted(slot.column.cell(row, context), slot.width, slot.column.justify)
@@ -130,7 +140,8 @@ class LinePainter(Generic[Row]):
         label = column.label
         if sorted_by is not None and sorted_by[0] == column.id:
             up, down = ("^", "v") if self._ascii_only else ("↑", "↓")
-            label = f"{label[: max(0, width - 2)]} {down if sorted_by[1] else up}"
+            gap = " " * (len(label) + 2 <= width)
+            label = f"{label[: max(0, width - 1 - len(gap))]}{gap}{down if sorted_by[1] else up}"
         return _fitted(Text(label), width, column.justify)
 
     def _strip(self, gutter: Iterable[Segment], cells: Iterable[list[Segment]], style: Style) -> Strip:

@@ -15,7 +15,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from pipeloom.tui.style.glyphs import STATUS_CLASSES
-from pipeloom.tui.table.columns import Column, Row, SeenWidths, fit
+from pipeloom.tui.table.columns import Column, Row, SeenTexts, fit
 from pipeloom.tui.table.keys import TABLE_KEYS
 from pipeloom.tui.table.line_painter import LINE_CLASSES, LinePainter
 from pipeloom.tui.table.row_view import HEADER_LINES, RowView
@@ -106,7 +106,7 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True):
         self._selection: Selection[Row] = Selection(source)
         self._view: RowView[Row] = RowView(self._selection, beside or _nothing)
         self._columns = tuple(columns)
-        self._widths: SeenWidths[Row] = SeenWidths()
+        self._seen: SeenTexts[Row] = SeenTexts()
         self._moved_s = 0.0
         """When the user last moved the cursor or acted on its row, in Unix seconds."""
         self._sorted: tuple[str, bool] | None = None
@@ -283,8 +283,8 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True):
     def _lines(self) -> LinePainter[Row]:
         if self._painter is None:
             width = self.scrollable_content_region.width
-            layout = fit(self._columns, width, self._widths.cells)
-            self._painter = LinePainter(self, layout, width, ascii_only=self.ascii_only)
+            layout = fit(self._columns, width, self._seen.cells)
+            self._painter = LinePainter(self, layout, width, self._seen.cut, ascii_only=self.ascii_only)
         return self._painter
 
     def _refresh_changed(self) -> None:
@@ -293,7 +293,7 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True):
             return  # the text that is shown without rows refreshes itself
         (first, stop), width = self.visible_range, self.size.width
         rows = self._selection.source.window(first, stop)
-        if self._widths.note(self._columns, rows):
+        if self._seen.note(self._columns, rows):
             self._restyle()
             self._resize_virtual()
         for y in self._view.changed(first, rows, self._page):
@@ -374,7 +374,7 @@ class VirtualTable(ScrollView, Generic[Row], can_focus=True):
     def on_resize(self) -> None:
         """Lay the columns out for the new width, and keep the cursor visible if it was."""
         line = self.cursor_index - self.scroll_offset.y
-        self._widths.note(self._columns, self._selection.source.window(*self.visible_range))
+        self._seen.note(self._columns, self._selection.source.window(*self.visible_range))
         self._restyle()
         self._resize_virtual()
         if line >= 0:

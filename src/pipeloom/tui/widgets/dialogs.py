@@ -95,7 +95,8 @@ class ChoiceDialog(ModalScreen[T], OneAnswerScreen[T]):
 
     def compose(self) -> ComposeResult:
         """Yield the safe button first, so that it has the focus."""
-        opener = [self.app.get_key_display(binding) for binding in self._openers().values()][:1]
+        openers = sorted(self._openers().values(), key=lambda binding: not binding.show)  # the footer's own first
+        opener = [self.app.get_key_display(binding) for binding in openers][:1]
         with Vertical(classes="dialog"):
             yield Static(self._title_content(), classes="dialog--title")
             with VerticalScroll(classes="dialog--body", can_focus=False):

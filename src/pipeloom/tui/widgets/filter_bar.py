@@ -163,7 +163,7 @@ class FilterBar(Horizontal):
     FilterBar { height: 1; }
     FilterBar .filter-sign { width: 3; padding: 0 1; }
     FilterBar Input { width: 1fr; }
-    FilterBar .filter-note { width: auto; max-width: 60%; padding: 0 1; }
+    FilterBar .filter-note { width: auto; max-width: 60%; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -11,7 +11,7 @@ from textual.reactive import reactive
 from textual.style import Style
 from textual.widget import Widget
 
-from pipeloom.status import FINAL, RunStatus, Status
+from pipeloom.status import SETTLED, RunStatus, Status
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.glyphs import badge, spark
 from pipeloom.tui.style.text import content
@@ -102,8 +102,8 @@ class HeaderState:
 
     @property
     def settled(self) -> int:
-        """Number of tasks that have ended."""
-        return sum(self.counts.get(status, 0) for status in FINAL)
+        """Number of tasks that have come to an end; one that was interrupted has not."""
+        return sum(self.counts.get(status, 0) for status in SETTLED)
 
 
 def viewer_role(*, controls: bool) -> str:
@@ -199,7 +199,7 @@ def _progress(state: HeaderState, width: int, ascii_only: bool) -> Content:
     ends = [
         (state.counts.get(status, 0) / state.total, f"$status-{status}", "#" if status is Status.DONE else "x")
         for status in _ORDER
-        if status in FINAL and state.total
+        if status in SETTLED and state.total
     ]
     return (parts_content(ends, room, ascii_only=ascii_only) + right).truncate(width)
 

@@ -13,6 +13,7 @@ from textual.reactive import reactive
 from textual.screen import Screen
 from textual.strip import Strip
 from textual.widget import Widget
+from textual.widgets import Input
 
 from pipeloom.tui.style.text import content
 
@@ -83,10 +84,13 @@ class KeyFooter(Widget, can_focus=False):
         """Yield one key for each action."""
         palette = self.app.COMMAND_PALETTE_BINDING
         seen: set[str] = set()
+        is_typing = isinstance(self.screen.focused, Input)
         for name, (_node, binding, enabled, tooltip) in self.screen.active_bindings.items():
             if (binding.show or name == palette) and binding.action not in seen:
                 seen.add(binding.action)
                 shown = self.app.get_key_display(binding)
+                if is_typing and len(shown) == 1:
+                    continue  # it is typed; Textual takes `slash` for no character
                 told = tooltip or binding.tooltip or binding.description
                 yield FooterKey(binding.key, shown, binding.description, binding.action, told, enabled)
 

@@ -12,7 +12,7 @@ from pipeloom.store.read.compare import Change, TaskChange, TaskOutcome
 from pipeloom.text import clean
 from pipeloom.tui.style import format as fmt
 from pipeloom.tui.style.glyphs import badge
-from pipeloom.tui.style.text import cell, clip_middle
+from pipeloom.tui.style.text import cell
 from pipeloom.tui.table.columns import Column, RenderContext
 
 _GLYPHS: Final = dict(zip(Change, "×✓▲▼+-~=", strict=True))
@@ -55,7 +55,7 @@ def noise_label(task: TaskChange, *, ascii_only: bool) -> str:
 def compare_columns() -> list[Column[TaskChange]]:
     """Return the columns; a narrow one shows only the glyph of a status."""
     return [
-        Column("task", "Task", _name, 20, share=6, max_width=60),
+        Column("task", "Task", _name, 20, share=6, max_width=60, content=lambda task: task.name, names=True),
         Column("was", "Was", _status_of(lambda task: task.was), 3, share=6, max_width=13),
         Column("now", "Now", _status_of(lambda task: task.now), 3, share=6, max_width=13),
         Column("before", "Before", _time_of(lambda task: task.was), 7, justify="right"),
@@ -68,7 +68,7 @@ def compare_columns() -> list[Column[TaskChange]]:
 
 def _name(task: TaskChange, ctx: RenderContext) -> Text:
     style = ctx.style("table--muted") if task.change is Change.SAME else ""
-    return cell(clip_middle(clean(task.name), ctx.width) or "(empty)", style)
+    return cell(ctx.cut(clean(task.name), ctx.width) or "(empty)", style)
 
 
 def _status_of(side: Callable[[TaskChange], TaskOutcome | None]) -> Callable[[TaskChange, RenderContext], Text]:
