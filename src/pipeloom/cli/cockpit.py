@@ -40,7 +40,7 @@ from pipeloom.console import has_terminal
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.interpreter import no_garbage_collection
 from pipeloom.errors import UsageError
-from pipeloom.parameters import MissingParameterError
+from pipeloom.parameters.declared import MissingParameterError
 from pipeloom.pipeline import Pipeline
 from pipeloom.schedule.made import made as made_schedule
 from pipeloom.schedule.schedules import Schedule

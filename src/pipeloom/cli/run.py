@@ -41,7 +41,7 @@ from pipeloom.engine.signals import take
 from pipeloom.environment.script import scripts_of
 from pipeloom.errors import PipeloomError, UsageError
 from pipeloom.loader import file_named, load_pipeline
-from pipeloom.parameters import typed
+from pipeloom.parameters.texts import typed
 from pipeloom.pipeline import Pipeline, parameters
 from pipeloom.schedule.made import made as made_schedule
 from pipeloom.schedule.schedules import Schedule

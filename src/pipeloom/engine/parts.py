@@ -23,7 +23,7 @@ from pipeloom.engine.run.summary import RunCounts, RunSummary
 from pipeloom.engine.writer.writer import Writer
 from pipeloom.errors import StoreError
 from pipeloom.messages import TaskId
-from pipeloom.parameters import Texts, kept
+from pipeloom.parameters.texts import Texts, kept
 from pipeloom.status import RunStatus
 from pipeloom.store.file.owner import OwnerLock
 from pipeloom.store.read.run_queries import counts_as_left

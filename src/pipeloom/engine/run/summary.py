@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeloom.engine.writer.sink import CommitBatch
 from pipeloom.messages import TaskId
-from pipeloom.parameters import read_back
+from pipeloom.parameters.texts import read_back
 from pipeloom.status import FINAL, Exit, RunStatus, Status, run_status
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.text import first_line
