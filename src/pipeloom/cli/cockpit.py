@@ -16,15 +16,8 @@ import typer
 
 from pipeloom.cli.command import Plain, new_program
 from pipeloom.cli.common import LEFT_EARLY, is_quiet, tell
-from pipeloom.cli.options import (
-    HangupChoice,
-    OptionalPipeline,
-    RunOptions,
-    Version,
-    parsed,
-    takes_run_options,
-    with_common_options,
-)
+from pipeloom.cli.options.run import HangupChoice, OptionalPipeline, RunOptions, takes_run_options
+from pipeloom.cli.options.shared import Version, parsed, with_common_options
 from pipeloom.cli.run import (
     engine_for,
     engine_options,

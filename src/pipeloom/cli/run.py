@@ -24,7 +24,8 @@ from pipeloom.cli.common import (
     note,
     tell,
 )
-from pipeloom.cli.options import PIPELINE_HELP, HangupChoice, RunOptions, parsed, takes_run_options
+from pipeloom.cli.options.run import PIPELINE_HELP, HangupChoice, RunOptions, takes_run_options
+from pipeloom.cli.options.shared import parsed
 from pipeloom.cli.schedule.loop import again_and_again
 from pipeloom.cli.schedule.options import AtOption, EveryOption, WatchOption
 from pipeloom.console.lines import LineReporter, json_lines, json_summary, no_lines

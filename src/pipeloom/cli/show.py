@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from pipeloom.cli.options import Database, Json, parsed
+from pipeloom.cli.options.shared import Database, Json, parsed
 from pipeloom.cli.output import STARTED, cut, is_terminal, named, output, room, write, write_json
 from pipeloom.engine.changes.input_key import key_of
 from pipeloom.errors import UsageError

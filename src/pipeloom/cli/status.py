@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from pipeloom.cli.common import tell
-from pipeloom.cli.options import Database, FilterText, Json, parsed
+from pipeloom.cli.options.shared import Database, FilterText, Json, parsed
 from pipeloom.cli.output import (
     STARTED,
     cells,

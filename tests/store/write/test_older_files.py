@@ -14,7 +14,7 @@ import pytest
 from tests.store.conftest import NEWER, MakeFile, MakeSqlite
 
 from pipeloom.cli.cockpit import _browse
-from pipeloom.cli.options import HangupChoice
+from pipeloom.cli.options.run import HangupChoice
 from pipeloom.errors import StoreError
 from pipeloom.filters import parse
 from pipeloom.status import RunStatus, Status
