@@ -12,7 +12,6 @@ import typer
 
 from pipeloom.cli.options.shared import Database, Json, parsed
 from pipeloom.cli.output import STARTED, cut, is_terminal, named, output, room, write, write_json
-from pipeloom.engine.changes.input_key import key_of
 from pipeloom.errors import UsageError
 from pipeloom.export.attempts import whole_rows
 from pipeloom.export.formats import embedded, record
@@ -150,6 +149,8 @@ def _attempts(history: History, row: AttemptRow) -> list[AttemptRow]:
 
 
 def _sections(history: History, row: AttemptRow) -> Iterator[str]:
+    from pipeloom.engine.changes.input_key import key_of
+
     yield f"{clean(row.name) or '(empty)'}  {row.status}\n"
     yield from _overview(row)
     attempts = attempts_as_left(history, _attempts(history, row))
