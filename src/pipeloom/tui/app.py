@@ -97,7 +97,8 @@ class PipeloomApp(QuietCrashApp):
         self.clock, self.monotonic = clock, monotonic
         self.commits: Signal[Delivery] = Signal(self, "commits")
         self.file_changes: Signal[FileChanged] = Signal(self, "file-changes")
-        self.feed = LiveFeed(self, self.commits)
+        self.seconds: Signal[None] = Signal(self, "seconds")
+        self.feed = LiveFeed(self, self.commits, self.seconds)
         self.session = EngineSession(self, db_path, self.feed, engine, schedule)
         self.remote = RemoteRun(
             self, db_path, self.feed, self.session, self.file_changes, read_only=read_only, may_control=control
@@ -144,7 +145,7 @@ class PipeloomApp(QuietCrashApp):
             self.add_mode(name, screen)
         self._apply_settings()
         self.app_resume_signal.subscribe(self, lambda _app: self.screen.refresh())  # the shell has written meanwhile
-        self.set_interval(1.0, self.feed.fetch_late)
+        self.set_interval(1.0, self.feed.pass_second)
         self.commits.subscribe(self, self.session.note_commit)
         if self.engine is not None:
             self.switch_mode("live")
@@ -370,9 +371,8 @@ class PipeloomApp(QuietCrashApp):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer the live screen only where there is a run, and the history only where there is a file."""
         if action == "show":
-            there = (
-                (self.engine is not None or self.is_viewer) if parameters == ("live",) else self.current_mode != "start"
-            )
+            is_run_there = self.engine is not None or self.is_viewer
+            there = is_run_there if parameters == ("live",) else self.current_mode != "start"
             return there and parameters != (self.current_mode,)
         return super().check_action(action, parameters)
 

@@ -30,7 +30,7 @@ class LatestAttempt(NamedTuple):
     """The latest attempt of a task in its run."""
 
     id: int
-    task_id: TaskId
+    task_id: int | str
     name: str
     status: Status
     params: str | None = None
