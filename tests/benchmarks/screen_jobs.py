@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Iterator
 
 from pipeloom import Channel, MsgTaskProgress, Pipeline, TaskDef
 
@@ -18,6 +19,10 @@ STEPS = 40
 def idle(_task: TaskDef, _q: Channel) -> None:
     """Wait for the end of the program."""
     threading.Event().wait()
+
+
+def nothing(_task: TaskDef, _q: Channel) -> None:
+    """Do nothing."""
 
 
 def talk(task: TaskDef, q: Channel) -> None:
@@ -46,8 +51,9 @@ def short(task: TaskDef, q: Channel) -> None:
     q.put(MsgTaskProgress(task.task_id, 2, 2, "ended"))
 
 
-def tasks() -> list[TaskDef]:
-    return [TaskDef(number, f"task-{number:06}", STEPS) for number in range(TASKS)]
+def tasks() -> Iterator[TaskDef]:
+    return (TaskDef(number, f"task-{number:06}", STEPS) for number in range(TASKS))
 
 
-pipeline = Pipeline("bench", tasks(), {"idle": idle, "talk": talk, "compute": compute, "short": short}[WORK])
+WORKS = {"idle": idle, "nothing": nothing, "talk": talk, "compute": compute, "short": short}
+pipeline = Pipeline("bench", tasks, WORKS[WORK])
