@@ -449,7 +449,7 @@ def test_a_file_of_schema_1_is_read_as_it_is(version_1: Path) -> None:
 
 
 AS_NOBODY = """
-import os, sys, traceback
+import hashlib, os, sys, traceback  # some of them are imported late, and root's Python is not to be read
 from pathlib import Path
 from pipeloom.store.read.history import History
 from pipeloom.store.maintenance.recovery import recover
