@@ -13,7 +13,8 @@ import pytest
 
 from pipeloom import Pipeline, TaskDef
 from pipeloom.errors import UsageError
-from pipeloom.parameters import Texts, bound, kept, parameters_of, read_back, texts_of, typed, words_of
+from pipeloom.parameters.declared import bound, parameters_of, texts_of
+from pipeloom.parameters.texts import Texts, kept, read_back, typed, words_of
 from pipeloom.pipeline import list_tasks
 
 

@@ -152,12 +152,13 @@ def reporter_for(engine: Engine, ui: Ui, last: Callable[[], Iterable[Text]] = tu
     """Return how the run is shown, ending in `last()`: bars on a terminal, plain lines elsewhere, or nothing."""
     from pipeloom.console import shared_console
     from pipeloom.console.lines import LineReporter, PlainLines
-    from pipeloom.console.progress import ProgressReporter
 
     if ui == "none":
         return NoDisplay()
     console = shared_console()
     if ui == "progress" or (console.is_terminal and not console.is_dumb_terminal):
+        from pipeloom.console.progress import ProgressReporter
+
         return ProgressReporter(console, engine.pipeline.name, last)
     return LineReporter(sys.stderr, PlainLines(), lambda: (line.plain for line in last()))
 

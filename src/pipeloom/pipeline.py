@@ -11,7 +11,8 @@ from typing import Any, Final, TypeVar, cast, overload
 from pipeloom.errors import TaskCancelled, UsageError
 from pipeloom.limits.limit import Limit, check_declared, check_named
 from pipeloom.messages import TaskDef, TaskId, TaskLike
-from pipeloom.parameters import Parameter, Texts, bound, parameters_of, texts_of
+from pipeloom.parameters.declared import Parameter, bound, parameters_of, texts_of
+from pipeloom.parameters.texts import Texts
 from pipeloom.secrets import from_environment, masked
 from pipeloom.tables.file import ROWS_BUDGET_S, TableWriter
 from pipeloom.tables.names import lowered

@@ -10,7 +10,6 @@ import fcntl
 import json
 import logging
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -70,6 +69,8 @@ def read_small(path: Path) -> bytes:
 
 def write_private(path: Path, text: str) -> None:
     """Write a file that its user alone may read, whole or not at all; of a link, the file that it leads to."""
+    import tempfile
+
     private_folder(path.parent)
     real = Path(os.path.realpath(path))
     descriptor, name = tempfile.mkstemp(prefix=f"{real.name}.", dir=real.parent)

@@ -62,14 +62,14 @@ def measure(
     return figures
 
 
-def first_frames(*sizes: int) -> list[float]:
-    """Return the seconds to the first frame with so many tasks, taken in turn: a single one depends on the disk."""
-    seconds: list[list[float]] = [[] for _ in sizes]
+def firsts(*sizes: int) -> list[tuple[float, float]]:
+    """Return the seconds to the first frame and row with so many tasks, in turn: a single one depends on the disk."""
+    seconds: list[list[tuple[float, float]]] = [[] for _ in sizes]
     for _ in range(5):
         for taken, tasks in zip(seconds, sizes, strict=True):
             with program(COCKPIT, tasks, "talk") as probe:
-                taken.append(probe.wait_for(b"Progress"))
-    return [median(taken) for taken in seconds]
+                taken.append((probe.wait_for(b"Progress"), probe.wait_for(b"task-0")))
+    return [(median(frame for frame, _ in taken), median(row for _, row in taken)) for taken in seconds]
 
 
 def ratio(name: str, value: float, goal: float) -> None:
@@ -93,8 +93,9 @@ def main() -> None:
         measure("DataTable, idle", DATATABLE, 100, "idle", keys)
         measure("DataTable, idle", DATATABLE, 100_000, "idle", keys)
         measure("DataTable, 10,000 messages/s", DATATABLE, 100_000, "talk", keys)
-    few, many = first_frames(100, 100_000)
-    ratio("first frame under 10,000 messages/s, 100,000 tasks against 100", many / few, 1.5)
+    few, many = firsts(100, 100_000)
+    for what, one, other in zip(("frame", "row"), few, many, strict=True):
+        ratio(f"first {what} under 10,000 messages/s, 100,000 tasks against 100", other / one, 1.5)
     for name, loaded, goal in (
         ("10,000 messages/s", talk, 2.5),
         ("4 computing threads", threads, 4),

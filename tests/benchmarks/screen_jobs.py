@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Iterator
 
 from pipeloom import Channel, MsgTaskProgress, Pipeline, TaskDef
 
@@ -19,6 +20,10 @@ STEPS = 40
 def idle(_task: TaskDef, _q: Channel) -> None:
     """Wait for the end of the program."""
     threading.Event().wait()
+
+
+def nothing(_task: TaskDef, _q: Channel) -> None:
+    """Do nothing."""
 
 
 def talk(task: TaskDef, q: Channel) -> None:
@@ -58,8 +63,9 @@ def grow(task: TaskDef, q: Channel) -> None:
         time.sleep(100 / FOUND_PER_S)
 
 
-def tasks() -> list[TaskDef]:
-    return [TaskDef(number, f"task-{number:06}", STEPS) for number in range(TASKS)]
+def tasks() -> Iterator[TaskDef]:
+    return (TaskDef(number, f"task-{number:06}", STEPS) for number in range(TASKS))
 
 
-pipeline = Pipeline("bench", tasks(), globals()[WORK])
+WORKS = {"idle": idle, "nothing": nothing, "talk": talk, "compute": compute, "short": short, "grow": grow}
+pipeline = Pipeline("bench", tasks, WORKS[WORK])

@@ -22,7 +22,6 @@ from textual.widgets import Input, Static
 from textual.worker import Worker
 
 from pipeloom.filters import Filter
-from pipeloom.home.known import KnownFile
 from pipeloom.home.look import FileSummary
 from pipeloom.store.maintenance.prune import Policy, PrunePreview
 from pipeloom.store.rows import AttemptRow
@@ -31,7 +30,6 @@ from pipeloom.tui.history import actions, lists, orders, rerun
 from pipeloom.tui.history import screen as history
 from pipeloom.tui.history.dialogs import prune
 from pipeloom.tui.history.screen import HistoryScreen
-from pipeloom.tui.home import screen as home
 from pipeloom.tui.home.app import HomeApp
 from pipeloom.tui.home.screen import HomeScreen
 from pipeloom.tui.live.baselines import DurationBaselines
@@ -188,9 +186,8 @@ async def test_the_workers_of_the_home_screen_end_with_it(
         screen = app.screen
         assert isinstance(screen, HomeScreen)
         await until(pilot, lambda: screen.left_to_read == 0)
-        gates.hold(home, "in_daemon_thread", [FileSummary(KnownFile(Path("/etl.db")))])
         gates.hold(asyncio, "to_thread")
-        workers = [screen.action_forget(), screen._look_for_changes()]
+        workers = [screen.action_forget()]
         await gates.close_in_between(pilot, screen, app.pop_screen, workers)
 
 

@@ -18,7 +18,7 @@ from tests.conftest import WaitFor
 
 from pipeloom.cli.common import exit_code_of
 from pipeloom.cli.main import program
-from pipeloom.cli.options import DurabilityChoice, ExecutorChoice, RunOptions
+from pipeloom.cli.options.run import DurabilityChoice, ExecutorChoice, RunOptions
 from pipeloom.cli.web.command import arguments
 from pipeloom.demo import demo
 from pipeloom.engine.engine import Engine

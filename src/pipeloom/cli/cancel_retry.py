@@ -13,7 +13,8 @@ from typing import Annotated, Any, Final, TextIO
 import typer
 
 from pipeloom.cli.common import note, tell
-from pipeloom.cli.options import Json, OptionalPipeline, RunOptions, WritableDatabase, parsed, takes_run_options
+from pipeloom.cli.options.run import OptionalPipeline, RunOptions, takes_run_options
+from pipeloom.cli.options.shared import Json, WritableDatabase, parsed
 from pipeloom.cli.run import engine_options, enter_environment, imported, notifying, run_engine, source_of
 from pipeloom.console.streams import point_nowhere, take_stdout
 from pipeloom.engine.commands import CommandResult

@@ -16,15 +16,8 @@ import typer
 
 from pipeloom.cli.command import Plain, new_program
 from pipeloom.cli.common import LEFT_EARLY, STOPPED_GRACE_S, is_quiet, limit_the_end, tell
-from pipeloom.cli.options import (
-    HangupChoice,
-    OptionalPipeline,
-    RunOptions,
-    Version,
-    parsed,
-    takes_run_options,
-    with_common_options,
-)
+from pipeloom.cli.options.run import HangupChoice, OptionalPipeline, RunOptions, takes_run_options
+from pipeloom.cli.options.shared import Version, parsed, with_common_options
 from pipeloom.cli.run import (
     engine_for,
     engine_options,
@@ -44,7 +37,8 @@ from pipeloom.engine.options import EngineOptions
 from pipeloom.engine.run.resume import params_of
 from pipeloom.errors import UsageError
 from pipeloom.home.way_back import WayBack
-from pipeloom.parameters import MissingParameterError, options_of
+from pipeloom.parameters.declared import MissingParameterError
+from pipeloom.parameters.texts import options_of
 from pipeloom.pipeline import Pipeline
 from pipeloom.schedule.made import made as made_schedule
 from pipeloom.schedule.schedules import Schedule

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from pipeloom.cli.options import with_common_options
+from pipeloom.cli.options.shared import with_common_options
 from pipeloom.cli.shell.variables import given_by, variable_of
 from pipeloom.errors import UsageError
 from pipeloom.home.known import note_opened

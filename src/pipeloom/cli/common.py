@@ -18,7 +18,6 @@ from pipeloom.engine.signals import ASKING, take_next, taken_by
 from pipeloom.errors import FileBusyError, PipeloomError
 from pipeloom.status import Exit
 from pipeloom.text import clean
-from pipeloom.users_code import blamed
 
 T = TypeVar("T")
 
@@ -61,6 +60,8 @@ def exit_code_of(program: Callable[[], Any]) -> int:
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except Exception as error:
+        from pipeloom.users_code import blamed
+
         if sentence := no_thread(error):
             tell(sentence)
             return Exit.USAGE

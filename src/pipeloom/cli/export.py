@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pipeloom.cli.common import note
-from pipeloom.cli.options import Database, FilterText, parsed
+from pipeloom.cli.options.shared import Database, FilterText, parsed
 from pipeloom.cli.output import is_terminal, output, write, write_json
 from pipeloom.cli.show import SortBy, sort_of
 from pipeloom.errors import UsageError

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from pipeloom.cli.command import Plain, PlainGroup, as_command, new_program
-from pipeloom.cli.options import Version
+from pipeloom.cli.options.shared import Version
 from pipeloom.engine.interpreter import no_garbage_collection
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {

@@ -13,7 +13,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn
 
 from pipeloom.cli.common import is_quiet, note, tell
-from pipeloom.cli.options import Database, FilterText, Json, WritableDatabase, parsed
+from pipeloom.cli.options.shared import Database, FilterText, Json, WritableDatabase, parsed
 from pipeloom.cli.output import output, write, write_json
 from pipeloom.console import shared_console
 from pipeloom.store.maintenance.backup import back_up

@@ -11,7 +11,6 @@ from shutil import get_terminal_size
 from typing import Any, Final
 
 import typer
-from rich.cells import cell_len, set_cell_size
 
 from pipeloom.cli.common import tell
 from pipeloom.console.streams import point_nowhere
@@ -61,17 +60,30 @@ def room(taken: int, least: int, most: int) -> int:
     return max(least, min(get_terminal_size().columns - taken, most)) if is_terminal() else most
 
 
+def cells(text: str) -> int:
+    """Return the width of a cleaned text on a terminal."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
 def named(value: object, width: int, names: LongNames | None = None) -> str:
     """Return a name in `width` cells, "(empty)" for none. On a terminal a longer one is cut where all `names` agree."""
     text = clean(value) or "(empty)"
     if is_terminal():
-        text = (names or LongNames()).cut(text, width, cell_len)
-    return text + " " * (width - cell_len(text))
+        text = (names or LongNames()).cut(text, width, cells)
+    return text + " " * (width - cells(text))
 
 
 def cut(text: str, width: int) -> str:
     """Return a cleaned text in at most `width` cells."""
-    return text if cell_len(text) <= width else set_cell_size(text, width - 1).rstrip() + "…"
+    if cells(text) <= width:
+        return text
+    from rich.cells import set_cell_size
+
+    return set_cell_size(text, width - 1).rstrip() + "…"
 
 
 def reason(row: AttemptRow) -> str:

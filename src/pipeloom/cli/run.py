@@ -24,7 +24,8 @@ from pipeloom.cli.common import (
     note,
     tell,
 )
-from pipeloom.cli.options import PIPELINE_HELP, HangupChoice, RunOptions, parsed, takes_run_options
+from pipeloom.cli.options.run import PIPELINE_HELP, HangupChoice, RunOptions, takes_run_options
+from pipeloom.cli.options.shared import parsed
 from pipeloom.cli.schedule.loaded import LoadedPipelines
 from pipeloom.cli.schedule.loop import again_and_again
 from pipeloom.cli.schedule.options import AtOption, EveryOption, WatchOption
@@ -42,7 +43,7 @@ from pipeloom.engine.signals import take
 from pipeloom.environment.script import scripts_of
 from pipeloom.errors import PipeloomError, UsageError
 from pipeloom.loader import file_named, load_pipeline
-from pipeloom.parameters import typed
+from pipeloom.parameters.texts import typed
 from pipeloom.pipeline import Pipeline, parameters
 from pipeloom.schedule.made import made as made_schedule
 from pipeloom.schedule.schedules import Schedule

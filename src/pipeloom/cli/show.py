@@ -10,10 +10,9 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from pipeloom.cli.options import Database, Json, parsed
+from pipeloom.cli.options.shared import Database, Json, parsed
 from pipeloom.cli.output import STARTED, cut, is_terminal, named, output, room, write, write_json
 from pipeloom.cli.runs.one import indented, log_lines, one_as_json, one_as_lines, state_of
-from pipeloom.engine.changes.input_key import key_of
 from pipeloom.errors import UsageError
 from pipeloom.export.attempts import whole_rows
 from pipeloom.export.formats import embedded, record
@@ -170,6 +169,8 @@ def _attempts(history: History, row: AttemptRow) -> list[AttemptRow]:
 
 
 def _sections(history: History, row: AttemptRow) -> Iterator[str]:
+    from pipeloom.engine.changes.input_key import key_of
+
     yield f"{clean(row.name) or '(empty)'}  {row.status}\n"
     yield from _overview(row)
     attempts = attempts_as_left(history, _attempts(history, row))

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 import typer
 
 from pipeloom.cli.common import note
-from pipeloom.cli.options import Database, FilterText, Json, parsed
+from pipeloom.cli.options.shared import Database, FilterText, Json, parsed
 from pipeloom.cli.output import STARTED, cut, named, output, room, write, write_json
 from pipeloom.errors import UsageError
 from pipeloom.store.maintenance.states import reset_states

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
-from rich.cells import cell_len
 
 from pipeloom.cli.common import tell
-from pipeloom.cli.options import Database, FilterText, Json, parsed
+from pipeloom.cli.options.shared import Database, FilterText, Json, parsed
 from pipeloom.cli.output import (
+    cells,
     cut,
     named,
     output,
@@ -23,11 +23,9 @@ from pipeloom.cli.output import (
     write_json,
 )
 from pipeloom.cli.runs.state import RunState, run_json
-from pipeloom.engine.commands import EngineLoad, LimitUse
-from pipeloom.engine.control.client import ControlClient, with_waiting
 from pipeloom.errors import ControlError
 from pipeloom.filters import Filter
-from pipeloom.parameters import read_back, words_of
+from pipeloom.parameters.texts import read_back, words_of
 from pipeloom.status import FINAL, Exit, RunStatus, Status
 from pipeloom.store.file.owner import owner, owner_name
 from pipeloom.store.read.history import History
@@ -40,6 +38,9 @@ from pipeloom.store.read.run_queries import (
 from pipeloom.store.rows import AttemptRow, LogRow, RunRow
 from pipeloom.text import LongNames, clean, first_line
 from pipeloom.times import unix_time, until
+
+if TYPE_CHECKING:
+    from pipeloom.engine.commands import EngineLoad, LimitUse
 
 _SHOWN: Final = (
     "id",
@@ -75,6 +76,8 @@ class _Answer:
     @classmethod
     def of(cls, db: Path, run_id: int, rows: list[AttemptRow]) -> _Answer:
         """Ask why attempts wait."""
+        from pipeloom.engine.control.client import ControlClient
+
         client = ControlClient(db, run_id, patience_s=_PATIENCE_S)
         try:
             waits = client.why_waiting(row.id for row in rows if row.status is Status.QUEUED)
@@ -130,6 +133,8 @@ def status_command(db: Database, where: FilterText = None, json: Json = False) -
 
 def _decided(where: Filter, db: Path, run: RunRow) -> Filter:
     """Return a filter that asks what tasks wait for, as the process says that has the run under way."""
+    from pipeloom.engine.control.client import with_waiting
+
     if is_alive(db, run):
         return with_waiting(where, db, run.id)
     tell(f"No process has run {run.id} under way: nothing in it waits.")
@@ -224,7 +229,7 @@ def _tasks(
         yield f"{title}:\n"
     labels = [clean(_label(row)) for row in rows[:_LISTED]]
     names = LongNames(labels)
-    width = min(max(map(cell_len, labels), default=0), max(20, room(_BESIDE, 40, 200) * 2 // 5))
+    width = min(max(map(cells, labels), default=0), max(20, room(_BESIDE, 40, 200) * 2 // 5))
     for row in rows[:_LISTED]:
         said = clean(waits.get(row.id) or row.message, 200)
         told = reason(row) if row.status is Status.ERROR else f"{row.status:<10} {said}".rstrip()

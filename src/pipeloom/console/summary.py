@@ -9,7 +9,7 @@ from typing import TypeVar
 from rich.text import Text
 
 from pipeloom.engine.run.summary import FailedTask, OddTask, RunSummary
-from pipeloom.parameters import read_back, words_of
+from pipeloom.parameters.texts import read_back, words_of
 from pipeloom.status import Status
 from pipeloom.text import as_typed, beside_usual, clean, counted
 

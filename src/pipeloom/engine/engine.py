@@ -159,7 +159,9 @@ class Engine:
         self._started = parts
         capture.start()  # after the executor: Dask sets its loggers up by what it finds
         parts.run.at_end = self._end_calls
-        parts.run.begin(opened, [task.start for task in plan.tasks], plan.others)
+        starts, others = plan.starts(), plan.others
+        del plan  # that of a million tasks has 200 MB with their starts, which the run lets go of one by one
+        parts.run.begin(opened, starts, others)
         parts.serve()
         return parts.row
 
@@ -167,10 +169,9 @@ class Engine:
         """Start the executor, then the writer: a cluster may be out of reach, and then the file stays as it was."""
         options, sinks, clock = self.options, list[Sink](), self._clock
         executor = make_executor(self._choice, options.limit_for(self.pipeline), options.address_for(self.pipeline))
-        changes = Changes(plan.past, plan.unchanged, plan.known)
         run = Run(
             self.db_path, self.pipeline, options, executor, clock=clock, random=self._random, sinks=sinks,
-            changes=changes,
+            changes=Changes(plan.past, plan.unchanged, plan.known),
         )  # fmt: skip
         commits = CommitEvents(run)
         sinks += [self._counts, commits, *self._sinks]
@@ -227,8 +228,7 @@ class Engine:
         run = self._parts.run
 
         def over() -> bool:
-            ended = (run.idle or run.failure is not None) and not run.end_calls.going
-            return ended or self._closed.is_set()
+            return ((run.idle or run.failure is not None) and not run.end_calls.going) or self._closed.is_set()
 
         with run.lock:
             if timeout_s is not None:

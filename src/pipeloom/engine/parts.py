@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -23,7 +22,7 @@ from pipeloom.engine.run.summary import RunCounts, RunSummary
 from pipeloom.engine.writer.writer import Writer
 from pipeloom.errors import StoreError
 from pipeloom.messages import TaskId
-from pipeloom.parameters import Texts, kept
+from pipeloom.parameters.texts import Texts, kept
 from pipeloom.status import RunStatus
 from pipeloom.store.file.owner import OwnerLock
 from pipeloom.store.read.run_queries import counts_as_left
@@ -176,7 +175,7 @@ def run_row(run: Run, plan: Plan, options: EngineOptions, params: Texts) -> RunR
         workers=run.workers,
         executor=run.executor.name,
         parent_run_id=None if plan.earlier is None else plan.earlier.run.id,
-        host=socket.gethostname(),
+        host=os.uname().nodename,
         pid=os.getpid(),
         process_started_at=_PROCESS_STARTED_AT,
         heartbeat_at=run.time.started_at,

@@ -7,7 +7,6 @@ then has its usual effect, unless the handler has run and taken it again.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import threading
@@ -35,6 +34,8 @@ _masks: Final = threading.local()
 def take(number: int, handler: Handler) -> None:
     """Let `handler` take the signal, on the main thread. It calls this again when it is to have the next one too."""
     signal.signal(number, handler)
+    import ctypes
+
     with suppress(OSError, AttributeError):  # no such function in this C library
         library = ctypes.CDLL(None)
         set_handler, set_once = library.signal, library.__getattr__("__sysv_signal")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import re
 from collections.abc import Iterator
-from importlib.metadata import version
 from sqlite3 import sqlite_version
 from typing import Final
 
@@ -53,6 +52,8 @@ def case_file(history: History, attempt_id: int) -> Iterator[str]:
 
 def versions() -> dict[str, object]:
     """Return the versions of this process; another process may have run the attempt."""
+    from importlib.metadata import version
+
     return {
         "pipeloom": version("pipeloom"),
         "Python": platform.python_version(),

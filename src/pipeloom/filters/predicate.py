@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pipeloom.filters.conditions import Condition, Contains, HasFingerprint, HasId, HasOddRows, OneOf, WaitsFor, Within
-from pipeloom.messages import TaskId
-from pipeloom.status import Status
+
+if TYPE_CHECKING:
+    from pipeloom.messages import TaskId
+    from pipeloom.status import Status
 
 
 class Row(Protocol):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 from pipeloom.errors import UsageError
@@ -49,6 +48,8 @@ class RetryAfter(Exception):  # noqa: N818 - it is a request, and no error
         Where it says nothing of the kind, or is missing (None), the wait is `default` seconds; without one,
         `UsageError` is raised.
         """
+        from email.utils import parsedate_to_datetime
+
         text = "" if value is None else str(value).strip()
         if text.isascii() and text.isdecimal():
             return cls(min(float(text), MAX_WAIT_S))

@@ -5,14 +5,12 @@ The values are those of this process. Nothing of them is stored: a worker proces
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import re
 import threading
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
-from urllib.parse import quote, quote_plus
 
 MASK: Final = "•••"
 """What stands in the place of a value."""
@@ -122,6 +120,8 @@ def _forms(value: str) -> Iterator[str]:
 
 
 def _forms_of_text(text: str) -> Iterator[str]:
+    from urllib.parse import quote, quote_plus
+
     raw = text.encode("utf-8", "surrogateescape")
     yield text
     for quoted in (quote(raw), quote(raw, safe=""), quote_plus(raw)):
@@ -142,6 +142,8 @@ def _as_json(text: str) -> Iterator[str]:
 
 def _in_base64(raw: bytes) -> Iterator[str]:
     """Yield what the base64 of any bytes that hold `raw` has of it alone: by its place there are three such texts."""
+    import base64
+
     for before in range(3):
         begin, end = -(-before * 8 // 6), (before + len(raw)) * 8 // 6
         for encode in (base64.b64encode, base64.urlsafe_b64encode):

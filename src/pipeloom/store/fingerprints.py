@@ -6,7 +6,6 @@ message, and the line of the frame, which moves with every edit of the file abov
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -64,6 +63,8 @@ def masked(message: str) -> str:
 
 def fingerprint(error_type: str | None, error: str | None, message: str | None) -> str:
     """Return twelve hexadecimal digits that are equal for all occurrences of one failure."""
+    import hashlib  # it loads OpenSSL, which no reader of a file needs
+
     frame = deepest_frame(error or "")
     place = "" if frame is None else f"{PurePath(frame.path).name} {frame.function}"
     identity = "\n".join((error_type or "", place, masked(first_line(message or error or ""))))

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
-from pipeloom.messages import TaskId
 from pipeloom.status import RunStatus, Status
 from pipeloom.times import moment
 
@@ -23,7 +22,7 @@ class AttemptRow(NamedTuple):
 
     id: int
     run_id: int
-    task_id: TaskId
+    task_id: int | str
     attempt: int
     name: str
     status: Status
@@ -154,7 +153,7 @@ class TaskPast(NamedTuple):
 class TaskStanding(NamedTuple):
     """A task after a run, by its latest attempt. One that had not ended counts as interrupted."""
 
-    task_id: TaskId
+    task_id: int | str
     name: str
     params: str | None
     """JSON."""

@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Final
-
-from pipeloom.store.fingerprints import fingerprint
 
 APPLICATION_ID: Final = 0x504C4F4D  # "PLOM", shown by file(1)
 SCHEMA_VERSION: Final = 4
@@ -206,8 +204,8 @@ def _plain(sql: str) -> str:
     return _NO_SPACE_BESIDE.sub(r"\1", " ".join(sql.split()))
 
 
-def _fitting(connection: sqlite3.Connection) -> list[int]:
-    """Return the schemas whose tables the file has as the schema makes them, with nothing on them that acts.
+def _fitting(connection: sqlite3.Connection, versions: Iterable[int]) -> Iterator[int]:
+    """Yield those of `versions` whose tables the file has as the schema makes them, with nothing on them that acts.
 
     A trigger, a view in the place of a table, or an index that forbids or computes anything could change what we write.
     """
@@ -229,7 +227,7 @@ def _fitting(connection: sqlite3.Connection) -> list[int]:
             for kind, name, table, sql in listed
         )
 
-    return [version for version in range(1, SCHEMA_VERSION + 1) if fits(_expected(version))]
+    return (version for version in versions if fits(_expected(version)))
 
 
 def _only_sorts(connection: sqlite3.Connection, name: str, sql: str, expected: dict[tuple[str, str], str]) -> bool:
@@ -272,10 +270,10 @@ def create_in_memory(connection: sqlite3.Connection) -> None:
 
 def version_of(connection: sqlite3.Connection) -> int:
     """Return the number of the schema whose tables the file has, unaltered; 0 when there is none that we know."""
-    fitting = _fitting(connection)
     (number,) = connection.execute("PRAGMA user_version").fetchone()
     said = marked_version(connection) or number
-    return said if said in fitting else max(fitting, default=0)
+    tried = sorted(range(1, SCHEMA_VERSION + 1), key=lambda version: (version == said, version), reverse=True)
+    return next(_fitting(connection, tried), 0)
 
 
 def marked_version(connection: sqlite3.Connection) -> int:
@@ -328,8 +326,14 @@ def run_steps(connection: sqlite3.Connection, version: int) -> None:
             connection.execute(f"PRAGMA {pragma}={number}")
 
 
+def _fingerprint(*failure: str | None) -> str:
+    from pipeloom.store.fingerprints import fingerprint
+
+    return fingerprint(*failure)
+
+
 def _run_statements(connection: sqlite3.Connection, version: int, last: int) -> None:
-    connection.create_function("pipeloom_fingerprint", 3, fingerprint, deterministic=True)
+    connection.create_function("pipeloom_fingerprint", 3, _fingerprint, deterministic=True)
     statuses = _STATUSES_4 if last >= 4 else _STATUSES_1
     for tables, indexes in zip(_TABLES[version:last], _INDEXES[version:last], strict=True):
         for statement in (tables.format(where="main.", statuses=statuses) + indexes).split(";"):

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from pipeloom.errors import UsageError
 from pipeloom.tables.columns import definition
-from pipeloom.tables.names import lowered, quoted
-from pipeloom.tables.table import ATTEMPT, Table, TableRows
+from pipeloom.tables.names import ATTEMPT, lowered, quoted
+from pipeloom.tables.table import Table, TableRows
 
 _MANY: Final = 100
 """Rows for which it is cheaper to compile a statement that names the attempt than to make each row longer."""

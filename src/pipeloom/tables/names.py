@@ -20,6 +20,8 @@ RESERVED: Final = frozenset(
     }
 )
 """Pipeloom's own tables, and SQLite's."""
+ATTEMPT: Final = "_attempt"
+"""The column that holds the id of the attempt that wrote the row last."""
 
 
 def quoted(name: str) -> str:

@@ -10,12 +10,9 @@ from typing import Any, Final
 
 from pipeloom.errors import MessageError, UsageError
 from pipeloom.tables.columns import Column, columns_of, key_of
-from pipeloom.tables.names import checked_table_name, lowered, quoted
+from pipeloom.tables.names import ATTEMPT, checked_table_name, lowered, quoted
 from pipeloom.tables.sources import Chunk, Frame, NoRowsError, blocks, fields_of
 from pipeloom.tables.values import MisfitError, all_stored, stored
-
-ATTEMPT: Final = "_attempt"
-"""The column that holds the id of the attempt that wrote the row last."""
 
 Row = tuple[Any, ...]
 _SAMPLE: Final = 16

@@ -17,8 +17,7 @@ from pipeloom.messages import MsgTaskProgress, TaskDef
 from pipeloom.status import Status
 from pipeloom.store.read.history import History
 from pipeloom.store.rows import LogRow
-from pipeloom.tables.names import quoted
-from pipeloom.tables.table import ATTEMPT
+from pipeloom.tables.names import ATTEMPT, quoted
 from pipeloom.testing.calling_thread import CallingThread
 from pipeloom.text import clean, first_line
 

@@ -81,7 +81,8 @@ class PipeloomApp(BaseApp):
         self.db_path = db_path
         self.commits: Signal[Delivery] = Signal(self, "commits")
         self.file_changes: Signal[FileChanged] = Signal(self, "file-changes")
-        self.feed = LiveFeed(self, self.commits)
+        self.seconds: Signal[None] = Signal(self, "seconds")
+        self.feed = LiveFeed(self, self.commits, self.seconds)
         self.session = EngineSession(self, db_path, self.feed, engine, schedule)
         self.remote = RemoteRun(
             self, db_path, self.feed, self.session, self.file_changes, read_only=read_only, may_control=control
@@ -105,7 +106,7 @@ class PipeloomApp(BaseApp):
         for name, screen in (("live", LiveScreen), ("history", HistoryScreen), ("start", StartScreen)):
             self.add_mode(name, screen)
         self._tell_mistakes()
-        self.set_interval(1.0, self.feed.fetch_late)
+        self.set_interval(1.0, self.feed.pass_second)
         self.commits.subscribe(self, self.session.note_commit)
         if self.engine is not None:
             self.switch_mode("live")
@@ -310,9 +311,8 @@ class PipeloomApp(BaseApp):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer the live screen only where there is a run, and the history only where there is a file."""
         if action == "show":
-            there = (
-                (self.engine is not None or self.is_viewer) if parameters == ("live",) else self.current_mode != "start"
-            )
+            is_run_there = self.engine is not None or self.is_viewer
+            there = is_run_there if parameters == ("live",) else self.current_mode != "start"
             return there and parameters != (self.current_mode,)
         return super().check_action(action, parameters)
 

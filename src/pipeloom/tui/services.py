@@ -43,6 +43,10 @@ class ShownRun(Protocol):
         """Published when the board has taken what was committed."""
 
     @property
+    def seconds(self) -> Signal[None]:
+        """Published once a second: one for all, so that a screen at rest wakes the program no more often."""
+
+    @property
     def is_viewer(self) -> bool:
         """Whether the run that is shown, or will be, belongs to another process."""
 

@@ -14,7 +14,7 @@ import pytest
 from tests.store.conftest import NEWER, MakeFile, MakeSqlite
 
 from pipeloom.cli.cockpit import _browse
-from pipeloom.cli.options import HangupChoice
+from pipeloom.cli.options.run import HangupChoice
 from pipeloom.errors import StoreError
 from pipeloom.filters import parse
 from pipeloom.status import RunStatus, Status
@@ -449,7 +449,7 @@ def test_a_file_of_schema_1_is_read_as_it_is(version_1: Path) -> None:
 
 
 AS_NOBODY = """
-import os, sys, traceback
+import hashlib, os, sys, traceback  # some of them are imported late, and root's Python is not to be read
 from pathlib import Path
 from pipeloom.store.read.history import History
 from pipeloom.store.maintenance.recovery import recover

@@ -269,8 +269,8 @@ async def test_a_file_that_changes_is_read_again(state: Path, tmp_path: Path) ->
     async with app.run_test() as pilot:
         await until(pilot, lambda: "empty" in text_of(app))
         run_pipeline(path, Pipeline("p", [TaskDef(1, "a")], lambda task, q: None), ui="none")
-        screen._look_for_changes()
+        screen._watch.look()
         await until(pilot, lambda: "✓ done" in text_of(app))
         path.unlink()
-        screen._look_for_changes()
+        screen._watch.look()
         await until(pilot, lambda: "1 gone" in text_of(app))

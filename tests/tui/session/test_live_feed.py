@@ -44,10 +44,10 @@ async def test_a_fetch_that_is_lost_is_made_up_for(cockpit: Cockpit, synthetic: 
         feed = cockpit.app.feed
         feed.sink.mailbox.drain()
         feed.sink.mailbox.put(_batch(synthetic))  # nobody is told
-        feed.fetch_late()
+        feed.pass_second()
         assert feed.sink.mailbox.is_waiting, "it has not waited long"
         cockpit.monotonic += 1.5
-        feed.fetch_late()
+        feed.pass_second()
         assert feed.sink.mailbox.drain().commits == 0
 
 

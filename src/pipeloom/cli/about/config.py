@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 
-from pipeloom.cli.options import Json
+from pipeloom.cli.options.shared import Json
 from pipeloom.cli.output import output, write, write_json
 from pipeloom.cli.spec.json_schema import TEXT, WHOLE, YES_OR_NO, Schema, listed, obj, of_type, or_null
 from pipeloom.engine.options import MAX_WORKERS

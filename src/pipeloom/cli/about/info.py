@@ -15,7 +15,7 @@ from typing import Any, Final
 from platformdirs import user_log_path, user_state_path
 
 from pipeloom.cli.about.config import Origin, in_force
-from pipeloom.cli.options import Json
+from pipeloom.cli.options.shared import Json
 from pipeloom.cli.output import output, write, write_json
 from pipeloom.cli.shell.variables import OTHERS, PREFIX, variable_of
 from pipeloom.cli.spec.json_schema import TEXT, WHOLE, YES_OR_NO, listed, mapped, obj, or_null

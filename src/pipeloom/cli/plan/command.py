@@ -8,7 +8,8 @@ from typing import Annotated, Final
 
 import typer
 
-from pipeloom.cli.options import PIPELINE_HELP, Json, RunOptions, takes_run_options
+from pipeloom.cli.options.run import PIPELINE_HELP, RunOptions, takes_run_options
+from pipeloom.cli.options.shared import Json
 from pipeloom.cli.output import output, write, write_json
 from pipeloom.cli.plan.told import plan_json, plan_lines
 from pipeloom.cli.run import engine_options, enter_environment, imported

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 
 from pipeloom.cli.output import cut, named, room
 from pipeloom.engine.changes.plan import Plan, PlannedTask
-from pipeloom.parameters import words_of
+from pipeloom.parameters.texts import words_of
 from pipeloom.pipeline import Pipeline, TaskList
 from pipeloom.text import LongNames, clean, counted
 

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from typing import Annotated, Final
 
 import typer
-from rich.cells import cell_len
 
-from pipeloom.cli.options import Database, FilterText, Json, parsed
-from pipeloom.cli.output import STARTED, named, output, room, write, write_json
+from pipeloom.cli.options.shared import Database, FilterText, Json, parsed
+from pipeloom.cli.output import STARTED, cells, named, output, room, write, write_json
 from pipeloom.cli.runs.state import counted_tasks, run_json
 from pipeloom.filters import Filter
-from pipeloom.parameters import read_back, words_of
+from pipeloom.parameters.texts import read_back, words_of
 from pipeloom.store.read.history import History
 from pipeloom.store.read.run_queries import Counts, as_left, counts_as_left, is_alive, runs_with, task_counts
 from pipeloom.store.rows import RunRow
@@ -77,7 +76,7 @@ def _page(history: History, where: Filter, below: int, limit: int) -> list[RunRo
 
 def _wide(names: list[str]) -> int:
     """Return the width of the names of pipelines: no more than they need, nor than a terminal has."""
-    longest = max((cell_len(clean(name)) for name in names), default=0)
+    longest = max((cells(clean(name)) for name in names), default=0)
     return max(len("pipeline"), min(longest, room(54 + STARTED, 20, 40)))
 
 

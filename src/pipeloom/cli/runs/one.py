@@ -9,7 +9,7 @@ from typing import Any
 from pipeloom.cli.runs.state import RunState, run_json
 from pipeloom.errors import UsageError
 from pipeloom.filters import Filter
-from pipeloom.parameters import read_back, words_of
+from pipeloom.parameters.texts import read_back, words_of
 from pipeloom.store.read.history import History
 from pipeloom.store.rows import LogRow
 from pipeloom.text import clean

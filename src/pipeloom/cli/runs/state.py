@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from pipeloom.filters import Filter
-from pipeloom.parameters import read_back
+from pipeloom.parameters.texts import read_back
 from pipeloom.status import FINAL, Exit, RunStatus, Status
 from pipeloom.store.file.owner import why_unknown
 from pipeloom.store.read.history import History

@@ -9,7 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from pipeloom.cli.options import RunOptions
+from pipeloom.cli.options.run import RunOptions
 
 
 def own_program() -> list[str]:

@@ -18,7 +18,7 @@ from typing import Annotated, Final
 import typer
 
 from pipeloom.cli.common import tell
-from pipeloom.cli.options import HangupChoice, OptionalPipeline, RunOptions, takes_run_options
+from pipeloom.cli.options.run import HangupChoice, OptionalPipeline, RunOptions, takes_run_options
 from pipeloom.engine.signals import ASKING
 from pipeloom.environment.extras import how_to_get
 from pipeloom.errors import StoreError, UsageError

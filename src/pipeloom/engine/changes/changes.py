@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Container
 
 from pipeloom.engine.changes.past import Past
 from pipeloom.engine.events import Together
@@ -18,7 +18,7 @@ class Changes:
         self,
         past: Past | None = None,
         unchanged: Collection[TaskId] | None = None,
-        known: Collection[TaskId] = frozenset(),
+        known: Container[TaskId] = frozenset(),
     ) -> None:
         """Start with the `unchanged` tasks of the plan, None in a run for all tasks; `known` ones are not found."""
         self._past = past or Past()
@@ -44,5 +44,5 @@ class Changes:
             return put
         same = {task.task_id for task in put.found if not self._past.reasons(as_put(task))}
         with self._lock:
-            self._unchanged |= same.difference(self._known)
+            self._unchanged.update(task_id for task_id in same if task_id not in self._known)
         return put._replace(found=tuple(task for task in put.found if task.task_id not in same))

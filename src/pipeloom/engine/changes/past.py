@@ -12,7 +12,7 @@ from typing import Any, Final
 from pipeloom.engine.changes.input_key import FileKey, InputError, InputKey, digest_of, is_same, key_of, looked_at
 from pipeloom.engine.run.same_task import has_fixed_text, stored_name, stored_params
 from pipeloom.messages import TaskDef, TaskId
-from pipeloom.parameters import Texts, read_back, without_few
+from pipeloom.parameters.texts import Texts, read_back, without_few
 from pipeloom.pipeline import task_inputs, task_params, task_version
 from pipeloom.secrets import masked
 from pipeloom.status import Status

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import islice
+from functools import cached_property
+from itertools import chain, islice
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
@@ -40,6 +42,20 @@ class PlannedTask(NamedTuple):
     why: tuple[str, ...]
 
 
+class KnownTasks(Container[TaskId]):
+    """Tasks of which it is asked whether they are there; the set is made when that is first asked, which is seldom."""
+
+    def __init__(self, ids: Iterable[TaskId]) -> None:
+        self._given = tuple(ids)
+
+    def __contains__(self, task_id: object) -> bool:
+        return task_id in self._ids
+
+    @cached_property
+    def _ids(self) -> frozenset[TaskId]:
+        return frozenset(self._given)
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a run begins with, and what it leaves out."""
@@ -52,7 +68,7 @@ class Plan:
     """Number of other tasks that do not run: done in the run that is resumed, or not among the few that are tried."""
     gone: tuple[tuple[TaskId, str], ...]
     """Id and name of tasks that were listed earlier and are not any more; not looked for where all tasks run."""
-    known: frozenset[TaskId]
+    known: KnownTasks
     """All tasks that need not be found: listed, run earlier, or among `tasks`."""
     earlier: Earlier | None
     """The run that is resumed, or of which tasks are run again."""
@@ -60,6 +76,10 @@ class Plan:
     """How the tasks stand that do not run, for those that come after them."""
     past: Past
     """Empty where neither what has changed is asked nor a task reads files."""
+
+    def starts(self) -> deque[TaskStart]:
+        """Return how the tasks start, in their order."""
+        return deque(one.start for one in self.tasks)
 
 
 class _Candidate(NamedTuple):
@@ -111,7 +131,7 @@ def plan_run(
         unchanged if leaves_out else None,
         of - len(to_run) - len(unchanged),
         tuple(past.gone((task.task_id for task in today.tasks), today.params)) if asks else (),
-        _known(today.tasks, earlier, candidates),
+        _known(today.tasks, earlier, () if earlier is None and not asks else candidates),
         earlier,
         _others(path, pipeline.name, today, earlier, past if asks else None, candidates, to_run, few),
         past,
@@ -226,9 +246,9 @@ def _others(
     return others
 
 
-def _known(listed: Iterable[TaskLike], earlier: Earlier | None, candidates: Iterable[_Candidate]) -> frozenset[TaskId]:
+def _known(listed: Iterable[TaskLike], earlier: Earlier | None, candidates: Iterable[_Candidate]) -> KnownTasks:
     had = () if earlier is None else (standing.task_id for standing in earlier.standings)
-    return frozenset({*(task.task_id for task in listed), *had, *(one.task.task_id for one in candidates)})
+    return KnownTasks(chain((task.task_id for task in listed), had, (one.task.task_id for one in candidates)))
 
 
 def _check_inputs(tasks: Iterable[TaskLike], path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import threading
 from collections.abc import Collection, Iterable
 from datetime import timedelta
@@ -133,7 +132,7 @@ class ControlClient:
             pipeline=pipeline,
             what=what,
             pid=os.getpid(),
-            host=socket.gethostname(),
+            host=os.uname().nodename,
             asked_at=stamp(now),
             expires_at=stamp(now + timedelta(seconds=EXPIRES_S)),
         )

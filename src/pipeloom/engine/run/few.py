@@ -9,7 +9,7 @@ from typing import Final
 from pipeloom.errors import UsageError
 from pipeloom.filters import Filter
 from pipeloom.messages import TaskId, TaskLike
-from pipeloom.parameters import FIRST, ONLY, Texts
+from pipeloom.parameters.texts import FIRST, ONLY, Texts
 from pipeloom.status import Status
 from pipeloom.store.rows import AttemptRow
 from pipeloom.text import counted

@@ -16,7 +16,7 @@ from pipeloom.engine.schedule.order import ALL, after_of, check_order, reached
 from pipeloom.errors import UsageError
 from pipeloom.limits.limit import check_named
 from pipeloom.messages import TaskDef, TaskId, TaskLike
-from pipeloom.parameters import Texts, read_back, words_of
+from pipeloom.parameters.texts import Texts, read_back, words_of
 from pipeloom.pipeline import Pipeline, TaskList, list_tasks, parameters
 from pipeloom.secrets import hides
 from pipeloom.status import Status

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import partial
@@ -123,8 +124,8 @@ class Run:
         """Returns what is called after an end; called with the lock held."""
         self._random, self._sinks = random, sinks
 
-    def begin(self, opened: Opened, starts: Sequence[TaskStart], left_out: LeftOut | None = None) -> None:
-        """Enter the first attempts and dispatch them; the file is open. Takes the lock itself."""
+    def begin(self, opened: Opened, starts: deque[TaskStart], left_out: LeftOut | None = None) -> None:
+        """Enter the first attempts, which leaves `starts` empty, and dispatch them. Takes the lock itself."""
         self._holds.clear()
         with self.lock:
             self.dependencies = Dependencies(left_out)
@@ -136,7 +137,7 @@ class Run:
                 ago = (self.clock.now() - datetime.fromisoformat(opened.last_start)).total_seconds()
                 self.limits.continue_after(self.clock.monotonic() - ago)
             self.has_begun = True
-            if not self.enter(starts):
+            if not self.enter(starts.popleft() for _ in range(len(starts))):
                 self.finish()
             self.fill()
 

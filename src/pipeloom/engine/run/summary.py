@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipeloom.engine.writer.sink import CommitBatch
 from pipeloom.messages import TaskId
-from pipeloom.parameters import read_back
+from pipeloom.parameters.texts import read_back
 from pipeloom.status import SETTLED, Exit, RunStatus, Status, run_status
 from pipeloom.store.rows import AttemptRow, RunRow
 from pipeloom.text import first_line
@@ -123,12 +123,24 @@ class RunSummary:
         }
 
 
+class _Counted(NamedTuple):
+    """What is kept of the latest attempt of a task."""
+
+    attempt: int
+    status: Status
+    rows: int
+
+
 class RunCounts:
     """A sink that counts tasks by the status of their latest attempt. Readable from any thread."""
 
     def __init__(self) -> None:
         self.run: RunRow | None = None
-        self._latest: dict[TaskId, AttemptRow] = {}
+        self._latest: dict[TaskId, _Counted] = {}
+        self._same: dict[_Counted, _Counted] = {}
+        """One of each: most tasks are counted alike, and there may be a million."""
+        self._told: dict[TaskId, AttemptRow] = {}
+        """Latest attempts that are told one by one: failed, or with odd rows."""
         self._counts = dict.fromkeys(Status, 0)
         self.rows = 0
         """Rows that all attempts have written."""
@@ -139,15 +151,20 @@ class RunCounts:
             self.run = batch.run
         latest, counts = self._latest, self._counts
         for row in batch.attempts:
-            before = latest.get(row.task_id)
-            known = before.rows if before is not None and before.id == row.id else 0
-            self.rows += (row.rows or 0) - (known or 0)
+            before, now = latest.get(row.task_id), _Counted(row.attempt, row.status, row.rows or 0)
+            self.rows += now.rows
             if before is not None:
-                if before.attempt > row.attempt:
+                if before.attempt == now.attempt:
+                    self.rows -= before.rows
+                elif before.attempt > now.attempt:
                     continue
                 counts[before.status] -= 1
-            latest[row.task_id] = row
-            counts[row.status] += 1
+            latest[row.task_id] = self._same.setdefault(now, now)
+            counts[now.status] += 1
+            if now.status is Status.ERROR or (row.rows_low is not None and row.odd):
+                self._told[row.task_id] = row
+            elif self._told:
+                self._told.pop(row.task_id, None)
 
     def writer_waiting(self, reason: str | None) -> None:
         """Do nothing: no status changes."""
@@ -171,7 +188,7 @@ class RunCounts:
         """Return the failed tasks in the order of their first row."""
         return tuple(
             FailedTask(row.task_id, row.name, first_line(row.message or row.error or row.error_type or "error"))
-            for row in list(self._latest.values())
+            for row in self._in_order()
             if row.status is Status.ERROR
         )
 
@@ -179,6 +196,11 @@ class RunCounts:
         """Return the tasks with odd rows in the order of their first row."""
         return tuple(
             OddTask(row.task_id, row.name, row.rows or 0, (row.rows_low or 0, row.rows_high or 0))
-            for row in list(self._latest.values())
+            for row in self._in_order()
             if row.odd
         )
+
+    def _in_order(self) -> list[AttemptRow]:
+        """Return what is told one by one, in the order of the tasks' first rows."""
+        told = self._told.copy()
+        return [told[task_id] for task_id in list(self._latest) if task_id in told] if told else []

@@ -28,8 +28,8 @@ class Dependencies:
 
     def __init__(self, left_out: LeftOut | None = None) -> None:
         self.left_out = left_out or LeftOut()
-        self._ids: dict[TaskId, None] = {}
-        self._latest: dict[TaskId, AttemptState] = {}
+        self._latest: dict[TaskId, AttemptState | None] = {}
+        """The latest attempt of each task; None until it is entered."""
         self._followers: defaultdict[TaskId, list[TaskId]] = defaultdict(list)
         """Each id to the tasks that name it."""
         self._last: dict[TaskId, None] = {}
@@ -53,7 +53,7 @@ class Dependencies:
         new: list[TaskId] = []
         for task in tasks:
             task_id, after = task.task_id, task.after
-            self._ids[task_id] = None
+            self._latest.setdefault(task_id)
             new.append(task_id)
             if after == ALL:
                 self._last[task_id] = None
@@ -106,7 +106,7 @@ class Dependencies:
             return int(bool(self._open) or self.left_out.any_early_bad)
         latest_of, unmet = self._latest.get, 0
         for name in after:
-            if name in self._ids:
+            if name in self._latest:
                 latest = latest_of(name)
                 unmet += latest is None or not latest.settled or latest.status is not Status.DONE
             else:
@@ -114,7 +114,7 @@ class Dependencies:
         return unmet
 
     def _is_met(self, task_id: TaskId) -> bool:
-        if task_id in self._ids:
+        if task_id in self._latest:
             latest = self._latest.get(task_id)
             return latest is not None and _is_done(latest)
         return self.left_out.why_not(task_id) is None
@@ -143,7 +143,7 @@ class Dependencies:
                 free += [last for last in self._last if self._unmet.pop(last, None) is not None]
         if not free:
             return []
-        released = [self._latest[one] for one in free]
+        released = [latest for one in free if (latest := self._latest[one]) is not None]
         for latest in released:
             latest.waits = False
         return released
@@ -183,7 +183,7 @@ class Dependencies:
         return why
 
     def _why_not(self, task_id: TaskId) -> str | None:
-        if task_id not in self._ids:
+        if task_id not in self._latest:
             return self.left_out.why_not(task_id)
         latest = self._latest.get(task_id)
         if latest is None:
@@ -208,17 +208,17 @@ class Dependencies:
         """Return the results of what the task comes after."""
         if not task.after:
             return ()
-        results, ids = self._results, self._ids
+        results, ids = self._results, self._latest
         names = list(self._names(task.after))
         return (*((name, results.get(name)) for name in names if name in ids), *self.left_out.results(names))
 
     def _names(self, after: Sequence[TaskId] | str) -> Iterable[TaskId]:
         if after != ALL:
             return after
-        return chain((name for name in self._ids if name not in self._late), self.left_out)
+        return chain((name for name in self._latest if name not in self._late), self.left_out)
 
     def _early_unmet(self) -> Iterator[TaskId]:
-        return (name for name in self._ids if name not in self._late and not self._is_met(name))
+        return (name for name in self._latest if name not in self._late and not self._is_met(name))
 
 
 def ids_named(tasks: Iterable[TaskDef]) -> Collection[TaskId] | None:

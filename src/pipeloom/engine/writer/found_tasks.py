@@ -20,7 +20,7 @@ from pipeloom.store.write.ledger import Ledger
 class FoundTasks:
     """Enters each task once in a run, whatever number of workers find it."""
 
-    def __init__(self, run_id: int, ids: AttemptIds, known: Collection[TaskId], done: Container[TaskId] = ()) -> None:
+    def __init__(self, run_id: int, ids: AttemptIds, known: Container[TaskId], done: Container[TaskId] = ()) -> None:
         """Start with the tasks that the run has without finding them: `known`.
 
         Tasks may also come after those that were `done` in earlier runs: this one leaves them out when it finds them.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, replace
 from functools import partial
 from pathlib import Path
@@ -68,7 +68,7 @@ class Writer:
         sinks: Sequence[Sink],
         on_rejected: Callable[[int, Rejection], None],
         keep_lock: Callable[[], None],
-        known_tasks: Collection[TaskId] = frozenset(),
+        known_tasks: Container[TaskId] = frozenset(),
         done_tasks: Container[TaskId] = (),
         keeps_attempts: bool = True,
     ) -> None:

@@ -15,7 +15,6 @@ from typing import Final
 
 from pipeloom.errors import StoreError
 from pipeloom.store.file.damage import said
-from pipeloom.store.legacy import as_imported
 from pipeloom.store.schema import (
     APPLICATION_ID,
     LEGACY_COLUMNS,
@@ -201,6 +200,8 @@ def _imported(path: Path, state: _State) -> bytes:
 
 
 def _import(path: Path, *, immutable: bool) -> bytes:
+    from pipeloom.store.legacy import as_imported
+
     connection = open_reader(path, immutable=immutable)
     try:
         return as_imported(connection)

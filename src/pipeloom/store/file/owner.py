@@ -10,7 +10,6 @@ import errno
 import fcntl
 import json
 import os
-import socket
 import stat
 import threading
 import time
@@ -81,7 +80,7 @@ class OwnerLock:
                 if monotonic() > deadline:
                     raise FileBusyError(f"{self._db_path} is in use by {owner_name(self._db_path)}.")
                 time.sleep(_RETRY_S)
-            owner = {"pid": os.getpid(), "host": socket.gethostname(), "started_at": self._started_at}
+            owner = {"pid": os.getpid(), "host": os.uname().nodename, "started_at": self._started_at}
             note = json.dumps(owner).encode() + b"\n"
             os.pwrite(descriptor, note, 0)  # before the rest is cut off: there is a note at any time, in the first line
             os.ftruncate(descriptor, len(note))

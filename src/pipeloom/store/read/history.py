@@ -9,12 +9,11 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from pipeloom.errors import StoreError, UsageError
 from pipeloom.filters import Filter
-from pipeloom.messages import TaskId
-from pipeloom.parameters import few_of, read_back
+from pipeloom.parameters.texts import few_of, read_back
 from pipeloom.store.file.damage import said
 from pipeloom.store.file.kind import READABLE, WRITABLE, FileKind, file_kind, open_imported, open_reader, why_unreadable
 from pipeloom.store.read import columns
@@ -22,10 +21,12 @@ from pipeloom.store.read.paging import NEWEST, Key, Pages, Sort, Wanted, key_of
 from pipeloom.store.read.values import TEXT_LIMIT, attempt_row, run_row, text
 from pipeloom.store.rows import AttemptRow, LogRow, RunRow
 from pipeloom.store.schema import expected_indexes, indexes_of, tables_of
-from pipeloom.tables.names import quoted
-from pipeloom.tables.table import ATTEMPT
+from pipeloom.tables.names import ATTEMPT, quoted
 from pipeloom.text import clean
 from pipeloom.times import monotonic
+
+if TYPE_CHECKING:
+    from pipeloom.messages import TaskId
 
 _STEPS_BETWEEN_CHECKS: Final = 2_000
 """Steps of SQLite's virtual machine between two checks of the time."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from pipeloom.filters import Filter, status_filter
@@ -51,8 +51,7 @@ NEWEST: Final = Sort()
 OLDEST: Final = Sort(descending=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """A place in an order: the value of the sort column, and the id."""
 
     value: Any
@@ -67,8 +66,7 @@ def key_of(row: AttemptRow, sort: Sort) -> Key:
     return Key(str(value) if isinstance(value, Status) else value, row.id)
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """The page that is asked for (see `History.page`)."""
 
     where: Filter
@@ -80,8 +78,7 @@ class Wanted:
     limit: int
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(NamedTuple):
     """A way for SQLite to find the rows of a page."""
 
     where: Filter
@@ -113,8 +110,7 @@ class Pages:
     def page(self, wanted: Wanted) -> list[AttemptRow]:
         """Return a page by the way that is likely to be the fastest."""
         before = wanted.before
-        exact = replace(
-            wanted,
+        exact = wanted._replace(
             after=self._exact(wanted.after, wanted.sort),
             before=self._exact(before, wanted.sort) if isinstance(before, Key) else before,
         )
@@ -199,7 +195,7 @@ class Pages:
         found = self._rows(sql, [key.id])
         if not found or _shown(sort.column, found[0][1]) != key.value:
             return key
-        return Key(None, key.id) if found[0][0] else replace(key, is_stored=True)
+        return Key(None, key.id) if found[0][0] else key._replace(is_stored=True)
 
 
 class _Part(NamedTuple):

@@ -7,16 +7,18 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pipeloom.errors import StoreError, UsageError
 from pipeloom.filters import Filter
-from pipeloom.messages import TaskDef, TaskId
 from pipeloom.status import FINAL, OPEN, RunStatus, Status
 from pipeloom.store.file.owner import is_owned, owner, why_unknown
 from pipeloom.store.read import values
 from pipeloom.store.read.history import History
 from pipeloom.store.rows import DIED, AttemptRow, RunRow, TaskPast, TaskStanding
+
+if TYPE_CHECKING:
+    from pipeloom.messages import TaskDef, TaskId
 
 Counts = dict[Status, int]
 """Tasks of a run by the status of their latest attempt."""
@@ -28,7 +30,7 @@ class LatestAttempt(NamedTuple):
     """The latest attempt of a task in its run."""
 
     id: int
-    task_id: TaskId
+    task_id: int | str
     name: str
     status: Status
     params: str | None = None
@@ -312,6 +314,8 @@ def found_ever(history: History, pipeline: str) -> list[tuple[TaskId | None, Fou
 
 def _found(*row: Any) -> FoundBefore:
     """Return a task from the columns of `_AS_PUT`."""
+    from pipeloom.messages import TaskDef
+
     task_id, name, steps, params, retries, timeout, atomic, after, worker_fn, limits, priority, inputs, version = row
     task = TaskDef(
         task_id,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import fields
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from pipeloom.messages import TaskId
 from pipeloom.status import RunStatus, Status
 from pipeloom.store.rows import AttemptRow, RunRow
+
+if TYPE_CHECKING:
+    from pipeloom.messages import TaskId
 
 TEXT_LIMIT: Final = 1 << 16
 RUN_COLUMNS: Final = tuple(field.name for field in fields(RunRow))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from pipeloom.parameters import read_back, words_of
+from pipeloom.parameters.texts import read_back, words_of
 from pipeloom.status import FINAL, RunStatus, Status
 from pipeloom.store.read.failures import FailureGroup
 from pipeloom.store.read.run_queries import worst_status

@@ -119,10 +119,10 @@ class HistoryLists(Horizontal):
 
     def on_mount(self) -> None:
         """Update what changes with time alone."""
-        self.set_interval(1.0, self._tick)
+        self.services.seconds.subscribe(self, self._tick)
         self._tick()
 
-    def _tick(self) -> None:
+    def _tick(self, _: None = None) -> None:
         now = self.services.clock()
         for table in (self.runs, self.current):
             table.tick(now)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeloom.filters import Filter, parse
-from pipeloom.parameters import read_back, words_of
+from pipeloom.parameters.texts import read_back, words_of
 from pipeloom.store.read.history import History
 from pipeloom.store.read.paging import Sort
 from pipeloom.store.rows import RunRow

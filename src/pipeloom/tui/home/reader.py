@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from pipeloom.home.known import KnownFile
-from pipeloom.home.look import FileSummary, look
+from pipeloom.home.look import FileSummary, look, state_of
+from pipeloom.status import Status
+from pipeloom.tui.home.columns import READING
 
 _THREADS: Final = 3
+_AGAIN_S: Final = 2.0
+"""Seconds between two looks at what has changed."""
 
 
 class SummaryReader:
@@ -58,3 +62,36 @@ class SummaryReader:
                 self._found.append(seen)
             if first:
                 self._wake()
+
+
+class ChangeWatch:
+    """One thread, which looks again and again which files have changed, or have a run that goes on."""
+
+    def __init__(self, rows: Callable[[], Sequence[FileSummary]], tell: Callable[[list[KnownFile]], object]) -> None:
+        """`tell` is called in the thread, with files that are to be read again; `rows` returns what is known of all."""
+        self._rows = rows
+        self._tell = tell
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._main, name="pipeloom-home-changes", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let the thread end."""
+        self._stopped.set()
+
+    def look(self) -> None:
+        """Look now."""
+        changed = [
+            row.file
+            for row in self._rows()
+            if row.trouble != READING and (row.status is Status.RUNNING or row.state != state_of(row.file.path))
+        ]
+        if changed and not self._stopped.is_set():
+            self._tell(changed)
+
+    def _main(self) -> None:
+        while not self._stopped.wait(_AGAIN_S):
+            self.look()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,8 +19,8 @@ from textual.widgets import Static
 
 from pipeloom.errors import StoreError
 from pipeloom.home.known import KnownFile, forget, known_files, set_list_aside
-from pipeloom.home.look import FileSummary, look, state_of
-from pipeloom.parameters import read_back, without_few, words_of
+from pipeloom.home.look import FileSummary, look
+from pipeloom.parameters.texts import read_back, without_few, words_of
 from pipeloom.secrets import hides
 from pipeloom.status import Status
 from pipeloom.store.read.history import History
@@ -28,8 +28,9 @@ from pipeloom.store.rows import RunRow
 from pipeloom.text import counted
 from pipeloom.tui.bindings import key
 from pipeloom.tui.home.columns import READING, home_columns, shown_path
-from pipeloom.tui.home.reader import SummaryReader
+from pipeloom.tui.home.reader import ChangeWatch, SummaryReader
 from pipeloom.tui.services import ServicesGetter
+from pipeloom.tui.style.format import age
 from pipeloom.tui.style.text import content
 from pipeloom.tui.table.sources import ListSource
 from pipeloom.tui.table.virtual_table import VirtualTable
@@ -41,8 +42,6 @@ from pipeloom.tui.widgets.key_footer import KeyFooter
 
 _PAINT_S: Final = 0.1
 """Seconds in which what is found is gathered before it is shown."""
-_AGAIN_S: Final = 2.0
-"""Seconds between two looks at what has changed."""
 _EMPTY: Final = """No file is known here yet.
 
 A pipeline makes one:
@@ -78,6 +77,12 @@ class HomeScreen(Screen[None]):
     class Found(Message):
         """Files were read."""
 
+    @dataclass
+    class Changed(Message):
+        """Files have changed since they were read."""
+
+        files: list[KnownFile]
+
     _table = getters.query_one("#files", VirtualTable)
     _head = getters.query_one("#home-head", Static)
     _foot = getters.query_one("#home-file", Static)
@@ -92,7 +97,9 @@ class HomeScreen(Screen[None]):
         self._source: ListSource[FileSummary] = ListSource(lambda row: row.file.path)
         self._looking = SummaryReader(lambda: self.post_message(self.Found()), look_at)
         self._is_due = False
-        self._is_looking = False
+        self._told: list[Content] = []
+        """What the head says."""
+        self._watch = ChangeWatch(lambda: self._source.rows, lambda files: self.post_message(self.Changed(files)))
         self._pending: set[Path] = set()
         """Files that are being read."""
 
@@ -105,7 +112,7 @@ class HomeScreen(Screen[None]):
         """Yield head, table, the line about the file under the cursor, and footer."""
         yield Static("", id="home-head")
         yield VirtualTable(
-            self._source, home_columns(), beside=_second_of, ascii_only=self.services.ascii_only, id="files"
+            self._source, home_columns(), beside=_age_of, ascii_only=self.services.ascii_only, id="files"
         )
         yield Static(_empty_content(), id="home-notice", classes="notice")
         yield Static("", id="home-file")
@@ -114,13 +121,14 @@ class HomeScreen(Screen[None]):
     def on_mount(self) -> None:
         """Read the list; the files follow."""
         self.set_interval(1.0, self._tick)
-        self.set_interval(_AGAIN_S, self._look_for_changes)
         self._tick()
         self._fill()
+        self._watch.start()
 
     def on_unmount(self) -> None:
         """Read no more files."""
         self._looking.stop()
+        self._watch.stop()
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
@@ -170,16 +178,9 @@ class HomeScreen(Screen[None]):
         self._table.tick(self.services.clock())
         self._show_head()
 
-    @work(group="changes")
-    async def _look_for_changes(self) -> None:
-        """Read the files again that have changed, and those whose run goes on."""
-        if self._is_looking:
-            return  # one of them may be on a server that does not answer
-        self._is_looking = True
-        rows = [row for row in self._source.rows if row.file.path not in self._pending]
-        changed = await in_daemon_thread(partial(_changed, rows), "pipeloom-home-changes")
-        self._is_looking = False
-        self._look_at([row.file for row in changed])
+    @on(Changed)
+    def _look_again(self, event: Changed) -> None:
+        self._look_at([file for file in event.files if file.path not in self._pending])
 
     # -- what is told besides the rows ---------------------------------------------------------------------------------
 
@@ -194,7 +195,9 @@ class HomeScreen(Screen[None]):
         ):
             if count:
                 told.append(content(f"  {count} {word}", style))
-        self._head.update(Content("").join(told))
+        if told != self._told:
+            self._told = told
+            self._head.update(Content("").join(told))
 
     @on(VirtualTable.Highlighted)
     def _show_file(self) -> None:
@@ -322,13 +325,6 @@ def _again_content(spec: str, run: RunRow | None) -> Content:
     return Content("\n").join(lines)
 
 
-def _second_of(row: FileSummary, second: int) -> int:
-    return 0 if row.run is None else second
-
-
-def _changed(rows: list[FileSummary]) -> list[FileSummary]:
-    return [
-        row
-        for row in rows
-        if row.trouble != READING and (row.status is Status.RUNNING or row.state != state_of(row.file.path))
-    ]
+def _age_of(row: FileSummary, second: int) -> Hashable:
+    """Return what changes with time alone."""
+    return None if row.run is None else (age(row.run.started_at, second), row.is_late(second))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from pipeloom.engine.commands import EngineLoad
-from pipeloom.parameters import few_of, read_back, without_few, words_of
+from pipeloom.parameters.texts import few_of, read_back, without_few, words_of
 from pipeloom.status import ACTIVE, RunStatus, Status
 from pipeloom.tui.services import AppServices
 from pipeloom.tui.session.bridge import Delivery

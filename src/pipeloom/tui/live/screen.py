@@ -35,7 +35,6 @@ from pipeloom.tui.textual_compat.work import work
 from pipeloom.tui.widgets.filter_bar import FilterBar
 from pipeloom.tui.widgets.header import RunHeader
 
-_TICK_S: Final = 1.0
 _KEY_S: Final = 0.2
 """Seconds after a key for which the header and the clock wait."""
 _LONGEST_TICK_S: Final = 3.0
@@ -93,7 +92,7 @@ class LiveScreen(TableScreen):
         """Subscribe to the commits, and start the clock."""
         self._header.ascii_only = self.services.ascii_only
         self.services.commits.subscribe(self, self._show_commit)
-        self.set_interval(_TICK_S, self._tick)
+        self.services.seconds.subscribe(self, self._tick)
         if self._sorting.column is None:
             self._show()
         else:
@@ -165,7 +164,7 @@ class LiveScreen(TableScreen):
         now = self.services.monotonic()
         return now - self.services.key_pressed_s < _KEY_S and now - done_s < _LONGEST_TICK_S
 
-    def _tick(self) -> None:
+    def _tick(self, _: None = None) -> None:
         """Update what changes with time; less often while keys are pressed."""
         if self._keys_come_first(self._tick_s):
             return

@@ -18,7 +18,7 @@ from pipeloom.engine.run.resume import Resume, params_of
 from pipeloom.environment.script import read_script
 from pipeloom.errors import FileBusyError, PipeloomError, StoreError
 from pipeloom.loader import file_named, load_pipeline
-from pipeloom.parameters import MissingParameterError
+from pipeloom.parameters.declared import MissingParameterError
 from pipeloom.schedule.schedules import Schedule
 from pipeloom.status import OPEN, RunStatus
 from pipeloom.store.file.owner import is_owned

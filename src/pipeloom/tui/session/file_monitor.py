@@ -23,7 +23,7 @@ from pipeloom.times import monotonic
 from pipeloom.tui.session.bridge import UiSink
 
 FOLLOW_S: Final = 0.25
-"""Seconds between looks at a followed run: SQLite answers from shared memory when nothing was committed."""
+"""Seconds between looks while another process owns the file: SQLite answers from shared memory."""
 WATCH_S: Final = 1.0
 """Seconds between looks at the file and its owner."""
 
@@ -98,7 +98,7 @@ class FileMonitor:
                     self._changes.look(history)
                 watch_due = monotonic() + WATCH_S
             if not self._runs.look():
-                self._stopped.wait(FOLLOW_S)
+                self._stopped.wait(WATCH_S if self._runs.is_settled else FOLLOW_S)
 
     def _send(self, message: Message) -> bool:
         try:
@@ -149,9 +149,9 @@ class _RunFollower:
         """Whether the process of the run has died, and its rows are shown as those of one that was interrupted."""
 
     @property
-    def is_following(self) -> bool:
-        """Whether a run is followed."""
-        return self._run is not None
+    def is_settled(self) -> bool:
+        """Whether all is shown, and no other process owns the file: what comes next is a process that does."""
+        return self._seen is not None and self._seen[1] is None
 
     def read_from(self, history: History) -> None:
         """Read the file through `history` from now on."""

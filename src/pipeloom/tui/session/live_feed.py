@@ -57,10 +57,10 @@ class FeedHost(Protocol):
 class LiveFeed:
     """Keeps the board of one run up to date, of this process or another, and tells the screens."""
 
-    def __init__(self, host: FeedHost, commits: Signal[Delivery]) -> None:
-        """Publish each delivery in `commits` when the board has it."""
+    def __init__(self, host: FeedHost, commits: Signal[Delivery], seconds: Signal[None]) -> None:
+        """Publish each delivery in `commits` when the board has it, and in `seconds` that one has passed."""
         self._host = host
-        self._commits = commits
+        self._commits, self._seconds = commits, seconds
         self.board = Board()
         self.sink = UiSink(host.post_message)
         self.pace = RefreshPacing()
@@ -102,11 +102,15 @@ class LiveFeed:
             wait_s += NEXT_KEY_S  # see `note_key`
         self._put_off(min(wait_s, LONGEST_WAIT_S))
 
-    def fetch_late(self) -> None:
-        """Fetch what has waited too long, whatever the reason; and see that tasks have left what a screen needs."""
+    def pass_second(self) -> None:
+        """Tell the screens that a second has passed, and that tasks have left what a screen needs.
+
+        What has waited too long, whatever the reason, is fetched.
+        """
         capture.check()
         if self.sink.mailbox.is_waiting and self._host.monotonic() - self.pace.began_s > _LATE_S:
             self.fetch()
+        self._seconds.publish(None)
 
     def _put_off(self, wait_s: float) -> None:
         self._take_back()

@@ -7,7 +7,6 @@ import logging
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Final
 
 _log = logging.getLogger(__name__)
@@ -99,6 +98,8 @@ def holds(adapter: str) -> bool:
     """Return whether all contracts of `adapter` hold; log the first that does not."""
     for contract in CONTRACTS:
         if contract.adapter == adapter and (fault := contract.fault()) is not None:
+            from importlib.metadata import version
+
             _log.warning(
                 "The %s is Textual's own: with Textual %s, %s %s.", adapter, version("textual"), contract.name, fault
             )

@@ -34,6 +34,9 @@ _ESCAPE_S: Final = constants.ESCAPE_DELAY + 0.01
 
 _LOOK_S: Final = 0.2
 """Seconds between looks at the size of a terminal of which the kernel tells nothing."""
+_REST_LOOK_S: Final = 0.5
+"""The same where nothing was typed or painted for `_REST_S` seconds."""
+_REST_S: Final = 5.0
 
 
 class TerminalNote(Message):
@@ -59,6 +62,8 @@ class LoopDriver(LinuxDriver):
         self._unsent = bytearray()
         self._escape_due: asyncio.TimerHandle | None = None
         self._look_due: asyncio.TimerHandle | None = None
+        self._used_s = 0.0
+        """When something was last typed or painted, by the clock of the loop."""
         self._is_due = False
         """Whether a call of `flush` is scheduled."""
 
@@ -78,7 +83,8 @@ class LoopDriver(LinuxDriver):
         size = self._get_terminal_size()
         if size != seen:
             signal.raise_signal(signal.SIGWINCH)
-        self._look_due = self._loop.call_later(_LOOK_S, self._look_at_size, size)
+        is_at_rest = self._loop.time() - self._used_s > _REST_S
+        self._look_due = self._loop.call_later(_REST_LOOK_S if is_at_rest else _LOOK_S, self._look_at_size, size)
 
     def _get_terminal_size(self) -> tuple[int, int]:
         """Return the size of the terminal, where it tells one, and not what a shell has exported as `COLUMNS`."""
@@ -124,6 +130,8 @@ class LoopDriver(LinuxDriver):
         self._is_due = False
         if self._tty is None:
             return
+        if self._texts:
+            self._used_s = self._loop.time()
         self._unsent += "".join(self._texts).encode("utf-8", "replace")
         self._texts.clear()
         if not self._send(self._tty):
@@ -156,6 +164,7 @@ class LoopDriver(LinuxDriver):
         if not data:
             self._loop.remove_reader(tty)
         elif text := decode(data):
+            self._used_s = self._loop.time()
             for part in typed.feed(text):
                 self._process([Key("escape", ESCAPE)] if part == ESCAPE else parser.feed(part))
             if self._escape_due is not None:
