@@ -23,6 +23,10 @@ async def nothing(task: TaskDef, q: AsyncChannel) -> None:
     pass
 
 
+async def let_others_go_on(task: TaskDef, q: AsyncChannel) -> None:
+    await asyncio.sleep(0)
+
+
 async def count(task: TaskDef, q: AsyncChannel) -> None:
     for number in range(task.params["messages"]):
         await q.put(jobs.Note(task.task_id, number))

@@ -82,7 +82,9 @@ def show_command(
     ] = None,
     run: Annotated[
         int | None,
-        typer.Option("--run", metavar="N", help="Show run N, with its own log: what hooks said.", show_default=False),
+        typer.Option(
+            "--run", metavar="N", min=1, help="Show run N, with its own log: what hooks said.", show_default=False
+        ),
     ] = None,
     sort: SortBy = None,
     limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, help="How many attempts to show.")] = 50,

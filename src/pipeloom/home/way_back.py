@@ -15,7 +15,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, NoReturn, Self
 
-from pipeloom.environment.enter import CHANGED
 from pipeloom.errors import UsageError
 
 _NOTE: Final = "PIPELOOM_WAY_BACK"
@@ -48,6 +47,8 @@ class WayBack:
     @contextmanager
     def for_the_next(self) -> Iterator[None]:
         """Note the way for a program that takes the place of this one meanwhile."""
+        from pipeloom.environment.enter import CHANGED  # most programs stay
+
         os.environ[_NOTE] = json.dumps([self.words, self.folder, {name: self.variables.get(name) for name in CHANGED}])
         try:
             yield

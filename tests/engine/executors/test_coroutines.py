@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 from functools import partial, wraps
-from itertools import cycle
+from itertools import cycle, repeat
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +196,18 @@ def test_what_there_is_room_for_is_reported_by_the_loop_itself_and_in_order(
     assert rig.log.kinds(1) == ["started", *["message"] * 500, "ended"]
     assert rig.log.values(1) == list(range(500))
     assert {thread == "pipeloom-loop" for thread in rig.log.threads} == is_loop
+
+
+def test_those_that_have_begun_go_on_while_many_others_begin(rig: Rig) -> None:
+    held = threading.Event()
+    rig.log.room = repeat(True)
+    rig.executor._loop.call_soon_threadsafe(held.wait, PATIENCE_S)  # type: ignore[attr-defined]
+    numbers = [rig.submit(number, async_jobs.let_others_go_on) for number in range(1, 501)]
+    held.set()
+    for number in numbers:
+        rig.log.outcome(number)
+    places = {event[:2]: place for place, event in enumerate(rig.log.events)}
+    assert places[1, "ended"] < places[500, "started"]
 
 
 def test_a_refusal_is_raised_by_each_put_itself_where_there_is_room(rig: Rig) -> None:

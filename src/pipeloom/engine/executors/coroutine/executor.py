@@ -27,6 +27,8 @@ from pipeloom.times import monotonic
 
 _WORKER: Final = "loop"
 """Name of the one worker."""
+_AT_ONCE: Final = 64
+"""Attempts that begin before the loop looks again for what is ready: the first requests are sent while others begin."""
 _END_S: Final = 1.0
 """Seconds that the loop gets for what attempts have left on it."""
 
@@ -191,9 +193,15 @@ class CoroutineExecutor(Executor):
                     self._loop.call_soon_threadsafe(self._make_calls)
 
     def _make_calls(self) -> None:
-        self._is_woken = False  # first: what is added from here on wakes the loop again
-        while self._calls:
+        """Make some calls, and the others after what else the loop has to do."""
+        for _ in range(min(_AT_ONCE, len(self._calls))):
             self._calls.popleft()()
+        if self._calls:
+            self._loop.call_soon(self._make_calls)
+            return
+        self._is_woken = False
+        if self._calls:  # added meanwhile, by a thread that has seen the loop awake
+            self._on_loop(lambda: None)
 
 
 def _cancel(running: _Running) -> None:
