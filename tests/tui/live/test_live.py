@@ -273,8 +273,8 @@ async def test_marks_on_what_is_not_there_any_more_are_left_out_and_those_that_h
             {"cancelled": 34, "asked to stop": 0},
             {1: Refusal(RefusalReason.ENDED, Status.DONE), 2: Refusal(RefusalReason.NOT_FOUND)},
         )
-        await pilot.pause()
-        assert "34 cancelled, 1 already done, 1 refused: it is not an" in " ".join(text_of(cockpit.app).split())
+        told = "34 cancelled, 1 already done, 1 refused: it is not an"
+        await until(pilot, lambda: told in " ".join(text_of(cockpit.app).split()))  # after the toast before it
 
 
 async def test_rows_are_marked_one_by_one_with_shift(cockpit: Cockpit, synthetic: Synthetic) -> None:
