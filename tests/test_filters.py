@@ -22,6 +22,7 @@ from pipeloom.filters import (
     parse,
     quoted,
     status_filter,
+    with_attempt,
 )
 from pipeloom.status import Status
 from pipeloom.store.file.kind import open_reader
@@ -183,8 +184,10 @@ def test_a_quoted_name_is_found_whatever_is_in_it(name: str) -> None:
         (marked_filter("name", ["users", 'no "such"', ""]), [2, 5]),
         (marked_filter("fail", [f"{number:012x}" for number in range(500)]), [2]),
         (failures_filter(), [2]),
+        (with_attempt(marked_filter("name", ["users"]), 5), [2, 5]),
+        (with_attempt(parse("-status:done dur:>0s"), 1), [1, 2]),
     ],
-    ids=["runs", "names", "failures", "all failures"],
+    ids=["runs", "names", "failures", "all failures", "one in any case", "one in any case, of two terms"],
 )
 def test_what_is_marked_passes_however_much_it_is(
     connection: sqlite3.Connection, where: Filter, ids: list[int]

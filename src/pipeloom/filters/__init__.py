@@ -20,7 +20,7 @@ term keeps the row.
 
 from pipeloom.filters.filter import Filter, Term
 from pipeloom.filters.grammar import FIELDS, MAX_LENGTH, TOO_LONG, FilterError, completions, parse, quoted, words
-from pipeloom.filters.selections import attempts_filter, failures_filter, marked_filter, status_filter
+from pipeloom.filters.selections import attempts_filter, failures_filter, marked_filter, status_filter, with_attempt
 
 __all__ = [
     "FIELDS",
@@ -36,5 +36,6 @@ __all__ = [
     "parse",
     "quoted",
     "status_filter",
+    "with_attempt",
     "words",
 ]

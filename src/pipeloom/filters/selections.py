@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pipeloom.filters.conditions import HasFingerprint, HasId, OneOf
-from pipeloom.filters.filter import Filter, term
+from pipeloom.filters.filter import Filter, Term, term
 from pipeloom.filters.grammar import parse
 from pipeloom.status import Status
 
@@ -23,6 +23,21 @@ def marked_filter(field: str, values: Iterable[int | str]) -> Filter:
     """
     wanted = tuple(values)
     return Filter((term(f"{len(wanted)} marked", OneOf(field, wanted), field=field),))
+
+
+def with_attempt(where: Filter, attempt_id: int) -> Filter:
+    """Return the filter that lets pass what `where` does, and one attempt in any case."""
+    sql, values = where.sql()
+    return Filter(
+        (
+            Term(
+                f"{where} or attempt {attempt_id}",
+                f"(({sql}) OR id = {attempt_id:d})",
+                tuple(values),
+                lambda row: row.id == attempt_id or where.matches(row),
+            ),
+        )
+    )
 
 
 def status_filter(statuses: Sequence[Status]) -> Filter:

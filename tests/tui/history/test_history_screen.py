@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +93,30 @@ async def test_filter_and_detail_work_on_a_file_without_a_run(tmp_path: Path) ->
         await until(app, pilot, "task 49 · attempt 1 · run 1")
         app.screen.query_one(DetailPane).show_tab("log")
         await until(app, pilot, "No log lines.")
+
+
+async def test_an_open_detail_keeps_its_attempt_when_that_passes_the_filter_no_longer(tmp_path: Path) -> None:
+    path = make(tmp_path / "etl.db", 50)
+    app = PipeloomApp(path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(app, pilot, "task-50")
+        await pilot.press("slash", *"status:error", "enter")
+        await until(app, pilot, "7 of 50 attempts")
+        screen = app.screen
+        assert isinstance(screen, HistoryScreen)
+        screen.open_detail("overview")
+        await until(app, pilot, "task 49 · attempt 1 · run 1")
+        with closing(sqlite3.connect(path)) as other, other:
+            other.execute("UPDATE task_runs SET status='done' WHERE id IN (49, 42)")
+        screen.reload()
+        await until(app, pilot, "6 of 50 attempts")
+        assert screen.selection().attempt_id == 49
+        assert "task 49 · attempt 1 · run 1" in text_of(app)
+        await pilot.press("down")
+        await until(app, pilot, "task 35 · attempt 1 · run 1")
+        screen.reload()
+        await until(app, pilot, "5 of 50 attempts")
+        assert screen.selection().attempt_id == 35
 
 
 async def test_new_rows_do_not_take_the_cursor_away_from_its_row(tmp_path: Path) -> None:

@@ -157,16 +157,23 @@ class HistoryLists(Horizontal):
         """Whether the list beside the runs was read once."""
         return self._newest is not None
 
-    def read(self, where: Filter, within: Filter, sort: Sort, *, from_top: bool = True) -> None:
+    def read(
+        self, where: Filter, within: Filter, sort: Sort, *, from_top: bool = True, keeps_row: bool = False
+    ) -> None:
         """Read the list in one look at the file: its newest rows, or those that are shown when the user is below.
 
-        `within` is the part of `where` that does not come from the filter line.
+        `within` is the part of `where` that does not come from the filter line. With `keeps_row` the attempt under the
+        cursor stays in the list, also when it passes the filter no longer.
         """
         self._is_filtered = bool(where)
         self._within = within if where != within and self.view == VIEWS[0] else None
         moves = from_top or self._newest is None or self.attempts.is_at_top or sort != NEWEST
         newest = None if moves else self._newest
-        request = ListRequest(view=self.view, where=where, sort=sort, newest=newest, from_top=from_top, goal=self.goal)
+        row = self.current.cursor_row if keeps_row and not from_top else None
+        request = ListRequest(
+            view=self.view, where=where, sort=sort, newest=newest, from_top=from_top, goal=self.goal,
+            kept=row.id if isinstance(row, AttemptRow) else None,
+        )  # fmt: skip
         if from_top or self.goal is not None:
             self.current.look_for(request.find)
         else:

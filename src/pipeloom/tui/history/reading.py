@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeloom.filters import Filter, parse
+from pipeloom.filters import Filter, parse, with_attempt
 from pipeloom.parameters.texts import read_back, words_of
 from pipeloom.store.read.history import History
 from pipeloom.store.read.paging import Sort
@@ -61,21 +61,26 @@ class ListRequest:
     """Whether the list begins at its first row again; else the cursor stays on its row."""
     goal: int | None
     """Id of the attempt that the cursor goes to."""
+    kept: int | None = None
+    """Id of an attempt that stays in the list when it passes the filter no longer."""
 
     def find(self, history: History) -> FoundList:
         """Read the file; off the UI thread."""
         newest = history.newest_id() if self.newest is None else self.newest
+        where = self.where
+        if self.kept is not None and not history.count(where, after=self.kept - 1, newest=self.kept):
+            where = with_attempt(where, self.kept)
         fresh = 0 if self.newest is None else history.count(self.where, after=self.newest)
         place = 0 if self.from_top else None
         if self.goal is not None:
             place = history.count(self.where, after=self.goal)
-        return FoundList(self._query(newest), place, newest=newest, fresh=fresh, goal=self.goal)
+        return FoundList(self._query(where, newest), place, newest=newest, fresh=fresh, goal=self.goal)
 
-    def _query(self, newest: int) -> Query[Any]:
+    def _query(self, where: Filter, newest: int) -> Query[Any]:
         match self.view:
             case "tasks":
-                return TasksQuery(self.where)
+                return TasksQuery(where)
             case "failures":
-                return FailuresQuery(self.where)
+                return FailuresQuery(where)
             case _:
-                return AttemptsQuery(self.where, self.sort, newest)
+                return AttemptsQuery(where, self.sort, newest)

@@ -138,7 +138,8 @@ class HistoryScreen(TableScreen):
             self._reload_due.cancel()
             self._reload_due = None
         self._show_bar()
-        self.lists.read(self.shown, self.scope.where, self.sort, from_top=from_top)
+        keeps_row = self.detail.display  # it would go on to another attempt by itself
+        self.lists.read(self.shown, self.scope.where, self.sort, from_top=from_top, keeps_row=keeps_row)
 
     @on(HistoryLists.Read)
     def _show_read(self, event: HistoryLists.Read) -> None:
