@@ -20,7 +20,7 @@ _STOPPED: Final = frozenset({Status.CANCELLED, Status.INTERRUPTED})
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """How the last run of a pipeline stands."""
+    """How a run stands."""
 
     run: RunRow
     counts: Counts

@@ -184,6 +184,9 @@ class CoroutineExecutor(Executor):
     def _on_loop(self, call: Callable[..., object], *arguments: Any) -> None:
         """Have a call made on the loop; calls that come at the same time wake it once."""
         self._calls.append(partial(call, *arguments))
+        self._wake()
+
+    def _wake(self) -> None:
         if not self._is_woken:
             self._is_woken = True
             with suppress(RuntimeError):  # the loop is closed
@@ -194,14 +197,11 @@ class CoroutineExecutor(Executor):
 
     def _make_calls(self) -> None:
         """Make some calls, and the others after what else the loop has to do."""
+        self._is_woken = False  # first: what is added from here on wakes the loop again
         for _ in range(min(_AT_ONCE, len(self._calls))):
             self._calls.popleft()()
         if self._calls:
-            self._loop.call_soon(self._make_calls)
-            return
-        self._is_woken = False
-        if self._calls:  # added meanwhile, by a thread that has seen the loop awake
-            self._on_loop(lambda: None)
+            self._wake()
 
 
 def _cancel(running: _Running) -> None:
