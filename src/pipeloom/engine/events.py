@@ -63,6 +63,10 @@ class InputsTaken(NamedTuple):
     """JSON: see `AttemptRow.input_key`."""
 
 
+class Begun(NamedTuple):
+    """The worker is about to call the worker function, where a limit counts that."""
+
+
 class Finish(NamedTuple):
     """The end that the worker reported itself; held back until the worker has really ended."""
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
-from pipeloom.engine.events import Finish, Found, InputsTaken, Logged, Together
+from pipeloom.engine.events import Begun, Finish, Found, InputsTaken, Logged, Together
 from pipeloom.engine.executors.base import Executor, Reports
 from pipeloom.engine.executors.coroutine.channel import CoroutineChannel
 from pipeloom.engine.executors.coroutine.outbox import Outbox
@@ -25,7 +25,7 @@ from pipeloom.users_code import is_async
 _WORKER: Final = "test"
 """Name of the one worker, and of the executor."""
 _END_S: Final = 1.0
-_OURS: Final = frozenset({Finish, InputsTaken, Logged, MsgTaskStarted})
+_OURS: Final = frozenset({Begun, Finish, InputsTaken, Logged, MsgTaskStarted})
 """What a worker reports besides messages of its own."""
 
 

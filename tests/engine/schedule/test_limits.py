@@ -16,6 +16,7 @@ from pipeloom.engine.clock import SYSTEM_CLOCK
 from pipeloom.engine.control.client import ControlClient
 from pipeloom.engine.engine import Engine
 from pipeloom.engine.run.resume import Resume
+from pipeloom.engine.worker import runner
 from pipeloom.errors import ControlError, UsageError
 from pipeloom.limits.limit import limit_of
 from pipeloom.protocols import AsyncChannel, Channel
@@ -181,6 +182,41 @@ def test_starts_are_spaced_by_the_clock(bench: Bench, workers: Workers) -> None:
     workers.wait_for("a2", "a3")
     bench.clock.advance(4.0)
     workers.wait_for("a2", "a3", "s1")
+
+
+@pytest.mark.parametrize("executor", ["thread", "async"])
+def test_a_start_counts_from_the_call_of_the_function_and_not_from_what_comes_before(
+    bench: Bench, gate: Gate, monkeypatch: pytest.MonkeyPatch, executor: str
+) -> None:
+    """A worker that reads large input files first begins later than it was given its attempt."""
+    order: list[Any] = []
+
+    def look(attempt: Any, *_: object) -> None:
+        order.append(f"looks at {attempt.task.task_id}")
+        if attempt.task.task_id == "a0":
+            gate.pass_through()
+
+    def work(task: TaskDef, q: Channel) -> None:
+        order.append(task.task_id)
+
+    async def work_async(task: TaskDef, q: AsyncChannel) -> None:
+        order.append(task.task_id)
+
+    monkeypatch.setattr(runner, "_look_at_inputs", look)
+    worker = work if executor == "thread" else work_async
+    tasks = [TaskDef(f"a{number}", limits=["api"], inputs=["orders.csv"]) for number in range(2)]
+    engine = limited(bench, worker, tasks, {"api": Limit(per_second=1)}, workers=2)
+    gate.await_arrival()
+    bench.recorder.wait_for_status("running", "a0")
+    bench.clock.advance(60)
+    assert [use.waiting for use in engine.load().limits] == [1], "nothing has begun, so no time passes for the limit"
+    gate.open()
+    bench.recorder.wait_for_status("done", "a0")
+    bench.clock.advance(0.9)
+    assert order == ["looks at a0", "a0"]
+    bench.clock.advance(0.2)
+    assert engine.wait(20)
+    assert order == ["looks at a0", "a0", "looks at a1", "a1"]
 
 
 class Watch:

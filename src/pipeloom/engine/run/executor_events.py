@@ -6,7 +6,7 @@ import logging
 from typing import Any, Final
 
 from pipeloom.engine.attempt import Outcome
-from pipeloom.engine.events import Finish, InputsTaken, Logged, Started, Together
+from pipeloom.engine.events import Begun, Finish, InputsTaken, Logged, Started, Together
 from pipeloom.engine.run.attempts import AttemptState, Stop
 from pipeloom.engine.run.held_back import HeldBack
 from pipeloom.engine.run.run import Run
@@ -37,12 +37,10 @@ class ExecutorEvents:
         """Note that a worker has taken the attempt."""
         run = self._run
         with run.lock:
-            attempt, now = run.attempts.get(attempt_id), run.clock.monotonic()
-            if attempt is not None and attempt.task.limits:
-                run.ready.note_start(attempt, now)  # also of one that was given up before
+            attempt = run.attempts.get(attempt_id)
             if attempt is None or attempt.status not in ACTIVE:
                 return
-            attempt.started = now
+            attempt.started = run.clock.monotonic()
             run.at_work += 1
             code = None if attempt.version is None else attempt.version.hash
             run.tell(attempt_id, Started(run.now(attempt.started), worker, code))
@@ -57,7 +55,11 @@ class ExecutorEvents:
         attempt = run.attempts.get(attempt_id)
         held = None if attempt is None else attempt.held  # before it is asked whether messages still count
         kind = type(msg)
-        if kind is Logged:
+        if kind is Begun:
+            with run.lock:
+                if attempt is not None:
+                    run.note_start(attempt)  # also of one that was given up before
+        elif kind is Logged:
             # A worker may log when it has finished or is being stopped; without room its line is dropped.
             if attempt is not None and attempt.status in OPEN:
                 run.inbox.put((attempt_id, msg), lambda: attempt.stop is not None, weight(msg))

@@ -57,6 +57,8 @@ KILL_AFTER_S: Final = 5.0
 """Seconds that a worker process gets after it was asked to stop, before it is killed."""
 
 _SUBMIT_CHUNK: Final = 2_000
+_LATE_S: Final = 0.02
+"""Seconds by which a worker function may begin after that was noted: other threads may take their turns in between."""
 _log = logging.getLogger(__name__)
 
 
@@ -236,9 +238,14 @@ class Run:
         """Free the slot and the limits of an attempt whose worker has come back; `began`: its code may have run."""
         self.busy -= 1
         if attempt.task.limits:
-            if began and attempt.started is None:
-                self.ready.note_start(attempt, self.clock.monotonic())
+            if began:
+                self.note_start(attempt)
             self.ready.give_back(attempt)
+
+    def note_start(self, attempt: AttemptState) -> None:
+        """Let the limits of an attempt count its start, once: its code begins now, or has begun."""
+        if attempt.task.limits:
+            self.ready.note_start(attempt, self.clock.monotonic() + _LATE_S)
 
     def limit_time(self, attempt: AttemptState) -> None:
         """Stop a started attempt when its time limit is reached, if it has one."""

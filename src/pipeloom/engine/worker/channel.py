@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pipeloom.engine.attempt import Attempt
-from pipeloom.engine.events import KEPT_TEXT, NO_STATE, Finish, InputsTaken, Logged, Together
+from pipeloom.engine.events import KEPT_TEXT, NO_STATE, Begun, Finish, InputsTaken, Logged, Together
 from pipeloom.engine.interpreter import process
 from pipeloom.engine.worker.results import Results
 from pipeloom.engine.worker.validation import as_json, check_kind, checked, checked_together, parts
@@ -115,6 +115,11 @@ class WorkerChannel:
     def keep_inputs(self, key: str) -> None:
         """Publish the input key with which the attempt starts."""
         self._send(InputsTaken(key))
+
+    def tell_begin(self) -> None:
+        """Publish that the worker function is called now; only where the pipeline has limits, which count it."""
+        if self._limits:
+            self._send(Begun())
 
     def log(self, level: str, text: str, at: str | None, message: str = "") -> None:
         """Add a line to the attempt's log, and show `message`; raises nothing, because a worker's `print` must not."""

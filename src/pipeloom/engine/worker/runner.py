@@ -37,6 +37,7 @@ def run_worker(
     try:
         with AttemptLog(channel.log), capture.attempt(), TracesKept():
             _look_at_inputs(attempt, channel)
+            channel.tell_begin()
             returned = attempt.worker_fn(attempt.task, channel)
     except BaseException as error:  # noqa: BLE001 - SystemExit ends the attempt, never the worker thread
         _end_if_forked(here, error)
@@ -61,6 +62,7 @@ async def run_coroutine(
                 from asyncio import to_thread
 
                 await to_thread(_look_at_inputs, attempt, channel)
+            channel.tell_begin()
             returned: Any = attempt.worker_fn(attempt.task, q)
             if hasattr(type(returned), "__await__"):
                 returned = await returned

@@ -20,14 +20,14 @@ import cloudpickle
 
 from pipeloom.code.pickles import loads, named_in
 from pipeloom.code.version import Version
-from pipeloom.engine.events import Finish, InputsTaken, Logged
+from pipeloom.engine.events import Begun, Finish, InputsTaken, Logged
 from pipeloom.errors import UsageError
 from pipeloom.messages import MsgTaskProgress, MsgTaskStarted
 from pipeloom.pipeline import Pipeline, WorkerFn
 from pipeloom.secrets import Secret
 from pipeloom.text import first_line
 
-PLAIN: Final = frozenset({MsgTaskProgress, MsgTaskStarted, Finish, InputsTaken, Logged})
+PLAIN: Final = frozenset({MsgTaskProgress, MsgTaskStarted, Begun, Finish, InputsTaken, Logged})
 """Immutable entries that hold builtins only: they need no cloudpickle."""
 
 
