@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from tests.conftest import WaitFor
 
 from pipeloom.engine.attempt import Attempt, Outcome, OutcomeKind
-from pipeloom.engine.events import Finish, Found, InputsTaken, Together
+from pipeloom.engine.events import Begun, Finish, Found, InputsTaken, Together
 from pipeloom.engine.executors import ExecutorName, make_executor
 from pipeloom.engine.executors.base import Executor
 from pipeloom.errors import TaskCancelled, UsageError, WriterFailedError
@@ -225,7 +225,10 @@ def test_limits_that_the_pipeline_lacks_are_refused_in_put_wherever_the_worker_i
         rig.executor.submit(Attempt(number, 1, task, job, frozenset({jobs.Note}), limits=limits))
     assert "names the limit 'api'" in rig.log.outcome(1).error
     assert rig.log.outcome(2).kind is OutcomeKind.OK
-    assert rig.log.of(2, "message")[0].found[0].limits == ("api",)
+    assert rig.log.of(1, "message") == [], "without limits nothing counts a begin"
+    begun, put = rig.log.of(2, "message")
+    assert begun == Begun()
+    assert put.found[0].limits == ("api",)
 
 
 def test_an_exception_that_cannot_be_unpickled_harms_nobody(rig: Rig) -> None:
